@@ -1,0 +1,276 @@
+#include "pki/crypto/signature.h"
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/param_build.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
+#include "pki/crypto/openssl_ptr.h"
+
+namespace sallyport::pki {
+namespace {
+
+constexpr unsigned kRsaBitsMin = 2048;
+constexpr unsigned kRsaBitsMax = 4096;  // larger keys cost the verifier CPU and buy nothing
+
+Error Malformed(std::string detail) { return Error{Reason::kMalformed, std::move(detail)}; }
+
+const char* DigestName(HashAlgorithm hash) {
+  switch (hash) {
+    case HashAlgorithm::kSha256: return "SHA256";
+    case HashAlgorithm::kSha384: return "SHA384";
+    case HashAlgorithm::kSha512: return "SHA512";
+  }
+  std::abort();
+}
+
+Result<KeyType> TypeOf(EVP_PKEY* key) {
+  if (EVP_PKEY_is_a(key, "ED25519") == 1) return KeyType::kEd25519;
+  if (EVP_PKEY_is_a(key, "RSA") == 1) {
+    const int bits = EVP_PKEY_get_bits(key);
+    if (bits < static_cast<int>(kRsaBitsMin) || bits > static_cast<int>(kRsaBitsMax))
+      return Error{Reason::kUnsupported, "rsa key of " + std::to_string(bits) + " bits"};
+    return KeyType::kRsa;
+  }
+  std::array<char, 64> group{};
+  if (EVP_PKEY_is_a(key, "EC") == 1 &&
+      EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group.data(), group.size(), nullptr) == 1) {
+    if (std::string_view(group.data()) == "prime256v1") return KeyType::kP256;
+    if (std::string_view(group.data()) == "secp384r1") return KeyType::kP384;
+  }
+  return Error{Reason::kUnsupported, "key type"};
+}
+
+Result<Bytes> EncodeSpki(EVP_PKEY* key) {
+  unsigned char* der = nullptr;
+  const int size = i2d_PUBKEY(key, &der);
+  if (size <= 0) return Error{Reason::kInternal, "encode public key: " + DrainOpenSslErrors()};
+  Bytes out(der, der + size);
+  OPENSSL_free(der);
+  return out;
+}
+
+Result<EvpPkey> FromParameters(const char* type, OSSL_PARAM_BLD* builder) {
+  const Owned<OSSL_PARAM, OSSL_PARAM_free> parameters{OSSL_PARAM_BLD_to_param(builder)};
+  const EvpPkeyCtx context{EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr)};
+  EVP_PKEY* key = nullptr;
+  ERR_clear_error();
+  if (!parameters || !context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, parameters.get()) != 1)
+    return Malformed("public key: " + DrainOpenSslErrors());
+  return EvpPkey(key);
+}
+
+HashAlgorithm DefaultHash(KeyType type) {
+  return type == KeyType::kP384 ? HashAlgorithm::kSha384 : HashAlgorithm::kSha256;
+}
+
+SignatureScheme DefaultScheme(KeyType type) {
+  switch (type) {
+    case KeyType::kP256:
+    case KeyType::kP384: return SignatureScheme::kEcdsa;
+    case KeyType::kRsa: return SignatureScheme::kRsaPss;
+    case KeyType::kEd25519: return SignatureScheme::kEd25519;
+  }
+  std::abort();
+}
+
+bool Fits(SignatureScheme scheme, KeyType type) {
+  switch (scheme) {
+    case SignatureScheme::kEcdsa: return type == KeyType::kP256 || type == KeyType::kP384;
+    case SignatureScheme::kRsaPkcs1:
+    case SignatureScheme::kRsaPss: return type == KeyType::kRsa;
+    case SignatureScheme::kEd25519: return type == KeyType::kEd25519;
+  }
+  std::abort();
+}
+
+bool SetPadding(EVP_PKEY_CTX* context, SignatureScheme scheme) {
+  if (scheme != SignatureScheme::kRsaPss) return true;
+  return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
+         EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1;
+}
+
+Result<EvpPkey> EcPoint(const char* group, size_t size, ByteView x, ByteView y) {
+  if (x.size() != size || y.size() != size) return Malformed("elliptic curve point: coordinate size");
+  Bytes point{4};
+  Append(point, x);
+  Append(point, y);
+  const Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free> builder{OSSL_PARAM_BLD_new()};
+  SP_CHECK(OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0) == 1);
+  SP_CHECK(OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()) == 1);
+  return FromParameters("EC", builder.get());
+}
+
+}  // namespace
+
+struct PublicKey::State {
+  EvpPkey key;
+  KeyType type;
+  Bytes spki;
+
+  static Result<std::shared_ptr<const State>> Make(EvpPkey key) {
+    SP_TRY(const KeyType type, TypeOf(key.get()));
+    SP_TRY(Bytes spki, EncodeSpki(key.get()));
+    return std::shared_ptr<const State>(std::make_shared<State>(State{std::move(key), type, std::move(spki)}));
+  }
+};
+
+Result<PublicKey> PublicKey::FromSpki(ByteView der) {
+  const unsigned char* at = der.data();
+  ERR_clear_error();
+  EvpPkey key{d2i_PUBKEY(nullptr, &at, static_cast<long>(der.size()))};
+  if (!key) return Malformed("public key: " + DrainOpenSslErrors());
+  if (at != der.data() + der.size()) return Malformed("public key: trailing bytes");
+  SP_TRY(auto state, State::Make(std::move(key)));
+  return PublicKey(std::move(state));
+}
+
+Result<PublicKey> PublicKey::FromPem(std::string_view pem) {
+  const BioPtr bio{BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))};
+  ERR_clear_error();
+  EvpPkey key{PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr)};
+  if (!key) return Malformed("public key pem: " + DrainOpenSslErrors());
+  SP_TRY(auto state, State::Make(std::move(key)));
+  return PublicKey(std::move(state));
+}
+
+Result<PublicKey> PublicKey::FromP256Point(ByteView x, ByteView y) {
+  SP_TRY(EvpPkey key, EcPoint("prime256v1", 32, x, y));
+  SP_TRY(auto state, State::Make(std::move(key)));
+  return PublicKey(std::move(state));
+}
+
+Result<PublicKey> PublicKey::FromP384Point(ByteView x, ByteView y) {
+  SP_TRY(EvpPkey key, EcPoint("secp384r1", 48, x, y));
+  SP_TRY(auto state, State::Make(std::move(key)));
+  return PublicKey(std::move(state));
+}
+
+Result<PublicKey> PublicKey::FromRsa(ByteView modulus, uint32_t exponent) {
+  if (modulus.size() > kRsaBitsMax / 8) return Error{Reason::kUnsupported, "rsa modulus too large"};
+  const BignumPtr n{BN_bin2bn(modulus.data(), static_cast<int>(modulus.size()), nullptr)};
+  const BignumPtr e{BN_new()};
+  SP_CHECK(n && e && BN_set_word(e.get(), exponent) == 1);
+  const Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free> builder{OSSL_PARAM_BLD_new()};
+  SP_CHECK(OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, n.get()) == 1);
+  SP_CHECK(OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, e.get()) == 1);
+  SP_TRY(EvpPkey key, FromParameters("RSA", builder.get()));
+  SP_TRY(auto state, State::Make(std::move(key)));
+  return PublicKey(std::move(state));
+}
+
+Result<PublicKey> PublicKey::FromEd25519(ByteView bytes) {
+  if (bytes.size() != 32) return Malformed("ed25519 public key: size");
+  EvpPkey key{EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, bytes.data(), bytes.size())};
+  if (!key) return Malformed("ed25519 public key: " + DrainOpenSslErrors());
+  SP_TRY(auto state, State::Make(std::move(key)));
+  return PublicKey(std::move(state));
+}
+
+KeyType PublicKey::type() const { return state_->type; }
+unsigned PublicKey::bits() const { return static_cast<unsigned>(EVP_PKEY_get_bits(state_->key.get())); }
+const Bytes& PublicKey::spki() const { return state_->spki; }
+void* PublicKey::native() const { return state_->key.get(); }
+
+std::string PublicKey::ToPem() const {
+  const BioPtr bio{BIO_new(BIO_s_mem())};
+  SP_CHECK(PEM_write_bio_PUBKEY(bio.get(), state_->key.get()) == 1);
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return {text, static_cast<size_t>(size)};
+}
+
+Result<Unit> PublicKey::Verify(SignatureScheme scheme, HashAlgorithm hash, ByteView message, ByteView signature) const {
+  if (!Fits(scheme, type())) return Error{Reason::kUnsupported, "signature scheme does not fit the key"};
+  const EvpMdCtx context{EVP_MD_CTX_new()};
+  EVP_PKEY_CTX* key_context = nullptr;  // borrowed from `context`
+  const char* const digest = scheme == SignatureScheme::kEd25519 ? nullptr : DigestName(hash);
+  ERR_clear_error();
+  const bool good =
+      EVP_DigestVerifyInit_ex(context.get(), &key_context, digest, nullptr, nullptr, state_->key.get(), nullptr) == 1 &&
+      SetPadding(key_context, scheme) &&
+      EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
+  ERR_clear_error();
+  if (!good) return Error{Reason::kBadSignature, "signature does not verify"};
+  return Unit{};
+}
+
+Result<Unit> PublicKey::Verify(ByteView message, ByteView signature) const {
+  return Verify(DefaultScheme(type()), DefaultHash(type()), message, signature);
+}
+
+Result<PrivateKey> PrivateKey::FromNative(void* evp_pkey) {
+  SP_TRY(auto state, PublicKey::State::Make(EvpPkey(static_cast<EVP_PKEY*>(evp_pkey))));
+  return PrivateKey(PublicKey(std::move(state)));
+}
+
+Result<PrivateKey> PrivateKey::Generate(KeyType type) {
+  EVP_PKEY* key = nullptr;
+  switch (type) {
+    case KeyType::kP256: key = EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"); break;
+    case KeyType::kP384: key = EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-384"); break;
+    case KeyType::kRsa: key = EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", size_t{kRsaBitsMin}); break;
+    case KeyType::kEd25519: key = EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"); break;
+  }
+  if (key == nullptr) return Error{Reason::kInternal, "generate key: " + DrainOpenSslErrors()};
+  return FromNative(key);
+}
+
+namespace {
+// GivePassphrase answers OpenSSL's question without ever asking a terminal.
+int GivePassphrase(char* buffer, int size, int /*rwflag*/, void* user) {
+  const auto* const passphrase = static_cast<const std::string_view*>(user);
+  if (passphrase->empty() || passphrase->size() > static_cast<size_t>(size)) return -1;
+  std::ranges::copy(*passphrase, buffer);
+  return static_cast<int>(passphrase->size());
+}
+}  // namespace
+
+Result<PrivateKey> PrivateKey::FromPem(std::string_view pem, std::string_view passphrase) {
+  const BioPtr bio{BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))};
+  ERR_clear_error();
+  EVP_PKEY* const key = PEM_read_bio_PrivateKey(bio.get(), nullptr, GivePassphrase, &passphrase);
+  if (key != nullptr) return FromNative(key);
+  const std::string why = DrainOpenSslErrors();
+  if (pem.find("ENCRYPTED PRIVATE KEY") != std::string_view::npos)
+    return Error{Reason::kBadSignature, "private key: wrong passphrase or damaged file (" + why + ")"};
+  return Malformed("private key: " + why);
+}
+
+Result<std::string> PrivateKey::SealedPem(std::string_view passphrase) const {
+  const BioPtr bio{BIO_new(BIO_s_secmem())};
+  const EVP_CIPHER* const cipher = passphrase.empty() ? nullptr : EVP_aes_256_cbc();
+  ERR_clear_error();
+  if (PEM_write_bio_PKCS8PrivateKey(bio.get(), public_.state_->key.get(), cipher, passphrase.data(),
+                                    static_cast<int>(passphrase.size()), nullptr, nullptr) != 1)
+    return Error{Reason::kInternal, "write private key: " + DrainOpenSslErrors()};
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return std::string(text, static_cast<size_t>(size));
+}
+
+Result<Bytes> PrivateKey::Sign(ByteView message) const {
+  const KeyType type = public_.type();
+  const SignatureScheme scheme = DefaultScheme(type);
+  const EvpMdCtx context{EVP_MD_CTX_new()};
+  EVP_PKEY_CTX* key_context = nullptr;  // borrowed from `context`
+  const char* const digest = scheme == SignatureScheme::kEd25519 ? nullptr : DigestName(DefaultHash(type));
+  size_t size = 0;
+  ERR_clear_error();
+  if (EVP_DigestSignInit_ex(context.get(), &key_context, digest, nullptr, nullptr, public_.state_->key.get(),
+                            nullptr) != 1 ||
+      !SetPadding(key_context, scheme) ||
+      EVP_DigestSign(context.get(), nullptr, &size, message.data(), message.size()) != 1)
+    return Error{Reason::kInternal, "sign: " + DrainOpenSslErrors()};
+  Bytes out(size);
+  if (EVP_DigestSign(context.get(), out.data(), &size, message.data(), message.size()) != 1)
+    return Error{Reason::kInternal, "sign: " + DrainOpenSslErrors()};
+  out.resize(size);
+  return out;
+}
+
+void* PrivateKey::native() const { return public_.state_->key.get(); }
+
+}  // namespace sallyport::pki
