@@ -98,7 +98,7 @@ class Group {
     return common;
   }
   void Run(CLI::App* command, std::function<CommandResult()> run) {
-    command->callback([this, run = std::move(run)] { sink_.Run(run); });
+    command->callback([&sink = sink_, run = std::move(run)] { sink.Run(run); });
   }
   // AddList and AddNamed are the two commonest shapes.
   void AddList(const std::string& name, const std::string& help, const std::string& example, JsonRpc<api::ListRequest> rpc) {
@@ -176,11 +176,10 @@ CommandResult CreateToken(const Common& common, const TokenOptions& options) {
 void AddTokenCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent = app.add_subcommand("token", "Enrolment files and their one-time tokens");
   parent->require_subcommand(1);
-  const auto group = std::make_shared<Group>(*parent, sink);
-  parent->parse_complete_callback([group] {});
-  CLI::App* const create = group->Add("create", "Make an enrolment file for a device or a batch",
+  Group group(*parent, sink);
+  CLI::App* const create = group.Add("create", "Make an enrolment file for a device or a batch",
                                       "sallyport token create --out cam-1.json --name cam-1 --site berlin --tags camera");
-  const auto common = group->AddCommon(create);
+  const auto common = group.AddCommon(create);
   const auto options = std::make_shared<TokenOptions>();
   create->add_option("--out", options->out, "File to write")->required();
   create->add_option("--name", options->device_name, "Name of the device (with --count 1)");
@@ -192,9 +191,9 @@ void AddTokenCommands(CLI::App& app, CommandSink& sink) {
   create->add_option("--expires", options->expires, "Lifetime, e.g. 24h")->capture_default_str();
   create->add_option("--ek-sha256", options->ek_sha256, "Bind to one EK (hex SHA-256 of its SPKI)");
   create->add_flag("--auto-approve", options->auto_approve, "Admit without an operator (count <= 100, expiry <= 24h)");
-  group->Run(create, [=] { return CreateToken(*common, *options); });
-  group->AddList("list", "List tokens", "sallyport token list", &api::Admin::Stub::ListTokens);
-  group->AddNamed("revoke", "Revoke a token", "sallyport token revoke batch-7", &api::Admin::Stub::RevokeToken);
+  group.Run(create, [=] { return CreateToken(*common, *options); });
+  group.AddList("list", "List tokens", "sallyport token list", &api::Admin::Stub::ListTokens);
+  group.AddNamed("revoke", "Revoke a token", "sallyport token revoke batch-7", &api::Admin::Stub::RevokeToken);
 }
 
 // ImportDevices reads lines `ek_sha256 name site class tag,tag`; `#` starts a comment.
@@ -230,31 +229,30 @@ CommandResult ImportDevices(const Common& common, const std::string& file) {
 void AddDeviceCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent = app.add_subcommand("device", "Devices of the fleet");
   parent->require_subcommand(1);
-  const auto group = std::make_shared<Group>(*parent, sink);
-  parent->parse_complete_callback([group] {});
-  CLI::App* const import = group->Add("import", "Allow the endorsement keys listed in a file", "sallyport device import eks.txt");
-  const auto common = group->AddCommon(import);
+  Group group(*parent, sink);
+  CLI::App* const import = group.Add("import", "Allow the endorsement keys listed in a file", "sallyport device import eks.txt");
+  const auto common = group.AddCommon(import);
   const auto file = std::make_shared<std::string>();
   import->add_option("file", *file, "Lines: ek_sha256 name site class tag,tag")->required();
-  group->Run(import, [=] { return ImportDevices(*common, *file); });
-  group->AddList("list", "List devices", "sallyport device list --json", &api::Admin::Stub::ListDevices);
-  group->AddNamed("show", "Show one device", "sallyport device show cam-1", &api::Admin::Stub::ShowDevice);
-  group->AddNamed("explain", "Say why a device was admitted or refused, event by event", "sallyport device explain cam-1",
+  group.Run(import, [=] { return ImportDevices(*common, *file); });
+  group.AddList("list", "List devices", "sallyport device list --json", &api::Admin::Stub::ListDevices);
+  group.AddNamed("show", "Show one device", "sallyport device show cam-1", &api::Admin::Stub::ShowDevice);
+  group.AddNamed("explain", "Say why a device was admitted or refused, event by event", "sallyport device explain cam-1",
                   &api::Admin::Stub::ExplainDevice);
-  group->AddApproved("approve", "Admit a device that waits", "sallyport device approve cam-1",
+  group.AddApproved("approve", "Admit a device that waits", "sallyport device approve cam-1",
                      &api::Admin::Stub::ApproveDevice, "device.approve");
-  group->AddApproved("release", "Lift a quarantine (two operators)", "sallyport device release cam-1",
+  group.AddApproved("release", "Lift a quarantine (two operators)", "sallyport device release cam-1",
                      &api::Admin::Stub::ReleaseDevice, "device.release");
-  group->AddApproved("decommission", "Retire a device for good", "sallyport device decommission cam-1",
+  group.AddApproved("decommission", "Retire a device for good", "sallyport device decommission cam-1",
                      &api::Admin::Stub::DecommissionDevice, "device.decommission");
-  CLI::App* const quarantine = group->Add("quarantine", "Cut a device off now", "sallyport device quarantine cam-1 --why OPS-7");
-  const auto quarantine_common = group->AddCommon(quarantine);
+  CLI::App* const quarantine = group.Add("quarantine", "Cut a device off now", "sallyport device quarantine cam-1 --why OPS-7");
+  const auto quarantine_common = group.AddCommon(quarantine);
   const auto request = std::make_shared<std::array<std::string, 3>>();
   (*request)[1] = "operator";
   quarantine->add_option("name", (*request)[0], "Name or id")->required();
   quarantine->add_option("--cause", (*request)[1], "operator or clone")->check(CLI::IsMember({"operator", "clone"}));
   quarantine->add_option("--why", (*request)[2], "Reason for the audit")->required();
-  group->Run(quarantine, [=] {
+  group.Run(quarantine, [=] {
     api::QuarantineRequest wire;
     wire.set_name((*request)[0]);
     wire.set_cause((*request)[1]);
@@ -281,17 +279,16 @@ CommandResult ImportReference(const Common& common, const std::string& file, con
 void AddReferenceCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent = app.add_subcommand("reference", "Reference values that devices are judged by");
   parent->require_subcommand(1);
-  const auto group = std::make_shared<Group>(*parent, sink);
-  parent->parse_complete_callback([group] {});
-  CLI::App* const import = group->Add("import", "Add a set of reference values to a class",
+  Group group(*parent, sink);
+  CLI::App* const import = group.Add("import", "Add a set of reference values to a class",
                                       "sallyport reference import base.json --class online");
-  const auto common = group->AddCommon(import);
+  const auto common = group.AddCommon(import);
   const auto file = std::make_shared<std::string>();
   const auto device_class = std::make_shared<std::string>();
   import->add_option("file", *file, "reference/v1 JSON")->required();
   import->add_option("--class", *device_class, "Device class")->required();
-  group->Run(import, [=] { return ImportReference(*common, *file, *device_class); });
-  group->AddList("list", "List sets and their states", "sallyport reference list", &api::Admin::Stub::ListReferences);
+  group.Run(import, [=] { return ImportReference(*common, *file, *device_class); });
+  group.AddList("list", "List sets and their states", "sallyport reference list", &api::Admin::Stub::ListReferences);
 }
 
 // ApproveRollout fetches the rollout's digest, so that what is signed is what the server holds.
@@ -355,17 +352,16 @@ struct RolloutOptions {
 void AddRolloutCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent = app.add_subcommand("rollout", "Deliver a release to the fleet, canaries first");
   parent->require_subcommand(1);
-  const auto group = std::make_shared<Group>(*parent, sink);
-  parent->parse_complete_callback([group] {});
-  CLI::App* const create = group->Add("create", "Draft a rollout of a published release",
+  Group group(*parent, sink);
+  CLI::App* const create = group.Add("create", "Draft a rollout of a published release",
                                       "sallyport rollout create v2 --release edge-os/2.0.0 --canary cam-1");
-  const auto common = group->AddCommon(create);
+  const auto common = group.AddCommon(create);
   const auto options = std::make_shared<RolloutOptions>();
   create->add_option("name", options->name, "Name of the rollout")->required();
   create->add_option("--release", options->release, "PRODUCT/VERSION")->required();
   create->add_option("--canary", options->canary, "Devices that go first, comma separated")->delimiter(',')->required();
   create->add_option("--devices", options->devices, "The others (default: every active device)")->delimiter(',');
-  group->Run(create, [=] {
+  group.Run(create, [=] {
     api::CreateRolloutRequest request;
     request.set_name(options->name);
     request.set_release_path("releases/" + options->release + "/release.json");
@@ -373,57 +369,54 @@ void AddRolloutCommands(CLI::App& app, CommandSink& sink) {
     for (const std::string& device : options->devices) request.add_devices(device);
     return Ask(*common, &api::Admin::Stub::CreateRollout, request);
   });
-  CLI::App* const approve = group->Add("approve", "Sign your approval of a rollout", "sallyport rollout approve v2");
-  const auto approve_common = group->AddCommon(approve);
+  CLI::App* const approve = group.Add("approve", "Sign your approval of a rollout", "sallyport rollout approve v2");
+  const auto approve_common = group.AddCommon(approve);
   const auto approve_name = std::make_shared<std::string>();
   approve->add_option("name", *approve_name, "Name of the rollout")->required();
-  group->Run(approve, [=] { return ApproveRollout(*approve_common, *approve_name); });
-  CLI::App* const watch = group->Add("watch", "Follow a rollout until it ends", "sallyport rollout watch v2");
-  const auto watch_common = group->AddCommon(watch);
+  group.Run(approve, [=] { return ApproveRollout(*approve_common, *approve_name); });
+  CLI::App* const watch = group.Add("watch", "Follow a rollout until it ends", "sallyport rollout watch v2");
+  const auto watch_common = group.AddCommon(watch);
   const auto watch_name = std::make_shared<std::string>();
   const auto until_canary = std::make_shared<bool>(false);
   watch->add_option("name", *watch_name, "Name of the rollout")->required();
   watch->add_flag("--until-canary", *until_canary, "Stop when the canaries are done");
-  group->Run(watch, [=] { return WatchRollout(*watch_common, *watch_name, *until_canary); });
-  group->AddNamed("advance", "Go on from the canaries to the rest", "sallyport rollout advance v2", &api::Admin::Stub::AdvanceRollout);
-  group->AddNamed("pause", "Assign no further device", "sallyport rollout pause v2", &api::Admin::Stub::PauseRollout);
-  group->AddNamed("resume", "Go on after a pause", "sallyport rollout resume v2", &api::Admin::Stub::ResumeRollout);
-  group->AddNamed("abort", "End a rollout", "sallyport rollout abort v2", &api::Admin::Stub::AbortRollout);
-  group->AddNamed("status", "Show a rollout", "sallyport rollout status v2", &api::Admin::Stub::ShowRollout);
-  group->AddList("list", "List rollouts", "sallyport rollout list", &api::Admin::Stub::ListRollouts);
+  group.Run(watch, [=] { return WatchRollout(*watch_common, *watch_name, *until_canary); });
+  group.AddNamed("advance", "Go on from the canaries to the rest", "sallyport rollout advance v2", &api::Admin::Stub::AdvanceRollout);
+  group.AddNamed("pause", "Assign no further device", "sallyport rollout pause v2", &api::Admin::Stub::PauseRollout);
+  group.AddNamed("resume", "Go on after a pause", "sallyport rollout resume v2", &api::Admin::Stub::ResumeRollout);
+  group.AddNamed("abort", "End a rollout", "sallyport rollout abort v2", &api::Admin::Stub::AbortRollout);
+  group.AddNamed("status", "Show a rollout", "sallyport rollout status v2", &api::Admin::Stub::ShowRollout);
+  group.AddList("list", "List rollouts", "sallyport rollout list", &api::Admin::Stub::ListRollouts);
 }
 
 void AddAuditCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent = app.add_subcommand("audit", "The tamper-evident record");
   parent->require_subcommand(1);
-  const auto group = std::make_shared<Group>(*parent, sink);
-  parent->parse_complete_callback([group] {});
-  CLI::App* const tail = group->Add("tail", "Show the latest entries", "sallyport audit tail --limit 20");
-  const auto common = group->AddCommon(tail);
+  Group group(*parent, sink);
+  CLI::App* const tail = group.Add("tail", "Show the latest entries", "sallyport audit tail --limit 20");
+  const auto common = group.AddCommon(tail);
   const auto limit = std::make_shared<unsigned>(20);
   const auto after = std::make_shared<uint64_t>(0);
   tail->add_option("--limit", *limit, "Entries at most")->check(CLI::Range(1, 10000))->capture_default_str();
   tail->add_option("--after", *after, "Start after this sequence number");
-  group->Run(tail, [=] {
+  group.Run(tail, [=] {
     api::TailAuditRequest request;
     request.set_limit(*limit);
     request.set_after_seq(*after);
     return Ask(*common, &api::Admin::Stub::TailAudit, request);
   });
-  group->AddList("verify", "Check the whole hash chain", "sallyport audit verify", &api::Admin::Stub::VerifyAudit);
+  group.AddList("verify", "Check the whole hash chain", "sallyport audit verify", &api::Admin::Stub::VerifyAudit);
 }
 
 void AddServiceCommands(CLI::App& app, CommandSink& sink) {
-  const auto group = std::make_shared<Group>(app, sink);
-  app.parse_complete_callback([group] {});
-  CLI::App* const status = group->Add("status", "State of the service", "sallyport status --json");
-  const auto common = group->AddCommon(status);
-  group->Run(status, [=] { return Ask(*common, &api::Admin::Stub::Status, api::StatusRequest()); });
+  Group group(app, sink);
+  CLI::App* const status = group.Add("status", "State of the service", "sallyport status --json");
+  const auto common = group.AddCommon(status);
+  group.Run(status, [=] { return Ask(*common, &api::Admin::Stub::Status, api::StatusRequest()); });
   CLI::App* const ca = app.add_subcommand("ca", "Issuers");
   ca->require_subcommand(1);
-  const auto ca_group = std::make_shared<Group>(*ca, sink);
-  ca->parse_complete_callback([ca_group] {});
-  ca_group->AddList("status", "Show issuers and their ends", "sallyport ca status", &api::Admin::Stub::ShowCa);
+  Group ca_group(*ca, sink);
+  ca_group.AddList("status", "Show issuers and their ends", "sallyport ca status", &api::Admin::Stub::ShowCa);
 }
 
 }  // namespace
