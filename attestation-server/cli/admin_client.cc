@@ -22,11 +22,11 @@ constexpr std::chrono::seconds kDeadline{30};
 Result<AdminClient> AdminClient::Connect(FileSystem& files, const Context& context) {
   namespace ge = grpc::experimental;
   SP_TRY(const Bytes bundle_json, ReadFile(files, context.trust_bundle, kFileBytesMax));
-  SP_TRY(const pki::TrustBundle bundle, pki::TrustBundle::Parse(bundle_json));
+  SP_TRY(const pki::TrustBundle bundle, pki::ParseTrustBundle(AsText(bundle_json)));
   SP_TRY(const Bytes certificate, ReadFile(files, context.certificate, kFileBytesMax));
   SP_TRY(const Bytes key, ReadFile(files, context.private_key, kFileBytesMax));
   std::string anchors;
-  for (const std::string& issuer : bundle.server_issuers) anchors += issuer;
+  for (const pki::IssuerCertificate& issuer : bundle.server_issuers) anchors += issuer.ToPem();
   auto provider = std::make_shared<ge::StaticDataCertificateProvider>(
       anchors, std::vector<ge::IdentityKeyCertPair>{{ToString(key), ToString(certificate)}});
   ge::TlsChannelCredentialsOptions options;

@@ -12,6 +12,7 @@
 #include "pki/base/json.h"
 #include "pki/crypto/hash.h"
 #include "pki/x509/certificate.h"
+#include "pki/x509/pem.h"
 
 namespace sallyport::server {
 namespace {
@@ -60,11 +61,10 @@ Result<SignedApproval> Approve(const Common& common, std::string_view action, co
   SP_TRY(const Bytes pem, ReadFile(files, context.private_key, kInputBytesMax));
   SP_TRY(const Bytes chain, ReadFile(files, context.certificate, kInputBytesMax));
   SP_TRY(const pki::PrivateKey key, pki::PrivateKey::FromPem(AsText(pem), ""));
-  SP_TRY(const std::vector<Bytes> leaf, pki::CertificatesFromPem(AsText(chain)));
-  if (leaf.empty()) return Error{Reason::kMalformed, context.certificate + " holds no certificate"};
-  SP_TRY(const pki::IdentityCertificate certificate, pki::IdentityCertificate::Parse(leaf.front()));
+  SP_TRY(const std::vector<Bytes> leaf, pki::ParseCertificatePem(AsText(chain)));
+  SP_TRY(const pki::IdentityCertificate certificate, pki::ParseIdentityCertificate(leaf.front()));
   constexpr Duration kLifetime = Hours(1);
-  return MakeApproval(key, certificate.spiffe_id.ToString(), action, digest, RealClock().Wall() + kLifetime);
+  return MakeApproval(key, certificate.spiffe_id.text(), action, digest, RealClock().Wall() + kLifetime);
 }
 
 // AskApproved sends `name` with this operator's approval of `action` on the name itself.

@@ -5,14 +5,8 @@
 namespace sallyport::server {
 namespace {
 
-constexpr std::string_view kLabel = "sallyport/approval/v1";
+constexpr std::string_view kRole = "approval";
 constexpr JsonLimits kBodyLimits{.size_max = 2048, .depth_max = 2};
-
-Bytes SignedBytes(ByteView body) {
-  ByteWriter writer;
-  writer.Raw(AsBytes(kLabel)).U8(0).BigU64(body.size()).Raw(body);
-  return std::move(writer).Take();
-}
 
 Error Refused(std::string_view rule, std::string detail) {
   return Error{Reason::kPolicyDenied, std::move(detail), rule};
@@ -22,20 +16,20 @@ Error Refused(std::string_view rule, std::string detail) {
 
 Result<SignedApproval> MakeApproval(const pki::PrivateKey& key, std::string_view operator_id, std::string_view action,
                                     const Sha256Digest& digest, UnixTime expires) {
-  Bytes body = ToBytes(WriteJson(JsonValue::Object({{"action", action},
+  const Bytes body = ToBytes(WriteJson(JsonValue::Object({{"action", action},
                                                     {"digest", HexEncode(digest)},
                                                     {"expires", FormatRfc3339(expires)},
                                                     {"operator", operator_id}})));
-  SP_TRY(Bytes signature, key.Sign(SignedBytes(body)));
-  return SignedApproval{std::move(body), std::move(signature)};
+  SP_TRY(const pki::StatementSigner signer, pki::StatementSigner::Make(std::string(kRole), key));
+  return signer.SignStatement(body);
 }
 
 Result<VerifiedApproval> VerifyApproval(const SignedApproval& approval, const pki::PublicKey& key,
                                         std::string_view operator_id, std::string_view action,
                                         const Sha256Digest& digest, UnixTime now) {
-  if (!key.Verify(SignedBytes(approval.body), approval.signature))
-    return Error{Reason::kBadSignature, "approval is not signed by the caller's key", "approval.signature"};
-  SP_TRY(const JsonValue json, ParseJson(AsText(approval.body), kBodyLimits));
+  const Result<pki::VerifiedBody> verified = pki::VerifyStatement(key, kRole, approval);
+  if (!verified) return Error{Reason::kBadSignature, "approval is not signed by the caller's key", "approval.signature"};
+  SP_TRY(const JsonValue json, ParseJson(AsText(verified->view()), kBodyLimits));
   const JsonCursor body(json);
   SP_TRY(body.OnlyKeys({"action", "digest", "expires", "operator"}));
   SP_TRY(const std::string_view said_operator, body.GetString("operator"));

@@ -5,17 +5,14 @@
 
 #include "pki/base/digest.h"
 #include "pki/base/time.h"
-#include "pki/crypto/signature.h"
+#include "pki/ca/signed_statement.h"
 
 namespace sallyport::server {
 
 inline constexpr Duration kApprovalLifetimeMax = Hours(24);  // an approval is for now, not for later
 
-// Wire form of an approval: `body` is the JSON that was signed, as it was signed.
-struct SignedApproval {
-  Bytes body;
-  Bytes signature;
-};
+// Wire form of an approval: the body is the JSON that was signed, as it was signed.
+using SignedApproval = pki::SignedStatement;
 
 // VerifiedApproval says that `operator_id` approved `action` on exactly `digest`. Only VerifyApproval makes it.
 class VerifiedApproval {
