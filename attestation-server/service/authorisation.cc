@@ -1,0 +1,92 @@
+#include "attestation-server/service/authorisation.h"
+
+#include <algorithm>
+#include <array>
+
+namespace sallyport::server {
+namespace {
+
+#define ENROLMENT "/sallyport.attestation.v1.Enrolment/"
+#define DEVICE "/sallyport.attestation.v1.Device/"
+#define ADMIN "/sallyport.attestation.v1.Admin/"
+
+constexpr RpcRule kTable[] = {
+    {ENROLMENT "Begin", Listener::kEnrol, Caller::kAnyone},
+    {ENROLMENT "Prove", Listener::kEnrol, Caller::kAnyone},
+
+    {DEVICE "Stream", Listener::kDevice, Caller::kDevice},
+    {DEVICE "BeginRenewal", Listener::kDevice, Caller::kDevice},
+    {DEVICE "Renew", Listener::kDevice, Caller::kDevice},
+    {DEVICE "GetManifest", Listener::kDevice, Caller::kDevice},
+    {DEVICE "GetBundle", Listener::kDevice, Caller::kDevice},
+    {DEVICE "ReportUpdate", Listener::kDevice, Caller::kDevice},
+
+    {ADMIN "Status", Listener::kAdmin, Caller::kViewer},
+    {ADMIN "CreateToken", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "ListTokens", Listener::kAdmin, Caller::kViewer},
+    {ADMIN "RevokeToken", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "AllowEk", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "ListDevices", Listener::kAdmin, Caller::kViewer},
+    {ADMIN "ShowDevice", Listener::kAdmin, Caller::kViewer},
+    {ADMIN "ExplainDevice", Listener::kAdmin, Caller::kViewer},
+    {ADMIN "ApproveDevice", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "QuarantineDevice", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "ReleaseDevice", Listener::kAdmin, Caller::kAdmin},
+    {ADMIN "DecommissionDevice", Listener::kAdmin, Caller::kAdmin},
+    {ADMIN "ApplyPolicy", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "ListPolicies", Listener::kAdmin, Caller::kViewer},
+    {ADMIN "PublishFiles", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "ImportReference", Listener::kAdmin, Caller::kAdmin},
+    {ADMIN "ListReferences", Listener::kAdmin, Caller::kViewer},
+    {ADMIN "CreateRollout", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "ApproveRollout", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "AdvanceRollout", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "PauseRollout", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "ResumeRollout", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "AbortRollout", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "ShowRollout", Listener::kAdmin, Caller::kViewer},
+    {ADMIN "ListRollouts", Listener::kAdmin, Caller::kViewer},
+    {ADMIN "TailAudit", Listener::kAdmin, Caller::kViewer},
+    {ADMIN "VerifyAudit", Listener::kAdmin, Caller::kViewer},
+    {ADMIN "ShowCa", Listener::kAdmin, Caller::kViewer},
+};
+
+#undef ENROLMENT
+#undef DEVICE
+#undef ADMIN
+
+constexpr std::array<std::string_view, 3> kRoleNames{"viewer", "operator", "admin"};
+
+}  // namespace
+
+std::span<const RpcRule> AuthorisationTable() { return kTable; }
+
+Result<RpcRule> FindRule(std::string_view method) {
+  const auto found = std::ranges::find(kTable, method, &RpcRule::method);
+  if (found == std::end(kTable))
+    return Error{Reason::kPolicyDenied, "method is not in the authorisation table", "rpc.not-listed"};
+  return *found;
+}
+
+Result<Unit> CheckOperator(const RpcRule& rule, OperatorRole role) {
+  const Error denied{Reason::kPolicyDenied, "needs a higher operator role", "rpc.role"};
+  switch (rule.caller) {
+    case Caller::kViewer: return Unit{};
+    case Caller::kOperator: return role >= OperatorRole::kOperator ? Ok() : Result<Unit>(denied);
+    case Caller::kAdmin: return role >= OperatorRole::kAdmin ? Ok() : Result<Unit>(denied);
+    case Caller::kAnyone:
+    case Caller::kDevice: return denied;
+  }
+  std::abort();
+}
+
+Result<OperatorRole> ParseOperatorRole(std::string_view text) {
+  const auto found = std::ranges::find(kRoleNames, text);
+  if (found == kRoleNames.end())
+    return Error{Reason::kMalformed, "operator role is none of viewer, operator, admin"};
+  return static_cast<OperatorRole>(found - kRoleNames.begin());
+}
+
+std::string_view OperatorRoleName(OperatorRole role) { return kRoleNames[static_cast<size_t>(role)]; }
+
+}  // namespace sallyport::server
