@@ -7,7 +7,7 @@
 
 #include <chrono>
 
-#include "attestation-server/api/server_verifier.h"
+#include "attestation-server/api/tls.h"
 #include "attestation-server/service/status.h"
 #include "pki/ca/trust_bundle.h"
 

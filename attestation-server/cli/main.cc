@@ -10,7 +10,7 @@
 #include "attestation-server/cli/policy_commands.h"
 #include "attestation-server/cli/release_commands.h"
 #include "attestation-server/cli/uki_commands.h"
-#include "attestation-server/service/listener.h"
+#include "attestation-server/api/tls.h"
 
 int main(int argc, char** argv) {
   namespace server = sallyport::server;
