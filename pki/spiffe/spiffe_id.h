@@ -50,7 +50,7 @@ class SpiffeId {
   TrustDomain trust_domain_;
 };
 
-// DeviceId is `^[a-z2-7]{52}$` with zero padding bits: the base32 of a SHA-256.
+// DeviceId is `^[a-z2-7]{52}$`: a SHA-256 in lower-case unpadded base32.
 class DeviceId {
  public:
   // kMalformed; rule id.device.

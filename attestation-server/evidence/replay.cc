@@ -1,0 +1,45 @@
+#include "attestation-server/evidence/replay.h"
+
+namespace sallyport::server {
+namespace {
+
+constexpr uint32_t kDrtmPcrFirst = 17;
+constexpr uint32_t kDrtmPcrLast = 22;
+
+}  // namespace
+
+PcrBank::PcrBank(Bank bank, uint8_t startup_locality) : bank_(bank) {
+  for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) {
+    const bool drtm = pcr >= kDrtmPcrFirst && pcr <= kDrtmPcrLast;
+    values_[pcr] = PcrDigest::Filled(bank, drtm ? 0xFF : 0x00);
+  }
+  values_[0].mutable_bytes()[BankDigestSize(bank) - 1] = startup_locality;
+}
+
+void PcrBank::Extend(uint32_t pcr, ByteView digest) {
+  values_[pcr] = HashWith(bank_, values_[pcr].view(), digest);
+  touched_ |= 1u << pcr;
+}
+
+PcrBank Replay(const EventLog& log, Bank bank) {
+  PcrBank out(bank, log.startup_locality.value_or(0));
+  for (const Event& event : log.events)
+    if (event.type != EventType::kNoAction && !event.digest(bank).empty()) out.Extend(event.pcr, event.digest(bank));
+  return out;
+}
+
+Result<ReplayedLog> ReplayedLog::Make(Bytes bytes, pki::HashAlgorithm algorithm) {
+  const Bank bank = BankOf(algorithm);
+  SP_TRY(EventLog log, ParseEventLog(bytes));
+  if (log.format == LogFormat::kSha1Legacy)
+    return Error{Reason::kUnsupported, "the log carries SHA-1 digests only", "legacy-log"};
+  if (!log.Carries(bank))
+    return Error{Reason::kUnsupported, "the log does not carry the bank " + std::string(BankName(bank)), "log.bank"};
+  if (!log.uniform)
+    return Error{Reason::kMalformed, "an event does not carry every declared algorithm", "log.digests"};
+  PcrBank pcrs = Replay(log, bank);
+  const Sha256Digest hash = pki::Sha256(bytes);
+  return ReplayedLog(std::move(bytes), hash, std::move(log), pcrs);
+}
+
+}  // namespace sallyport::server

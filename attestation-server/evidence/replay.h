@@ -1,0 +1,58 @@
+// Replay: what the PCRs must hold if a log is true. Pure; thread-safe.
+#pragma once
+
+#include "attestation-server/evidence/event_data.h"
+#include "attestation-server/evidence/event_log.h"
+
+namespace sallyport::server {
+
+// PcrBank is the replayed state of one bank. PCRs the log does not touch hold no entry in `touched`.
+class PcrBank {
+ public:
+  PcrBank(Bank bank, uint8_t startup_locality);
+  Bank bank() const { return bank_; }
+  // value is the initial value when the log does not touch `pcr` (< 24).
+  const PcrDigest& value(uint32_t pcr) const { return values_[pcr]; }
+  bool touched(uint32_t pcr) const { return (touched_ >> pcr & 1) != 0; }
+  void Extend(uint32_t pcr, ByteView digest);
+
+ private:
+  Bank bank_;
+  uint32_t touched_ = 0;
+  std::array<PcrDigest, kPcrCount> values_;
+};
+
+// Replay extends every event but EV_NO_ACTION and those without a digest of `bank`, from the initial
+// values of the specification: PCR 0 from the startup locality, PCR 17 to 22 from all ones, the others
+// from zero.
+PcrBank Replay(const EventLog& log, Bank bank);
+
+// ReplayedLog is one log, its hash and its replay in the judged bank: all that a boot's renewals need,
+// so that a shell may keep it by `hash`. Owns the bytes; movable, not copyable; immutable.
+class ReplayedLog {
+ public:
+  // Make parses and replays. Besides the rules of ParseEventLog:
+  //   legacy-log  a SHA-1-only log, which authenticates nothing
+  //   log.bank    the log does not carry `bank`
+  //   log.digests an event lacks one of the declared algorithms
+  static Result<ReplayedLog> Make(Bytes bytes, pki::HashAlgorithm bank);
+
+  const Sha256Digest& hash() const { return hash_; }
+  const EventLog& log() const { return log_; }
+  const PcrBank& pcrs() const { return pcrs_; }
+  Bank bank() const { return pcrs_.bank(); }
+  const Bytes& bytes() const { return bytes_; }
+
+  ReplayedLog(ReplayedLog&&) noexcept = default;
+  ReplayedLog& operator=(ReplayedLog&&) noexcept = default;
+
+ private:
+  ReplayedLog(Bytes bytes, Sha256Digest hash, EventLog log, PcrBank pcrs)
+      : bytes_(std::move(bytes)), hash_(hash), log_(std::move(log)), pcrs_(pcrs) {}
+  Bytes bytes_;  // borrowed by log_; a moved vector keeps its buffer
+  Sha256Digest hash_;
+  EventLog log_;
+  PcrBank pcrs_;
+};
+
+}  // namespace sallyport::server
