@@ -15,12 +15,12 @@ namespace sallyport::server {
 // operators and never sent to a device (OwnEvent is what a device may learn).
 struct EventDifference {
   uint32_t pcr;
-  std::optional<uint32_t> event_index;  // in the log; nothing when a value differs or an event is missing
-  std::string type;
-  std::string got;       // hex digest; empty when an event is missing
-  std::string data;      // what the event says of itself, a hint
-  std::string expected;  // hex digest; empty when there is one event too many, or a grammar fault
-  std::string what;      // what the reference says of the expected event, or the fault
+  std::optional<uint32_t> event_index = {};  // in the log; nothing when a value differs or an event is missing
+  std::string type = {};
+  std::string got = {};       // hex digest; empty when an event is missing
+  std::string data = {};      // what the event says of itself, a hint
+  std::string expected = {};  // hex digest; empty when there is one event too many, or a grammar fault
+  std::string what = {};      // what the reference says of the expected event, or the fault
 };
 std::string OwnEvent(const EventDifference& difference);
 
@@ -29,7 +29,7 @@ std::string_view PcrRule(uint32_t pcr);
 
 struct PcrFinding {
   uint32_t pcr;
-  std::optional<EventDifference> difference;  // nothing: the PCR matches
+  std::optional<EventDifference> difference = {};  // nothing: the PCR matches
   size_t matched_events = 0;
 };
 

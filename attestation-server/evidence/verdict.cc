@@ -63,10 +63,10 @@ std::string_view Verdict::rule() const {
 
 std::span<const std::string_view> LogRules() { return kLogRules; }
 
-const ReplayedLog* CheckLog(const LogInput& input, CheckList& checks) {
+const ReplayedLog* CheckLog(const LogInput& input, pki::HashAlgorithm bank, CheckList& checks) {
   if (!checks.Require("log.present", input.log != nullptr || input.refusal, "no event log")) return nullptr;
   if (input.log != nullptr) {
-    checks.Pass("log.format");
+    if (!checks.Require("log.format", input.log->bank() == BankOf(bank), "replayed in another bank")) return nullptr;
     checks.Pass("log.structure");
     return input.log;
   }
@@ -120,7 +120,7 @@ Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context) {
     out.checks.Add(rules);
 
   CheckAk(*evidence.ak, context.frozen_ak_name, out.checks);
-  const ReplayedLog* const log = CheckLog(evidence.log, out.checks);
+  const ReplayedLog* const log = CheckLog(evidence.log, context.quote.bank, out.checks);
   QuoteInput quote = evidence.quote;
   quote.replay = log == nullptr ? nullptr : &log->pcrs();
   out.quote = CheckQuote(*evidence.ak, quote, context.quote, out.checks);

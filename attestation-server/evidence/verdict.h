@@ -81,9 +81,10 @@ struct Verdict {
 Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context);
 
 // The steps of Judge that a tool may run alone. Each decides its rules in `checks`, which must hold them.
-//   log.present, log.format (legacy-log, cc-log, log.bank), log.structure (the others of ReplayedLog::Make)
+//   log.present, log.format (legacy-log, cc-log, log.bank, or replayed in another bank), log.structure (the
+//   others of ReplayedLog::Make)
 std::span<const std::string_view> LogRules();
-const ReplayedLog* CheckLog(const LogInput& input, CheckList& checks);
+const ReplayedLog* CheckLog(const LogInput& input, pki::HashAlgorithm bank, CheckList& checks);
 //   log.replay: every quoted PCR holds what the log replays to
 std::optional<EventDifference> CheckReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log, CheckList& checks);
 //   reference.available, pcr.N (added here), reference.match
