@@ -6,8 +6,6 @@
 #include <grpcpp/server_builder.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
 #include "pki/base/file_system.h"
 
 namespace sallyport::server {
@@ -26,11 +24,6 @@ Result<Unit> WriteAll(FileSystem& files, const std::string& directory, const Tls
 }
 
 }  // namespace
-
-void PrepareTls() {
-  // A TLS 1.2-only suite that no certificate listener can use: TLS 1.3 suites are not governed by this list.
-  ::setenv("GRPC_SSL_CIPHER_SUITES", "PSK-AES128-GCM-SHA256", 1);
-}
 
 Result<Unit> TlsDirectory::Replace(const TlsMaterial& material) {
   PosixFileSystem files;

@@ -13,10 +13,6 @@
 
 namespace sallyport::server {
 
-// PrepareTls must run in main before the first gRPC call: it takes every TLS 1.2 suite away
-// (gRPC 1.51 has no minimum-version option; docs/adr/0002-tls-1-3-only.md).
-void PrepareTls();
-
 // TlsMaterial is what a listener presents and whom it trusts.
 struct TlsMaterial {
   std::string private_key_pem;

@@ -1,6 +1,7 @@
-#include "attestation-server/api/server_verifier.h"
+#include "attestation-server/api/tls.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace sallyport::server {
 namespace {
@@ -28,6 +29,11 @@ class ServerVerifier final : public ge::ExternalCertificateVerifier {
 };
 
 }  // namespace
+
+void PrepareTls() {
+  // A TLS 1.2-only suite that no certificate listener can use; TLS 1.3 suites are not governed by this list.
+  ::setenv("GRPC_SSL_CIPHER_SUITES", "PSK-AES128-GCM-SHA256", 1);
+}
 
 std::shared_ptr<ge::CertificateVerifier> MakeServerVerifier(std::vector<std::string> server_ids) {
   return ge::ExternalCertificateVerifier::Create<ServerVerifier>(std::move(server_ids));

@@ -1,0 +1,433 @@
+#include "attestation-server/cli/operate_commands.h"
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <fstream>
+#include <thread>
+
+#include "attestation-server/cli/admin_client.h"
+#include "attestation-server/cli/progress.h"
+#include "attestation-server/cli/render.h"
+#include "attestation-server/service/approval.h"
+#include "pki/base/json.h"
+#include "pki/crypto/hash.h"
+#include "pki/x509/certificate.h"
+#include "pki/x509/pem.h"
+
+namespace sallyport::server {
+namespace {
+
+constexpr uint64_t kInputBytesMax = 16 * 1024 * 1024;  // a policy, a reference or an EK list
+constexpr size_t kChunkBytes = 1024 * 1024;
+
+// Common is what every command that asks the service takes.
+struct Common {
+  bool json = false;
+  ServerChoice choice;
+};
+
+template <typename Request>
+using JsonRpc = grpc::Status (api::Admin::Stub::*)(grpc::ClientContext*, const Request&, api::JsonReply*);
+
+Result<AdminClient> Open(const Common& common) {
+  PosixFileSystem files;
+  SP_TRY(const Context context, LoadContext(files, common.choice));
+  return AdminClient::Connect(files, context);
+}
+
+template <typename Request>
+Result<std::string> AskJson(const AdminClient& client, api::Admin::Stub& stub, JsonRpc<Request> rpc, const Request& request) {
+  api::JsonReply reply;
+  SP_TRY(client.Call([&](grpc::ClientContext& context) { return (stub.*rpc)(&context, request, &reply); }));
+  return reply.json();
+}
+
+CommandResult Show(const Result<std::string>& json, const Common& common) {
+  if (!json) return Failure(json.error(), common.json);
+  return CommandResult{ExitCode::kYes, common.json ? *json + "\n" : RenderJson(*json), ""};
+}
+
+template <typename Request>
+CommandResult Ask(const Common& common, JsonRpc<Request> rpc, const Request& request) {
+  Result<AdminClient> client = Open(common);
+  if (!client) return Failure(client.error(), common.json);
+  return Show(AskJson(*client, client->stub(), rpc, request), common);
+}
+
+// Approve signs `action` on `digest` with the key of the operator's context.
+Result<SignedApproval> Approve(const Common& common, std::string_view action, const Sha256Digest& digest) {
+  PosixFileSystem files;
+  SP_TRY(const Context context, LoadContext(files, common.choice));
+  SP_TRY(const Bytes pem, ReadFile(files, context.private_key, kInputBytesMax));
+  SP_TRY(const Bytes chain, ReadFile(files, context.certificate, kInputBytesMax));
+  SP_TRY(const pki::PrivateKey key, pki::PrivateKey::FromPem(AsText(pem), ""));
+  SP_TRY(const std::vector<Bytes> leaf, pki::ParseCertificatePem(AsText(chain)));
+  SP_TRY(const pki::IdentityCertificate certificate, pki::ParseIdentityCertificate(leaf.front()));
+  constexpr Duration kLifetime = Hours(1);
+  return MakeApproval(key, certificate.spiffe_id.text(), action, digest, RealClock().Wall() + kLifetime);
+}
+
+// AskApproved sends `name` with this operator's approval of `action` on the name itself.
+CommandResult AskApproved(const Common& common, JsonRpc<api::ApprovedRequest> rpc, const std::string& name,
+                          std::string_view action, const Sha256Digest& digest) {
+  const Result<SignedApproval> approval = Approve(common, action, digest);
+  if (!approval) return Failure(approval.error(), common.json);
+  api::ApprovedRequest request;
+  request.set_name(name);
+  api::Approval* const sent = request.add_approvals();
+  sent->set_body(ToString(approval->body));
+  sent->set_signature(ToString(approval->signature));
+  return Ask(common, rpc, request);
+}
+
+// Group registers commands with the options that all of them share.
+class Group {
+ public:
+  Group(CLI::App& app, CommandSink& sink) : app_(app), sink_(sink) {}
+
+  CLI::App* Add(const std::string& name, const std::string& help, const std::string& example) {
+    CLI::App* const command = app_.add_subcommand(name, help);
+    command->footer("Example:\n  " + example);
+    return command;
+  }
+  std::shared_ptr<Common> AddCommon(CLI::App* command) {
+    auto common = std::make_shared<Common>();
+    command->add_flag("--json", common->json, "Print one JSON object");
+    command->add_option("--server", common->choice.server, "HOST:PORT of the admin listener");
+    command->add_option("--config", common->choice.config, "File with the operator's contexts");
+    return common;
+  }
+  void Run(CLI::App* command, std::function<CommandResult()> run) {
+    command->callback([&sink = sink_, run = std::move(run)] { sink.Run(run); });
+  }
+  // AddList and AddNamed are the two commonest shapes.
+  void AddList(const std::string& name, const std::string& help, const std::string& example, JsonRpc<api::ListRequest> rpc) {
+    CLI::App* const command = Add(name, help, example);
+    const auto common = AddCommon(command);
+    const auto request = std::make_shared<api::ListRequest>();
+    const auto limit = std::make_shared<unsigned>(0);
+    const auto after = std::make_shared<std::string>();
+    command->add_option("--limit", *limit, "Rows at most (default 100)")->check(CLI::Range(1, 10000));
+    command->add_option("--after", *after, "Start after this name");
+    Run(command, [=] {
+      request->set_limit(*limit);
+      request->set_after(*after);
+      return Ask(*common, rpc, *request);
+    });
+  }
+  void AddNamed(const std::string& name, const std::string& help, const std::string& example, JsonRpc<api::NameRequest> rpc) {
+    CLI::App* const command = Add(name, help, example);
+    const auto common = AddCommon(command);
+    const auto target = std::make_shared<std::string>();
+    command->add_option("name", *target, "Name or id")->required();
+    Run(command, [=] {
+      api::NameRequest request;
+      request.set_name(*target);
+      return Ask(*common, rpc, request);
+    });
+  }
+  void AddApproved(const std::string& name, const std::string& help, const std::string& example,
+                   JsonRpc<api::ApprovedRequest> rpc, const std::string& action) {
+    CLI::App* const command = Add(name, help, example);
+    const auto common = AddCommon(command);
+    const auto target = std::make_shared<std::string>();
+    command->add_option("name", *target, "Name or id")->required();
+    Run(command, [=] { return AskApproved(*common, rpc, *target, action, pki::Sha256(AsBytes(*target))); });
+  }
+
+ private:
+  CLI::App& app_;
+  CommandSink& sink_;
+};
+
+struct TokenOptions {
+  std::string name, out, site, device_class = "online", ek_sha256, device_name, expires = "24h";
+  std::vector<std::string> tags;
+  unsigned count = 1;
+  bool auto_approve = false;
+};
+
+CommandResult CreateToken(const Common& common, const TokenOptions& options) {
+  const Result<Duration> expires = ParseDuration(options.expires);
+  if (!expires) return Failure(ExitCode::kUsage, expires.error(), common.json);
+  api::CreateTokenRequest request;
+  request.set_name(options.name);
+  request.set_site(options.site);
+  request.set_device_class(options.device_class);
+  for (const std::string& tag : options.tags) request.add_tags(tag);
+  request.set_count(options.count);
+  request.set_expires_ms((RealClock().Wall() + *expires).ms);
+  request.set_auto_approve(options.auto_approve);
+  request.set_ek_sha256(options.ek_sha256);
+  request.set_device_name(options.device_name);
+  Result<AdminClient> client = Open(common);
+  if (!client) return Failure(client.error(), common.json);
+  api::CreateTokenReply reply;
+  const Result<Unit> called = client->Call(
+      [&](grpc::ClientContext& context) { return client->stub().CreateToken(&context, request, &reply); });
+  if (!called) return Failure(called.error(), common.json);
+  PosixFileSystem files;
+  const Result<Unit> written = WriteFileAtomically(files, options.out, AsBytes(reply.enrolment_file()));
+  if (!written) return Failure(written.error(), common.json);
+  const std::string json = WriteJson(JsonValue::Object({{"token", reply.token_id()}, {"file", options.out}}));
+  return Show(json, common);
+}
+
+void AddTokenCommands(CLI::App& app, CommandSink& sink) {
+  CLI::App* const parent = app.add_subcommand("token", "Enrolment files and their one-time tokens");
+  parent->require_subcommand(1);
+  Group group(*parent, sink);
+  CLI::App* const create = group.Add("create", "Make an enrolment file for a device or a batch",
+                                      "sallyport token create --out cam-1.json --name cam-1 --site berlin --tags camera");
+  const auto common = group.AddCommon(create);
+  const auto options = std::make_shared<TokenOptions>();
+  create->add_option("--out", options->out, "File to write")->required();
+  create->add_option("--name", options->device_name, "Name of the device (with --count 1)");
+  create->add_option("--token-name", options->name, "Name of the token in listings");
+  create->add_option("--site", options->site, "Site of the devices")->required();
+  create->add_option("--class", options->device_class, "Device class")->capture_default_str();
+  create->add_option("--tags", options->tags, "Tags, comma separated")->delimiter(',');
+  create->add_option("--count", options->count, "How many devices may use it")->check(CLI::Range(1, 10000));
+  create->add_option("--expires", options->expires, "Lifetime, e.g. 24h")->capture_default_str();
+  create->add_option("--ek-sha256", options->ek_sha256, "Bind to one EK (hex SHA-256 of its SPKI)");
+  create->add_flag("--auto-approve", options->auto_approve, "Admit without an operator (count <= 100, expiry <= 24h)");
+  group.Run(create, [=] { return CreateToken(*common, *options); });
+  group.AddList("list", "List tokens", "sallyport token list", &api::Admin::Stub::ListTokens);
+  group.AddNamed("revoke", "Revoke a token", "sallyport token revoke batch-7", &api::Admin::Stub::RevokeToken);
+}
+
+// ImportDevices reads lines `ek_sha256 name site class tag,tag`; `#` starts a comment.
+CommandResult ImportDevices(const Common& common, const std::string& file) {
+  std::ifstream in(file);
+  if (!in) return Failure(ExitCode::kUsage, Error{Reason::kNotFound, "cannot read " + file}, common.json);
+  Result<AdminClient> client = Open(common);
+  if (!client) return Failure(client.error(), common.json);
+  int line_number = 0;
+  int done = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++line_number;
+    std::istringstream words(line.substr(0, line.find('#')));
+    std::string ek, name, site, device_class, tags;
+    if (!(words >> ek)) continue;
+    if (!(words >> name >> site >> device_class))
+      return Failure(ExitCode::kUsage, Error{Reason::kMalformed, "expected: ek_sha256 name site class [tags]"}, common.json,
+                     {file, line_number, 1});
+    api::AllowEkRequest request;
+    request.set_ek_sha256(ek);
+    request.set_device_name(name);
+    request.set_site(site);
+    request.set_device_class(device_class);
+    if (words >> tags)
+      for (std::istringstream list(tags); std::getline(list, tags, ',');) request.add_tags(tags);
+    const Result<std::string> reply = AskJson(*client, client->stub(), &api::Admin::Stub::AllowEk, request);
+    if (!reply) return Failure(ExitCodeOf(reply.error().reason), reply.error(), common.json, {file, line_number, 1});
+    ++done;
+  }
+  return Show(WriteJson(JsonValue::Object({{"imported", done}})), common);
+}
+
+void AddDeviceCommands(CLI::App& app, CommandSink& sink) {
+  CLI::App* const parent = app.add_subcommand("device", "Devices of the fleet");
+  parent->require_subcommand(1);
+  Group group(*parent, sink);
+  CLI::App* const import = group.Add("import", "Allow the endorsement keys listed in a file", "sallyport device import eks.txt");
+  const auto common = group.AddCommon(import);
+  const auto file = std::make_shared<std::string>();
+  import->add_option("file", *file, "Lines: ek_sha256 name site class tag,tag")->required();
+  group.Run(import, [=] { return ImportDevices(*common, *file); });
+  group.AddList("list", "List devices", "sallyport device list --json", &api::Admin::Stub::ListDevices);
+  group.AddNamed("show", "Show one device", "sallyport device show cam-1", &api::Admin::Stub::ShowDevice);
+  group.AddNamed("explain", "Say why a device was admitted or refused, event by event", "sallyport device explain cam-1",
+                  &api::Admin::Stub::ExplainDevice);
+  group.AddApproved("approve", "Admit a device that waits", "sallyport device approve cam-1",
+                     &api::Admin::Stub::ApproveDevice, "device.approve");
+  group.AddApproved("release", "Lift a quarantine (two operators)", "sallyport device release cam-1",
+                     &api::Admin::Stub::ReleaseDevice, "device.release");
+  group.AddApproved("decommission", "Retire a device for good", "sallyport device decommission cam-1",
+                     &api::Admin::Stub::DecommissionDevice, "device.decommission");
+  CLI::App* const quarantine = group.Add("quarantine", "Cut a device off now", "sallyport device quarantine cam-1 --why OPS-7");
+  const auto quarantine_common = group.AddCommon(quarantine);
+  const auto request = std::make_shared<std::array<std::string, 3>>();
+  (*request)[1] = "operator";
+  quarantine->add_option("name", (*request)[0], "Name or id")->required();
+  quarantine->add_option("--cause", (*request)[1], "operator or clone")->check(CLI::IsMember({"operator", "clone"}));
+  quarantine->add_option("--why", (*request)[2], "Reason for the audit")->required();
+  group.Run(quarantine, [=] {
+    api::QuarantineRequest wire;
+    wire.set_name((*request)[0]);
+    wire.set_cause((*request)[1]);
+    wire.set_why((*request)[2]);
+    return Ask(*quarantine_common, &api::Admin::Stub::QuarantineDevice, wire);
+  });
+}
+
+CommandResult ImportReference(const Common& common, const std::string& file, const std::string& device_class) {
+  PosixFileSystem files;
+  const Result<Bytes> json = ReadFile(files, file, kInputBytesMax);
+  if (!json) return Failure(ExitCode::kUsage, json.error(), common.json);
+  const Result<SignedApproval> approval = Approve(common, "reference.import", pki::Sha256(*json));
+  if (!approval) return Failure(approval.error(), common.json);
+  api::ImportReferenceRequest request;
+  request.set_device_class(device_class);
+  request.set_json(ToString(*json));
+  api::Approval* const sent = request.add_approvals();
+  sent->set_body(ToString(approval->body));
+  sent->set_signature(ToString(approval->signature));
+  return Ask(common, &api::Admin::Stub::ImportReference, request);
+}
+
+void AddReferenceCommands(CLI::App& app, CommandSink& sink) {
+  CLI::App* const parent = app.add_subcommand("reference", "Reference values that devices are judged by");
+  parent->require_subcommand(1);
+  Group group(*parent, sink);
+  CLI::App* const import = group.Add("import", "Add a set of reference values to a class",
+                                      "sallyport reference import base.json --class online");
+  const auto common = group.AddCommon(import);
+  const auto file = std::make_shared<std::string>();
+  const auto device_class = std::make_shared<std::string>();
+  import->add_option("file", *file, "reference/v1 JSON")->required();
+  import->add_option("--class", *device_class, "Device class")->required();
+  group.Run(import, [=] { return ImportReference(*common, *file, *device_class); });
+  group.AddList("list", "List sets and their states", "sallyport reference list", &api::Admin::Stub::ListReferences);
+}
+
+// ApproveRollout fetches the rollout's digest, so that what is signed is what the server holds.
+CommandResult ApproveRollout(const Common& common, const std::string& name) {
+  Result<AdminClient> client = Open(common);
+  if (!client) return Failure(client.error(), common.json);
+  api::NameRequest request;
+  request.set_name(name);
+  const Result<std::string> shown = AskJson(*client, client->stub(), &api::Admin::Stub::ShowRollout, request);
+  if (!shown) return Failure(shown.error(), common.json);
+  const Result<Sha256Digest> digest = [&]() -> Result<Sha256Digest> {
+    SP_TRY(const JsonValue json, ParseJson(*shown));
+    SP_TRY(const std::string_view hex, JsonCursor(json).GetString("digest"));
+    SP_TRY(const Bytes bytes, HexDecode(hex));
+    return Sha256Digest::FromView(bytes);
+  }();
+  if (!digest) return Failure(digest.error(), common.json);
+  return AskApproved(common, &api::Admin::Stub::ApproveRollout, name, "rollout.approve", *digest);
+}
+
+// WatchRollout polls until the rollout ends or stops by itself; 0 only when it completed.
+CommandResult WatchRollout(const Common& common, const std::string& name, bool until_canary) {
+  Result<AdminClient> client = Open(common);
+  if (!client) return Failure(client.error(), common.json);
+  api::NameRequest request;
+  request.set_name(name);
+  ProgressLine progress("rollout " + name);
+  while (true) {
+    const Result<std::string> shown = AskJson(*client, client->stub(), &api::Admin::Stub::ShowRollout, request);
+    if (!shown) return Failure(shown.error(), common.json);
+    const Result<JsonValue> json = ParseJson(*shown);
+    if (!json) return Failure(json.error(), common.json);
+    const JsonCursor rollout(*json);
+    const Result<std::string_view> state = rollout.GetString("state");
+    const Result<int64_t> done = rollout.GetInteger("done");
+    const Result<int64_t> total = rollout.GetInteger("total");
+    const Result<int64_t> percent = rollout.GetInteger("percent");
+    const Result<int64_t> failed = rollout.GetInteger("failed");
+    const Result<int64_t> canary_left = rollout.GetInteger("canary_left");
+    if (!state || !done || !total || !percent || !failed || !canary_left)
+      return Failure(Error{Reason::kInternal, "the server's answer lacks rollout figures"}, common.json);
+    progress.Update(static_cast<unsigned>(*percent),
+                    std::string(*state) + ", " + std::to_string(*done) + "/" + std::to_string(*total) + " devices, " +
+                        std::to_string(*failed) + " failed");
+    const bool ended = *state == "complete" || *state == "halted" || *state == "aborted";
+    if (ended || (until_canary && *canary_left == 0)) {
+      progress.Finish();
+      CommandResult result = Show(*shown, common);
+      if (*state == "halted" || *state == "aborted") result.code = ExitCode::kNo;
+      return result;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  }
+}
+
+struct RolloutOptions {
+  std::string name, release;
+  std::vector<std::string> canary, devices;
+};
+
+void AddRolloutCommands(CLI::App& app, CommandSink& sink) {
+  CLI::App* const parent = app.add_subcommand("rollout", "Deliver a release to the fleet, canaries first");
+  parent->require_subcommand(1);
+  Group group(*parent, sink);
+  CLI::App* const create = group.Add("create", "Draft a rollout of a published release",
+                                      "sallyport rollout create v2 --release edge-os/2.0.0 --canary cam-1");
+  const auto common = group.AddCommon(create);
+  const auto options = std::make_shared<RolloutOptions>();
+  create->add_option("name", options->name, "Name of the rollout")->required();
+  create->add_option("--release", options->release, "PRODUCT/VERSION")->required();
+  create->add_option("--canary", options->canary, "Devices that go first, comma separated")->delimiter(',')->required();
+  create->add_option("--devices", options->devices, "The others (default: every active device)")->delimiter(',');
+  group.Run(create, [=] {
+    api::CreateRolloutRequest request;
+    request.set_name(options->name);
+    request.set_release_path("releases/" + options->release + "/release.json");
+    for (const std::string& device : options->canary) request.add_canary(device);
+    for (const std::string& device : options->devices) request.add_devices(device);
+    return Ask(*common, &api::Admin::Stub::CreateRollout, request);
+  });
+  CLI::App* const approve = group.Add("approve", "Sign your approval of a rollout", "sallyport rollout approve v2");
+  const auto approve_common = group.AddCommon(approve);
+  const auto approve_name = std::make_shared<std::string>();
+  approve->add_option("name", *approve_name, "Name of the rollout")->required();
+  group.Run(approve, [=] { return ApproveRollout(*approve_common, *approve_name); });
+  CLI::App* const watch = group.Add("watch", "Follow a rollout until it ends", "sallyport rollout watch v2");
+  const auto watch_common = group.AddCommon(watch);
+  const auto watch_name = std::make_shared<std::string>();
+  const auto until_canary = std::make_shared<bool>(false);
+  watch->add_option("name", *watch_name, "Name of the rollout")->required();
+  watch->add_flag("--until-canary", *until_canary, "Stop when the canaries are done");
+  group.Run(watch, [=] { return WatchRollout(*watch_common, *watch_name, *until_canary); });
+  group.AddNamed("advance", "Go on from the canaries to the rest", "sallyport rollout advance v2", &api::Admin::Stub::AdvanceRollout);
+  group.AddNamed("pause", "Assign no further device", "sallyport rollout pause v2", &api::Admin::Stub::PauseRollout);
+  group.AddNamed("resume", "Go on after a pause", "sallyport rollout resume v2", &api::Admin::Stub::ResumeRollout);
+  group.AddNamed("abort", "End a rollout", "sallyport rollout abort v2", &api::Admin::Stub::AbortRollout);
+  group.AddNamed("status", "Show a rollout", "sallyport rollout status v2", &api::Admin::Stub::ShowRollout);
+  group.AddList("list", "List rollouts", "sallyport rollout list", &api::Admin::Stub::ListRollouts);
+}
+
+void AddAuditCommands(CLI::App& app, CommandSink& sink) {
+  CLI::App* const parent = app.add_subcommand("audit", "The tamper-evident record");
+  parent->require_subcommand(1);
+  Group group(*parent, sink);
+  CLI::App* const tail = group.Add("tail", "Show the latest entries", "sallyport audit tail --limit 20");
+  const auto common = group.AddCommon(tail);
+  const auto limit = std::make_shared<unsigned>(20);
+  const auto after = std::make_shared<uint64_t>(0);
+  tail->add_option("--limit", *limit, "Entries at most")->check(CLI::Range(1, 10000))->capture_default_str();
+  tail->add_option("--after", *after, "Start after this sequence number");
+  group.Run(tail, [=] {
+    api::TailAuditRequest request;
+    request.set_limit(*limit);
+    request.set_after_seq(*after);
+    return Ask(*common, &api::Admin::Stub::TailAudit, request);
+  });
+  group.AddList("verify", "Check the whole hash chain", "sallyport audit verify", &api::Admin::Stub::VerifyAudit);
+}
+
+void AddServiceCommands(CLI::App& app, CommandSink& sink) {
+  Group group(app, sink);
+  CLI::App* const status = group.Add("status", "State of the service", "sallyport status --json");
+  const auto common = group.AddCommon(status);
+  group.Run(status, [=] { return Ask(*common, &api::Admin::Stub::Status, api::StatusRequest()); });
+  CLI::App* const ca = app.add_subcommand("ca", "Issuers");
+  ca->require_subcommand(1);
+  Group ca_group(*ca, sink);
+  ca_group.AddList("status", "Show issuers and their ends", "sallyport ca status", &api::Admin::Stub::ShowCa);
+}
+
+}  // namespace
+
+void AddOperateCommands(CLI::App& app, CommandSink& sink) {
+  AddServiceCommands(app, sink);
+  AddTokenCommands(app, sink);
+  AddDeviceCommands(app, sink);
+  AddReferenceCommands(app, sink);
+  AddRolloutCommands(app, sink);
+  AddAuditCommands(app, sink);
+}
+
+}  // namespace sallyport::server

@@ -1,0 +1,68 @@
+#include "attestation-server/cli/render.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+namespace sallyport::server {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string Cell(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_null()) return "-";
+  if (!value.is_array()) return value.dump();
+  std::string joined;
+  for (const Json& item : value) joined += (joined.empty() ? "" : ",") + Cell(item);
+  return joined.empty() ? "-" : joined;
+}
+
+std::string Padded(const std::string& text, size_t width) {
+  return text + std::string(width > text.size() ? width - text.size() : 0, ' ');
+}
+
+std::string Table(const Json& rows) {
+  std::vector<std::string> columns;
+  for (const Json& row : rows)
+    for (const auto& [key, value] : row.items())
+      if (std::ranges::find(columns, key) == columns.end()) columns.push_back(key);
+  std::vector<size_t> widths;
+  for (const std::string& column : columns) {
+    size_t width = column.size();
+    for (const Json& row : rows)
+      if (row.contains(column)) width = std::max(width, Cell(row[column]).size());
+    widths.push_back(width);
+  }
+  std::string out;
+  for (size_t i = 0; i < columns.size(); ++i) out += Padded(columns[i], widths[i]) + (i + 1 < columns.size() ? "  " : "\n");
+  for (const Json& row : rows)
+    for (size_t i = 0; i < columns.size(); ++i) {
+      const std::string cell = row.contains(columns[i]) ? Cell(row[columns[i]]) : "-";
+      out += i + 1 < columns.size() ? Padded(cell, widths[i]) + "  " : cell + "\n";
+    }
+  return out;
+}
+
+std::string Lines(const Json& object) {
+  size_t width = 0;
+  for (const auto& [key, value] : object.items()) width = std::max(width, key.size());
+  std::string out;
+  for (const auto& [key, value] : object.items()) {
+    const bool nested = value.is_array() && !value.empty() && value.front().is_object();
+    out += nested ? key + "\n" + Table(value) : Padded(key, width) + "  " + Cell(value) + "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string RenderJson(std::string_view text) {
+  const Json json = Json::parse(text, nullptr, false);
+  if (json.is_object()) return Lines(json);
+  if (json.is_array() && json.empty()) return "(none)\n";
+  if (json.is_array() && json.front().is_object()) return Table(json);
+  return std::string(text) + "\n";
+}
+
+}  // namespace sallyport::server

@@ -1,0 +1,13 @@
+// Turns the server's JSON facts into text for people: one object as `key  value` lines, a list of
+// objects as a table. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace sallyport::server {
+
+// RenderJson returns `json` itself plus a newline when it is not an object or a list.
+std::string RenderJson(std::string_view json);
+
+}  // namespace sallyport::server

@@ -1,0 +1,52 @@
+// The configuration of sallyportd: one YAML file, strict (unknown key, wrong type or range: refused with
+// file:line:column). Pure; reading the file is main's.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "attestation-server/service/authorisation.h"
+#include "pki/base/result.h"
+#include "pki/base/time.h"
+
+namespace sallyport::server {
+
+// DeviceClass: how long evidence and certificates of a kind of device hold, and which PCRs are asked for.
+struct DeviceClass {
+  Duration certificate_lifetime = Hours(1);
+  Duration evidence_lifetime = Hours(1);
+  std::vector<unsigned> pcrs = {0, 2, 4, 7, 11};
+};
+
+struct Endpoints {
+  std::string enrol;
+  std::string device;
+  std::string admin;
+  std::string content;
+  std::string http;
+};
+
+struct Config {
+  std::string trust_domain;
+  std::string name = "control";        // the server's SPIFFE path /server/<name>
+  std::string state;                   // directory: database, keys, repositories
+  std::string runtime;                 // private, volatile directory: TLS files
+  std::string unlock_file;             // unlocks the issuer keys
+  std::string vendor_roots;            // directory with TPM vendor certificates
+  Endpoints listen;
+  Endpoints advertise;                 // what enrolment files say; default: listen
+  std::string log_level = "info";
+  Duration manifest_lifetime = Hours(24);  // expiry of director metadata: the offline lease
+  std::map<std::string, OperatorRole> operators;
+  std::map<std::string, DeviceClass> classes;
+};
+
+// ParseConfig reports every finding, one `file:line:column: ...` per line of the error's detail.
+Result<Config> ParseConfig(std::string_view text, const std::string& file);
+
+// DescribeConfig writes one line per key with its default and meaning; docs/operations/config.md is made of it.
+std::string DescribeConfig();
+
+}  // namespace sallyport::server

@@ -1,0 +1,109 @@
+// What goes into the protocol of architecture 6.2-6.6 and what comes out of it, free of gRPC. Sizes are
+// checked by the flow, not by whoever fills these.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "attestation-server/store/vocabulary.h"
+#include "pki/base/digest.h"
+#include "pki/base/time.h"
+#include "pki/tpm/transcript.h"
+#include "pki/x509/identity_extension.h"
+
+namespace sallyport::server {
+
+// Channel is what the service knows of the connection.
+struct Channel {
+  std::string source;  // the peer's address without its port: key of the rate limits
+  // Leaves the listener presents or presented a moment ago (a reload between two calls); newest first.
+  std::vector<Sha256Digest> server_leaf_hashes;
+};
+
+struct BeginInput {
+  uint32_t protocol_version = 0;
+  pki::Purpose purpose = pki::Purpose::kEnrol;  // kEnrol or kReattest
+  std::vector<Bytes> ek_certificates;           // DER, leaf first; enrol only
+  Bytes ek_public;                              // TPMT_PUBLIC; enrol only
+  Bytes ak_public;                              // TPMT_PUBLIC
+};
+
+struct PcrRequest {
+  std::string bank;
+  std::vector<uint32_t> pcrs;
+};
+
+struct IssuedChallenge {
+  Bytes ticket;
+  TicketId ticket_id = TicketId::FromArray({});
+  Nonce nonce = Nonce::FromArray({});
+  std::vector<PcrRequest> pcr_requests;
+  std::string device_id;
+  Sha256Digest ek_spki_hash = Sha256Digest::FromArray({});
+  Duration expires_in;
+  Bytes credential_blob;   // TPM2B_ID_OBJECT contents, enrol only
+  Bytes encrypted_secret;  // TPM2B_ENCRYPTED_SECRET contents, enrol only
+};
+
+struct QuoteInput {
+  Bytes attest;     // TPMS_ATTEST
+  Bytes signature;  // TPMT_SIGNATURE
+  std::map<uint32_t, Bytes> pcr_values;
+};
+
+enum class KeyCertification : uint8_t { kCreation, kCertify };
+
+struct EvidenceInput {
+  uint32_t protocol_version = 0;
+  std::vector<QuoteInput> quotes;
+  Bytes event_log;                               // empty: the log named by event_log_hash
+  std::optional<Sha256Digest> event_log_hash;
+  Bytes tls_public;                              // TPMT_PUBLIC
+  KeyCertification key_certification = KeyCertification::kCreation;
+  Bytes creation_data;                           // TPMS_CREATION_DATA, kCreation only
+  Bytes key_attest;                              // TPMS_ATTEST
+  Bytes key_signature;                           // TPMT_SIGNATURE by the AK
+  Bytes csr;
+  std::string boot_slot;                         // "A", "B" or empty
+  std::optional<ReleaseDigest> release_digest;
+  uint64_t epoch_held = 0;
+  std::optional<Sha256Digest> activation_proof;  // enrol only
+  std::string token;                             // enrol only
+  std::string advertise;
+};
+
+struct ProveInput {
+  Bytes ticket;
+  EvidenceInput evidence;
+};
+
+struct Admitted {
+  std::string device_id;
+  std::vector<Bytes> chain;  // DER, leaf first, then its issuer; empty when pending
+  bool pending = false;      // enrolled, waits for an operator
+  UnixTime renew_after;
+  UnixTime not_after;
+  uint64_t epoch = 0;
+  Posture posture = Posture::kUnknown;
+  pki::Tier tier = pki::Tier::kNone;
+};
+
+// Refusal is what the caller may be told, and no more. Until its AK is verified that is `reference_id`
+// alone; the audit has the rule under that id.
+struct Refusal {
+  std::string reference_id;         // 32 hex digits
+  std::string rule;                 // empty: not for this caller
+  std::string detail;
+  std::vector<std::string> events;  // the device's own events that did not match
+  Duration retry_after;             // above zero: too many, come back
+  bool unavailable = false;         // ours, not theirs: full disk, queue full; try again
+};
+
+template <typename T>
+using Answer = std::variant<T, Refusal>;
+
+}  // namespace sallyport::server

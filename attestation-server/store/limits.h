@@ -1,0 +1,24 @@
+// Limits of the store, each with its reason.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sallyport::server {
+
+// One commit carries at most this many transactions: above it SQLite is bound by its B-tree, not by fsync.
+inline constexpr size_t kWriterBatchMax = 64;
+// Transactions waiting for the writer: more than a second of work is refused instead of queued.
+inline constexpr size_t kWriterQueueMax = 8192;
+// Read connections: two cores' worth of readers, and one to spare for a slow listing.
+inline constexpr size_t kReaderPoolSize = 4;
+// A lock held by another process (backup, sqlite3 shell) is waited for this long.
+inline constexpr int kBusyTimeoutMs = 2000;
+// An evidence blob is at most an event log (4 MiB) with its quotes and keys.
+inline constexpr uint64_t kEvidenceBlobMax = 5u << 20;
+// One page of a listing.
+inline constexpr int64_t kListMax = 10000;
+// One audit record: events of a refusal with their diff fit; a flood of text does not.
+inline constexpr size_t kAuditRecordMax = 64u << 10;
+
+}  // namespace sallyport::server

@@ -1,0 +1,46 @@
+// Reference sets (alternatives a device's boot is judged by) and which of them each device has.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "attestation-server/store/connection.h"
+#include "attestation-server/store/vocabulary.h"
+#include "pki/base/digest.h"
+#include "pki/base/time.h"
+
+namespace sallyport::server {
+
+struct ReferenceRow {
+  Sha256Digest id = Sha256Digest::FromArray({});  // SHA-256 of `json` as received
+  std::string device_class;
+  ReferenceState state = ReferenceState::kCandidate;
+  std::string json;  // reference/v1
+  std::optional<ReleaseDigest> release;
+  UnixTime created_at;
+};
+
+// Every change raises Counter::kReferenceEpoch in the same transaction.
+class References {
+ public:
+  explicit References(Connection& connection) : connection_(connection) {}
+  // kAlreadyExists for the same bytes.
+  Result<Unit> Insert(const ReferenceRow& row);
+  Result<Unit> SetState(const Sha256Digest& id, ReferenceState state);
+  // Assign adds `id` to one of the device's sets; Withdraw empties one of them.
+  Result<Unit> Assign(std::string_view device_id, ReferenceRole role, const Sha256Digest& id);
+  Result<Unit> Withdraw(std::string_view device_id, ReferenceRole role);
+  Result<std::vector<ReferenceRow>> List(std::string_view device_class, int64_t limit);
+  // ForDevice returns the active sets of the class that belong to no release, and those of the device itself.
+  Result<std::vector<ReferenceRow>> ForDevice(std::string_view device_id, std::string_view device_class);
+
+ private:
+  Connection& connection_;
+};
+
+// DeviceReferences says which ids a device has in a role.
+Result<std::vector<Sha256Digest>> DeviceReferences(Connection& connection, std::string_view device_id,
+                                                   ReferenceRole role);
+
+}  // namespace sallyport::server

@@ -1,0 +1,71 @@
+// Releases and rollouts. Which transitions are legal: ota/rollout; this is their memory.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "attestation-server/store/connection.h"
+#include "attestation-server/store/vocabulary.h"
+#include "pki/base/digest.h"
+#include "pki/base/time.h"
+
+namespace sallyport::server {
+
+struct ReleaseRow {
+  ReleaseDigest digest = ReleaseDigest::FromArray({});
+  std::string product;
+  std::string version;
+  std::string path;  // target path of release.json
+  std::string json;  // as signed
+  UnixTime created_at;
+};
+// PutRelease: the same digest again changes nothing; kAlreadyExists for another digest at the same path.
+Result<Unit> PutRelease(Connection& connection, const ReleaseRow& row);
+Result<std::optional<ReleaseRow>> FindRelease(Connection& connection, const ReleaseDigest& digest);
+Result<std::optional<ReleaseRow>> FindReleaseByPath(Connection& connection, std::string_view path);
+
+struct RolloutRow {
+  std::string name;
+  ReleaseDigest release = ReleaseDigest::FromArray({});
+  RolloutState state = RolloutState::kDraft;
+  RolloutState resume_state = RolloutState::kDraft;  // where `paused` goes back to
+  std::string why;                                   // of the last transition
+  std::string created_by;
+  UnixTime created_at;
+  UnixTime changed_at;
+  uint64_t revision = 0;
+};
+
+struct RolloutDeviceRow {
+  std::string rollout;
+  std::string device_id;
+  RolloutWave wave = RolloutWave::kRest;
+  bool assigned = false;  // the director names the release for this device
+  UpdateState state = UpdateState::kIdle;
+  std::string slot;
+  std::string gate;
+  std::string detail;
+  uint32_t percent = 0;
+  UnixTime reported_at;
+};
+
+class Rollouts {
+ public:
+  explicit Rollouts(Connection& connection) : connection_(connection) {}
+  Result<Unit> Insert(const RolloutRow& row, const std::vector<RolloutDeviceRow>& devices);
+  // Update: kConflict ("rollout.changed") unless the stored revision is `row.revision`.
+  Result<Unit> Update(const RolloutRow& row);
+  Result<Unit> UpdateDevice(const RolloutDeviceRow& row);
+  Result<std::optional<RolloutRow>> Find(std::string_view name);
+  Result<std::vector<RolloutRow>> List(std::string_view after, int64_t limit);
+  Result<std::vector<RolloutDeviceRow>> DevicesOf(std::string_view name);
+
+ private:
+  Connection& connection_;
+};
+
+// FindAssignment returns the newest rollout in which the device is assigned and that was not aborted.
+Result<std::optional<RolloutDeviceRow>> FindAssignment(Connection& connection, std::string_view device_id);
+
+}  // namespace sallyport::server

@@ -1,0 +1,81 @@
+// What travels between the agent and the server, as the agent's own types (docs/protocol.md). No proto here.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "pki/base/digest.h"
+#include "pki/base/time.h"
+#include "pki/tpm/transcript.h"
+
+namespace sallyport::device {
+
+struct PcrRequest {
+  std::string bank;
+  std::vector<unsigned> pcrs;
+};
+
+struct Challenge {
+  Bytes ticket;  // opaque
+  TicketId ticket_id;
+  Nonce nonce;
+  std::vector<PcrRequest> pcr_requests;
+  std::string device_id;
+  Sha256Digest ek_spki_hash;
+};
+
+struct Quote {
+  Bytes attest;
+  Bytes signature;
+  std::map<unsigned, Bytes> pcr_values;
+};
+
+enum class KeyCertification : uint8_t { kCreation, kCertify };
+
+struct Evidence {
+  std::vector<Quote> quotes;
+  Bytes event_log;  // empty: the server has judged this log in this boot
+  Sha256Digest event_log_hash;
+  Bytes tls_public;
+  KeyCertification certification = KeyCertification::kCreation;
+  Bytes creation_data;
+  Bytes key_attest;
+  Bytes key_signature;
+  Bytes csr;
+  pki::BootSlot boot_slot = pki::BootSlot::kUnknown;
+  std::optional<ReleaseDigest> running_release;
+  uint64_t epoch_held = 0;
+  Bytes activation_proof;
+  std::string token;
+  std::string advertise;
+};
+
+struct IssuedCertificate {
+  std::vector<Bytes> chain;  // DER, leaf first
+  UnixTime renew_after;
+  UnixTime not_after;
+  uint64_t epoch = 0;
+  std::string posture;
+  std::string tier;
+};
+
+// DeviceManifest: signed bytes as received (docs/protocol.md, Director).
+struct DeviceManifest {
+  std::vector<Bytes> root_chain;
+  Bytes timestamp;
+  Bytes snapshot;
+  Bytes targets;
+  Bytes slice;
+};
+
+struct UpdateReport {
+  std::string state;
+  std::optional<ReleaseDigest> release;
+  std::string slot;
+  std::string gate;
+  std::string detail;
+  unsigned percent = 0;
+};
+
+}  // namespace sallyport::device

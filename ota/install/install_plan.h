@@ -1,0 +1,47 @@
+// InstallPlan: what to put into the inactive slot. Only ota/metadata makes one, after both repositories agreed
+// on the release (docs/protocol.md, Release and Director), so unverified bytes cannot reach the installer.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "pki/base/digest.h"
+
+namespace sallyport::ota {
+
+// RemoteFile names one target of the image repository and what its bytes must be.
+struct RemoteFile {
+  std::string path;
+  uint64_t length;
+  Sha256Digest sha256;
+  bool operator==(const RemoteFile&) const = default;
+};
+
+// InstallFacts are the fields of one release.json that the installer acts on.
+struct InstallFacts {
+  ReleaseDigest release;
+  std::string product;
+  std::string version;
+  uint64_t rollback_index;
+  bool security_floor;       // raise the monotonic floor to rollback_index after the commit
+  uint64_t image_length;     // of the decoded slot image, bytes
+  Sha256Digest image_sha256;
+  RemoteFile uki;
+  RemoteFile index;          // segment table of the payload
+  RemoteFile payload;
+};
+
+// InstallPlan is proof that the facts come from a verified release assigned to this device. Immutable;
+// copies are independent; thread-safe.
+class InstallPlan {
+ public:
+  const InstallFacts& facts() const { return facts_; }
+
+ private:
+  friend class InstallPlanMaker;  // defined in ota/metadata, and by tests that stand in for it
+  explicit InstallPlan(InstallFacts facts) : facts_(std::move(facts)) {}
+  InstallFacts facts_;
+};
+
+}  // namespace sallyport::ota

@@ -1,0 +1,190 @@
+#include "ota/metadata/release.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "ota/metadata/limits.h"
+#include "pki/crypto/hash.h"
+
+namespace sallyport::ota {
+namespace {
+
+constexpr std::string_view kFormat = "release/v1";
+constexpr size_t kVersionParts = 8;
+constexpr size_t kVersionDigits = 9;
+constexpr size_t kNameSizeMax = 64;
+constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+
+Result<Sha256Digest> ParseDigest(const JsonCursor& value) {
+  SP_TRY(const std::string_view hex, value.String());
+  SP_TRY(const Bytes bytes, HexDecode(hex));
+  auto digest = Sha256Digest::FromView(bytes);
+  if (!digest) return value.Refuse("expected a SHA-256 digest");
+  return digest;
+}
+
+Result<Sha256Digest> GetDigest(const JsonCursor& object, std::string_view key) {
+  SP_TRY(const JsonCursor member, object.Member(key));
+  return ParseDigest(member);
+}
+
+Result<std::vector<Sha256Digest>> GetDigests(const JsonCursor& object, std::string_view key) {
+  SP_TRY(const auto elements, object.GetElements(key));
+  std::vector<Sha256Digest> out;
+  for (const JsonCursor& element : elements) {
+    SP_TRY(const Sha256Digest digest, ParseDigest(element));
+    out.push_back(digest);
+  }
+  return out;
+}
+
+Result<uint64_t> GetNumber(const JsonCursor& object, std::string_view key, int64_t min) {
+  SP_TRY(const int64_t number, object.GetInteger(key, min, kMax));
+  return static_cast<uint64_t>(number);
+}
+
+Result<ReleaseFile> GetFile(const JsonCursor& object, std::string_view key) {
+  SP_TRY(const JsonCursor file, object.Member(key));
+  SP_TRY(file.OnlyKeys({"path", "length", "sha256"}));
+  SP_TRY(const std::string_view path, file.GetString("path"));
+  if (path.empty() || path.size() > kTargetPathSizeMax) return file.Refuse("target path", "release.path");
+  SP_TRY(const uint64_t length, GetNumber(file, "length", 1));
+  SP_TRY(const Sha256Digest digest, GetDigest(file, "sha256"));
+  return ReleaseFile{std::string(path), length, digest};
+}
+
+Result<ReleaseImage> GetImage(const JsonCursor& release) {
+  SP_TRY(const JsonCursor image, release.Member("image"));
+  SP_TRY(image.OnlyKeys({"length", "sha256", "index", "payload"}));
+  SP_TRY(const uint64_t length, GetNumber(image, "length", 1));
+  SP_TRY(const Sha256Digest digest, GetDigest(image, "sha256"));
+  SP_TRY(ReleaseFile index, GetFile(image, "index"));
+  SP_TRY(ReleaseFile payload, GetFile(image, "payload"));
+  return ReleaseImage{length, digest, std::move(index), std::move(payload)};
+}
+
+Result<ExpectedMeasurements> GetMeasurements(const JsonCursor& release) {
+  SP_TRY(const JsonCursor all, release.Member("measurements"));
+  SP_TRY(all.OnlyKeys({"bank", "pcr4", "pcr11"}));
+  SP_TRY(const std::string_view bank, all.GetString("bank"));
+  if (bank != "sha256") return all.Refuse("expected bank sha256", "release.bank");
+  SP_TRY(const JsonCursor pcr4, all.Member("pcr4"));
+  SP_TRY(pcr4.OnlyKeys({"secure_boot_off", "secure_boot_on"}));
+  SP_TRY(const JsonCursor pcr11, all.Member("pcr11"));
+  SP_TRY(pcr11.OnlyKeys({"events"}));
+  SP_TRY(auto off, GetDigests(pcr4, "secure_boot_off"));
+  SP_TRY(auto on, GetDigests(pcr4, "secure_boot_on"));
+  SP_TRY(auto events, GetDigests(pcr11, "events"));
+  if (off.empty() || on.empty()) return pcr4.Refuse("no expected event", "release.measurements");
+  return ExpectedMeasurements{std::move(off), std::move(on), std::move(events)};
+}
+
+Result<ReleaseVersion> GetVersion(const JsonCursor& release, std::string_view key) {
+  SP_TRY(const std::string_view text, release.GetString(key));
+  return ReleaseVersion::Parse(text);
+}
+
+Result<std::vector<std::string>> GetHardware(const JsonCursor& release) {
+  SP_TRY(auto hardware, release.GetStrings("hardware"));
+  if (hardware.empty() || !std::ranges::all_of(hardware, IsProductName))
+    return release.Refuse("hardware ids", "release.hardware");
+  return hardware;
+}
+
+JsonValue DigestsToJson(const std::vector<Sha256Digest>& digests) {
+  std::vector<JsonValue> out;
+  for (const Sha256Digest& digest : digests) out.emplace_back(HexEncode(digest));
+  return JsonValue::Array(std::move(out));
+}
+
+JsonValue FileToJson(const ReleaseFile& file) {
+  return JsonValue::Object({{"path", file.path}, {"length", file.length}, {"sha256", HexEncode(file.sha256)}});
+}
+
+JsonValue MeasurementsToJson(const ExpectedMeasurements& expected) {
+  JsonValue pcr4 = JsonValue::Object({{"secure_boot_off", DigestsToJson(expected.pcr4_secure_boot_off)},
+                                      {"secure_boot_on", DigestsToJson(expected.pcr4_secure_boot_on)}});
+  JsonValue pcr11 = JsonValue::Object({{"events", DigestsToJson(expected.pcr11_events)}});
+  return JsonValue::Object({{"bank", "sha256"}, {"pcr4", std::move(pcr4)}, {"pcr11", std::move(pcr11)}});
+}
+
+}  // namespace
+
+Result<ReleaseVersion> ReleaseVersion::Parse(std::string_view text) {
+  ReleaseVersion out;
+  out.text_ = text;
+  const Error bad{Reason::kMalformed, "'" + out.text_ + "' is no version", "release.version"};
+  while (true) {
+    const std::string_view part = text.substr(0, text.find('.'));
+    uint32_t number = 0;
+    const auto end = std::from_chars(part.data(), part.data() + part.size(), number);
+    const bool whole = end.ec == std::errc() && end.ptr == part.data() + part.size();
+    if (!whole || part.size() > kVersionDigits || (part.size() > 1 && part.front() == '0')) return bad;
+    out.numbers_.push_back(number);
+    if (out.numbers_.size() > kVersionParts) return bad;
+    if (part.size() == text.size()) return out;
+    text.remove_prefix(part.size() + 1);
+  }
+}
+
+Result<Release> ParseRelease(ByteView json) {
+  SP_TRY(const JsonValue tree, ParseJson(AsText(json), {.size_max = kReleaseSizeMax, .depth_max = kMetadataDepthMax}));
+  const JsonCursor release(tree);
+  SP_TRY(const std::string_view format, release.GetString("sallyport"));
+  if (format != kFormat) return Error{Reason::kUnsupported, "format " + std::string(format), "release.format"};
+  SP_TRY(release.OnlyKeys({"sallyport", "product", "version", "hardware", "min_version", "rollback_index",
+                           "security_floor", "uki", "image", "measurements"}));
+  SP_TRY(const std::string_view product, release.GetString("product"));
+  if (!IsProductName(product)) return release.Refuse("product name", "release.product");
+  SP_TRY(ReleaseVersion version, GetVersion(release, "version"));
+  SP_TRY(auto hardware, GetHardware(release));
+  SP_TRY(ReleaseVersion min_version, GetVersion(release, "min_version"));
+  SP_TRY(const uint64_t rollback_index, GetNumber(release, "rollback_index", 0));
+  SP_TRY(const JsonCursor::Flag floor, release.GetBool("security_floor"));
+  SP_TRY(ReleaseFile uki, GetFile(release, "uki"));
+  SP_TRY(ReleaseImage image, GetImage(release));
+  SP_TRY(ExpectedMeasurements measurements, GetMeasurements(release));
+  return Release{std::string(product),   std::move(version), std::move(hardware), std::move(min_version), rollback_index,
+                 floor.value,            std::move(uki),     std::move(image),    std::move(measurements)};
+}
+
+std::string WriteRelease(const Release& release) {
+  JsonValue image = JsonValue::Object({{"length", release.image.length},
+                                       {"sha256", HexEncode(release.image.sha256)},
+                                       {"index", FileToJson(release.image.index)},
+                                       {"payload", FileToJson(release.image.payload)}});
+  return WriteJson(JsonValue::Object({{"sallyport", kFormat},
+                                      {"product", release.product},
+                                      {"version", release.version.text()},
+                                      {"hardware", JsonValue::Strings(release.hardware)},
+                                      {"min_version", release.min_version.text()},
+                                      {"rollback_index", release.rollback_index},
+                                      {"security_floor", release.security_floor},
+                                      {"uki", FileToJson(release.uki)},
+                                      {"image", std::move(image)},
+                                      {"measurements", MeasurementsToJson(release.measurements)}}));
+}
+
+ReleaseDigest ReleaseDigestOf(ByteView release_json) {
+  return ReleaseDigest::FromArray(pki::Sha256(release_json).array());
+}
+
+JsonValue ReleaseCustom(const Release& release) {
+  return JsonValue::Object({{"kind", "os-release"},
+                            {"product", release.product},
+                            {"version", release.version.text()},
+                            {"hardware", JsonValue::Strings(release.hardware)}});
+}
+
+std::string ReleaseDirectory(std::string_view product, const ReleaseVersion& version) {
+  return "releases/" + std::string(product) + "/" + version.text();
+}
+
+bool IsProductName(std::string_view name) {
+  const auto is_word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  return !name.empty() && name.size() <= kNameSizeMax && is_word(name.front()) &&
+         std::ranges::all_of(name, [&](char c) { return is_word(c) || c == '.' || c == '_' || c == '-'; });
+}
+
+}  // namespace sallyport::ota

@@ -1,0 +1,76 @@
+// release.json: what an OS release is made of and which measurements it will produce (docs/protocol.md,
+// "Release"). Its SHA-256 is the release digest. Pure.
+#pragma once
+
+#include <compare>
+#include <string>
+#include <vector>
+
+#include "pki/base/digest.h"
+#include "pki/base/json.h"
+
+namespace sallyport::ota {
+
+// ReleaseVersion is dotted numbers, compared numerically: 1.10 > 1.9, and 1.0 == 1 is false (1 < 1.0).
+class ReleaseVersion {
+ public:
+  // Parse takes 1 to 8 numbers of at most 9 digits without leading zeros. kMalformed, rule release.version.
+  static Result<ReleaseVersion> Parse(std::string_view text);
+  const std::string& text() const { return text_; }
+  auto operator<=>(const ReleaseVersion& other) const { return numbers_ <=> other.numbers_; }
+  bool operator==(const ReleaseVersion& other) const { return numbers_ == other.numbers_; }
+
+ private:
+  ReleaseVersion() = default;
+  std::string text_;
+  std::vector<uint32_t> numbers_;
+};
+
+// ReleaseFile is a target of the image repository.
+struct ReleaseFile {
+  std::string path;
+  uint64_t length;
+  Sha256Digest sha256;
+};
+
+struct ReleaseImage {
+  uint64_t length;  // of the root image once installed
+  Sha256Digest sha256;
+  ReleaseFile index;    // segment index
+  ReleaseFile payload;  // the segments
+};
+
+// ExpectedMeasurements are digests of events (bank sha256), not final PCR values.
+struct ExpectedMeasurements {
+  std::vector<Sha256Digest> pcr4_secure_boot_off;
+  std::vector<Sha256Digest> pcr4_secure_boot_on;
+  std::vector<Sha256Digest> pcr11_events;
+};
+
+struct Release {
+  std::string product;
+  ReleaseVersion version;
+  std::vector<std::string> hardware;  // at least one
+  ReleaseVersion min_version;         // smallest running version that may update to this one
+  uint64_t rollback_index;
+  bool security_floor;  // commit raises the device's rollback floor to rollback_index
+  ReleaseFile uki;
+  ReleaseImage image;
+  ExpectedMeasurements measurements;
+};
+
+// ParseRelease refuses unknown keys and everything else that docs/protocol.md does not allow. kMalformed,
+// kUnsupported for another format version (release.format).
+Result<Release> ParseRelease(ByteView json);
+// WriteRelease is deterministic; ParseRelease(WriteRelease(r)) is r.
+std::string WriteRelease(const Release& release);
+// ReleaseDigestOf hashes the bytes of release.json.
+ReleaseDigest ReleaseDigestOf(ByteView release_json);
+// ReleaseCustom is the `custom` member that both repositories give the target release.json.
+JsonValue ReleaseCustom(const Release& release);
+// ReleaseDirectory is `releases/<product>/<version>`; release.json, uki.efi, index.json, payload.bin stand in it.
+std::string ReleaseDirectory(std::string_view product, const ReleaseVersion& version);
+// IsProductName: `[a-z0-9][a-z0-9._-]*`, at most 64 bytes; hardware ids follow the same rule.
+[[nodiscard]] bool IsProductName(std::string_view name);
+
+}  // namespace sallyport::ota
