@@ -64,8 +64,8 @@ Connection::~Connection() = default;
 Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path, ConnectionMode mode) {
   auto state = std::make_unique<State>();
   try {
-    const std::string options = "db='" + path + "' timeout=" + std::to_string((kBusyTimeoutMs + 999) / 1000);
-    if (path.find('\'') != std::string::npos)
+    const std::string options = "db=\"" + path + "\" timeout=" + std::to_string(kBusyTimeoutSeconds);
+    if (path.find('"') != std::string::npos)
       return Error{Reason::kInvalidArgument, "a quote in the database path", "store.path"};
     state->session.open(soci::sqlite3, options);
     state->db = static_cast<soci::sqlite3_session_backend*>(state->session.get_backend())->conn_;
