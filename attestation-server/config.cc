@@ -88,10 +88,10 @@ const std::vector<Key<Endpoints>>& EndpointKeys() {
   return keys;
 }
 
-void ReadPcrs(DeviceClass& out, const YamlNode& node, Diagnostics& findings) {
+void ReadPcrs(Config& out, const YamlNode& node, Diagnostics& findings) {
   out.pcrs.clear();
   for (const YamlNode& item : node.items) {
-    unsigned pcr = kPcrMax + 1;
+    uint32_t pcr = kPcrMax + 1;
     std::from_chars(item.text.data(), item.text.data() + item.text.size(), pcr);
     if (pcr > kPcrMax) findings.Add(Code::kRange, item.at, "expected a PCR of 0 to 23");
     if (!out.pcrs.empty() && pcr <= out.pcrs.back()) findings.Add(Code::kRange, item.at, "PCRs rise and appear once");
@@ -102,10 +102,26 @@ void ReadPcrs(DeviceClass& out, const YamlNode& node, Diagnostics& findings) {
 
 const std::vector<Key<DeviceClass>>& ClassKeys() {
   static const std::vector<Key<DeviceClass>> keys{
-      {"certificate_lifetime", "lifetime of device certificates", Lifetime(&DeviceClass::certificate_lifetime, Seconds(10), Days(7))},
-      {"evidence_lifetime", "how long evidence holds", Lifetime(&DeviceClass::evidence_lifetime, Seconds(10), Days(7))},
-      {"pcrs", "PCRs of the sha256 bank that are quoted and judged", ReadPcrs}};
+      {"evidence_lifetime", "how long one proof and its certificate hold (default 1h)",
+       Lifetime(&DeviceClass::evidence_lifetime, Seconds(10), Days(7))}};
   return keys;
+}
+
+const std::vector<Key<ProfileConfig>>& ProfileKeys() {
+  static const auto read_vendor = [](ProfileConfig& out, const YamlNode& node, Diagnostics& findings) {
+    if (node.text != "true" && node.text != "false") return findings.Add(Code::kType, node.at, "expected true or false");
+    out.vendor = node.text == "true";
+  };
+  static const std::vector<Key<ProfileConfig>> keys{
+      {"roots", "directory with the accepted EK issuer certificates", Text(&ProfileConfig::roots), true},
+      {"vendor", "false for test roots, in development only (default true)", read_vendor}};
+  return keys;
+}
+
+void ReadProfiles(Config& out, const YamlNode& node, Diagnostics& findings) {
+  if (node.kind != YamlNode::Kind::kMap || node.entries.empty())
+    return findings.Add(Code::kType, node.at, "expected a map of profiles");
+  for (const YamlEntry& entry : node.entries) ReadMap(out.profiles[entry.key], entry.value, ProfileKeys(), findings);
 }
 
 void ReadClasses(Config& out, const YamlNode& node, Diagnostics& findings) {
@@ -152,7 +168,8 @@ const std::vector<Key<Config>>& ConfigKeys() {
       {"state", "directory of the database, keys and repositories", Text(&Config::state), true},
       {"runtime", "private, volatile directory for TLS files", Text(&Config::runtime), true},
       {"unlock_file", "file that unlocks the issuer keys", Text(&Config::unlock_file), true},
-      {"vendor_roots", "directory with the accepted TPM vendor certificates", Text(&Config::vendor_roots), true},
+      {"profiles", "which TPMs may enrol, by profile name", ReadProfiles, true},
+      {"pcrs", "PCRs of the sha256 bank that are quoted and judged (default 0, 2, 4, 7)", ReadPcrs},
       {"listen", "addresses of the five listeners", read_listen, true},
       {"advertise", "addresses that enrolment files name (default: listen)", read_advertise},
       {"log_level", "debug, info, warning or error (default info)", ReadLogLevel},
@@ -191,6 +208,7 @@ std::string DescribeConfig() {
   Describe(out, "", ConfigKeys());
   Describe(out, "listen.", EndpointKeys());
   Describe(out, "classes.<name>.", ClassKeys());
+  Describe(out, "profiles.<name>.", ProfileKeys());
   return out;
 }
 
