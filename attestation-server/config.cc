@@ -1,5 +1,6 @@
 #include "attestation-server/config.h"
 
+#include <algorithm>
 #include <charconv>
 #include <functional>
 
