@@ -8,7 +8,7 @@ constexpr uint32_t kDrtmPcrLast = 22;
 
 }  // namespace
 
-PcrBank::PcrBank(Bank bank, uint8_t startup_locality) : bank_(bank) {
+ReplayedBank::ReplayedBank(Bank bank, uint8_t startup_locality) : bank_(bank) {
   for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) {
     const bool drtm = pcr >= kDrtmPcrFirst && pcr <= kDrtmPcrLast;
     values_[pcr] = PcrDigest::Filled(bank, drtm ? 0xFF : 0x00);
@@ -16,13 +16,13 @@ PcrBank::PcrBank(Bank bank, uint8_t startup_locality) : bank_(bank) {
   values_[0].mutable_bytes()[BankDigestSize(bank) - 1] = startup_locality;
 }
 
-void PcrBank::Extend(uint32_t pcr, ByteView digest) {
+void ReplayedBank::Extend(uint32_t pcr, ByteView digest) {
   values_[pcr] = HashWith(bank_, values_[pcr].view(), digest);
   touched_ |= 1u << pcr;
 }
 
-PcrBank Replay(const EventLog& log, Bank bank) {
-  PcrBank out(bank, log.startup_locality.value_or(0));
+ReplayedBank Replay(const EventLog& log, Bank bank) {
+  ReplayedBank out(bank, log.startup_locality.value_or(0));
   for (const Event& event : log.events)
     if (event.type != EventType::kNoAction && !event.digest(bank).empty()) out.Extend(event.pcr, event.digest(bank));
   return out;
@@ -37,9 +37,14 @@ Result<ReplayedLog> ReplayedLog::Make(Bytes bytes, pki::HashAlgorithm algorithm)
     return Error{Reason::kUnsupported, "the log does not carry the bank " + std::string(BankName(bank)), "log.bank"};
   if (!log.uniform)
     return Error{Reason::kMalformed, "an event does not carry every declared algorithm", "log.digests"};
-  PcrBank pcrs = Replay(log, bank);
-  const Sha256Digest hash = pki::Sha256(bytes);
-  return ReplayedLog(std::move(bytes), hash, std::move(log), pcrs);
+  ReplayedBank pcrs = Replay(log, bank);
+  return ReplayedLog(std::move(bytes), std::move(log), pcrs);
+}
+
+ReplayedLog::ReplayedLog(Bytes bytes, EventLog log, ReplayedBank pcrs)
+    : bytes_(std::move(bytes)), hash_(pki::Sha256(bytes_)), log_(std::move(log)), pcrs_(pcrs) {
+  grammars_.reserve(kPcrCount);
+  for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) grammars_.push_back(CheckGrammar(log_, pcr, pcrs_.bank()));
 }
 
 }  // namespace sallyport::server

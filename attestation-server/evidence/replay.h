@@ -3,13 +3,14 @@
 
 #include "attestation-server/evidence/event_data.h"
 #include "attestation-server/evidence/event_log.h"
+#include "attestation-server/evidence/grammar.h"
 
 namespace sallyport::server {
 
-// PcrBank is the replayed state of one bank. PCRs the log does not touch hold no entry in `touched`.
-class PcrBank {
+// ReplayedBank is the replayed state of one bank. PCRs the log does not touch hold no entry in `touched`.
+class ReplayedBank {
  public:
-  PcrBank(Bank bank, uint8_t startup_locality);
+  ReplayedBank(Bank bank, uint8_t startup_locality);
   Bank bank() const { return bank_; }
   // value is the initial value when the log does not touch `pcr` (< 24).
   const PcrDigest& value(uint32_t pcr) const { return values_[pcr]; }
@@ -25,10 +26,11 @@ class PcrBank {
 // Replay extends every event but EV_NO_ACTION and those without a digest of `bank`, from the initial
 // values of the specification: PCR 0 from the startup locality, PCR 17 to 22 from all ones, the others
 // from zero.
-PcrBank Replay(const EventLog& log, Bank bank);
+ReplayedBank Replay(const EventLog& log, Bank bank);
 
-// ReplayedLog is one log, its hash and its replay in the judged bank: all that a boot's renewals need,
-// so that a shell may keep it by `hash`. Owns the bytes; movable, not copyable; immutable.
+// ReplayedLog is one log, its hash, and in the judged bank its replay and the grammar of each PCR: all of
+// a log that does not depend on the quote, the device or the references, so that a shell may keep it by
+// `hash` for the renewals of a boot. Owns the bytes; movable, not copyable; immutable.
 class ReplayedLog {
  public:
   // Make parses and replays. Besides the rules of ParseEventLog:
@@ -39,7 +41,9 @@ class ReplayedLog {
 
   const Sha256Digest& hash() const { return hash_; }
   const EventLog& log() const { return log_; }
-  const PcrBank& pcrs() const { return pcrs_; }
+  const ReplayedBank& pcrs() const { return pcrs_; }
+  // grammar borrows from this object.
+  const PcrGrammar& grammar(uint32_t pcr) const { return grammars_[pcr]; }
   Bank bank() const { return pcrs_.bank(); }
   const Bytes& bytes() const { return bytes_; }
 
@@ -47,12 +51,12 @@ class ReplayedLog {
   ReplayedLog& operator=(ReplayedLog&&) noexcept = default;
 
  private:
-  ReplayedLog(Bytes bytes, Sha256Digest hash, EventLog log, PcrBank pcrs)
-      : bytes_(std::move(bytes)), hash_(hash), log_(std::move(log)), pcrs_(pcrs) {}
-  Bytes bytes_;  // borrowed by log_; a moved vector keeps its buffer
+  ReplayedLog(Bytes bytes, EventLog log, ReplayedBank pcrs);
+  Bytes bytes_;  // borrowed by log_, which grammars_ borrows: moved vectors keep their buffers
   Sha256Digest hash_;
   EventLog log_;
-  PcrBank pcrs_;
+  ReplayedBank pcrs_;
+  std::vector<PcrGrammar> grammars_;
 };
 
 }  // namespace sallyport::server

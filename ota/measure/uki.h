@@ -2,21 +2,17 @@
 // so that a release can carry the event digests it will produce. Pure; thread-safe.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ota/measure/pe_image.h"
 #include "pki/base/digest.h"
-#include "pki/base/json.h"
 
 namespace sallyport::ota {
 
 // A section may declare more memory than file bytes; the stub measures the zeros. More than this is refused.
 inline constexpr uint32_t kSectionZeroFillMax = 16u << 20;
-// Events of one kind that a release may list; real images cause at most a few dozen.
-inline constexpr size_t kMeasuredEventsMax = 64;
 
 struct UkiSection {
   std::string name;

@@ -11,7 +11,7 @@ namespace sallyport {
 
 // VectorFile aborts when the file is missing: a test without its vector proves nothing.
 inline Bytes VectorFile(const std::string& name) {
-  const std::string path = std::string(SALLYPORT_SOURCE_DIR) + "/tests/vectors/" + name;
+  const std::string path = SALLYPORT_SOURCE_DIR "/tests/vectors/" + name;
   std::ifstream in(path, std::ios::binary);
   if (!in) {
     std::fprintf(stderr, "no vector %s\n", path.c_str());

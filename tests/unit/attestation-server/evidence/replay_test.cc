@@ -25,7 +25,7 @@ struct Tally {
 void CompareBanks(const EventLog& log, const JsonValue& expected, const std::string& name, Tally& tally) {
   size_t banks_with_events = 0;
   for (const Bank bank : log.banks) {
-    const PcrBank ours = Replay(log, bank);
+    const ReplayedBank ours = Replay(log, bank);
     const JsonValue* const theirs = expected.Find(BankName(bank));
     bool any = false;
     for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) {
@@ -100,7 +100,7 @@ std::vector<Derived> DerivedLogs() {
   return out;
 }
 
-bool SamePcrs(const PcrBank& a, const PcrBank& b) {
+bool SamePcrs(const ReplayedBank& a, const ReplayedBank& b) {
   for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr)
     if (!(a.value(pcr) == b.value(pcr))) return false;
   return true;
@@ -108,7 +108,7 @@ bool SamePcrs(const PcrBank& a, const PcrBank& b) {
 
 TEST(Replay, AgreesWithTheVerdictsOnDerivedLogs) {
   const Bytes base = VectorFile("eventlog/logs/gotpm__rhel8-uefi.bin");
-  const PcrBank genuine = Replay(ParseEventLog(base).value(), Bank::kSha256);
+  const ReplayedBank genuine = Replay(ParseEventLog(base).value(), Bank::kSha256);
   Tally tally;
 
   for (const Derived& derived : DerivedLogs()) {
@@ -167,7 +167,7 @@ INSTANTIATE_TEST_SUITE_P(All, OvmfBoot,
 
 TEST(Replay, StartsPcr0AtTheStartupLocality) {
   const Bytes bytes = EventLogBuilder().Locality(3).bytes();
-  const PcrBank pcrs = Replay(ParseEventLog(bytes).value(), Bank::kSha256);
+  const ReplayedBank pcrs = Replay(ParseEventLog(bytes).value(), Bank::kSha256);
 
   EXPECT_EQ(HexEncode(pcrs.value(0).view()), std::string(62, '0') + "03");
   EXPECT_EQ(HexEncode(pcrs.value(1).view()), std::string(64, '0'));

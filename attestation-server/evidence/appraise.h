@@ -1,0 +1,54 @@
+// Appraisal: whether authenticated PCRs and the log behind them are those of an expectation, and if not,
+// which event differs first. Pure; thread-safe.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "attestation-server/evidence/check.h"
+#include "attestation-server/evidence/expectation.h"
+#include "attestation-server/evidence/quote.h"
+
+namespace sallyport::server {
+
+// EventDifference is the first difference in one PCR. The expected side is a reference value: it is for
+// operators and never sent to a device (OwnEvent is what a device may learn).
+struct EventDifference {
+  uint32_t pcr;
+  std::optional<uint32_t> event_index = {};  // in the log; nothing when a value differs or an event is missing
+  std::string type = {};
+  std::string got = {};       // hex digest; empty when an event is missing
+  std::string data = {};      // what the event says of itself, a hint
+  std::string expected = {};  // hex digest; empty when there is one event too many, or a grammar fault
+  std::string what = {};      // what the reference says of the expected event, or the fault
+};
+std::string OwnEvent(const EventDifference& difference);
+
+// PcrRule names the check of one PCR: "pcr.0" to "pcr.23".
+std::string_view PcrRule(uint32_t pcr);
+
+struct PcrFinding {
+  uint32_t pcr;
+  std::optional<EventDifference> difference = {};  // nothing: the PCR matches
+  size_t matched_events = 0;
+};
+
+struct Appraisal {
+  std::vector<PcrFinding> findings;  // one for each PCR of the expectation, by index
+  bool secure_boot_applies = true;   // the expectation is for devices in this Secure Boot state
+  bool matched() const;
+  // Nearness orders failed appraisals: PCRs that match, then events that match.
+  std::pair<size_t, size_t> Nearness() const;
+};
+
+// Appraise judges every PCR of `expected`. A PCR outside the quoted selection differs.
+Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs, const ReplayedLog& log);
+
+// CompareReplay returns the first quoted PCR whose value is not the replayed one: also a PCR that the log does
+// not touch must hold its initial value.
+std::optional<EventDifference> CompareReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log);
+
+// SecureBootState is the state shown by the grammar of PCR 7, when PCR 7 is quoted and faultless.
+std::optional<bool> SecureBootState(const AuthenticatedPcrs& pcrs, const ReplayedLog& log);
+
+}  // namespace sallyport::server
