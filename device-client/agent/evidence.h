@@ -60,15 +60,6 @@ struct IssuedCertificate {
   std::string tier;
 };
 
-// DeviceManifest: signed bytes as received (docs/protocol.md, Director).
-struct DeviceManifest {
-  std::vector<Bytes> root_chain;
-  Bytes timestamp;
-  Bytes snapshot;
-  Bytes targets;
-  Bytes slice;
-};
-
 struct UpdateReport {
   std::string state;
   std::optional<ReleaseDigest> release;
