@@ -21,7 +21,7 @@ Result<pki::PcrBank> BankOf(const PcrRequest& request) {
 
 Result<Bytes> NameOfArea(ByteView area) {
   SP_TRY(const pki::PublicArea parsed, pki::ParsePublicArea(area));
-  return pki::NameOf(parsed);
+  return pki::ObjectName(parsed);
 }
 
 }  // namespace
