@@ -44,7 +44,14 @@ Client::Client(ClientParts parts, Config config, pki::EnrolmentFile enrolment, A
       backoff_(parts.random, config_.backoff_max),
       machine_(state_.device_id.empty() ? State::kEnrol : State::kReattest) {}
 
-Client::~Client() { link_.reset(); }
+Client::~Client() { DropLink(); }
+
+// DropLink also forgets what the old link has said: it must not be taken for the next one's.
+void Client::DropLink() {
+  link_.reset();
+  const std::lock_guard lock(inbox_mutex_);
+  std::erase_if(inbox_, [](const Message& message) { return !std::holds_alternative<UpdateReport>(message); });
+}
 
 void Client::Stop() {
   const std::lock_guard lock(inbox_mutex_);
@@ -98,7 +105,7 @@ Result<Unit> Client::Run(bool once) {
     if (once && machine_ == State::kConnect) return Unit{};
     if (once && refused_once_) return Error{Reason::kPolicyDenied, status().last_refusal, "not-admitted"};
   }
-  link_.reset();
+  DropLink();
   Remember();
   return Unit{};
 }
@@ -222,6 +229,7 @@ void Client::Connect() {
   parts_.random.Fill(hello.time_nonce);
   const IssuedCertificate& certificate = session_->certificate;
   const UnixTime now = time_.Now().now;
+  link_not_after_ = certificate.not_after;
   switch_at_ = certificate.not_after - Duration{(certificate.not_after - now).ms / kSwitchFraction};
   link_ = std::make_unique<DeviceLink>(enrolment_.servers.device, trust_,
                                        ClientIdentity{session_->reference->pem(), ChainPem(certificate)}, hello, *this);
@@ -234,13 +242,12 @@ void Client::Stream() {
   if (machine_ != State::kStream) return;
   const UnixTime now = time_.Now().now;
   if (Lapsed()) {
-    link_.reset();
+    DropLink();
     return Move(Event::kLapsed);
   }
   // A connection ends with the certificate it was made with, so it moves once there is a newer one.
-  if (now >= switch_at_ && session_->certificate.not_after > switch_at_ + Duration{kPoll.ms * 4} &&
-      session_->certificate.renew_after > now) {
-    link_.reset();
+  if (now >= switch_at_ && session_->certificate.not_after > link_not_after_) {
+    DropLink();
     Move(Event::kSwitchDue);
   }
 }
@@ -264,7 +271,7 @@ void Client::Handle(Message message) {
     return SetStatus(refusal->error.ToString());
   }
   const LinkClosed& closed = std::get<LinkClosed>(message);
-  link_.reset();
+  DropLink();
   Move(closed.refused ? Event::kRefused : Event::kDisconnected);
   const Duration wait = backoff_.Next(closed.failure.retry_after);
   Log(LogLevel::kInfo, "stream_ended", {{"reason", closed.failure.error.ToString()}, {"retry_in", std::to_string(wait.ms) + "ms"}});
@@ -314,7 +321,14 @@ void Client::Remember() {
   if (!saved) Log(LogLevel::kError, "state_not_saved", {{"reason", saved.error().ToString()}});
 }
 
-void Client::Report(UpdateReport report) { Post(std::move(report)); }
+void Client::Report(UpdateReport report) {
+  constexpr size_t kReportsMax = 64;  // offline for long: the newest say what matters
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    if (inbox_.size() >= kReportsMax) inbox_.pop_front();
+  }
+  Post(std::move(report));
+}
 void Client::OnTime(const SignedTime& time) { Post(time); }
 void Client::OnChallenge(const Challenge& challenge, const Sha256Digest& leaf) { Post(ChallengeArrived{challenge, leaf}); }
 void Client::OnCertificate(const IssuedCertificate& certificate) { Post(certificate); }

@@ -114,6 +114,7 @@ class Client final : public LinkHandler {
   void Renew(const ChallengeArrived& arrived);
   void FetchManifest(uint64_t version);
   void TellIdentity();
+  void DropLink();
   void Wait(Duration duration);
   void Post(Message message);
   std::optional<Message> NextMessage(Duration wait);
@@ -138,6 +139,7 @@ class Client final : public LinkHandler {
   std::optional<TlsKey> tried_key_;
   std::unique_ptr<DeviceLink> link_;
   UnixTime switch_at_;
+  UnixTime link_not_after_;  // of the certificate that link_ presented
   bool log_known_ = false;   // the server has judged this boot's log
   bool refused_once_ = false;
 
