@@ -59,10 +59,8 @@ Result<DirectorTargets> ReadDirectorTargets(const Targets& top) {
 Result<const TargetFile*> FindSigned(const TrustedMetadata& image, const std::string& path) {
   SP_TRY(const TrustedMetadata::Search search, image.FindTarget(path));
   const auto* found = std::get_if<TrustedMetadata::Found>(&search);
-  if (found == nullptr)
-    return Refuse(Reason::kUntrusted, "uptane.release-missing", path + ": not in the image repository");
-  if (found->role != RoleName(Role::kTargets))
-    return Refuse(Reason::kUntrusted, "uptane.release-role", path + ": signed by role " + found->role);
+  if (found == nullptr || found->role != RoleName(Role::kTargets))
+    return Refuse(Reason::kUntrusted, "uptane.release-unsigned", path + ": not signed by the role targets");
   return found->file;
 }
 
@@ -131,10 +129,8 @@ class ManifestJudge {
     SP_TRY(image.AddDelegated({"targets", std::string(kPolicyRole)}, bundle_.image.policy_role));
     SP_TRY(const TrustedMetadata::Search search, image.FindTarget(kPolicyTargetPath));
     const auto* found = std::get_if<TrustedMetadata::Found>(&search);
-    if (found == nullptr)
-      return Refuse(Reason::kUntrusted, "uptane.policy-missing", "role policy signs no policy manifest");
-    if (found->role != kPolicyRole)
-      return Refuse(Reason::kUntrusted, "uptane.policy-role", "policy manifest signed by role " + found->role);
+    if (found == nullptr || found->role != kPolicyRole)
+      return Refuse(Reason::kUntrusted, "uptane.policy-role", "policy manifest not signed by role policy");
     SP_TRY(found->file->Check(bundle_.image.policy_manifest, kPolicyTargetPath));
     out_.policy_manifest_ = bundle_.image.policy_manifest;
     return Ok();
@@ -286,6 +282,8 @@ Result<ImageBytes> ManifestVerifier::CollectImage(const TrustedMetadata& directo
   }
   if (image.snapshot().Find(kPolicyRole) != nullptr) {
     SP_TRY(const auto target, image_.FindTarget(image, fetcher, kPolicyTargetPath));
+    if (target.role != kPolicyRole)
+      return Refuse(Reason::kUntrusted, "uptane.policy-role", "policy manifest not signed by role policy");
     SP_TRY(out.policy_manifest,
            image_.Download(image, fetcher, kPolicyTargetPath, target.file, kPolicyManifestSizeMax));
     SP_TRY(out.policy_role, image_.Stored(kPolicyRole, kTargetsSizeMax));

@@ -116,9 +116,9 @@ MetadataRules DirectorRules(const std::string& trust_domain);
 
 // VerifyBundle verifies both repositories from their roots and matches them. Refusals beyond those of
 // trusted_metadata.h: uptane.foreign-device, uptane.foreign-domain, uptane.incarnation,
-// uptane.director-delegates, uptane.director-targets, uptane.repositories-disagree, uptane.release-role,
-// uptane.release-content, uptane.release-file, uptane.release-missing, uptane.hardware, uptane.policy-role,
-// uptane.policy-missing, uptane.slice-unsigned, uptane.floor, uptane.release-rollback. Pure.
+// uptane.director-delegates, uptane.director-targets, uptane.repositories-disagree, uptane.release-unsigned,
+// uptane.release-content, uptane.release-file, uptane.hardware, uptane.policy-role, uptane.slice-unsigned,
+// uptane.floor, uptane.release-rollback. Pure.
 Result<VerifiedManifest> VerifyBundle(const ManifestBundle& bundle, const ManifestIdentity& identity,
                                       const ManifestFloors& floors, UnixTime now);
 

@@ -56,6 +56,7 @@ class VerifiedPeer {
 //   peer.trust-domain     kMismatch
 //   peer.role-path        kMismatch
 //   peer.extension        kMismatch      missing on a device, present on another role
+//   peer.host-names       kMismatch      DNS names or addresses on a leaf that is not a server's
 // Pure; thread-safe.
 Result<VerifiedPeer> VerifyPeer(ByteView leaf_der, std::span<const Bytes> intermediates,
                                 const RoleAnchors& anchors, Role role, const TrustDomain& trust_domain,

@@ -21,7 +21,7 @@ struct LeafValidity {
 // A leaf as signed. Validity is what stands in the certificate.
 struct IssuedLeaf {
   Bytes der;
-  Bytes serial;  // 16 bytes
+  Bytes serial;  // as IdentityCertificate::serial: 16 random bytes without leading zeros
   UnixTime not_before;
   UnixTime not_after;
 };

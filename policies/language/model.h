@@ -180,10 +180,11 @@ struct Inventory {
   std::vector<Device> devices;  // names and ids distinct
 };
 
-// What a failed condition is called, in `because`, in `nearest.failed` and in logs.
+// What a failed condition is called: in `because`, in `nearest.failed` and in logs.
 inline constexpr std::string_view kFailureNames[] = {
-    "from",       "to",     "service", "same",   "attested_within", "min_tier", "state",
-    "window",     "expires", "offline", "mode",  "self",            "tier",     "clock",
+    "attested_within", "epoch", "expires",  "from", "guardrail",      "min_tier",        "mode",   "no-grant",
+    "offline",         "same",  "self",     "service", "state",       "tier",            "to",     "unknown-device",
+    "unknown-service", "window",
 };
 
 }  // namespace sallyport::policy

@@ -1,0 +1,20 @@
+#include "ota/metadata/install_plan_maker.h"
+
+namespace sallyport::ota {
+
+InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
+  const Release& release = verified.release();
+  const auto remote = [](const ReleaseFile& file) { return RemoteFile{file.path, file.length, file.sha256}; };
+  return InstallPlan(InstallFacts{.release = verified.digest(),
+                                  .product = release.product,
+                                  .version = release.version.text(),
+                                  .rollback_index = release.rollback_index,
+                                  .security_floor = release.security_floor,
+                                  .image_length = release.image.length,
+                                  .image_sha256 = release.image.sha256,
+                                  .uki = remote(release.uki),
+                                  .index = remote(release.image.index),
+                                  .payload = remote(release.image.payload)});
+}
+
+}  // namespace sallyport::ota

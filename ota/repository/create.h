@@ -1,0 +1,25 @@
+// Making a release: pack the root image, measure the UKI, write release.json and stage it all for signing.
+#pragma once
+
+#include "ota/metadata/release.h"
+#include "ota/repository/folder.h"
+
+namespace sallyport::ota {
+
+struct ReleaseInputs {
+  std::string product;
+  ReleaseVersion version;
+  ReleaseVersion min_version;
+  std::vector<std::string> hardware;
+  uint64_t rollback_index = 0;
+  bool security_floor = false;
+  std::string uki_path;    // a UKI, as it goes to the ESP
+  std::string image_path;  // the raw root image, as it goes to the slot
+};
+
+// CreateRelease stages the targets of one release, valid until `expires`. kAlreadyExists, rule
+// release.exists, when that product and version is published or staged; rules of MeasureUki, PackImage and
+// ParseRelease.
+Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inputs, UnixTime expires);
+
+}  // namespace sallyport::ota

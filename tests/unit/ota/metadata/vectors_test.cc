@@ -1,0 +1,99 @@
+// Repositories that other projects made, with the results their own tests state (tests/vectors/tuf).
+#include <gtest/gtest.h>
+
+#include "ota/metadata/client.h"
+#include "tests/fakes/memory_file_system.h"
+
+namespace sallyport::ota {
+namespace {
+
+const std::string kVectors = SALLYPORT_SOURCE_DIR "/tests/vectors/tuf/";
+
+class FolderFetcher final : public Fetcher {
+ public:
+  explicit FolderFetcher(std::string folder) : folder_(std::move(folder)) {}
+  Result<Bytes> FetchMetadata(const std::string& file, uint64_t size_max) override {
+    return ReadFile(files_, folder_ + "/server/" + file, size_max);
+  }
+  Result<Bytes> FetchTarget(const std::string& path, uint64_t size_max) override {
+    return ReadFile(files_, folder_ + "/targets/" + path, size_max);
+  }
+
+ private:
+  PosixFileSystem files_;
+  std::string folder_;
+};
+
+class Vector {
+ public:
+  Vector(const std::string& folder, std::string_view now)
+      : fetcher_(kVectors + folder), client_(files_, "/tuf", {}), now_(ParseRfc3339(now).value()) {
+    PosixFileSystem disk;
+    EXPECT_TRUE(files_.MakeDirectories("/tuf"));
+    for (const char* role : {"root", "timestamp", "snapshot", "targets"}) {
+      const auto bytes = ReadFile(disk, kVectors + folder + "/client/" + role + ".json", 1 << 20);
+      if (!bytes) continue;
+      EXPECT_TRUE(WriteFileAtomically(files_, std::string("/tuf/") + role + ".json", *bytes));
+    }
+  }
+  Result<TrustedMetadata> Refresh() { return client_.Refresh(fetcher_, now_); }
+  std::string RoleOf(std::string_view path) {
+    auto trusted = Refresh();
+    if (!trusted) return trusted.error().ToString();
+    const auto target = client_.FindTarget(*trusted, fetcher_, path);
+    return target ? target->role : std::string(target.error().name());
+  }
+  Result<Bytes> Download(std::string_view path) {
+    SP_TRY(auto trusted, Refresh());
+    SP_TRY(const auto target, client_.FindTarget(trusted, fetcher_, path));
+    return client_.Download(trusted, fetcher_, path, target.file, 1000);
+  }
+
+ private:
+  FolderFetcher fetcher_;
+  MemoryFileSystem files_;
+  MetadataClient client_;
+  UnixTime now_;
+};
+
+TEST(GoTufRepositories, EndInTheVersionsThatGoTufStates) {
+  struct Case {
+    const char* name;
+    uint64_t root, timestamp, snapshot, targets;
+  };
+  for (const Case& c : {Case{"Published1Time", 1, 1, 1, 1}, Case{"Published2Times_keyrotated", 2, 1, 1, 1},
+                        Case{"Published2Times_keyrotated_initialrootexpired", 2, 1, 1, 1},
+                        Case{"Published2Times_snapshot_keyrotated", 2, 2, 2, 1},
+                        Case{"Published2Times_timestamp_keyrotated", 2, 2, 1, 1},
+                        Case{"Published3Times_keyrotated_initialrootsexpired_clientversionis2", 3, 1, 1, 1}}) {
+    Vector vector(std::string("gotuf/") + c.name, "2025-09-01T00:00:00Z");
+    const auto trusted = vector.Refresh();
+    ASSERT_TRUE(trusted) << c.name << ": " << trusted.error().ToString();
+    EXPECT_EQ(trusted->root().version, c.root) << c.name;
+    EXPECT_EQ(trusted->timestamp().version, c.timestamp) << c.name;
+    EXPECT_EQ(trusted->snapshot().version, c.snapshot) << c.name;
+    EXPECT_EQ(trusted->top().version, c.targets) << c.name;
+  }
+}
+
+TEST(GoTufRepositories, RefuseARootThatJumpsForward) {
+  Vector vector("gotuf/Published3Times_keyrotated_forwardRootVersion", "2025-09-01T00:00:00Z");
+  EXPECT_EQ(vector.Refresh().error().name(), "tuf.version-not-next");
+}
+
+TEST(PhpTufRepository, WalksThreeLevelsOfDelegations) {
+  Vector vector("php-tuf/3LevelDelegation", "2020-01-01T12:00:00Z");
+  for (const char* role : {"a", "b", "c", "d", "e", "f", "targets"})
+    EXPECT_EQ(vector.RoleOf(std::string(role) + ".txt"), role);
+  EXPECT_EQ(vector.RoleOf("g.txt"), "tuf.unknown-target");
+}
+
+TEST(TufOnCiRepository, DeliversADelegatedTargetSignedWithEcdsa) {
+  Vector vector("tuf-on-ci-0.11", "2025-02-09T09:17:23Z");
+  const auto bytes = vector.Download("delegatedrole/artifact");
+  ASSERT_TRUE(bytes) << bytes.error().ToString();
+  EXPECT_EQ(bytes->size(), 34U);
+}
+
+}  // namespace
+}  // namespace sallyport::ota
