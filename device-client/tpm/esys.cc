@@ -56,7 +56,9 @@ TransientObject::~TransientObject() {
   if (handle_ == ESYS_TR_NONE) return;
   const Result<Unit> flushed = CheckRc(Esys_FlushContext(context_, handle_), "tpm.flush");
   if (flushed) return;
-  Log(LogLevel::kWarning, "tpm_flush_failed", {{"reason", flushed.error().ToString()}});
+  // Gone already: the TPM was reset under us.
+  if (flushed.error().reason != Reason::kNotFound)
+    Log(LogLevel::kWarning, "tpm_flush_failed", {{"reason", flushed.error().ToString()}});
   Esys_TR_Close(context_, &handle_);
 }
 
