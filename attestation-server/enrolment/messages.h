@@ -49,7 +49,7 @@ struct IssuedChallenge {
   Bytes encrypted_secret;  // TPM2B_ENCRYPTED_SECRET contents, enrol only
 };
 
-struct QuoteInput {
+struct ReceivedQuote {
   Bytes attest;     // TPMS_ATTEST
   Bytes signature;  // TPMT_SIGNATURE
   std::map<uint32_t, Bytes> pcr_values;
@@ -57,9 +57,9 @@ struct QuoteInput {
 
 enum class KeyCertification : uint8_t { kCreation, kCertify };
 
-struct EvidenceInput {
+struct ReceivedEvidence {
   uint32_t protocol_version = 0;
-  std::vector<QuoteInput> quotes;
+  std::vector<ReceivedQuote> quotes;
   Bytes event_log;                               // empty: the log named by event_log_hash
   std::optional<Sha256Digest> event_log_hash;
   Bytes tls_public;                              // TPMT_PUBLIC
@@ -78,7 +78,7 @@ struct EvidenceInput {
 
 struct ProveInput {
   Bytes ticket;
-  EvidenceInput evidence;
+  ReceivedEvidence evidence;
 };
 
 struct Admitted {

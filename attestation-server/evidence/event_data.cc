@@ -94,7 +94,11 @@ DataMatch MatchData(const Event& event, Bank bank) {
   switch (RuleOf(event.type)) {
     case DigestRule::kNone:
     case DigestRule::kMeasurement: return DataMatch::kUnrelated;
-    case DigestRule::kHashOfData: return matches(event.data) ? DataMatch::kMatches : DataMatch::kDiffers;
+    case DigestRule::kHashOfData: {
+      const bool shim = event.type == EventType::kVariableAuthority && !event.data.empty();
+      const bool same = matches(event.data) || (shim && matches(event.data.first(event.data.size() - 1)));
+      return same ? DataMatch::kMatches : DataMatch::kDiffers;
+    }
     case DigestRule::kVariable: {
       if (matches(event.data)) return DataMatch::kMatches;
       const Result<EfiVariable> variable = ParseEfiVariable(event.data);
@@ -113,11 +117,10 @@ Result<EfiVariable> ParseEfiVariable(ByteView data) {
   SP_TRY(const ByteView name, reader.Take(name_units * 2));
   if (content_size > reader.remaining()) return Error{Reason::kMalformed, "efi variable: truncated content"};
   SP_TRY(const ByteView content, reader.Take(content_size));
-  if (reader.remaining() > 1) return Error{Reason::kMalformed, "efi variable: trailing bytes"};
   std::string text;
   for (size_t i = 0; i < name.size(); i += 2)
     text += Printable(name[i]) && name[i + 1] == 0 ? static_cast<char>(name[i]) : '?';
-  return EfiVariable{GuidText(guid), std::move(text), content};
+  return EfiVariable{GuidText(guid), std::move(text), content, reader.remaining()};
 }
 
 SeparatorKind ClassifySeparator(ByteView data) {
@@ -153,7 +156,7 @@ std::optional<bool> SecureBootOf(const EventLog& log, std::optional<Bank> bank) 
   for (const Event& event : log.events) {
     if (event.pcr != 7 || event.type != EventType::kVariableDriverConfig) continue;
     const Result<EfiVariable> variable = ParseEfiVariable(event.data);
-    if (!variable || variable->name != "SecureBoot" || variable->guid != kGlobalVariableGuid) continue;
+    if (!variable || variable->trailing != 0 || variable->name != "SecureBoot" || variable->guid != kGlobalVariableGuid) continue;
     const std::optional<Bank> by = bank ? bank : StrongestBank(event);
     if (!by || MatchData(event, *by) != DataMatch::kMatches) return std::nullopt;
     return variable->content.size() == 1 && variable->content[0] == 1;

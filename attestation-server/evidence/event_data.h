@@ -34,7 +34,8 @@ enum class DataMatch : uint8_t {
   kDiffers,    // it should be, and is not
   kUnrelated,  // the digest stands for something outside the log, or the event is never extended
 };
-// MatchData compares digest and data by the rule of the event's type.
+// MatchData compares digest and data by the rule of the event's type. Old shim versions log one byte more of
+// an EV_EFI_VARIABLE_AUTHORITY than they hash: that byte is tolerated there, no rule reads it.
 DataMatch MatchData(const Event& event, Bank bank);
 
 // EfiVariable is UEFI_VARIABLE_DATA; views borrow the event.
@@ -42,8 +43,9 @@ struct EfiVariable {
   std::string guid;  // lower case, as in 8be4df61-93ca-11d2-aa0d-00e098032b8c
   std::string name;  // ASCII; other characters become '?'
   ByteView content;
+  size_t trailing;   // bytes after the content: old shim versions write some
 };
-// ParseEfiVariable accepts up to one byte after the content (old shim versions write one). kMalformed.
+// ParseEfiVariable returns kMalformed when a size reaches past the end.
 Result<EfiVariable> ParseEfiVariable(ByteView data);
 
 inline constexpr std::string_view kGlobalVariableGuid = "8be4df61-93ca-11d2-aa0d-00e098032b8c";

@@ -29,9 +29,9 @@ using PcrExpectation = std::variant<PcrValueExpected, PcrEventsExpected>;
 // Expectation is one complete alternative: every PCR in it must match.
 struct Expectation {
   std::string label;
-  std::map<uint32_t, PcrExpectation> pcrs;
+  std::map<uint32_t, PcrExpectation> pcrs = {};
   // When set, the alternative is only for devices whose (quoted) PCR 7 shows Secure Boot in this state.
-  std::optional<bool> secure_boot;
+  std::optional<bool> secure_boot = {};
 };
 
 // SetRole says which of a device's reference sets an alternative belongs to.

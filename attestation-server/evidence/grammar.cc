@@ -173,6 +173,7 @@ class Pcr7 {
     if (!before) return At(event, "grammar.variable", "variable after the separator");
     const Result<EfiVariable> variable = ParseEfiVariable(event.data);
     if (!variable) return At(event, "grammar.variable", variable.error().detail);
+    if (variable->trailing != 0) return At(event, "grammar.variable", "bytes after the variable");
     for (const Known& known : kVariables)
       if (known.name == variable->name && known.guid == variable->guid) return Note(event, known.name, *variable);
     return At(event, "grammar.variable", "unknown variable " + variable->name);

@@ -1,6 +1,5 @@
 #include "attestation-server/evidence/quote.h"
 
-#include "pki/tpm/key_rules.h"
 #include "pki/tpm/name.h"
 
 namespace sallyport::server {
@@ -38,6 +37,7 @@ Result<AttestationKey> AttestationKey::FromArea(const pki::PublicArea& area) {
   SP_TRY(pki::PublicKey key, area.ToPublicKey());
   AttestationKey out(std::move(key));
   out.area_ = area;
+  out.rules_ = pki::CheckAttestationKey(area);
   out.name_ = pki::ObjectName(area);
   return out;
 }
@@ -52,7 +52,7 @@ void CheckAk(const AttestationKey& ak, const std::optional<Bytes>& frozen_name, 
     for (const std::string_view rule : kAkRules) checks.Note(rule, std::string(kNoArea));
     return;
   }
-  for (const pki::KeyRuleResult& result : pki::CheckAttestationKey(*ak.area()))
+  for (const pki::KeyRuleResult& result : ak.rules_)
     checks.Require(result.rule, result.passed, result.detail);
   checks.Require("ak.name", !frozen_name || *frozen_name == ak.name(), "not the key this device enrolled with");
 }

@@ -7,7 +7,7 @@
 #include "attestation-server/evidence/check.h"
 #include "attestation-server/evidence/replay.h"
 #include "pki/tpm/attest.h"
-#include "pki/tpm/public_area.h"
+#include "pki/tpm/key_rules.h"
 #include "pki/tpm/signature.h"
 
 namespace sallyport::server {
@@ -30,8 +30,10 @@ class AttestationKey {
 
  private:
   explicit AttestationKey(pki::PublicKey key) : key_(std::move(key)) {}
+  friend void CheckAk(const AttestationKey&, const std::optional<Bytes>&, CheckList&);
   pki::PublicKey key_;
   std::optional<pki::PublicArea> area_;
+  std::vector<pki::KeyRuleResult> rules_;  // of the area, judged once
   Bytes name_;
 };
 

@@ -129,7 +129,15 @@ struct LeaseRow {
   uint64_t epoch = 0;
   uint64_t incarnation = 0;
   uint64_t manifest_version = 0;
+  std::string serial_current;  // empty when there is none
+  std::string serial_next;
 };
 Result<std::optional<LeaseRow>> ReadLease(Connection& connection, std::string_view id);
+
+// CheckLease says whether a device's certificate is still worth anything: `serial`, `incarnation` and `epoch`
+// are the certificate's. kPolicyDenied "lease.state", "lease.posture", "lease.epoch", "lease.serial" (replaced
+// by a newer one that has been seen in use); kExpired "lease.expired". Pure.
+Result<Unit> CheckLease(const LeaseRow& lease, std::string_view serial, uint64_t incarnation, uint64_t epoch,
+                        UnixTime now);
 
 }  // namespace sallyport::server

@@ -13,7 +13,7 @@ inline constexpr size_t kWriterQueueMax = 8192;
 // Read connections: two cores' worth of readers, and one to spare for a slow listing.
 inline constexpr size_t kReaderPoolSize = 4;
 // A lock held by another process (backup, sqlite3 shell) is waited for this long.
-inline constexpr int kBusyTimeoutMs = 2000;
+inline constexpr int kBusyTimeoutSeconds = 2;
 // An evidence blob is at most an event log (4 MiB) with its quotes and keys.
 inline constexpr uint64_t kEvidenceBlobMax = 5u << 20;
 // One page of a listing.

@@ -43,8 +43,9 @@ class Writer {
   void Loop(const std::stop_token& stop);
   std::vector<Item> NextBatch(const std::stop_token& stop);
   void RunBatch(std::vector<Item> batch);
-  Result<Unit> RunUnit(const Work& work);
+  // RunUnits and RunUnit fail only when the whole batch is lost; each unit's own answer goes to `results`.
   Result<Unit> RunUnits(const std::vector<Item>& batch, std::vector<Result<Unit>>& results);
+  Result<Unit> RunUnit(const Work& work, std::vector<Result<Unit>>& results);
 
   std::unique_ptr<Connection> connection_;  // writer thread only
   AuditAppender audit_;                     // writer thread only

@@ -7,6 +7,7 @@
 #include <openssl/rsa.h>
 
 #include "pki/crypto/openssl_ptr.h"
+#include "pki/crypto/p256_spki.h"
 
 namespace sallyport::pki {
 namespace {
@@ -113,7 +114,10 @@ struct PublicKey::State {
   static Result<std::shared_ptr<const State>> Make(EvpPkey key) {
     SP_TRY(const KeyType type, TypeOf(key.get()));
     SP_TRY(Bytes spki, EncodeSpki(key.get()));
-    return std::shared_ptr<const State>(std::make_shared<State>(State{std::move(key), type, std::move(spki)}));
+    return Make(std::move(key), type, std::move(spki));
+  }
+  static std::shared_ptr<const State> Make(EvpPkey key, KeyType type, Bytes spki) {
+    return std::make_shared<State>(State{std::move(key), type, std::move(spki)});
   }
 };
 
@@ -138,8 +142,11 @@ Result<PublicKey> PublicKey::FromPem(std::string_view pem) {
 
 Result<PublicKey> PublicKey::FromP256Point(ByteView x, ByteView y) {
   SP_TRY(EvpPkey key, EcPoint("prime256v1", 32, x, y));
-  SP_TRY(auto state, State::Make(std::move(key)));
-  return PublicKey(std::move(state));
+  // The encoder of OpenSSL 3.0 costs more than the import; a P-256 key has one DER form.
+  Bytes spki = ToBytes(ByteView(kP256SpkiPrefix));
+  Append(spki, x);
+  Append(spki, y);
+  return PublicKey(State::Make(std::move(key), KeyType::kP256, std::move(spki)));
 }
 
 Result<PublicKey> PublicKey::FromP384Point(ByteView x, ByteView y) {

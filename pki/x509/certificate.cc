@@ -109,23 +109,23 @@ Result<Unit> ReadLeafExtension(const Extension& extension, bool empty_subject, L
   return Ok();
 }
 
-Result<LeafExtensions> ReadLeafExtensions(const CertificateFields& fields) {
+Result<Unit> ReadLeafExtensions(const CertificateFields& fields, LeafExtensions& out) {
   constexpr size_t kEmptyNameSize = 2;
-  LeafExtensions out;
   for (const Extension& extension : fields.extensions)
     SP_TRY(ReadLeafExtension(extension, fields.subject.size() == kEmptyNameSize, out));
   if (!out.basic_constraints) return Malformed("certificate.ca", "no basicConstraints");
   if (!out.key_usage || !out.ext_key_usage) return Malformed("certificate.usage", "no keyUsage or extKeyUsage");
   if (!out.spiffe_id) return Malformed("certificate.san-uri", "no URI name");
   if (out.issuer_key_id.empty()) return Malformed("certificate.key-id", "no authorityKeyIdentifier");
-  return out;
+  return Ok();
 }
 
 }  // namespace
 
 Result<IdentityCertificate> ParseIdentityCertificate(ByteView der) {
   SP_TRY(const CertificateFields fields, ReadCertificate(der));
-  SP_TRY(LeafExtensions extensions, ReadLeafExtensions(fields));
+  LeafExtensions extensions;
+  SP_TRY(ReadLeafExtensions(fields, extensions));
   return IdentityCertificate{*std::move(extensions.spiffe_id),
                              ToBytes(fields.serial),
                              fields.not_before,

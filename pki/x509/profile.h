@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "pki/crypto/p256_spki.h"
 #include "pki/x509/certificate.h"
 #include "pki/x509/der.h"
 
@@ -27,11 +28,6 @@ inline constexpr std::array<uint8_t, 8> kOidClientAuth{0x2B, 0x06, 0x01, 0x05, 0
 // AlgorithmIdentifier of ecdsa-with-SHA256 (RFC 5758 3.2: parameters absent).
 inline constexpr std::array<uint8_t, 12> kEcdsaSha256{0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86,
                                                       0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02};
-// Everything of a P-256 SubjectPublicKeyInfo before the coordinates (RFC 5480, uncompressed point).
-inline constexpr std::array<uint8_t, 27> kP256SpkiPrefix{0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2A, 0x86, 0x48,
-                                                         0xCE, 0x3D, 0x02, 0x01, 0x06, 0x08, 0x2A, 0x86, 0x48,
-                                                         0xCE, 0x3D, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04};
-inline constexpr size_t kP256SpkiSize = kP256SpkiPrefix.size() + 64;
 
 // Values of keyUsage: BIT STRING with its unused bits.
 inline constexpr std::array<uint8_t, 4> kKeyUsageDigitalSignature{0x03, 0x02, 0x07, 0x80};

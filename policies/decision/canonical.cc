@@ -12,9 +12,8 @@ namespace {
 constexpr std::string_view kGrantFormat = "grant/v1";
 constexpr std::string_view kGuardrailsFormat = "guardrails/v1";
 constexpr std::string_view kManifestFormat = "policy-manifest/v1";
-constexpr std::string_view kTextsFormat = "policy-texts/v1";
-// 20,000 grants of a few hundred bytes each.
-constexpr JsonLimits kTextsLimits{size_t{32} << 20, 8};
+// 20,000 grants at about 150 bytes each.
+constexpr JsonLimits kManifestLimits{size_t{4} << 20, 8};
 
 using Members = std::vector<JsonMember>;
 
@@ -149,8 +148,7 @@ Result<Requirement> ParseRequirement(const JsonCursor& cursor) {
   }
   if (const auto tier = cursor.Find("min_tier")) {
     SP_TRY(const std::string_view text, tier->String());
-    requirement.min_tier = TierFromName(text);
-    if (!requirement.min_tier) return tier->Refuse("unknown tier", "grant.format");
+    SP_TRY(requirement.min_tier, pki::ParseTier(text));
   }
   if (const auto state = cursor.Find("state")) {
     SP_TRY(const std::string_view text, state->String());
@@ -402,7 +400,7 @@ std::string WritePolicyManifest(const PolicyManifest& manifest) {
 }
 
 Result<PolicyManifest> ParsePolicyManifest(std::string_view text) {
-  SP_TRY(const JsonValue value, ParseJson(text, kTextsLimits));
+  SP_TRY(const JsonValue value, ParseJson(text, kManifestLimits));
   const JsonCursor root(value);
   SP_TRY(CheckFormat(root, kManifestFormat, "manifest.version"));
   SP_TRY(root.OnlyKeys({"expires", "grants", "guardrails_sha256", "name", "not_before", "pinned", "required_features",
@@ -433,30 +431,6 @@ PolicyTexts MakePolicyTexts(const RuleSet& rules) {
   PolicyTexts texts;
   for (const GrantRule& grant : rules.grants) texts.grants[grant.id] = CanonicalGrant(grant);
   texts.guardrails = CanonicalGuardrails(rules.guardrails);
-  return texts;
-}
-
-std::string WritePolicyTexts(const PolicyTexts& texts) {
-  std::vector<std::string> grants;
-  for (const auto& [id, text] : texts.grants) grants.push_back(text);
-  return CanonicalJson(JsonValue::Object({{"grants", JsonValue::Strings(grants)},
-                                          {"guardrails", texts.guardrails},
-                                          {"sallyport", kTextsFormat}}));
-}
-
-Result<PolicyTexts> ParsePolicyTexts(std::string_view text) {
-  SP_TRY(const JsonValue value, ParseJson(text, kTextsLimits));
-  const JsonCursor root(value);
-  SP_TRY(CheckFormat(root, kTextsFormat, "policy.version"));
-  SP_TRY(root.OnlyKeys({"grants", "guardrails", "sallyport"}));
-  PolicyTexts texts;
-  SP_TRY(const std::string_view guardrails, root.GetString("guardrails"));
-  texts.guardrails = guardrails;
-  SP_TRY(const std::vector<std::string> grants, root.GetStrings("grants"));
-  for (const std::string& grant : grants) {
-    SP_TRY(const GrantRule rule, ParseGrant(grant));
-    if (!texts.grants.emplace(rule.id, grant).second) return root.Refuse("repeated grant", "grant.format");
-  }
   return texts;
 }
 

@@ -57,8 +57,6 @@ struct PolicyTexts {
   std::string guardrails;
 };
 PolicyTexts MakePolicyTexts(const RuleSet& rules);
-std::string WritePolicyTexts(const PolicyTexts& texts);
-Result<PolicyTexts> ParsePolicyTexts(std::string_view text);
 
 // ReadSignedRules parses `texts` after each was found in `manifest`. kUntrusted (rule policy.unlisted-grant),
 // kMismatch (policy.digest, policy.missing-grant), kUnsupported (policy.feature).

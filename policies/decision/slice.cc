@@ -76,7 +76,7 @@ Result<DeviceFacts> ParseFact(const JsonCursor& cursor) {
   SP_TRY(facts.tags, cursor.GetStrings("tags"));
   SP_TRY(const std::string_view tier_name, cursor.GetString("tier"));
   SP_TRY(const std::string_view state_name, cursor.GetString("state"));
-  const auto tier = TierFromName(tier_name);
+  const auto tier = pki::ParseTier(tier_name);
   const auto state = DeviceStateFromName(state_name);
   const bool tags_sorted = std::ranges::adjacent_find(facts.tags, std::greater_equal<>()) == facts.tags.end();
   if (!tier || !state || !tags_sorted || facts.id.empty()) return cursor.Refuse("not a fact", "slice.facts");

@@ -16,16 +16,6 @@ std::optional<E> FromName(std::string_view name, uint8_t count, std::string_view
 
 }  // namespace
 
-std::string_view TierName(Tier tier) {
-  switch (tier) {
-    case Tier::kNone: return "none";
-    case Tier::kEnrolled: return "enrolled";
-    case Tier::kAttested: return "attested";
-    case Tier::kMeasured: return "measured";
-  }
-  std::abort();
-}
-
 std::string_view DeviceStateName(DeviceState state) {
   switch (state) {
     case DeviceState::kPending: return "pending";
@@ -54,7 +44,6 @@ std::string_view LogChoiceName(LogChoice choice) {
   std::abort();
 }
 
-std::optional<Tier> TierFromName(std::string_view name) { return FromName(name, 4, TierName); }
 std::optional<DeviceState> DeviceStateFromName(std::string_view name) { return FromName(name, 5, DeviceStateName); }
 std::optional<Protocol> ProtocolFromName(std::string_view name) { return FromName(name, 2, ProtocolName); }
 std::optional<LogChoice> LogChoiceFromName(std::string_view name) { return FromName(name, 3, LogChoiceName); }

@@ -9,23 +9,21 @@
 #include <vector>
 
 #include "pki/base/time.h"
+#include "pki/x509/identity_extension.h"
 #include "policies/language/diagnostics.h"
 
 namespace sallyport::policy {
 
-// Tier is how much is known about a device, in order; the values are those of the certificate
-// extension (docs/protocol.md, "Certificates").
-enum class Tier : uint8_t { kNone = 0, kEnrolled = 1, kAttested = 2, kMeasured = 3 };
+using pki::Tier;
+using pki::TierName;
 enum class DeviceState : uint8_t { kPending, kEnrolled, kActive, kQuarantined, kRetired };
 enum class Protocol : uint8_t { kTcp, kUdp };
 enum class Mode : uint8_t { kEnforce, kAudit };
 enum class LogChoice : uint8_t { kDenied, kAll, kNone };
 
-std::string_view TierName(Tier tier);
 std::string_view DeviceStateName(DeviceState state);
 std::string_view ProtocolName(Protocol protocol);
 std::string_view LogChoiceName(LogChoice choice);
-std::optional<Tier> TierFromName(std::string_view name);
 std::optional<DeviceState> DeviceStateFromName(std::string_view name);
 std::optional<Protocol> ProtocolFromName(std::string_view name);
 std::optional<LogChoice> LogChoiceFromName(std::string_view name);

@@ -311,6 +311,8 @@ Device ReadDevice(const YamlNode& node, Diagnostics& out) {
   MapReader map(node, "a device", out);
   const Name id = ReadId(map, "device");
   device.id = device.name = id.text;
+  if (const auto* value = map.Optional("device_id"))
+    if (auto device_id = AsName(*value, "device_id", out)) device.id = device_id->text;
   if (const auto* value = map.Optional("site"))
     if (auto site = AsName(*value, "site", out)) device.site = site->text;
   const YamlNode* tags = map.Optional("tags");
@@ -377,8 +379,9 @@ std::optional<Inventory> ReadInventory(std::string_view text, Diagnostics& out) 
   CheckFormat(top, "inventory/v1");
   ListSection(top, "devices", [&](const YamlNode& v) {
     inventory.devices.push_back(ReadDevice(v, out));
-    const std::string& id = inventory.devices.back().id;
-    if (!id.empty() && !seen.insert(id).second) out.Add(Code::kDuplicate, v.at, "duplicate device '" + id + "'");
+    const Device& device = inventory.devices.back();
+    for (const std::string& key : {"name " + device.name, "id " + device.id})
+      if (!seen.insert(key).second) out.Add(Code::kDuplicate, v.at, "duplicate device " + key);
   });
   top.Finish();
   if (out.has_errors()) return std::nullopt;

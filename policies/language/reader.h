@@ -14,7 +14,8 @@ namespace sallyport::policy {
 // (checker.h). Returns nothing when `out` got an error. Device names are not resolved here.
 std::optional<Policy> ReadPolicy(std::string_view text, const ZoneLookup& zones, Diagnostics& out);
 
-// ReadInventory reads `sallyport: inventory/v1` (docs/operations/cli.md). A device's id is its name.
+// ReadInventory reads `sallyport: inventory/v1` (docs/operations/cli.md). A device's id is its
+// `device_id`, or its name in inventories that have none.
 std::optional<Inventory> ReadInventory(std::string_view text, Diagnostics& out);
 
 // Limits; a policy beyond them is refused with E-RANGE.

@@ -18,6 +18,9 @@ namespace {
 // RunInChild never returns; the errno of a failed exec goes to `error_pipe`, which a good exec closes.
 [[noreturn]] void RunInChild(std::vector<char*> argv, const std::string& log_path, int error_pipe) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);  // a blocked signal would stay blocked in the program
   if (!log_path.empty()) {
     const int log = ::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (log >= 0) {

@@ -24,6 +24,8 @@ class ChildProcess {
   ~ChildProcess();
 
   pid_t pid() const { return pid_; }
+  // pidfd becomes readable when the child ends; owned by this object.
+  int pidfd() const { return pidfd_; }
   // Signal does nothing once the child has been reaped.
   void Signal(int signal) const;
   // Wait returns the exit code (128 + signal number when a signal ended it), or nothing when `timeout` passed.

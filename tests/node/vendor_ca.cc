@@ -170,16 +170,19 @@ Result<Bytes> VendorCa::IssueEk(EkKind kind, ByteView spki, UnixTime now, Random
   return Sign(fields, key_, random);
 }
 
-Result<Unit> Manufacture(SwTpm& tpm, const VendorCa& vendor, UnixTime now, Random& random) {
+Result<std::vector<EndorsementKey>> Manufacture(SwTpm& tpm, const VendorCa& vendor, UnixTime now, Random& random) {
   SP_TRY(EsysTpm commands, EsysTpm::Connect(tpm.tcti()));
   SP_TRY(commands.OnlySha256Bank());
+  std::vector<EndorsementKey> keys;
   for (const EkKind kind : {EkKind::kRsa2048, EkKind::kP256}) {
     SP_TRY(const Bytes spki, commands.EkSpki(kind));
-    SP_TRY(const Bytes certificate, vendor.IssueEk(kind, spki, now, random));
+    SP_TRY(Bytes certificate, vendor.IssueEk(kind, spki, now, random));
     const uint32_t index = kind == EkKind::kRsa2048 ? kEkCertificateRsa2048Index : kEkCertificateP256Index;
     SP_TRY(commands.WriteCertificate(index, certificate));
+    keys.push_back({kind, pki::Sha256(spki), std::move(certificate)});
   }
-  return tpm.Reset();
+  SP_TRY(tpm.Reset());
+  return keys;
 }
 
 }  // namespace sallyport::node

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "pki/base/file_system.h"
 #include "pki/base/random.h"
@@ -39,8 +40,15 @@ class VendorCa {
   pki::PrivateKey key_;
 };
 
+// EndorsementKey is what a manufacturer's shipping list says about one key.
+struct EndorsementKey {
+  EkKind kind;
+  Sha256Digest spki_sha256;
+  Bytes certificate;  // DER, as in NV
+};
+
 // Manufacture gives a new TPM its one PCR bank (SHA-256) and certificates for both endorsement keys, then
 // leaves it freshly powered on.
-Result<Unit> Manufacture(SwTpm& tpm, const VendorCa& vendor, UnixTime now, Random& random);
+Result<std::vector<EndorsementKey>> Manufacture(SwTpm& tpm, const VendorCa& vendor, UnixTime now, Random& random);
 
 }  // namespace sallyport::node

@@ -67,5 +67,15 @@ TEST(PublicKey, RefusesAnEcdsaSignatureWithZeroIntegers) {
   EXPECT_FALSE(key.public_key().Verify(AsBytes("m"), *HexDecode("3006020100020100")));
 }
 
+TEST(PublicKey, FromAP256PointHasTheSpkiThatOpenSslWrites) {
+  const PublicKey key = PrivateKey::Generate(KeyType::kP256)->public_key();
+  const ByteView point = ByteView(key.spki()).last(64);
+
+  const auto from_point = PublicKey::FromP256Point(point.first(32), point.last(32));
+
+  EXPECT_EQ(from_point->spki(), key.spki());
+  EXPECT_EQ(from_point->type(), KeyType::kP256);
+}
+
 }  // namespace
 }  // namespace sallyport::pki

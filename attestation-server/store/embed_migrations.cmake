@@ -1,0 +1,12 @@
+# cmake -DOUT=<file> -DFILES=<a.sql;b.sql> -P embed_migrations.cmake writes the SQL texts as one C++ table.
+set(body "#include \"attestation-server/store/migrations.h\"\n\n#include <array>\n\nnamespace sallyport::server {\n\n")
+string(APPEND body "namespace {\n\nconstexpr std::array kMigrations{\n")
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME_WE)
+  string(REGEX MATCH "^0*([0-9]+)" ignored ${name})
+  file(READ ${file} sql)
+  string(APPEND body "    Migration{${CMAKE_MATCH_1}, \"${name}\", R\"sql(${sql})sql\"},\n")
+endforeach()
+string(APPEND body "};\n\n}  // namespace\n\nstd::span<const Migration> Migrations() { return kMigrations; }\n\n")
+string(APPEND body "}  // namespace sallyport::server\n")
+file(WRITE ${OUT} "${body}")

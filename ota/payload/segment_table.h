@@ -1,0 +1,72 @@
+// The segment table: how an image was cut, where each piece lies in the payload and what both must hash to
+// (docs/protocol.md, Release). A table of this type is contiguous, complete and within its limits. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pki/base/digest.h"
+
+namespace sallyport::ota {
+
+// Two buffers of this size are what decoding costs; the agent has 64 MiB while installing.
+inline constexpr uint64_t kSegmentSizeMax = 8u << 20;
+// Flash and file systems write in pages of this size; smaller segments would only grow the table.
+inline constexpr uint64_t kSegmentSizeMin = 4096;
+// 64 GiB in segments of 4 MiB; the parsed table stays below 20 MiB.
+inline constexpr size_t kSegmentsMax = 16384;
+inline constexpr uint64_t kIndexSizeMax = 8u << 20;
+// A zstd block of 128 KiB takes at least 4 bytes, so no honest frame expands further.
+inline constexpr uint64_t kExpansionMax = 1u << 15;
+
+// EncodedSizeMax bounds one segment's data: zstd stores what it cannot compress, plus headers.
+constexpr uint64_t EncodedSizeMax(uint64_t length) { return length + length / 256 + 1024; }
+
+enum class CodecId : uint8_t {
+  kZstd,  // one zstd frame of the whole segment
+  kZero,  // no data; the segment is zeros
+};
+std::string_view CodecName(CodecId codec);
+
+struct Segment {
+  uint64_t offset;       // in the image
+  uint64_t length;
+  Sha256Digest sha256;   // of the decoded bytes
+  uint64_t data_offset;  // in the payload
+  uint64_t data_length;
+  Sha256Digest data_sha256;
+  CodecId codec;
+  bool operator==(const Segment&) const = default;
+};
+
+class SegmentTable {
+ public:
+  // Make: kMalformed with payload.segment-size, payload.segment-count, payload.segment-order (offsets, lengths or
+  // data not contiguous), payload.zero-data, payload.data-size, payload.expansion.
+  static Result<SegmentTable> Make(uint64_t image_length, const Sha256Digest& image_sha256, uint64_t segment_size,
+                                   std::vector<Segment> segments);
+  // Parse reads the JSON index target: the rules of Make, of ParseJson and JsonCursor, payload.index-format
+  // (kUnsupported), payload.codec, payload.index-digest.
+  static Result<SegmentTable> Parse(ByteView json);
+  // ToJson is deterministic; Parse(ToJson()) is the same table.
+  std::string ToJson() const;
+
+  uint64_t image_length() const { return image_length_; }
+  const Sha256Digest& image_sha256() const { return image_sha256_; }
+  uint64_t segment_size() const { return segment_size_; }
+  const std::vector<Segment>& segments() const { return segments_; }
+  uint64_t payload_length() const { return payload_length_; }
+  bool operator==(const SegmentTable&) const = default;
+
+ private:
+  SegmentTable(uint64_t image_length, const Sha256Digest& image_sha256)
+      : image_length_(image_length), image_sha256_(image_sha256) {}
+  uint64_t image_length_;
+  Sha256Digest image_sha256_;
+  uint64_t segment_size_ = 0;
+  std::vector<Segment> segments_;
+  uint64_t payload_length_ = 0;
+};
+
+}  // namespace sallyport::ota

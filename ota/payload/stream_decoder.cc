@@ -1,0 +1,70 @@
+#include "ota/payload/stream_decoder.h"
+
+#include <algorithm>
+
+#include "pki/crypto/hash.h"
+
+namespace sallyport::ota {
+namespace {
+
+constexpr int kAnyLevel = 1;  // decoding does not depend on it
+
+Result<Unit> CheckDigest(ByteView bytes, const Sha256Digest& expected, const Segment& segment, std::string_view rule) {
+  if (pki::Sha256(bytes) == expected) return Unit{};
+  return Error{Reason::kMismatch, "the segment at " + std::to_string(segment.offset), rule};
+}
+
+}  // namespace
+
+StreamDecoder::StreamDecoder(const SegmentTable& table, size_t first, SegmentSink& sink)
+    : table_(table), sink_(sink), next_(first), zstd_(MakeZstdCodec(kAnyLevel)), zero_(MakeZeroCodec()) {
+  SP_CHECK(first <= table.segments().size());
+}
+
+const Segment* StreamDecoder::current() const {
+  return next_ < table_.segments().size() ? &table_.segments()[next_] : nullptr;
+}
+
+uint64_t StreamDecoder::payload_offset() const {
+  return (current() == nullptr ? table_.payload_length() : current()->data_offset) + data_.size();
+}
+
+Result<Unit> StreamDecoder::Feed(ByteView payload) {
+  SP_TRY(CompleteReadySegments());
+  while (!payload.empty()) {
+    if (current() == nullptr) return Error{Reason::kMalformed, "data behind the last segment", "payload.trailing"};
+    const size_t wanted = static_cast<size_t>(current()->data_length) - data_.size();
+    const size_t taken = std::min(wanted, payload.size());
+    if (data_.empty()) data_.reserve(static_cast<size_t>(current()->data_length));
+    Append(data_, payload.first(taken));
+    payload = payload.subspan(taken);
+    SP_TRY(CompleteReadySegments());
+  }
+  return Unit{};
+}
+
+Result<Unit> StreamDecoder::Finish() {
+  SP_TRY(CompleteReadySegments());
+  if (current() != nullptr) return Error{Reason::kMalformed, "the payload ends early", "payload.truncated"};
+  return Unit{};
+}
+
+// Zero segments are ready without any data.
+Result<Unit> StreamDecoder::CompleteReadySegments() {
+  while (current() != nullptr && data_.size() == current()->data_length) SP_TRY(CompleteSegment(*current()));
+  return Unit{};
+}
+
+Result<Unit> StreamDecoder::CompleteSegment(const Segment& segment) {
+  SP_TRY(CheckDigest(data_, segment.data_sha256, segment, "payload.data-digest"));
+  decoded_.resize(static_cast<size_t>(segment.length));
+  SegmentCodec& codec = segment.codec == CodecId::kZstd ? *zstd_ : *zero_;
+  SP_TRY(codec.Decode(data_, decoded_));
+  SP_TRY(CheckDigest(decoded_, segment.sha256, segment, "payload.segment-digest"));
+  SP_TRY(sink_.Write(segment, decoded_));
+  data_.clear();
+  ++next_;
+  return Unit{};
+}
+
+}  // namespace sallyport::ota

@@ -1,0 +1,67 @@
+#include "attestation-server/store/migrations.h"
+
+#include "attestation-server/store/meta.h"
+#include "tests/unit/attestation-server/store/store_fixture.h"
+
+namespace sallyport::server {
+namespace {
+
+using MigrationsTest = StoreTest;
+
+TEST_F(MigrationsTest, AreNumberedWithoutGaps) {
+  int64_t expected = 1;
+  for (const Migration& migration : Migrations()) EXPECT_EQ(migration.version, expected++);
+}
+
+TEST_F(MigrationsTest, EveryOldSchemaReachesTheNewestOne) {
+  for (size_t old = 0; old <= Migrations().size(); ++old) {
+    auto connection = Connection::Open(directory_ + "/old-" + std::to_string(old) + ".db", ConnectionMode::kWriter);
+    ASSERT_TRUE(connection.has_value());
+    ASSERT_TRUE(Migrate(**connection, Migrations().first(old)).has_value());
+
+    ASSERT_TRUE(Migrate(**connection, Migrations()).has_value());
+
+    EXPECT_EQ(SchemaVersion(**connection).value(), Migrations().back().version);
+  }
+}
+
+TEST_F(MigrationsTest, DataOfAnOldSchemaSurvivesALaterMigration) {
+  auto connection = Connection::Open(path(), ConnectionMode::kWriter);
+  ASSERT_TRUE(Migrate(**connection, Migrations()).has_value());
+  ASSERT_TRUE(InitialiseDeployment(**connection, {"edge.example", true, 1}).has_value());
+  std::vector<Migration> later(Migrations().begin(), Migrations().end());
+  const int64_t next = later.back().version + 1;
+  later.push_back({next, "later", "ALTER TABLE meta ADD COLUMN note TEXT NOT NULL DEFAULT '';"});
+
+  ASSERT_TRUE(Migrate(**connection, later).has_value());
+
+  EXPECT_EQ(SchemaVersion(**connection).value(), next);
+  EXPECT_EQ(ReadDeployment(**connection).value().trust_domain, "edge.example");
+}
+
+TEST_F(MigrationsTest, AFailingMigrationChangesNothing) {
+  auto connection = Connection::Open(path(), ConnectionMode::kWriter);
+  const std::vector<Migration> broken{{1, "broken", "CREATE TABLE half (a TEXT); CREATE TABEL nonsense;"}};
+
+  ASSERT_FALSE(Migrate(**connection, broken).has_value());
+
+  EXPECT_EQ(SchemaVersion(**connection).value(), 0);
+  EXPECT_TRUE(Migrate(**connection, Migrations()).has_value());
+  EXPECT_FALSE((*connection)->Query("SELECT a FROM half", "t").has_value());
+}
+
+TEST_F(MigrationsTest, RefusesAFileOfANewerProgram) {
+  auto connection = Connection::Open(path(), ConnectionMode::kWriter);
+  ASSERT_TRUE(Migrate(**connection, Migrations()).has_value());
+  ASSERT_TRUE((*connection)
+                  ->Execute("INSERT INTO schema_migrations (version, name) VALUES (999, 'future')")
+                  .has_value());
+
+  const auto opened = Database::Open(path(), random_);
+
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().rule, "store.newer-schema");
+}
+
+}  // namespace
+}  // namespace sallyport::server
