@@ -73,8 +73,8 @@ Result<Bytes> PublicationOperations::PublishedTarget(std::string_view role, std:
   const auto found = targets.find(path);
   if (found == targets.end() || !found->second.digests.sha256())
     return Error{Reason::kNotFound, std::string(path) + " is not published", "publish.target"};
-  SP_TRY(Bytes bytes, ReadFile(repository_.files, folder.TargetFilePath(path, *found->second.digests.sha256()()), kMetadataBytesMax));
-  if (pki::Sha256(bytes) != *found->second.digests.sha256()())
+  SP_TRY(Bytes bytes, ReadFile(repository_.files, folder.TargetFilePath(path, *found->second.digests.sha256()), kMetadataBytesMax));
+  if (pki::Sha256(bytes) != *found->second.digests.sha256())
     return Error{Reason::kMismatch, std::string(path) + " is damaged on disk", "publish.damaged"};
   return bytes;
 }

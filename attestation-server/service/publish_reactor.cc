@@ -9,8 +9,10 @@ class PublishReactor final : public grpc::ServerReadReactor<api::PublishChunk> {
  public:
   PublishReactor(Result<Operator> caller, const PublishParts& parts, api::JsonReply* reply)
       : caller_(std::move(caller)), parts_(parts), reply_(reply) {
-    if (!caller_) return Finish(ToStatus(caller_.error()));
-    StartRead(&chunk_);
+    if (caller_)
+      StartRead(&chunk_);
+    else
+      Finish(ToStatus(caller_.error()));
   }
 
   void OnReadDone(bool ok) override {
