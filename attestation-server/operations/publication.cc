@@ -69,9 +69,9 @@ Result<std::string> PublicationOperations::UploadPath(std::string_view relative)
 Result<Bytes> PublicationOperations::PublishedTarget(std::string_view role, std::string_view path) const {
   const ota::RepositoryFolder folder(repository_.files, repository_.directory);
   SP_TRY(const ota::RepositoryFolder::Draft published, folder.Published(role));
-  SP_TRY(const ota::TargetFiles targets, ota::BodyTargets(published.body));
-  const auto found = targets.find(path);
-  if (found == targets.end() || !found->second.digests.sha256())
+  SP_TRY(const ota::Targets parsed, ota::DraftTargets(published));
+  const auto found = parsed.targets.find(path);
+  if (found == parsed.targets.end() || !found->second.digests.sha256())
     return Error{Reason::kNotFound, std::string(path) + " is not published", "publish.target"};
   SP_TRY(Bytes bytes, ReadFile(repository_.files, folder.TargetFilePath(path, *found->second.digests.sha256()), kMetadataBytesMax));
   if (pki::Sha256(bytes) != *found->second.digests.sha256())
@@ -82,8 +82,8 @@ Result<Bytes> PublicationOperations::PublishedTarget(std::string_view role, std:
 Result<Unit> PublicationOperations::RecordReleases(const Operator& caller, UnixTime now) {
   const ota::RepositoryFolder folder(repository_.files, repository_.directory);
   SP_TRY(const ota::RepositoryFolder::Draft published, folder.Published("targets"));
-  SP_TRY(const ota::TargetFiles targets, ota::BodyTargets(published.body));
-  for (const auto& [path, file] : targets) {
+  SP_TRY(const ota::Targets parsed, ota::DraftTargets(published));
+  for (const auto& [path, file] : parsed.targets) {
     if (!path.starts_with("releases/") || !path.ends_with("/release.json")) continue;
     SP_TRY(const Bytes json, PublishedTarget("targets", path));
     SP_TRY(parts_.database.writer().Run([&, release = path](Transaction& transaction) -> Result<Unit> {

@@ -1,6 +1,7 @@
 #include "attestation-server/service/admin_service.h"
 
 #include "attestation-server/operations/audit.h"
+#include "attestation-server/service/authorisation.h"
 #include "attestation-server/service/peer.h"
 #include "attestation-server/service/publish_reactor.h"
 #include "attestation-server/service/status.h"

@@ -14,6 +14,8 @@
 
 namespace sallyport::server {
 
+namespace api = ::sallyport::attestation::v1;
+
 struct AdminParts {
   DeviceOperations& devices;
   TokenOperations& tokens;
