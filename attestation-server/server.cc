@@ -103,8 +103,7 @@ class Server::Impl {
         blobs_(world.files, layout_.evidence()),
         pool_(kPoolThreads),
         zones_(policy::ZoneFiles(world.files)),
-        director_(facts_.trust_domain, keys_.director.targets, keys_.director.snapshot, keys_.director.timestamp),
-        tls_(config.runtime) {}
+        director_(facts_.trust_domain, keys_.director.targets, keys_.director.snapshot, keys_.director.timestamp)) {}
 
   ~Impl() { Stop(); }
 
@@ -134,7 +133,7 @@ class Server::Impl {
   policy::ZoneLookup zones_;
   LocalDirectorSigner director_;
   ServerLeaves leaves_;
-  TlsDirectory tls_;
+  Metrics metrics_;
   std::string leaf_key_pem_;
   std::string leaf_chain_pem_;
 
@@ -186,7 +185,7 @@ Result<Unit> Server::Impl::StartCore() {
       ManifestParts{*database_, director_, zones_},
       ManifestTerms{facts_.trust_domain, static_cast<uint32_t>(facts_.incarnation), config_.manifest_lifetime, std::move(director_roots)});
   SP_TRY(pki::StatementSigner time_signer, pki::StatementSigner::Make(std::string(kSignedTimeRole), keys_.signed_time));
-  fleet_ = std::make_unique<Fleet>(FleetParts{*database_, *manifests_, leaves_, world_.clock}, std::move(time_signer), bundle_,
+  fleet_ = std::make_unique<Fleet>(FleetParts{*database_, *manifests_, leaves_, metrics_, world_.clock}, std::move(time_signer), bundle_,
                                    facts_.incarnation);
   SP_TRY(pki::DeviceLeafSigner signer, pki::DeviceLeafSigner::Make(keys_.device_issuer, bundle_.trust_domain));
   SP_TRY(auto profiles, LoadProfiles(world_.files, config_, facts_.development));
@@ -231,13 +230,27 @@ Result<Unit> Server::Impl::IssueServerLeaf() {
   leaves_.Add(pki::Sha256(leaf.der), leaf.not_after, now);
   std::string device_anchors;
   for (const pki::IssuerCertificate& issuer : bundle_.device_issuers) device_anchors += issuer.ToPem();
+  if (content_) SP_TRY(content_->Replace({leaf_key_pem_, leaf_chain_pem_, bundle_.Anchors()}));
   SP_TRY(enrol_tls_.Replace({leaf_key_pem_, leaf_chain_pem_, ""}));
   SP_TRY(device_tls_.Replace({leaf_key_pem_, leaf_chain_pem_, device_anchors}));
   return admin_tls_.Replace({leaf_key_pem_, leaf_chain_pem_, bundle_.operator_root.ToPem()});
 }
 
+Result<Unit> Server::Impl::StartHttp() {
+  SP_TRY(content_, ContentServer::Start({config_.listen.content, layout_.image_repository(), bundle_.trust_domain},
+                                        {leaf_key_pem_, leaf_chain_pem_, bundle_.Anchors()}, world_.clock,
+                                        [this](const pki::VerifiedPeer& peer) { return fleet_->OnAuthenticated(peer); }));
+  SP_TRY(health_, HealthServer::Start(config_.listen.http, metrics_, [this]() -> Result<Unit> {
+           metrics_.SetStreamsOnline(streams_->size());
+           if (!ready_) return Error{Reason::kUnavailable, "starting or stopping", "not-ready"};
+           SP_TRY(database_->Read());
+           return Unit{};
+         }));
+  return Unit{};
+}
+
 Result<Unit> Server::Impl::StartListeners() {
-  enrolment_service_ = std::make_unique<EnrolmentService>(*flow_, leaves_, pool_, world_.clock);
+  enrolment_service_ = std::make_unique<EnrolmentService>(*flow_, leaves_, metrics_, pool_, world_.clock);
   device_service_ = std::make_unique<DeviceService>(*fleet_, *streams_, pool_, world_.clock,
                                                     DeviceService::Identity{bundle_.Anchors(), bundle_.trust_domain});
   admin_service_ = std::make_unique<AdminService>(
@@ -313,6 +326,8 @@ void Server::Impl::Stop() {
     maintenance_wake_.notify_all();
   }
   if (maintenance_.joinable()) maintenance_.join();
+  if (health_) health_->Stop();
+  if (content_) content_->Stop();
   if (streams_) streams_->Shutdown();
   const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(5);
   for (const std::unique_ptr<grpc::Server>* const listener : {&enrol_listener_, &device_listener_, &admin_listener_})

@@ -72,7 +72,11 @@ api::ServerMessage Fleet::Renew(const std::string& device_id, const api::RenewRe
   if (!input) return RefusalMessage({.reference_id = "", .rule = std::string(input.error().name()), .detail = input.error().detail, .events = {}, .retry_after = {}});
   const Answer<Admitted> answer =
       flow_->Renew(device_id, Channel{device_id, parts_.leaves.Hashes()}, *input, parts_.clock.Wall());
-  if (const auto* const refusal = std::get_if<Refusal>(&answer)) return RefusalMessage(*refusal);
+  if (const auto* const refusal = std::get_if<Refusal>(&answer)) {
+    parts_.metrics.CountRefusal("renewal");
+    return RefusalMessage(*refusal);
+  }
+  parts_.metrics.CountRenewal();
   api::ServerMessage message;
   ToWire(std::get<Admitted>(answer), message.mutable_certificate());
   return message;

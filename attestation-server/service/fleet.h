@@ -7,6 +7,7 @@
 
 #include "attestation-server/director/manifests.h"
 #include "attestation-server/enrolment/flow.h"
+#include "attestation-server/http/metrics.h"
 #include "attestation-server/operations/rollouts.h"
 #include "attestation-server/service/device_service.h"
 #include "pki/ca/signed_statement.h"
@@ -18,6 +19,7 @@ struct FleetParts {
   Database& database;
   Manifests& manifests;
   const ServerLeaves& leaves;
+  Metrics& metrics;
   const Clock& clock;
 };
 
