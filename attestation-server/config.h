@@ -13,11 +13,15 @@
 
 namespace sallyport::server {
 
-// DeviceClass: how long evidence and certificates of a kind of device hold, and which PCRs are asked for.
+// DeviceClass: how long one proof of a kind of device holds; its certificates live no longer.
 struct DeviceClass {
-  Duration certificate_lifetime = Hours(1);
   Duration evidence_lifetime = Hours(1);
-  std::vector<unsigned> pcrs = {0, 2, 4, 7, 11};
+};
+
+// ProfileConfig: which TPMs may enrol.
+struct ProfileConfig {
+  std::string roots;    // directory with EK issuer certificates, PEM or DER
+  bool vendor = true;   // false: test roots; the tier stays below `measured`
 };
 
 struct Endpoints {
@@ -34,13 +38,14 @@ struct Config {
   std::string state;                   // directory: database, keys, repositories
   std::string runtime;                 // private, volatile directory: TLS files
   std::string unlock_file;             // unlocks the issuer keys
-  std::string vendor_roots;            // directory with TPM vendor certificates
   Endpoints listen;
   Endpoints advertise;                 // what enrolment files say; default: listen
   std::string log_level = "info";
   Duration manifest_lifetime = Hours(24);  // expiry of director metadata: the offline lease
   std::map<std::string, OperatorRole> operators;
   std::map<std::string, DeviceClass> classes;
+  std::map<std::string, ProfileConfig> profiles;
+  std::vector<uint32_t> pcrs = {0, 2, 4, 7};  // quoted and judged, sha256 bank
 };
 
 // ParseConfig reports every finding, one `file:line:column: ...` per line of the error's detail.

@@ -8,7 +8,7 @@
 #include "attestation-server/cli/admin_client.h"
 #include "attestation-server/cli/progress.h"
 #include "attestation-server/cli/render.h"
-#include "attestation-server/service/approval.h"
+#include "attestation-server/operations/approval.h"
 #include "pki/base/json.h"
 #include "pki/crypto/hash.h"
 #include "pki/x509/certificate.h"

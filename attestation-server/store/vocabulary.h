@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "attestation-server/evidence/reference_role.h"
+#include "attestation-server/reference/life_cycle.h"
 #include "pki/base/result.h"
 
 namespace sallyport::server {
@@ -16,8 +18,6 @@ enum class DeviceState : uint8_t { kPending, kEnrolled, kActive, kQuarantined, k
 enum class Posture : uint8_t { kUnknown, kPassing, kFailing, kExpired };
 enum class QuarantineCause : uint8_t { kPosture, kOperator, kClone, kTpmChanged, kRestore };
 enum class ProvenanceKind : uint8_t { kToken, kEkList, kOperator };
-enum class ReferenceState : uint8_t { kLearning, kCandidate, kActive, kRetiring, kRetired };
-enum class ReferenceRole : uint8_t { kCommitted, kPending, kRecovery };
 enum class IssuerState : uint8_t { kPrepared, kActive, kRetiring, kTainted, kPruned };
 enum class IssuerRole : uint8_t { kDevice, kServer };
 enum class RolloutState : uint8_t {

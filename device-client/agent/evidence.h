@@ -18,11 +18,11 @@ struct PcrRequest {
 
 struct Challenge {
   Bytes ticket;  // opaque
-  TicketId ticket_id;
-  Nonce nonce;
+  TicketId ticket_id = TicketId::FromArray({});
+  Nonce nonce = Nonce::FromArray({});
   std::vector<PcrRequest> pcr_requests;
   std::string device_id;
-  Sha256Digest ek_spki_hash;
+  Sha256Digest ek_spki_hash = Sha256Digest::FromArray({});
 };
 
 struct Quote {
@@ -36,7 +36,7 @@ enum class KeyCertification : uint8_t { kCreation, kCertify };
 struct Evidence {
   std::vector<Quote> quotes;
   Bytes event_log;  // empty: the server has judged this log in this boot
-  Sha256Digest event_log_hash;
+  Sha256Digest event_log_hash = Sha256Digest::FromArray({});
   Bytes tls_public;
   KeyCertification certification = KeyCertification::kCreation;
   Bytes creation_data;
@@ -58,15 +58,6 @@ struct IssuedCertificate {
   uint64_t epoch = 0;
   std::string posture;
   std::string tier;
-};
-
-// DeviceManifest: signed bytes as received (docs/protocol.md, Director).
-struct DeviceManifest {
-  std::vector<Bytes> root_chain;
-  Bytes timestamp;
-  Bytes snapshot;
-  Bytes targets;
-  Bytes slice;
 };
 
 struct UpdateReport {

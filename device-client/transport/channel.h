@@ -35,7 +35,7 @@ Result<Sha256Digest> ServerLeafHash(const grpc::ClientContext& context);
 // ErrorOf turns a status into an Error; a Refusal in its details gives the rule, the device's own events
 // and `retry_after`.
 struct CallFailure {
-  Error error;
+  Error error{Reason::kUnavailable, ""};
   Duration retry_after;
   std::string reference_id;
   std::vector<std::string> events;

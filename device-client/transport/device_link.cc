@@ -103,7 +103,7 @@ void DeviceLink::SendUpdateReport(const UpdateReport& report) {
   Send(message);
 }
 
-Result<DeviceManifest> DeviceLink::GetManifest() {
+Result<ota::DeviceManifest> DeviceLink::GetManifest() {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kUnaryDeadline);
   api::DeviceManifest wire;

@@ -9,6 +9,7 @@
 #include "attestation-server/api/v1/device.grpc.pb.h"
 #include "device-client/agent/evidence.h"
 #include "device-client/transport/channel.h"
+#include "ota/metadata/uptane.h"
 
 namespace sallyport::device {
 
@@ -57,7 +58,7 @@ class DeviceLink {
   void SendRenewal(ByteView ticket, const Evidence& evidence);
   void SendAck(uint64_t epoch, uint64_t manifest_version);
   void SendUpdateReport(const UpdateReport& report);
-  Result<DeviceManifest> GetManifest();
+  Result<ota::DeviceManifest> GetManifest();
   void Cancel() { context_.TryCancel(); }
 
  private:

@@ -34,7 +34,7 @@ class EnrolClient {
   Error Failed(const grpc::Status& status);
 
   std::unique_ptr<::sallyport::attestation::v1::Enrolment::Stub> stub_;
-  CallFailure failure_{{Reason::kUnavailable, ""}, {}, "", {}};
+  CallFailure failure_;
 };
 
 }  // namespace sallyport::device

@@ -27,8 +27,8 @@ Result<IssuedCertificate> FromWire(const api::Certificate& wire) {
   return out;
 }
 
-DeviceManifest FromWire(const api::DeviceManifest& wire) {
-  DeviceManifest out{{}, ToBytes(wire.timestamp()), ToBytes(wire.snapshot()), ToBytes(wire.targets()), ToBytes(wire.slice())};
+ota::DeviceManifest FromWire(const api::DeviceManifest& wire) {
+  ota::DeviceManifest out{{}, ToBytes(wire.timestamp()), ToBytes(wire.snapshot()), ToBytes(wire.targets()), ToBytes(wire.slice())};
   for (const std::string& root : wire.root_chain()) out.root_chain.push_back(ToBytes(root));
   return out;
 }

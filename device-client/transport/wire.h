@@ -4,6 +4,7 @@
 #include "attestation-server/api/v1/device.pb.h"
 #include "attestation-server/api/v1/enrolment.pb.h"
 #include "device-client/agent/evidence.h"
+#include "ota/metadata/uptane.h"
 
 namespace sallyport::device {
 
@@ -12,7 +13,7 @@ namespace api = ::sallyport::attestation::v1;
 // FromWire: kMalformed when a field has the wrong size or is missing.
 Result<Challenge> FromWire(const api::Challenge& wire);
 Result<IssuedCertificate> FromWire(const api::Certificate& wire);
-DeviceManifest FromWire(const api::DeviceManifest& wire);
+ota::DeviceManifest FromWire(const api::DeviceManifest& wire);
 
 void ToWire(const Evidence& evidence, api::Evidence* wire);
 void ToWire(const UpdateReport& report, api::UpdateReport* wire);

@@ -104,7 +104,8 @@ Result<PrivateKey> IssuerStore::GetKey(std::string_view name) const {
   SP_TRY(const Bytes box, ReadFile(*files_, PathOf(name, ".key"), kKeyFileBytesMax));
   const auto pem = AeadOpen(key_, box, AsBytes(KeyContext(name)));
   if (!pem.has_value())
-    return Error{Reason::kBadSignature, "key " + std::string(name) + " was changed or is of another name", "store.forged"};
+    return Error{Reason::kBadSignature, "key " + std::string(name) + " was changed or has another name",
+                 "store.forged"};
   return PrivateKey::FromPem(AsText(pem->view()), "");
 }
 

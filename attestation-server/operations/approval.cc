@@ -1,4 +1,4 @@
-#include "attestation-server/service/approval.h"
+#include "attestation-server/operations/approval.h"
 
 #include "pki/base/json.h"
 

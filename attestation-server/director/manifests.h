@@ -1,0 +1,82 @@
+// Manifests: what each device shall run and whom it may talk to, made when asked and kept until something
+// that concerns the device changes.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "attestation-server/director/director.h"
+#include "attestation-server/store/database.h"
+#include "ota/metadata/uptane.h"
+#include "policies/decision/slice.h"
+#include "policies/language/zone_rule.h"
+
+namespace sallyport::server {
+
+struct ManifestParts {
+  Database& database;
+  DirectorSigner& signer;
+  const policy::ZoneLookup& zones;
+};
+
+struct ManifestTerms {
+  std::string trust_domain;
+  uint32_t incarnation = 1;
+  Duration lease = Hours(24);
+  std::vector<Bytes> director_roots;  // 1.root.json, 2.root.json, ...
+};
+
+// Manifests is thread-safe.
+class Manifests {
+ public:
+  Manifests(ManifestParts parts, ManifestTerms terms);
+
+  // Invalidate: devices, policy or rollouts changed. Cheap; work is done when a device asks.
+  void Invalidate();
+
+  // Generation rises when what the device shall obey has changed (or half of its lease is over). It is no
+  // version of anything signed; it tells the stream to push.
+  Result<uint64_t> Generation(const std::string& device_id, UnixTime now);
+
+  // For makes the manifest. kNotFound for an unknown device.
+  Result<ota::DeviceManifest> For(const std::string& device_id, UnixTime now);
+
+ private:
+  // World is one consistent view of everything slices are made of.
+  struct World {
+    uint64_t serial = 0;
+    std::optional<policy::PolicyManifest> manifest;
+    policy::PolicyTexts texts;
+    std::optional<policy::CompiledPolicy> compiled;
+  };
+  struct Held {
+    uint64_t world = 0;        // serial of the world it was compared with
+    int64_t half_lease = 0;    // number of the half lease it was made in
+    uint64_t generation = 0;
+    Sha256Digest content = Sha256Digest::FromArray({});
+    Bytes slice;
+    bool made = false;
+  };
+
+  Result<std::shared_ptr<const World>> CurrentWorld(UnixTime now);
+  Result<World> LoadWorld(UnixTime now);
+  // Contents is the slice with a fixed header, and the assigned release: what decides whether a device has news.
+  Result<std::string> SliceText(const World& world, const policy::SliceHeader& header) const;
+  Result<std::optional<AssignedRelease>> ReleaseOf(const std::string& device_id);
+  Result<Director::Version> NextVersion();
+  Result<Held> Compare(const std::string& device_id, const World& world, UnixTime now);
+
+  ManifestParts parts_;
+  const ManifestTerms terms_;
+  Director director_;
+
+  std::mutex world_mutex_;  // guards serial_, world_, held_
+  uint64_t serial_ = 1;
+  std::shared_ptr<const World> world_;
+  std::map<std::string, Held> held_;
+};
+
+}  // namespace sallyport::server

@@ -1,0 +1,190 @@
+#include "attestation-server/operations/devices.h"
+
+#include "attestation-server/store/devices.h"
+#include "attestation-server/store/issuance.h"
+#include "pki/crypto/hash.h"
+
+namespace sallyport::server {
+namespace {
+
+constexpr int64_t kVerdictsShown = 5;
+
+JsonValue TimeOrNull(UnixTime time) { return time.ms == 0 ? JsonValue() : JsonValue(FormatRfc3339(time)); }
+
+JsonValue Summary(const DeviceRecord& device, bool online, UnixTime now) {
+  return JsonValue::Object({{"name", device.name},
+                            {"state", TextOf(device.state)},
+                            {"posture", TextOf(PostureAt(device, now))},
+                            {"tier", pki::TierName(device.tier)},
+                            {"online", online},
+                            {"site", device.placement.site},
+                            {"class", device.placement.device_class},
+                            {"tags", JsonValue::Strings(device.placement.tags)},
+                            {"slot", device.running_slot},
+                            {"valid_until", TimeOrNull(device.valid_until)},
+                            {"id", device.id}});
+}
+
+JsonValue Full(const DeviceRecord& device, bool online, UnixTime now) {
+  std::vector<JsonMember> members = *Summary(device, online, now).if_object();
+  const auto add = [&members](std::string key, JsonValue value) { members.push_back({std::move(key), std::move(value)}); };
+  add("causes", JoinCauses(device.causes));
+  add("reason", device.reason);
+  add("epoch", device.epoch);
+  add("attested_at", TimeOrNull(device.attested_at));
+  add("last_seen", TimeOrNull(device.last_seen));
+  add("ek_sha256", HexEncode(device.tpm.ek_spki_hash));
+  add("tpm", device.tpm.ek_manufacturer + " " + device.tpm.ek_model + " " + device.tpm.ek_version);
+  add("vendor_chain", device.tpm.vendor_chain);
+  add("ak_name", HexEncode(device.tpm.ak_name));
+  add("serial", device.current_key ? JsonValue(device.current_key->serial) : JsonValue());
+  add("boot_id", device.boot ? JsonValue(HexEncode(device.boot->id)) : JsonValue());
+  add("release", device.running_release ? JsonValue(HexEncode(*device.running_release)) : JsonValue());
+  add("endpoint", device.endpoint);
+  add("manifest_version", device.manifest_version);
+  return JsonValue::Object(std::move(members));
+}
+
+Error WrongState(const DeviceRecord& device) {
+  return Error{Reason::kConflict, device.name + " is " + std::string(TextOf(device.state)), "device.state"};
+}
+
+}  // namespace
+
+Result<DeviceRecord> FindDevice(Connection& connection, std::string_view name) {
+  Devices devices(connection);
+  SP_TRY(std::optional<DeviceRecord> found, devices.FindByName(name));
+  if (!found) {
+    SP_TRY(found, devices.Find(name));
+  }
+  if (!found) return Error{Reason::kNotFound, "no device '" + std::string(name) + "'", "device.unknown"};
+  return *std::move(found);
+}
+
+Result<JsonValue> DeviceOperations::List(std::string_view after, int64_t limit, UnixTime now) {
+  SP_TRY(Snapshot snapshot, parts_.database.Read());
+  SP_TRY(const std::vector<DeviceRecord> records, Devices(snapshot.connection()).List(after, limit));
+  std::vector<JsonValue> rows;
+  for (const DeviceRecord& device : records) rows.push_back(Summary(device, is_online_(device.id), now));
+  return JsonValue::Array(std::move(rows));
+}
+
+Result<JsonValue> DeviceOperations::Show(std::string_view name, UnixTime now) {
+  SP_TRY(Snapshot snapshot, parts_.database.Read());
+  SP_TRY(const DeviceRecord device, FindDevice(snapshot.connection(), name));
+  return Full(device, is_online_(device.id), now);
+}
+
+Result<JsonValue> DeviceOperations::Explain(std::string_view name, UnixTime now) {
+  SP_TRY(Snapshot snapshot, parts_.database.Read());
+  SP_TRY(const DeviceRecord device, FindDevice(snapshot.connection(), name));
+  SP_TRY(const std::vector<VerdictRow> verdicts, ListVerdicts(snapshot.connection(), device.id, kVerdictsShown));
+  std::vector<JsonValue> rows;
+  for (const VerdictRow& verdict : verdicts) {
+    SP_TRY(const JsonValue diff, ParseJson(verdict.diff.empty() ? "[]" : verdict.diff));
+    SP_TRY(const JsonValue checks, ParseJson(verdict.checks.empty() ? "[]" : verdict.checks));
+    int64_t same = 0;
+    if (!verdict.passed) {
+      SP_TRY(same, CountSameFailure(snapshot.connection(), verdict.rule, verdict.diff, now - Days(1)));
+    }
+    rows.push_back(JsonValue::Object({{"at", FormatRfc3339(verdict.judged_at)},
+                                      {"purpose", verdict.purpose},
+                                      {"verdict", verdict.passed ? "pass" : "fail"},
+                                      {"rule", verdict.rule},
+                                      {"diff", diff},
+                                      {"same_in_last_day", same},
+                                      {"checks", checks},
+                                      {"reference", verdict.id}}));
+  }
+  return JsonValue::Object({{"name", device.name},
+                            {"posture", TextOf(PostureAt(device, now))},
+                            {"reason", device.reason},
+                            {"verdicts", JsonValue::Array(std::move(rows))}});
+}
+
+Result<DeviceRecord> DeviceOperations::Change(const Operator& caller, std::string_view name, std::string_view event,
+                                              const Changer& change) {
+  std::optional<DeviceRecord> changed;
+  SP_TRY(parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
+    SP_TRY(DeviceRecord device, FindDevice(transaction.connection(), name));
+    SP_TRY(change(device, transaction));
+    SP_TRY(Devices(transaction.connection()).Update(device));
+    SP_TRY(transaction.Audit(event, JsonValue::Object({{"device", device.id},
+                                                       {"name", device.name},
+                                                       {"operator", caller.id},
+                                                       {"state", TextOf(device.state)},
+                                                       {"causes", JoinCauses(device.causes)},
+                                                       {"reason", device.reason},
+                                                       {"epoch", device.epoch}})));
+    changed = std::move(device);
+    return Unit{};
+  }));
+  return *std::move(changed);
+}
+
+Result<JsonValue> DeviceOperations::Approve(const Operator& caller, std::string_view name,
+                                            const std::vector<SignedApproval>& approvals, UnixTime now) {
+  SP_TRY(const ApprovalRow approval, ApprovalOf(caller, approvals, "device.approve", pki::Sha256(AsBytes(name)), now));
+  SP_TRY(const DeviceRecord device,
+         Change(caller, name, "device.approved", [&](DeviceRecord& record, Transaction& transaction) -> Result<Unit> {
+           if (record.state != DeviceState::kPending) return WrongState(record);
+           SP_TRY(RecordAndCount(transaction, approval, now));
+           record.state = DeviceState::kEnrolled;
+           return Unit{};
+         }));
+  return Full(device, is_online_(device.id), now);
+}
+
+Result<JsonValue> DeviceOperations::Quarantine(const Operator& caller, std::string_view name, std::string_view cause,
+                                               std::string_view why, UnixTime now) {
+  SP_TRY(const QuarantineCause parsed, ParseWord<QuarantineCause>(cause));
+  if (parsed != QuarantineCause::kOperator && parsed != QuarantineCause::kClone)
+    return Error{Reason::kInvalidArgument, "operators quarantine for 'operator' or 'clone'", "quarantine.cause"};
+  SP_TRY(const DeviceRecord device,
+         Change(caller, name, "device.quarantined", [&](DeviceRecord& record, Transaction&) -> Result<Unit> {
+           if (record.state == DeviceState::kRetired) return WrongState(record);
+           record.state = DeviceState::kQuarantined;
+           record.causes.insert(parsed);
+           record.reason = std::string(why);
+           ++record.epoch;
+           return Unit{};
+         }));
+  parts_.events.OnRevoked(device.id, device.epoch);
+  return Full(device, is_online_(device.id), now);
+}
+
+Result<JsonValue> DeviceOperations::Release(const Operator& caller, std::string_view name,
+                                            const std::vector<SignedApproval>& approvals, UnixTime now) {
+  SP_TRY(const ApprovalRow approval, ApprovalOf(caller, approvals, "device.release", pki::Sha256(AsBytes(name)), now));
+  SP_TRY(const DeviceRecord device,
+         Change(caller, name, "device.release", [&](DeviceRecord& record, Transaction& transaction) -> Result<Unit> {
+           if (record.state != DeviceState::kQuarantined) return WrongState(record);
+           SP_TRY(const size_t approvers, RecordAndCount(transaction, approval, now));
+           if (approvers < kReleaseApprovals) return Unit{};
+           const bool failing = record.causes.contains(QuarantineCause::kPosture);
+           record.causes.clear();
+           if (failing) record.causes.insert(QuarantineCause::kPosture);  // only a passing boot clears it
+           if (!failing) record.state = DeviceState::kEnrolled;
+           return Unit{};
+         }));
+  return Full(device, is_online_(device.id), now);
+}
+
+Result<JsonValue> DeviceOperations::Decommission(const Operator& caller, std::string_view name,
+                                                 const std::vector<SignedApproval>& approvals, UnixTime now) {
+  SP_TRY(const ApprovalRow approval,
+         ApprovalOf(caller, approvals, "device.decommission", pki::Sha256(AsBytes(name)), now));
+  SP_TRY(const DeviceRecord device,
+         Change(caller, name, "device.decommissioned", [&](DeviceRecord& record, Transaction& transaction) -> Result<Unit> {
+           if (record.state == DeviceState::kRetired) return WrongState(record);
+           SP_TRY(RecordAndCount(transaction, approval, now));
+           record.state = DeviceState::kRetired;
+           record.causes.clear();
+           ++record.epoch;
+           return Unit{};
+         }));
+  parts_.events.OnRevoked(device.id, device.epoch);
+  return Full(device, is_online_(device.id), now);
+}
+
+}  // namespace sallyport::server

@@ -1,0 +1,74 @@
+// Fleet: what the streams and the device listener ask of the server, answered from the store, the flow and the
+// manifests; and what happens when a commit changes a device.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "attestation-server/director/manifests.h"
+#include "attestation-server/enrolment/flow.h"
+#include "attestation-server/service/device_service.h"
+#include "pki/ca/signed_statement.h"
+#include "pki/ca/trust_bundle.h"
+
+namespace sallyport::server {
+
+// UpdateReports is told what devices say of their updates (operations/rollouts.h).
+class UpdateReports {
+ public:
+  virtual ~UpdateReports() = default;
+  virtual void OnReport(const std::string& device_id, const std::string& state, uint32_t percent, const std::string& slot,
+                        const std::string& gate, const std::string& detail) = 0;
+};
+
+struct FleetParts {
+  Database& database;
+  Manifests& manifests;
+  const ServerLeaves& leaves;
+  const Clock& clock;
+};
+
+// Fleet is thread-safe. Attach is called once, before the listeners start.
+class Fleet final : public DeviceHost, public FlowEvents {
+ public:
+  Fleet(FleetParts parts, pki::StatementSigner time_signer, pki::TrustBundle bundle, uint64_t incarnation);
+  void Attach(EnrolmentFlow& flow, StreamRegistry& streams, UpdateReports& reports);
+
+  // Changed: policy, rollouts or devices changed; devices with news are told.
+  void Changed();
+
+  Result<DeviceLease> Lease(const std::string& device_id) override;
+  Result<api::Challenge> MakeRenewalChallenge(const std::string& device_id) override;
+  api::ServerMessage Renew(const std::string& device_id, const api::RenewRequest& request) override;
+  void OnHello(const std::string& device_id, const api::Hello& hello) override;
+  void OnAck(const std::string& device_id, const api::Ack& ack) override;
+  void OnUpdateReport(const std::string& device_id, const api::UpdateReport& report) override;
+  api::EpochPush SignTime(uint64_t epoch, const std::string& time_nonce) override;
+  api::RevocationPush Revocations(const std::string& device_id) override;
+  Result<Unit> OnAuthenticated(const pki::VerifiedPeer& peer) override;
+  Result<api::DeviceManifest> Manifest(const std::string& device_id) override;
+  api::Bundle Bundle() override;
+
+  void OnAdmitted(const std::string& device_id) override;
+  void OnRevoked(const std::string& device_id, uint64_t min_epoch) override;
+
+ private:
+  // Touch notes contact without waiting for the commit.
+  void Touch(const std::string& device_id, uint64_t manifest_version);
+
+  FleetParts parts_;
+  const pki::StatementSigner time_signer_;
+  const pki::TrustBundle bundle_;
+  const uint64_t incarnation_;
+  std::mutex facts_mutex_;  // guards facts_
+  std::map<std::string, Sha256Digest> facts_;  // digest of what other devices are told, as last seen
+  EnrolmentFlow* flow_ = nullptr;
+  StreamRegistry* streams_ = nullptr;
+  UpdateReports* reports_ = nullptr;
+};
+
+// SignedTimeBody is what the time statement signs: u64 Unix ms || u64 incarnation || the device's nonce.
+Bytes SignedTimeBody(UnixTime time, uint64_t incarnation, ByteView nonce);
+inline constexpr std::string_view kSignedTimeRole = "signed-time";
+
+}  // namespace sallyport::server

@@ -1,0 +1,54 @@
+// Makes evidence: what the server asked for, signed by this TPM over one transcript (docs/protocol.md).
+#pragma once
+
+#include <functional>
+
+#include "device-client/agent/evidence.h"
+#include "device-client/tpm/tpm.h"
+#include "pki/base/file_system.h"
+
+namespace sallyport::device {
+
+inline constexpr uint64_t kEventLogBytesMax = 4 * 1024 * 1024;  // the verifier's cap
+
+// BootClaim is what the device says it runs; the verdict judges it.
+struct BootClaim {
+  pki::BootSlot slot = pki::BootSlot::kUnknown;
+  std::optional<ReleaseDigest> release;
+};
+
+// AttestationTask is one proof to make.
+struct AttestationTask {
+  pki::Purpose purpose = pki::Purpose::kEnrol;
+  const Challenge& challenge;
+  Sha256Digest server_leaf_hash;
+  std::string trust_domain;
+  Bytes ak_public;
+  const TlsKey& tls_key;
+  Bytes secret;  // of the activated credential; enrol only
+  BootClaim boot;
+  uint64_t epoch_held = 0;
+  std::string token;
+  std::string advertise;
+  bool send_log = true;  // false: name the log by its hash only
+};
+
+// Attester borrows its parts; used by one thread.
+class Attester {
+ public:
+  Attester(Tpm& tpm, FileSystem& files, std::string event_log_path)
+      : tpm_(tpm), files_(files), event_log_path_(std::move(event_log_path)) {}
+
+  // Attest: errors of the TPM; kUnsupported ("challenge.bank") for a bank other than sha256; kUnavailable
+  // when the event log cannot be read (a device without a log has nothing to prove its boot with).
+  Result<Evidence> Attest(const AttestationTask& task);
+
+ private:
+  Result<Bytes> MakeRequest(const TlsKey& key);
+
+  Tpm& tpm_;
+  FileSystem& files_;
+  const std::string event_log_path_;
+};
+
+}  // namespace sallyport::device

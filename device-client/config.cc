@@ -1,0 +1,101 @@
+#include "device-client/config.h"
+
+#include "policies/language/config_reader.h"
+
+namespace sallyport::device {
+namespace {
+
+using policy::Code;
+using policy::ConfigAddress;
+using policy::ConfigDuration;
+using policy::ConfigKey;
+using policy::ConfigText;
+using policy::Diagnostics;
+using policy::YamlEntry;
+using policy::YamlNode;
+
+const std::vector<ConfigKey<OutboundFlow>>& OutboundKeys() {
+  static const std::vector<ConfigKey<OutboundFlow>> keys{
+      {"service", "service of the policy", ConfigText(&OutboundFlow::service), true},
+      {"to", "name or id of the device that offers it", ConfigText(&OutboundFlow::to), true},
+      {"listen", "local host:port that programs connect to", ConfigAddress(&OutboundFlow::listen), true}};
+  return keys;
+}
+
+const std::vector<ConfigKey<ProxyConfig>>& ProxyKeys() {
+  static const auto inbound = [](ProxyConfig& out, const YamlNode& node, Diagnostics& findings) {
+    if (node.kind != YamlNode::Kind::kMap) return findings.Add(Code::kType, node.at, "expected a map service: host:port");
+    for (const YamlEntry& entry : node.entries) policy::ReadConfigAddress(out.inbound[entry.key], entry.value, findings);
+  };
+  static const auto outbound = [](ProxyConfig& out, const YamlNode& node, Diagnostics& findings) {
+    if (node.kind != YamlNode::Kind::kList) return findings.Add(Code::kType, node.at, "expected a list of flows");
+    for (const YamlNode& item : node.items) ReadConfigMap(out.outbound.emplace_back(), item, OutboundKeys(), findings);
+  };
+  static const std::vector<ConfigKey<ProxyConfig>> keys{
+      {"listen", "where peers connect (default 0.0.0.0:15008)", ConfigAddress(&ProxyConfig::listen)},
+      {"inbound", "service: backend host:port", inbound},
+      {"outbound", "flows that local programs open", outbound}};
+  return keys;
+}
+
+const std::vector<ConfigKey<UpdateConfig>>& UpdateKeys() {
+  static const std::vector<ConfigKey<UpdateConfig>> keys{
+      {"slot_a", "block device or file of slot A", ConfigText(&UpdateConfig::slot_a), true},
+      {"slot_b", "block device or file of slot B", ConfigText(&UpdateConfig::slot_b), true},
+      {"esp", "directory of the EFI system partition", ConfigText(&UpdateConfig::esp), true},
+      {"efivars", "directory of EFI variables", ConfigText(&UpdateConfig::efivars), true}};
+  return keys;
+}
+
+const std::vector<ConfigKey<Config>>& Keys() {
+  static const auto version = [](Config&, const YamlNode& node, Diagnostics& findings) {
+    std::string word;
+    policy::ReadConfigWord(word, node, {"agent/v1"}, findings);
+  };
+  static const auto ek = [](Config& out, const YamlNode& node, Diagnostics& findings) {
+    std::string word;
+    policy::ReadConfigWord(word, node, {"p-256", "rsa-2048"}, findings);
+    out.ek = word == "rsa-2048" ? pki::EkTemplate::kL1Rsa2048 : pki::EkTemplate::kL2P256;
+  };
+  static const auto log_level = [](Config& out, const YamlNode& node, Diagnostics& findings) {
+    policy::ReadConfigWord(out.log_level, node, {"debug", "info", "warning", "error"}, findings);
+  };
+  static const auto proxy = [](Config& out, const YamlNode& node, Diagnostics& findings) {
+    ReadConfigMap(out.proxy, node, ProxyKeys(), findings);
+  };
+  static const auto update = [](Config& out, const YamlNode& node, Diagnostics& findings) {
+    ReadConfigMap(out.update, node, UpdateKeys(), findings);
+  };
+  static const std::vector<ConfigKey<Config>> keys{
+      {"sallyport", "agent/v1", version, true},
+      {"state", "directory of the agent's state", ConfigText(&Config::state), true},
+      {"tcti", "device:/dev/tpmrm0 or swtpm:path=SOCKET", ConfigText(&Config::tcti), true},
+      {"event_log", "firmware event log (default: the kernel's)", ConfigText(&Config::event_log)},
+      {"enrolment_file", "file that the operator made", ConfigText(&Config::enrolment_file), true},
+      {"hardware", "hardware id that releases name", ConfigText(&Config::hardware), true},
+      {"advertise", "host:port at which peers reach the proxy", ConfigAddress(&Config::advertise)},
+      {"ek", "endorsement key: p-256 or rsa-2048 (default p-256)", ek},
+      {"backoff_max", "longest wait after failures (default 5m)", ConfigDuration(&Config::backoff_max, Seconds(1), Hours(1))},
+      {"log_level", "debug, info, warning or error (default info)", log_level},
+      {"proxy", "the identity-aware proxy", proxy},
+      {"update", "slots and boot control; without it the device takes no updates", update}};
+  return keys;
+}
+
+}  // namespace
+
+Result<Config> ParseConfig(std::string_view text, const std::string& file) {
+  Diagnostics findings(file);
+  Config config;
+  const std::optional<YamlNode> root = policy::ReadYaml(text, findings);
+  if (root) ReadConfigMap(config, *root, Keys(), findings);
+  if (findings.has_errors()) return policy::ConfigError(findings);
+  return config;
+}
+
+std::string DescribeConfig() {
+  return DescribeConfigKeys("", Keys()) + DescribeConfigKeys("proxy.", ProxyKeys()) +
+         DescribeConfigKeys("proxy.outbound[].", OutboundKeys()) + DescribeConfigKeys("update.", UpdateKeys());
+}
+
+}  // namespace sallyport::device
