@@ -6,8 +6,7 @@
 
 namespace sallyport::ota {
 
-// Stands in for ota/metadata, which is the only maker of plans outside tests.
-class InstallPlanMaker {
+class InstallPlanForTest {
  public:
   static InstallPlan Make(InstallFacts facts) { return InstallPlan(std::move(facts)); }
 };
@@ -85,7 +84,7 @@ TestRelease MakeTestRelease(const std::string& version, uint32_t seed, uint64_t 
                           Remote(base + "uki.efi", uki),
                           Remote(base + "index.json", AsBytes(index)),
                           Remote(base + "payload.bin", packed.payload)};
-  return {ota::InstallPlanMaker::Make(std::move(facts)), image, uki, index, packed.payload};
+  return {ota::InstallPlanForTest::Make(std::move(facts)), image, uki, index, packed.payload};
 }
 
 ReleaseSource::ReleaseSource(const TestRelease& release) {
