@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include "attestation-server/store/vocabulary.h"
+#include "attestation-server/evidence/verdict.h"
 #include "pki/base/digest.h"
 #include "pki/base/time.h"
 #include "pki/tpm/transcript.h"
@@ -54,8 +54,6 @@ struct ReceivedQuote {
   Bytes signature;  // TPMT_SIGNATURE
   std::map<uint32_t, Bytes> pcr_values;
 };
-
-enum class KeyCertification : uint8_t { kCreation, kCertify };
 
 struct ReceivedEvidence {
   uint32_t protocol_version = 0;
