@@ -9,7 +9,8 @@
 #include <variant>
 #include <vector>
 
-#include "attestation-server/evidence/verdict.h"
+#include "attestation-server/evidence/key_evidence.h"
+#include "attestation-server/store/vocabulary.h"
 #include "pki/base/digest.h"
 #include "pki/base/time.h"
 #include "pki/tpm/transcript.h"

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "attestation-server/evidence/event_data.h"
+#include "attestation-server/evidence/reference_role.h"
 
 namespace sallyport::server {
 
@@ -34,20 +35,9 @@ struct Expectation {
   std::optional<bool> secure_boot = {};
 };
 
-// SetRole says which of a device's reference sets an alternative belongs to.
-enum class SetRole : uint8_t { kCommitted, kPending, kRecovery };
-constexpr std::string_view SetRoleName(SetRole role) {
-  switch (role) {
-    case SetRole::kCommitted: return "committed";
-    case SetRole::kPending: return "pending";
-    case SetRole::kRecovery: return "recovery";
-  }
-  std::abort();
-}
-
 // Candidate is an alternative a device may be judged under.
 struct Candidate {
-  SetRole role = SetRole::kCommitted;
+  ReferenceRole role = ReferenceRole::kCommitted;
   Expectation expectation;
 };
 

@@ -23,7 +23,7 @@ void RecordFindings(const Appraisal& appraisal, ReferenceOutcome& out, CheckList
 
 std::string MatchFailure(const Candidate& nearest, const Appraisal& appraisal) {
   if (!appraisal.secure_boot_applies) return "no reference for this secure boot state";
-  return "nearest: " + std::string(SetRoleName(nearest.role)) + " " + nearest.expectation.label;
+  return "nearest: " + std::string(ReferenceRoleName(nearest.role)) + " " + nearest.expectation.label;
 }
 
 bool JudgesBoot(const Candidate& candidate) {
@@ -134,8 +134,7 @@ Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context) {
     if (evidence.key) out.key = CheckKey(*evidence.ak, *evidence.key, *context.key, out.checks);
   }
 
-  if (!out.checks.AllPassed()) return out;
-  out.posture = Posture::kPassing;
+  if (!out.passing()) return out;
   out.tier = std::min(judges_boot ? pki::Tier::kMeasured : pki::Tier::kAttested, context.tier_cap);
   out.valid_until = context.challenge_made_at + context.evidence_lifetime;
   return out;

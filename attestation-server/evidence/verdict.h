@@ -15,17 +15,6 @@
 
 namespace sallyport::server {
 
-enum class Posture : uint8_t { kUnknown, kPassing, kFailing, kExpired };
-constexpr std::string_view PostureName(Posture posture) {
-  switch (posture) {
-    case Posture::kUnknown: return "unknown";
-    case Posture::kPassing: return "passing";
-    case Posture::kFailing: return "failing";
-    case Posture::kExpired: return "expired";
-  }
-  std::abort();
-}
-
 // LogInput: a replayed log (borrowed), or why there is none.
 struct LogInput {
   const ReplayedLog* log = nullptr;
@@ -53,7 +42,6 @@ struct JudgeContext {
 };
 
 struct Verdict {
-  Posture posture = Posture::kFailing;
   CheckList checks;
   pki::Tier tier = pki::Tier::kNone;
   // ak_verified: the AK itself is good and signed this quote; before that a refusal explains nothing to the caller.
@@ -63,14 +51,15 @@ struct Verdict {
   std::optional<BootId> boot_id;
   std::optional<Sha256Digest> log_hash;
   std::optional<bool> secure_boot;
-  std::optional<SetRole> matched;   // which of the device's sets
+  std::optional<ReferenceRole> matched;   // which of the device's sets
   std::string matched_label;        // which alternative; of a failing verdict the nearest one
   std::string reference_version;
   UnixTime attested_at;
   UnixTime valid_until;             // attested_at unless passing
   std::vector<EventDifference> diff;  // against the nearest alternative, one entry per PCR
 
-  bool passing() const { return posture == Posture::kPassing; }
+  // passing: every rule ran and passed.
+  bool passing() const { return checks.AllPassed(); }
   // rule is the first failed rule, else the first that was not run, else empty.
   std::string_view rule() const;
 };

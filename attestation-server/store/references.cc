@@ -46,7 +46,7 @@ Result<Unit> References::SetState(const Sha256Digest& id, ReferenceState state) 
   return Unit{};
 }
 
-Result<Unit> References::Assign(std::string_view device_id, SetRole role, const Sha256Digest& id) {
+Result<Unit> References::Assign(std::string_view device_id, ReferenceRole role, const Sha256Digest& id) {
   SP_TRY(connection_.Execute("INSERT INTO device_reference_sets (device_id, role, reference_id) "
                              "VALUES (:device, :role, :reference) ON CONFLICT DO NOTHING",
                              {device_id, TextOf(role), id}));
@@ -54,7 +54,7 @@ Result<Unit> References::Assign(std::string_view device_id, SetRole role, const 
   return Unit{};
 }
 
-Result<Unit> References::Withdraw(std::string_view device_id, SetRole role) {
+Result<Unit> References::Withdraw(std::string_view device_id, ReferenceRole role) {
   SP_TRY(connection_.Execute("DELETE FROM device_reference_sets WHERE device_id = :device AND role = :role",
                              {device_id, TextOf(role)}));
   SP_TRY(RaiseCounter(connection_, Counter::kReferenceEpoch));
@@ -77,7 +77,7 @@ Result<std::vector<ReferenceRow>> References::ForDevice(std::string_view device_
 }
 
 Result<std::vector<Sha256Digest>> DeviceReferences(Connection& connection, std::string_view device_id,
-                                                   SetRole role) {
+                                                   ReferenceRole role) {
   SP_TRY(const auto rows,
          connection.Query("SELECT reference_id FROM device_reference_sets WHERE device_id = :device AND role = :role "
                           "ORDER BY reference_id",

@@ -29,8 +29,8 @@ class References {
   Result<Unit> Insert(const ReferenceRow& row);
   Result<Unit> SetState(const Sha256Digest& id, ReferenceState state);
   // Assign adds `id` to one of the device's sets; Withdraw empties one of them.
-  Result<Unit> Assign(std::string_view device_id, SetRole role, const Sha256Digest& id);
-  Result<Unit> Withdraw(std::string_view device_id, SetRole role);
+  Result<Unit> Assign(std::string_view device_id, ReferenceRole role, const Sha256Digest& id);
+  Result<Unit> Withdraw(std::string_view device_id, ReferenceRole role);
   Result<std::vector<ReferenceRow>> List(std::string_view device_class, int64_t limit);
   // ForDevice returns the active sets of the class that belong to no release, and those of the device itself.
   Result<std::vector<ReferenceRow>> ForDevice(std::string_view device_id, std::string_view device_class);
@@ -41,6 +41,6 @@ class References {
 
 // DeviceReferences says which ids a device has in a role.
 Result<std::vector<Sha256Digest>> DeviceReferences(Connection& connection, std::string_view device_id,
-                                                   SetRole role);
+                                                   ReferenceRole role);
 
 }  // namespace sallyport::server

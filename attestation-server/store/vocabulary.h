@@ -8,15 +8,16 @@
 #include <string_view>
 #include <utility>
 
-#include "attestation-server/evidence/verdict.h"
+#include "attestation-server/evidence/reference_role.h"
+#include "attestation-server/reference/life_cycle.h"
 #include "pki/base/result.h"
 
 namespace sallyport::server {
 
 enum class DeviceState : uint8_t { kPending, kEnrolled, kActive, kQuarantined, kRetired };
+enum class Posture : uint8_t { kUnknown, kPassing, kFailing, kExpired };
 enum class QuarantineCause : uint8_t { kPosture, kOperator, kClone, kTpmChanged, kRestore };
 enum class ProvenanceKind : uint8_t { kToken, kEkList, kOperator };
-enum class ReferenceState : uint8_t { kLearning, kCandidate, kActive, kRetiring, kRetired };
 enum class IssuerState : uint8_t { kPrepared, kActive, kRetiring, kTainted, kPruned };
 enum class IssuerRole : uint8_t { kDevice, kServer };
 enum class RolloutState : uint8_t {
@@ -69,10 +70,10 @@ struct Words<ReferenceState> {
       Word{ReferenceState::kRetired, "retired"}};
 };
 template <>
-struct Words<SetRole> {
-  static constexpr std::array kTable{Word{SetRole::kCommitted, "committed"},
-                                     Word{SetRole::kPending, "pending"},
-                                     Word{SetRole::kRecovery, "recovery"}};
+struct Words<ReferenceRole> {
+  static constexpr std::array kTable{Word{ReferenceRole::kCommitted, "committed"},
+                                     Word{ReferenceRole::kPending, "pending"},
+                                     Word{ReferenceRole::kRecovery, "recovery"}};
 };
 template <>
 struct Words<IssuerState> {

@@ -1,7 +1,5 @@
 #include "ota/metadata/document.h"
 
-#include <set>
-
 #include "ota/metadata/limits.h"
 #include "pki/crypto/hash.h"
 
@@ -29,12 +27,18 @@ Result<SignedDocument> SignedDocument::Parse(ByteView bytes, uint64_t size_max) 
   return out;
 }
 
-size_t SignedDocument::CountSignatures(const RoleKeys& keys) const {
-  std::set<Bytes> signers;
+std::set<std::string> SignedDocument::SignersAmong(const RoleKeys& keys) const {
+  std::set<std::string> out;
   for (const Signature& signature : signatures_) {
     const pki::PublicKey* key = keys.Find(signature.keyid);
-    if (key != nullptr && key->Verify(AsBytes(canonical_), signature.value)) signers.insert(key->spki());
+    if (key != nullptr && key->Verify(AsBytes(canonical_), signature.value)) out.insert(signature.keyid);
   }
+  return out;
+}
+
+size_t SignedDocument::CountSignatures(const RoleKeys& keys) const {
+  std::set<Bytes> signers;
+  for (const std::string& id : SignersAmong(keys)) signers.insert(keys.Find(id)->spki());
   return signers.size();
 }
 

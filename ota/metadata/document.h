@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,10 @@ class SignedDocument {
   Result<VerifiedBody> Verify(const RoleKeys& keys, std::string_view role) const;
   // CountSignatures is the number that Verify compares with the threshold.
   size_t CountSignatures(const RoleKeys& keys) const;
-  // TrustAnchor takes the body as true because its bytes came out of band: only for a first root.
+  // SignersAmong returns the ids of those keys that signed.
+  std::set<std::string> SignersAmong(const RoleKeys& keys) const;
+  // TrustAnchor takes the body as true because its bytes came out of band (a first root) or from this very
+  // machine (a draft that waits for signatures).
   VerifiedBody TrustAnchor() const;
 
  private:

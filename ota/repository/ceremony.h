@@ -15,8 +15,8 @@ struct CeremonyOptions {
   Duration root_lifetime = Days(365);
   Duration targets_lifetime = Days(365);
   OnlineLifetimes online = {};
-  std::string offline_passphrase;
-  std::string online_passphrase;
+  std::string offline_passphrase = {};  // empty: not sealed
+  std::string online_passphrase = {};
 };
 
 // FoundUpdateTrust writes

@@ -1,5 +1,7 @@
 #include "ota/repository/document_writer.h"
 
+#include <algorithm>
+
 #include "ota/metadata/limits.h"
 
 namespace sallyport::ota {
@@ -82,11 +84,22 @@ JsonValue DelegationsJson(const std::vector<DelegationSpec>& delegations) {
   return JsonValue::Object({{"keys", KeysJson(keys)}, {"roles", JsonValue::Array(std::move(roles))}});
 }
 
-JsonValue TargetsBody(const TargetsSpec& spec) {
+JsonValue TargetsJson(const TargetFiles& targets) {
   std::vector<JsonMember> files;
-  for (const auto& [path, file] : spec.targets) files.push_back({path, TargetFileJson(file)});
+  for (const auto& [path, file] : targets) files.push_back({path, TargetFileJson(file)});
+  return JsonValue::Object(std::move(files));
+}
+
+JsonValue WithMembers(const JsonValue& object, std::vector<JsonMember> members) {
+  for (const JsonMember& old : *object.if_object()) {
+    if (std::ranges::find(members, old.key, &JsonMember::key) == members.end()) members.push_back(old);
+  }
+  return JsonValue::Object(std::move(members));
+}
+
+JsonValue TargetsBody(const TargetsSpec& spec) {
   std::vector<JsonMember> body = Common("targets", spec.version, spec.expires);
-  body.push_back({"targets", JsonValue::Object(std::move(files))});
+  body.push_back({"targets", TargetsJson(spec.targets)});
   if (spec.delegations.kind() != JsonValue::Kind::kNull) body.push_back({"delegations", spec.delegations});
   if (spec.sallyport.kind() != JsonValue::Kind::kNull) body.push_back({"sallyport", spec.sallyport});
   return JsonValue::Object(std::move(body));

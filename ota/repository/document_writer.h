@@ -44,7 +44,10 @@ JsonValue RootBody(const RootSpec& spec);
 JsonValue TargetsBody(const TargetsSpec& spec);
 JsonValue SnapshotBody(uint64_t version, UnixTime expires, const std::map<std::string, MetaFile, std::less<>>& roles);
 JsonValue TimestampBody(uint64_t version, UnixTime expires, const MetaFile& snapshot);
+JsonValue TargetsJson(const TargetFiles& targets);
 JsonValue DelegationsJson(const std::vector<DelegationSpec>& delegations);
+// WithMembers returns `object` with those members added or replaced.
+JsonValue WithMembers(const JsonValue& object, std::vector<JsonMember> members);
 // MetaFileOf describes `bytes` with length and SHA-256.
 MetaFile MetaFileOf(uint64_t version, ByteView bytes);
 

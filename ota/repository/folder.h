@@ -46,7 +46,7 @@ class RepositoryFolder {
   // is there) and drops its signatures. kAlreadyExists, rule repository.target-exists, when a published
   // target would change, unless `replace`.
   Result<Unit> StageTargets(std::string_view role, const TargetFiles& add, UnixTime expires, bool replace = false);
-  // StageRole stages a first or complete body.
+  // StageBody stages a first or complete body.
   Result<Unit> StageBody(std::string_view role, const JsonValue& body);
 
   FileSystem& files() const { return files_; }
@@ -59,7 +59,8 @@ class RepositoryFolder {
   std::string directory_;
 };
 
-// BodyTargets reads the targets of a body; for drafts of our own.
-Result<TargetFiles> BodyTargets(const JsonValue& body);
+// DraftTargets and DraftRoot read a document of this folder without checking who signed it: for editing.
+Result<Targets> DraftTargets(const RepositoryFolder::Draft& draft);
+Result<Root> DraftRoot(const RepositoryFolder::Draft& draft);
 
 }  // namespace sallyport::ota

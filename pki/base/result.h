@@ -140,11 +140,12 @@ inline Result<Unit> Ok() { return Unit{}; }
   if (!SP_CONCAT(sp_result_, __LINE__).has_value())                                \
     return std::move(SP_CONCAT(sp_result_, __LINE__)).error();                     \
   declaration = *std::move(SP_CONCAT(sp_result_, __LINE__))
-#define SP_TRY_DROP(expression)                                                    \
+#define SP_TRY_DROP_AS(name, expression)                                           \
   do {                                                                             \
-    auto sp_result_dropped = (expression);                                         \
-    if (!sp_result_dropped.has_value()) return std::move(sp_result_dropped).error(); \
+    auto name = (expression);                                                      \
+    if (!name.has_value()) return std::move(name).error();                         \
   } while (false)
+#define SP_TRY_DROP(expression) SP_TRY_DROP_AS(SP_CONCAT(sp_dropped_, __COUNTER__), expression)
 #define SP_TRY_PICK(one, two, name, ...) name
 #define SP_TRY(...) SP_TRY_PICK(__VA_ARGS__, SP_TRY_BIND, SP_TRY_DROP, )(__VA_ARGS__)
 

@@ -108,9 +108,20 @@ Result<uint64_t> MemoryFileSystem::FreeBytes(const std::string&) {
   return limit_ == UINT64_MAX ? uint64_t{1} << 40 : limit_ - std::min(limit_, TotalBytes());
 }
 
-void MemoryFileSystem::Restart() {
-  names_ = durable_names_;
-  for (auto& [name, inode] : names_) inode->data = inode->durable;
+void MemoryFileSystem::LoseData(Inode& inode, PowerLoss loss) {
+  constexpr size_t kSector = 512;
+  if (loss == PowerLoss::kAll || loss == PowerLoss::kDataOnly) inode.data = inode.durable;
+  for (size_t i = 0; loss == PowerLoss::kOddSectors && i < inode.data.size(); ++i)
+    if ((i / kSector) % 2 == 0) inode.data[i] = i < inode.durable.size() ? inode.durable[i] : uint8_t{0};
+  inode.durable = inode.data;
+}
+
+void MemoryFileSystem::Restart(PowerLoss loss) {
+  if (loss == PowerLoss::kDataOnly || loss == PowerLoss::kNothing)
+    durable_names_ = names_;
+  else
+    names_ = durable_names_;
+  for (auto& [name, inode] : names_) LoseData(*inode, loss);
   left_ = UINT64_MAX;
   cut_ = false;
 }

@@ -11,6 +11,14 @@
 
 namespace sallyport {
 
+// PowerLoss says what a cut does to changes that were not synced; real storage may do any of these.
+enum class PowerLoss : uint8_t {
+  kAll,          // they are gone
+  kOddSectors,   // of each file the odd 512-byte sectors survive; names are gone
+  kDataOnly,     // names survive, data does not: a renamed file that was never synced is empty
+  kNothing,      // everything survives
+};
+
 class MemoryFileSystem final : public FileSystem {
  public:
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override;
@@ -24,8 +32,8 @@ class MemoryFileSystem final : public FileSystem {
   // CutPowerAfter lets `operations` more changing operations (write, sync, rename, remove, directory
   // sync, create) through; every later one fails with kUnavailable until Restart.
   void CutPowerAfter(uint64_t operations) { left_ = operations; }
-  // Restart throws away everything that was not durable and lets operations through again.
-  void Restart();
+  // Restart throws away what was not durable and lets operations through again.
+  void Restart(PowerLoss loss = PowerLoss::kAll);
   // operations is how many changing operations were let through since construction.
   uint64_t operations() const { return operations_; }
   bool cut() const { return cut_; }
@@ -40,6 +48,7 @@ class MemoryFileSystem final : public FileSystem {
     Bytes data;
     Bytes durable;
   };
+  static void LoseData(Inode& inode, PowerLoss loss);
   Result<Unit> Change();
   uint64_t TotalBytes() const;
   static std::string Parent(const std::string& path);

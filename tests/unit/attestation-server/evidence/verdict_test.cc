@@ -45,10 +45,10 @@ class JudgeTest : public testing::Test {
     context_.challenge_made_at = UnixTime::FromSeconds(1000);
     context_.evidence_lifetime = Hours(1);
     context_.reference_version = "edge 3";
-    Allow(SetRole::kCommitted, ReferenceOf(BootOf("uki 1"), "uki 1"));
+    Allow(ReferenceRole::kCommitted, ReferenceOf(BootOf("uki 1"), "uki 1"));
   }
 
-  void Allow(SetRole role, Expectation expectation) { candidates_.push_back({role, std::move(expectation)}); }
+  void Allow(ReferenceRole role, Expectation expectation) { candidates_.push_back({role, std::move(expectation)}); }
 
   Bytes DigestOfQuoted(const ReplayedBank& pcrs) const {
     pki::Hasher hasher(kSha256);
@@ -100,9 +100,9 @@ TEST_F(JudgeTest, PassesADeviceThatBootedWhatItShould) {
   const Verdict verdict = JudgeBoot(BootOf("uki 1"));
 
   EXPECT_EQ(verdict.rule(), "");
-  EXPECT_EQ(verdict.posture, Posture::kPassing);
+  EXPECT_TRUE(verdict.passing());
   EXPECT_EQ(verdict.tier, pki::Tier::kMeasured);
-  EXPECT_EQ(verdict.matched, SetRole::kCommitted);
+  EXPECT_EQ(verdict.matched, ReferenceRole::kCommitted);
   EXPECT_EQ(verdict.secure_boot, true);
   EXPECT_EQ(verdict.attested_at, UnixTime::FromSeconds(1000));
   EXPECT_EQ(verdict.valid_until, UnixTime::FromSeconds(4600));
@@ -120,7 +120,7 @@ TEST_F(JudgeTest, NamesTheEventThatDiffers) {
   const Verdict verdict = JudgeBoot(BootOf("evil"));
 
   EXPECT_EQ(verdict.rule(), "pcr.4");
-  EXPECT_EQ(verdict.posture, Posture::kFailing);
+  EXPECT_FALSE(verdict.passing());
   EXPECT_EQ(verdict.tier, pki::Tier::kNone);
   EXPECT_EQ(verdict.valid_until, verdict.attested_at);
   EXPECT_EQ(verdict.matched, std::nullopt);
@@ -208,7 +208,7 @@ TEST_F(JudgeTest, RefusesWithoutReferences) {
 }
 
 TEST_F(JudgeTest, RefusesAnExpectationThatJudgesNothing) {
-  candidates_ = {{SetRole::kCommitted, Expectation{.label = "empty"}}};
+  candidates_ = {{ReferenceRole::kCommitted, Expectation{.label = "empty"}}};
   EXPECT_EQ(JudgeBoot(BootOf("uki 1")).rule(), "reference.match");
 }
 
@@ -218,19 +218,19 @@ TEST_F(JudgeTest, RefusesAnExpectedPcrThatWasNotQuoted) {
 }
 
 TEST_F(JudgeTest, SaysWhichSetMatched) {
-  Allow(SetRole::kPending, ReferenceOf(BootOf("uki 2"), "uki 2"));
+  Allow(ReferenceRole::kPending, ReferenceOf(BootOf("uki 2"), "uki 2"));
 
   const Verdict verdict = JudgeBoot(BootOf("uki 2"));
 
-  EXPECT_EQ(verdict.matched, SetRole::kPending);
+  EXPECT_EQ(verdict.matched, ReferenceRole::kPending);
   EXPECT_EQ(verdict.matched_label, "uki 2");
-  EXPECT_EQ(JudgeBoot(BootOf("uki 1")).matched, SetRole::kCommitted);
+  EXPECT_EQ(JudgeBoot(BootOf("uki 1")).matched, ReferenceRole::kCommitted);
 }
 
 TEST_F(JudgeTest, ComparesAFailureWithTheNearestReference) {
   Expectation far = ReferenceOf(BootOf("uki 2"), "far");
   far.pcrs.insert_or_assign(0, PcrDigest::Filled(Bank::kSha256, 1));
-  candidates_.insert(candidates_.begin(), {SetRole::kRecovery, far});
+  candidates_.insert(candidates_.begin(), {ReferenceRole::kRecovery, far});
 
   const Verdict verdict = JudgeBoot(BootOf("evil"));
 
@@ -349,7 +349,7 @@ class OvmfVerdict : public testing::TestWithParam<const char*> {
     const Bytes nonce = HexDecode(VectorText(File("nonce"))).value();
     const AttestationKey ak = AttestationKey::FromPublicKey(pki::PublicKey::FromPem(VectorText(File("ak.pub"))).value());
     const ReplayedLog log = ReplayedLog::Make(VectorFile(File("eventlog.bin")), kSha256).value();
-    const std::vector<Candidate> candidates{{SetRole::kCommitted, ExpectationOf(log, changed)}};
+    const std::vector<Candidate> candidates{{ReferenceRole::kCommitted, ExpectationOf(log, changed)}};
     JudgeContext context{};
     context.quote.extra_data = nonce;
     context.quote.bank = kSha256;
@@ -362,7 +362,7 @@ class OvmfVerdict : public testing::TestWithParam<const char*> {
 TEST_P(OvmfVerdict, MatchesItsOwnEvents) {
   const Verdict verdict = JudgeBoot(std::nullopt);
   EXPECT_EQ(verdict.checks.FirstFailure(), nullptr) << verdict.checks.FirstFailure()->detail;
-  EXPECT_EQ(verdict.matched, SetRole::kCommitted);
+  EXPECT_EQ(verdict.matched, ReferenceRole::kCommitted);
   EXPECT_FALSE(verdict.passing());  // rules of the AK were not run
 }
 

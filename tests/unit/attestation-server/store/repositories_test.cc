@@ -139,17 +139,17 @@ TEST_F(RepositoriesTest, ADeviceIsJudgedByItsClassAndByWhatWasAssignedToIt) {
     SP_TRY(references.Insert(MakeReference(2, ReferenceState::kCandidate, false)));
     SP_TRY(references.Insert(MakeReference(3, ReferenceState::kActive, true)));
     SP_TRY(references.Insert(MakeReference(4, ReferenceState::kRetired, true)));
-    SP_TRY(references.Assign(MakeDevice(1).id, SetRole::kPending, HashOf(3)));
-    SP_TRY(references.Assign(MakeDevice(1).id, SetRole::kRecovery, HashOf(4)));
+    SP_TRY(references.Assign(MakeDevice(1).id, ReferenceRole::kPending, HashOf(3)));
+    SP_TRY(references.Assign(MakeDevice(1).id, ReferenceRole::kRecovery, HashOf(4)));
 
     const auto assigned = references.ForDevice(MakeDevice(1).id, "online").value();
     EXPECT_EQ(assigned.size(), 2u);  // 1 by class, 3 by assignment; never a candidate or a retired one
     const auto other = references.ForDevice(MakeDevice(2).id, "online").value();
     EXPECT_EQ(other.size(), 1u);
     EXPECT_EQ(references.ForDevice(MakeDevice(2).id, "edge").value().size(), 0u);
-    EXPECT_EQ(DeviceReferences(c, MakeDevice(1).id, SetRole::kPending).value(),
+    EXPECT_EQ(DeviceReferences(c, MakeDevice(1).id, ReferenceRole::kPending).value(),
               std::vector<Sha256Digest>{HashOf(3)});
-    SP_TRY(references.Withdraw(MakeDevice(1).id, SetRole::kPending));
+    SP_TRY(references.Withdraw(MakeDevice(1).id, ReferenceRole::kPending));
     EXPECT_EQ(references.ForDevice(MakeDevice(1).id, "online").value().size(), 1u);
     return Unit{};
   });
@@ -168,9 +168,9 @@ TEST_F(RepositoriesTest, EveryChangeOfReferencesRaisesTheirEpoch) {
     EXPECT_TRUE(risen());
     SP_TRY(references.SetState(HashOf(1), ReferenceState::kActive));
     EXPECT_TRUE(risen());
-    SP_TRY(references.Assign(MakeDevice(1).id, SetRole::kCommitted, HashOf(1)));
+    SP_TRY(references.Assign(MakeDevice(1).id, ReferenceRole::kCommitted, HashOf(1)));
     EXPECT_TRUE(risen());
-    SP_TRY(references.Withdraw(MakeDevice(1).id, SetRole::kCommitted));
+    SP_TRY(references.Withdraw(MakeDevice(1).id, ReferenceRole::kCommitted));
     EXPECT_TRUE(risen());
     return Unit{};
   });
@@ -179,7 +179,7 @@ TEST_F(RepositoriesTest, EveryChangeOfReferencesRaisesTheirEpoch) {
 }
 
 TEST_F(RepositoriesTest, AnAssignmentNamesAnExistingSetAndDevice) {
-  EXPECT_EQ(Refusal([](Connection& c) { return References(c).Assign("nobody", SetRole::kPending, HashOf(1)); }),
+  EXPECT_EQ(Refusal([](Connection& c) { return References(c).Assign("nobody", ReferenceRole::kPending, HashOf(1)); }),
             "store.constraint");
 }
 

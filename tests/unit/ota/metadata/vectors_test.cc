@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "ota/metadata/client.h"
+#include "tests/fakes/folder_fetcher.h"
 #include "tests/fakes/memory_file_system.h"
 
 namespace sallyport::ota {
@@ -9,29 +10,15 @@ namespace {
 
 const std::string kVectors = SALLYPORT_SOURCE_DIR "/tests/vectors/tuf/";
 
-class FolderFetcher final : public Fetcher {
- public:
-  explicit FolderFetcher(std::string folder) : folder_(std::move(folder)) {}
-  Result<Bytes> FetchMetadata(const std::string& file, uint64_t size_max) override {
-    return ReadFile(files_, folder_ + "/server/" + file, size_max);
-  }
-  Result<Bytes> FetchTarget(const std::string& path, uint64_t size_max) override {
-    return ReadFile(files_, folder_ + "/targets/" + path, size_max);
-  }
-
- private:
-  PosixFileSystem files_;
-  std::string folder_;
-};
-
 class Vector {
  public:
   Vector(const std::string& folder, std::string_view now)
-      : fetcher_(kVectors + folder), client_(files_, "/tuf", {}), now_(ParseRfc3339(now).value()) {
-    PosixFileSystem disk;
+      : fetcher_(disk_, kVectors + folder + "/server", kVectors + folder + "/targets"),
+        client_(files_, "/tuf", {}),
+        now_(ParseRfc3339(now).value()) {
     EXPECT_TRUE(files_.MakeDirectories("/tuf"));
     for (const char* role : {"root", "timestamp", "snapshot", "targets"}) {
-      const auto bytes = ReadFile(disk, kVectors + folder + "/client/" + role + ".json", 1 << 20);
+      const auto bytes = ReadFile(disk_, kVectors + folder + "/client/" + role + ".json", 1 << 20);
       if (!bytes) continue;
       EXPECT_TRUE(WriteFileAtomically(files_, std::string("/tuf/") + role + ".json", *bytes));
     }
@@ -50,6 +37,7 @@ class Vector {
   }
 
  private:
+  PosixFileSystem disk_;
   FolderFetcher fetcher_;
   MemoryFileSystem files_;
   MetadataClient client_;

@@ -5,7 +5,7 @@
 #include <random>
 #include <set>
 
-#include "policy_fixture.h"
+#include "tests/unit/policies/decision/policy_fixture.h"
 
 namespace sallyport::policy {
 namespace {

@@ -3,7 +3,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "policy_fixture.h"
+#include "tests/unit/policies/decision/policy_fixture.h"
 
 namespace sallyport::policy {
 namespace {

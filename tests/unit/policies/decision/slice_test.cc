@@ -5,7 +5,7 @@
 
 #include "pki/base/json.h"
 #include "pki/crypto/hash.h"
-#include "policy_fixture.h"
+#include "tests/unit/policies/decision/policy_fixture.h"
 
 namespace sallyport::policy {
 namespace {

@@ -1,6 +1,6 @@
 #include "policies/decision/window.h"
 
-#include "policy_fixture.h"
+#include "tests/unit/policies/decision/policy_fixture.h"
 
 namespace sallyport::policy {
 namespace {

@@ -1,0 +1,342 @@
+#include "attestation-server/operations/rollouts.h"
+
+#include <set>
+
+#include "attestation-server/operations/devices.h"
+#include "attestation-server/reference/device_sets.h"
+#include "attestation-server/reference/reference_file.h"
+#include "attestation-server/store/references.h"
+#include "ota/metadata/release.h"
+#include "pki/base/log.h"
+#include "pki/crypto/hash.h"
+
+namespace sallyport::server {
+namespace {
+
+constexpr int64_t kDevicesMax = 200'000;
+constexpr std::string_view kAnyClass = "*";  // a release's values are not of one class
+
+ota::RolloutState ToPure(RolloutState state) {
+  const std::optional<ota::RolloutState> pure = ota::RolloutStateFromName(TextOf(state));
+  SP_CHECK(pure.has_value());
+  return *pure;
+}
+
+RolloutState FromPure(ota::RolloutState state) {
+  const Result<RolloutState> stored = ParseWord<RolloutState>(ota::RolloutStateName(state));
+  SP_CHECK(stored.has_value());
+  return *stored;
+}
+
+// Fire moves the rollout; kConflict ("rollout.state") when the table has no such edge.
+Result<Unit> Fire(RolloutRow& row, ota::RolloutEvent event, std::string why, UnixTime now) {
+  const ota::RolloutState from = ToPure(row.state);
+  std::optional<ota::RolloutState> next = ota::Next(from, event);
+  if (event == ota::RolloutEvent::kResume && next) next = ota::Resumed(ToPure(row.resume_state));
+  if (!next) {
+    return Error{Reason::kConflict,
+                 "a rollout in state " + std::string(TextOf(row.state)) + " does not take '" +
+                     std::string(ota::RolloutEventName(event)) + "'",
+                 "rollout.state"};
+  }
+  if (event == ota::RolloutEvent::kPause) row.resume_state = row.state;
+  row.state = FromPure(*next);
+  row.why = std::move(why);
+  row.changed_at = now;
+  return Unit{};
+}
+
+std::vector<ota::DeviceProgress> ProgressOf(const std::vector<RolloutDeviceRow>& rows) {
+  std::vector<ota::DeviceProgress> out;
+  for (const RolloutDeviceRow& row : rows)
+    out.push_back({row.wave == RolloutWave::kCanary, row.assigned, row.state == UpdateState::kCommitted,
+                   row.state == UpdateState::kFailed || row.state == UpdateState::kRolledBack, row.percent});
+  return out;
+}
+
+Result<std::vector<Sha256Digest>> SetsOfRelease(Connection& connection, const ReleaseDigest& release) {
+  SP_TRY(const std::vector<ReferenceRow> rows, References(connection).List(kAnyClass, kDevicesMax));
+  std::vector<Sha256Digest> ids;
+  for (const ReferenceRow& row : rows)
+    if (row.release == release) ids.push_back(row.id);
+  return ids;
+}
+
+// Assign names the release for the devices of `wave` and opens its reference values for exactly them.
+Result<Unit> AssignWave(Transaction& transaction, const RolloutRow& rollout, RolloutWave wave) {
+  Rollouts rollouts(transaction.connection());
+  SP_TRY(const std::vector<RolloutDeviceRow> rows, rollouts.DevicesOf(rollout.name));
+  SP_TRY(const std::vector<Sha256Digest> sets, SetsOfRelease(transaction.connection(), rollout.release));
+  References references(transaction.connection());
+  for (RolloutDeviceRow row : rows) {
+    if (row.wave != wave || row.assigned) continue;
+    row.assigned = true;
+    SP_TRY(rollouts.UpdateDevice(row));
+    SP_TRY(references.Withdraw(row.device_id, ReferenceRole::kPending));
+    for (const Sha256Digest& id : sets) SP_TRY(references.Assign(row.device_id, ReferenceRole::kPending, id));
+  }
+  return Unit{};
+}
+
+// Commit makes what was pending the device's committed set and keeps the one before for recovery.
+Result<Unit> CommitSets(Connection& connection, const std::string& device_id) {
+  References references(connection);
+  SP_TRY(const std::vector<Sha256Digest> pending, DeviceReferences(connection, device_id, ReferenceRole::kPending));
+  if (pending.empty()) return Unit{};
+  SP_TRY(const std::vector<Sha256Digest> committed, DeviceReferences(connection, device_id, ReferenceRole::kCommitted));
+  SP_TRY(references.Withdraw(device_id, ReferenceRole::kRecovery));
+  SP_TRY(references.Withdraw(device_id, ReferenceRole::kCommitted));
+  SP_TRY(references.Withdraw(device_id, ReferenceRole::kPending));
+  for (const Sha256Digest& id : committed) SP_TRY(references.Assign(device_id, ReferenceRole::kRecovery, id));
+  for (const Sha256Digest& id : pending) SP_TRY(references.Assign(device_id, ReferenceRole::kCommitted, id));
+  return Unit{};
+}
+
+JsonValue DeviceJson(Connection& connection, const RolloutDeviceRow& row) {
+  const Result<DeviceRecord> device = FindDevice(connection, row.device_id);
+  return JsonValue::Object({{"name", device ? device->name : row.device_id},
+                            {"wave", TextOf(row.wave)},
+                            {"assigned", row.assigned},
+                            {"state", TextOf(row.state)},
+                            {"slot", row.slot},
+                            {"percent", row.percent},
+                            {"gate", row.gate},
+                            {"detail", row.detail}});
+}
+
+Result<JsonValue> RolloutJson(Connection& connection, const RolloutRow& rollout, bool with_devices) {
+  SP_TRY(const std::vector<RolloutDeviceRow> rows, Rollouts(connection).DevicesOf(rollout.name));
+  SP_TRY(const std::optional<ReleaseRow> release, FindRelease(connection, rollout.release));
+  const ota::RolloutProgress progress = ota::Summarise(ProgressOf(rows));
+  std::vector<JsonMember> members{{"name", rollout.name},
+                                  {"state", TextOf(rollout.state)},
+                                  {"release", release ? release->product + "/" + release->version : ""},
+                                  {"release_digest", HexEncode(rollout.release)},
+                                  {"why", rollout.why},
+                                  {"total", progress.total},
+                                  {"done", progress.done},
+                                  {"failed", progress.failed},
+                                  {"canaries", progress.canaries},
+                                  {"canary_left", progress.canary_left},
+                                  {"percent", progress.percent},
+                                  {"digest", HexEncode(RolloutDigest(rollout, rows))}};
+  if (with_devices) {
+    std::vector<JsonValue> devices;
+    for (const RolloutDeviceRow& row : rows) devices.push_back(DeviceJson(connection, row));
+    members.push_back({"devices", JsonValue::Array(std::move(devices))});
+  }
+  return JsonValue::Object(std::move(members));
+}
+
+Result<RolloutRow> FindRollout(Connection& connection, std::string_view name) {
+  SP_TRY(std::optional<RolloutRow> row, Rollouts(connection).Find(name));
+  if (!row) return Error{Reason::kNotFound, "no rollout '" + std::string(name) + "'", "rollout.unknown"};
+  return *std::move(row);
+}
+
+RolloutDeviceRow Member(const std::string& rollout, const std::string& device_id, RolloutWave wave) {
+  RolloutDeviceRow row;
+  row.rollout = rollout;
+  row.device_id = device_id;
+  row.wave = wave;
+  return row;
+}
+
+// Members resolves the order's lists; canaries first, nobody twice.
+Result<std::vector<RolloutDeviceRow>> Members(Connection& connection, const RolloutOrder& order) {
+  std::vector<RolloutDeviceRow> rows;
+  std::set<std::string> seen;
+  for (const std::string& name : order.canary) {
+    SP_TRY(const DeviceRecord device, FindDevice(connection, name));
+    if (!seen.insert(device.id).second)
+      return Error{Reason::kInvalidArgument, name + " is listed twice", "rollout.canary"};
+    rows.push_back(Member(order.name, device.id, RolloutWave::kCanary));
+  }
+  if (rows.empty()) return Error{Reason::kInvalidArgument, "a rollout needs a canary", "rollout.canary"};
+  std::vector<DeviceRecord> others;
+  for (const std::string& name : order.devices) {
+    SP_TRY(DeviceRecord device, FindDevice(connection, name));
+    others.push_back(std::move(device));
+  }
+  if (order.devices.empty()) {
+    SP_TRY(others, Devices(connection).List("", kDevicesMax));
+    std::erase_if(others, [](const DeviceRecord& device) { return device.state != DeviceState::kActive; });
+  }
+  for (const DeviceRecord& device : others)
+    if (seen.insert(device.id).second)
+      rows.push_back(Member(order.name, device.id, RolloutWave::kRest));
+  return rows;
+}
+
+}  // namespace
+
+Sha256Digest RolloutDigest(const RolloutRow& rollout, const std::vector<RolloutDeviceRow>& devices) {
+  ByteWriter writer;
+  writer.Sized32(AsBytes(rollout.name)).Raw(rollout.release.view());
+  for (const RolloutDeviceRow& device : devices) writer.Sized32(AsBytes(TextOf(device.wave))).Sized32(AsBytes(device.device_id));
+  return pki::LabelledDigest("sallyport/rollout/v1", {writer.bytes()});
+}
+
+Result<Unit> RecordRelease(Transaction& transaction, const std::string& path, ByteView release_json, UnixTime now) {
+  SP_TRY(const ota::Release release, ota::ParseRelease(release_json));
+  const ReleaseDigest digest = ReleaseDigest::FromArray(pki::Sha256(release_json).array());
+  SP_TRY(const std::optional<ReleaseRow> known, FindRelease(transaction.connection(), digest));
+  if (known) return Unit{};
+  SP_TRY(PutRelease(transaction.connection(),
+                    {digest, release.product, release.version.text(), path, ToString(release_json), now}));
+  for (Expectation& expectation : ExpectationsOfRelease(release)) {
+    ReferenceFile file{std::string(kAnyClass), pki::HashAlgorithm::kSha256, std::move(expectation)};
+    const std::string json = WriteReferenceFile(file);
+    const Result<Unit> inserted = References(transaction.connection())
+                                      .Insert({pki::Sha256(AsBytes(json)), std::string(kAnyClass), ReferenceState::kCandidate, json, digest, now});
+    if (!inserted && inserted.error().reason != Reason::kAlreadyExists) return inserted.error();
+  }
+  SP_TRY(transaction.Audit("release.published", JsonValue::Object({{"path", path}, {"digest", HexEncode(digest)}})));
+  return Unit{};
+}
+
+Result<JsonValue> RolloutOperations::Create(const Operator& caller, const RolloutOrder& order) {
+  const UnixTime now = clock_.Wall();
+  JsonValue shown;
+  SP_TRY(parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
+    Connection& connection = transaction.connection();
+    SP_TRY(const std::optional<ReleaseRow> release, FindReleaseByPath(connection, order.release_path));
+    if (!release) return Error{Reason::kNotFound, order.release_path + " is not published here", "rollout.release"};
+    SP_TRY(const std::vector<RolloutDeviceRow> devices, Members(connection, order));
+    RolloutRow row;
+    row.name = order.name;
+    row.release = release->digest;
+    row.created_by = caller.id;
+    row.created_at = now;
+    SP_TRY(Fire(row, ota::RolloutEvent::kPublished, "drafted", now));
+    SP_TRY(Rollouts(connection).Insert(row, devices));
+    SP_TRY(transaction.Audit("rollout.created", JsonValue::Object({{"rollout", row.name},
+                                                                   {"release", HexEncode(row.release)},
+                                                                   {"operator", caller.id},
+                                                                   {"devices", devices.size()}})));
+    SP_TRY(shown, RolloutJson(connection, row, true));
+    return Unit{};
+  }));
+  return shown;
+}
+
+Result<JsonValue> RolloutOperations::Change(const Operator& caller, std::string_view name, std::string_view event,
+                                            const Changer& change) {
+  JsonValue shown;
+  SP_TRY(parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
+    Connection& connection = transaction.connection();
+    SP_TRY(RolloutRow row, FindRollout(connection, name));
+    SP_TRY(change(row, transaction));
+    SP_TRY(Rollouts(connection).Update(row));
+    SP_TRY(transaction.Audit(event, JsonValue::Object({{"rollout", row.name}, {"operator", caller.id}, {"state", TextOf(row.state)}})));
+    SP_TRY(shown, RolloutJson(connection, row, true));
+    return Unit{};
+  }));
+  changed_();
+  return shown;
+}
+
+Result<JsonValue> RolloutOperations::Approve(const Operator& caller, std::string_view name,
+                                             const std::vector<SignedApproval>& approvals) {
+  const UnixTime now = clock_.Wall();
+  return Change(caller, name, "rollout.approved", [&](RolloutRow& row, Transaction& transaction) -> Result<Unit> {
+    SP_TRY(const std::vector<RolloutDeviceRow> devices, Rollouts(transaction.connection()).DevicesOf(row.name));
+    SP_TRY(const ApprovalRow approval, ApprovalOf(caller, approvals, "rollout.approve", RolloutDigest(row, devices), now));
+    SP_TRY(Fire(row, ota::RolloutEvent::kApproved, "approved by " + caller.id, now));
+    SP_TRY(RecordAndCount(transaction, approval, now));
+    SP_TRY(Fire(row, ota::RolloutEvent::kDue, "no window: due at once", now));
+    SP_TRY(Fire(row, ota::RolloutEvent::kDue, "canaries assigned", now));
+    return AssignWave(transaction, row, RolloutWave::kCanary);
+  });
+}
+
+Result<JsonValue> RolloutOperations::Advance(const Operator& caller, std::string_view name) {
+  const UnixTime now = clock_.Wall();
+  return Change(caller, name, "rollout.advanced", [&](RolloutRow& row, Transaction& transaction) -> Result<Unit> {
+    SP_TRY(const std::vector<RolloutDeviceRow> devices, Rollouts(transaction.connection()).DevicesOf(row.name));
+    const ota::RolloutProgress progress = ota::Summarise(ProgressOf(devices));
+    if (progress.canary_left > 0 || progress.canary_failed > 0)
+      return Error{Reason::kConflict, "not every canary has committed", "rollout.canaries"};
+    SP_TRY(Fire(row, ota::RolloutEvent::kAdvanced, "advanced by " + caller.id, now));
+    SP_TRY(AssignWave(transaction, row, RolloutWave::kRest));
+    if (progress.done != progress.total) return Unit{};
+    SP_TRY(Fire(row, ota::RolloutEvent::kAllDone, "every device has committed", now));
+    return Fire(row, ota::RolloutEvent::kBaked, "complete", now);
+  });
+}
+
+Result<JsonValue> RolloutOperations::Pause(const Operator& caller, std::string_view name) {
+  return Change(caller, name, "rollout.paused", [&](RolloutRow& row, Transaction&) {
+    return Fire(row, ota::RolloutEvent::kPause, "paused by " + caller.id, clock_.Wall());
+  });
+}
+
+Result<JsonValue> RolloutOperations::Resume(const Operator& caller, std::string_view name) {
+  return Change(caller, name, "rollout.resumed", [&](RolloutRow& row, Transaction&) {
+    return Fire(row, ota::RolloutEvent::kResume, "resumed by " + caller.id, clock_.Wall());
+  });
+}
+
+Result<JsonValue> RolloutOperations::Abort(const Operator& caller, std::string_view name) {
+  return Change(caller, name, "rollout.aborted", [&](RolloutRow& row, Transaction& transaction) -> Result<Unit> {
+    SP_TRY(Fire(row, ota::RolloutEvent::kAbort, "aborted by " + caller.id, clock_.Wall()));
+    Rollouts rollouts(transaction.connection());
+    SP_TRY(const std::vector<RolloutDeviceRow> devices, rollouts.DevicesOf(row.name));
+    for (const RolloutDeviceRow& device : devices)
+      if (device.assigned && device.state != UpdateState::kCommitted)
+        SP_TRY(References(transaction.connection()).Withdraw(device.device_id, ReferenceRole::kPending));
+    return Unit{};
+  });
+}
+
+Result<JsonValue> RolloutOperations::Show(std::string_view name) {
+  SP_TRY(Snapshot snapshot, parts_.database.Read());
+  SP_TRY(const RolloutRow row, FindRollout(snapshot.connection(), name));
+  return RolloutJson(snapshot.connection(), row, true);
+}
+
+Result<JsonValue> RolloutOperations::List(std::string_view after, int64_t limit) {
+  SP_TRY(Snapshot snapshot, parts_.database.Read());
+  SP_TRY(const std::vector<RolloutRow> rows, Rollouts(snapshot.connection()).List(after, limit));
+  std::vector<JsonValue> out;
+  for (const RolloutRow& row : rows) {
+    SP_TRY(JsonValue json, RolloutJson(snapshot.connection(), row, false));
+    out.push_back(std::move(json));
+  }
+  return JsonValue::Array(std::move(out));
+}
+
+void RolloutOperations::OnReport(const std::string& device_id, const std::string& state, uint32_t percent,
+                                 const std::string& slot, const std::string& gate, const std::string& detail) {
+  const UnixTime now = clock_.Wall();
+  const Result<Unit> done = parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
+    Connection& connection = transaction.connection();
+    SP_TRY(std::optional<RolloutDeviceRow> row, FindAssignment(connection, device_id));
+    if (!row) return Unit{};
+    SP_TRY(row->state, ParseWord<UpdateState>(state));
+    row->percent = percent;
+    row->slot = slot;
+    row->gate = gate;
+    row->detail = detail;
+    row->reported_at = now;
+    Rollouts rollouts(connection);
+    SP_TRY(rollouts.UpdateDevice(*row));
+    if (row->state == UpdateState::kCommitted) SP_TRY(CommitSets(connection, device_id));
+    const bool failed = row->state == UpdateState::kFailed || row->state == UpdateState::kRolledBack;
+    if (failed) SP_TRY(References(connection).Withdraw(device_id, ReferenceRole::kPending));
+    if (failed || row->state == UpdateState::kCommitted)
+      SP_TRY(transaction.Audit("update.reported", JsonValue::Object({{"device", device_id}, {"state", state}, {"rollout", row->rollout}, {"gate", gate}, {"detail", detail}})));
+    SP_TRY(RolloutRow rollout, FindRollout(connection, row->rollout));
+    SP_TRY(const std::vector<RolloutDeviceRow> devices, rollouts.DevicesOf(rollout.name));
+    const std::optional<ota::RolloutEvent> event = ota::Consider(ToPure(rollout.state), ota::Summarise(ProgressOf(devices)));
+    if (!event) return Unit{};
+    SP_TRY(Fire(rollout, *event, std::string(ota::RolloutEventName(*event)), now));
+    if (*event == ota::RolloutEvent::kAllDone) SP_TRY(Fire(rollout, ota::RolloutEvent::kBaked, "complete", now));
+    return rollouts.Update(rollout);
+  });
+  if (!done)
+    return Log(LogLevel::kWarning, "update_report_dropped", {{"device", device_id}, {"reason", done.error().ToString()}});
+  changed_();
+}
+
+}  // namespace sallyport::server

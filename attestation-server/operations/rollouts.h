@@ -1,0 +1,62 @@
+// Releases that were published, and rollouts of them. Which transitions are legal: ota/rollout; who gets what,
+// and which reference values open for whom: here, in one transaction with it.
+#pragma once
+
+#include <functional>
+
+#include "attestation-server/operations/operator.h"
+#include "attestation-server/service/fleet.h"
+#include "attestation-server/store/rollouts.h"
+#include "ota/rollout/rollout.h"
+#include "pki/base/json.h"
+
+namespace sallyport::server {
+
+struct RolloutOrder {
+  std::string name;
+  std::string release_path;
+  std::vector<std::string> canary;   // device names or ids
+  std::vector<std::string> devices;  // the others; empty: every active device
+};
+
+// RolloutOperations is thread-safe.
+class RolloutOperations final : public UpdateReports {
+ public:
+  // `changed` is called after a commit that gives devices news.
+  RolloutOperations(OperationParts parts, const Clock& clock, std::function<void()> changed)
+      : parts_(parts), clock_(clock), changed_(std::move(changed)) {}
+
+  // Create drafts a rollout; it is `signed` at once, since only published releases can be named.
+  // kNotFound "rollout.release", "device.unknown"; kInvalidArgument "rollout.canary" (none, or listed twice).
+  Result<JsonValue> Create(const Operator& caller, const RolloutOrder& order);
+  // Approve records the caller's approval of the rollout's digest and assigns the canaries.
+  Result<JsonValue> Approve(const Operator& caller, std::string_view name, const std::vector<SignedApproval>& approvals);
+  // Advance assigns the rest; kConflict "rollout.canaries" while a canary has not committed.
+  Result<JsonValue> Advance(const Operator& caller, std::string_view name);
+  Result<JsonValue> Pause(const Operator& caller, std::string_view name);
+  Result<JsonValue> Resume(const Operator& caller, std::string_view name);
+  // Abort withdraws the assignment from devices that have not committed.
+  Result<JsonValue> Abort(const Operator& caller, std::string_view name);
+  Result<JsonValue> Show(std::string_view name);
+  Result<JsonValue> List(std::string_view after, int64_t limit);
+
+  void OnReport(const std::string& device_id, const std::string& state, uint32_t percent, const std::string& slot,
+                const std::string& gate, const std::string& detail) override;
+
+ private:
+  using Changer = std::function<Result<Unit>(RolloutRow&, Transaction&)>;
+  Result<JsonValue> Change(const Operator& caller, std::string_view name, std::string_view event, const Changer& change);
+
+  OperationParts parts_;
+  const Clock& clock_;
+  const std::function<void()> changed_;
+};
+
+// RolloutDigest is what an approval signs: name, release and the two device lists.
+Sha256Digest RolloutDigest(const RolloutRow& rollout, const std::vector<RolloutDeviceRow>& devices);
+
+// RecordRelease keeps a published release and its reference sets (as candidates, open to nobody yet). The same
+// release again changes nothing.
+Result<Unit> RecordRelease(Transaction& transaction, const std::string& path, ByteView release_json, UnixTime now);
+
+}  // namespace sallyport::server

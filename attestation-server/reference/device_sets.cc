@@ -1,0 +1,60 @@
+#include "attestation-server/reference/device_sets.h"
+
+namespace sallyport::server {
+namespace {
+
+std::optional<Expectation> Combine(const Expectation& platform, const Expectation& release) {
+  if (platform.secure_boot && release.secure_boot && platform.secure_boot != release.secure_boot) return std::nullopt;
+  Expectation out = platform;
+  for (const auto& [pcr, expectation] : release.pcrs) out.pcrs.insert_or_assign(pcr, expectation);
+  if (release.secure_boot) out.secure_boot = release.secure_boot;
+  out.label = release.label + " on " + platform.label;
+  return out;
+}
+
+void AddRole(ReferenceRole role, const std::vector<Expectation>& releases, const std::vector<Expectation>& platform,
+             std::vector<Candidate>& out) {
+  for (const Expectation& release : releases) {
+    if (platform.empty()) out.push_back({role, release});
+    for (const Expectation& base : platform)
+      if (std::optional<Expectation> combined = Combine(base, release)) out.push_back({role, *std::move(combined)});
+  }
+}
+
+PcrEventsExpected EventsOf(const std::vector<Sha256Digest>& digests, std::optional<EventType> type,
+                           const std::string& what) {
+  PcrEventsExpected out;
+  for (const Sha256Digest& digest : digests) out.push_back({type, PcrDigest::Of(digest.view()), what});
+  return out;
+}
+
+}  // namespace
+
+std::vector<Candidate> ChooseCandidates(const DeviceSets& sets) {
+  std::vector<Candidate> out;
+  if (sets.committed.empty())
+    for (const Expectation& base : sets.platform) out.push_back({ReferenceRole::kCommitted, base});
+  AddRole(ReferenceRole::kCommitted, sets.committed, sets.platform, out);
+  AddRole(ReferenceRole::kPending, sets.pending, sets.platform, out);
+  AddRole(ReferenceRole::kRecovery, sets.recovery, sets.platform, out);
+  return out;
+}
+
+std::vector<Expectation> ExpectationsOfRelease(const ota::Release& release) {
+  const std::string what = release.product + " " + release.version.text();
+  const ota::ExpectedMeasurements& measured = release.measurements;
+  std::vector<Expectation> out;
+  const auto add = [&](bool secure_boot, const std::vector<Sha256Digest>& pcr4) {
+    if (pcr4.empty()) return;
+    Expectation expectation{.label = what, .secure_boot = secure_boot};
+    expectation.pcrs.emplace(4, EventsOf(pcr4, EventType::kBootServicesApplication, what));
+    if (!measured.pcr11_events.empty())
+      expectation.pcrs.emplace(11, EventsOf(measured.pcr11_events, std::nullopt, what));
+    out.push_back(std::move(expectation));
+  };
+  add(false, measured.pcr4_secure_boot_off);
+  add(true, measured.pcr4_secure_boot_on);
+  return out;
+}
+
+}  // namespace sallyport::server

@@ -1,0 +1,64 @@
+// TpmCommands: the operations of Tpm (tpm.h) as they run on its owner thread. Private to device-client/tpm.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "device-client/tpm/esys.h"
+#include "device-client/tpm/tpm.h"
+
+namespace sallyport::device {
+
+// TpmCommands: one thread at a time. Contracts and errors are those of Tpm's methods of the same names.
+class TpmCommands {
+ public:
+  TpmCommands(Esys esys, Random& random) : esys_(std::move(esys)), random_(random) {}
+
+  Result<Unit> FlushLeftovers();
+  Result<Bytes> EnsureAttestationKey();
+  Result<EkCertificates> ReadEkCertificates(pki::EkTemplate key);
+  Result<Bytes> EkPublic(pki::EkTemplate key);
+  Result<pki::SecretBytes> ActivateCredential(pki::EkTemplate key, ByteView credential_blob,
+                                              ByteView encrypted_secret);
+  Result<TlsKey> MakeTlsKey(ByteView outside_info);
+  Result<TpmAttestation> CertifyCreation(TlsKeyId key, ByteView qualifying_data);
+  Result<TpmAttestation> Certify(TlsKeyId key, ByteView qualifying_data);
+  Result<Bytes> Sign(TlsKeyId key, const Sha256Digest& digest);
+  void FlushTlsKey(TlsKeyId key) { tls_keys_.erase(key); }
+  Result<TpmQuote> Quote(const pki::PcrBank& selection, ByteView qualifying_data);
+  Result<std::map<unsigned, Bytes>> ReadPcrs(const pki::PcrBank& selection);
+  Result<pki::ClockInfo> ReadClock();
+
+ private:
+  struct Primary {
+    TransientObject object;
+    EsysPtr<TPM2B_PUBLIC> area;
+    EsysPtr<TPM2B_CREATION_DATA> creation_data;
+    EsysPtr<TPM2B_DIGEST> creation_hash;
+    EsysPtr<TPMT_TK_CREATION> ticket;
+  };
+  struct PcrReading {
+    std::map<unsigned, Bytes> values;
+    uint32_t update_counter;
+  };
+
+  ESYS_CONTEXT* context() const { return esys_.get(); }
+  Result<Unit> FlushHandles(uint32_t first, bool session);
+  Result<std::vector<uint32_t>> Handles(uint32_t first);
+  Result<Primary> CreatePrimary(ESYS_TR hierarchy, const pki::PublicArea& area, ByteView outside_info);
+  Result<std::optional<ESYS_TR>> FindPersistent(uint32_t handle);
+  Result<Bytes> PublicOf(ESYS_TR handle, uint32_t hierarchy);
+  Result<ESYS_TR> AttestationKey() const;
+  Result<Primary*> FindTlsKey(TlsKeyId key);
+  Result<Bytes> ReadNv(uint32_t index);
+  Result<TransientObject> EkSession(ESYS_TR ek);
+  Result<PcrReading> ReadPcrsOnce(const pki::PcrBank& selection);
+
+  Esys esys_;
+  Random& random_;
+  std::optional<ESYS_TR> ak_;  // persistent, not flushed
+  std::map<TlsKeyId, Primary> tls_keys_;
+  uint64_t next_key_ = 1;
+};
+
+}  // namespace sallyport::device

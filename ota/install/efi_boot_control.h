@@ -1,0 +1,74 @@
+// BootControl over EFI variables: no boot loader, two Boot#### entries, BootNext for the trial, BootOrder for the
+// commit (UEFI 2.10, 3.1 and 8.2). The variables are files `Name-GUID` holding {u32 attributes, data}, as Linux
+// efivarfs shows them.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "ota/install/boot_control.h"
+#include "pki/base/file_system.h"
+
+namespace sallyport::ota {
+
+// EfiPartition is the GPT partition that holds the EFI system partition; `guid` in the byte order of the table.
+struct EfiPartition {
+  uint32_t number;
+  uint64_t start_lba;
+  uint64_t size_lba;
+  std::array<uint8_t, 16> guid;
+};
+
+// EfiLoadOption is the content of a Boot#### variable for one file on one partition.
+struct EfiLoadOption {
+  std::string description;  // ASCII
+  EfiPartition partition;
+  std::string file;         // ASCII, with backslashes: \EFI\sallyport\a.efi
+
+  // Encode aborts on text that is not printable ASCII: it comes from our own configuration.
+  Bytes Encode() const;
+};
+
+struct EfiBootConfig {
+  std::string variables;  // directory, /sys/firmware/efi/efivars
+  EfiLoadOption slot_a;
+  EfiLoadOption slot_b;
+};
+
+// Errors: kMalformed with efi.variable (a variable is not as the specification says), kNotFound with
+// efi.no-entry (no Boot#### entry of this slot), kMismatch with efi.read-back, kNoSpace with efi.no-free-entry.
+class EfiBootControl final : public BootControl {
+ public:
+  // Borrows `files`.
+  EfiBootControl(FileSystem& files, EfiBootConfig config);
+
+  // Provision makes the entries of both slots that are missing, and puts `running` first in BootOrder when neither
+  // slot is in it. A trial boot therefore changes nothing.
+  Result<Unit> Provision(Slot running);
+
+  Result<Slot> RunningSlot() override;
+  Result<std::optional<Slot>> NextBoot() override;
+  Result<Unit> Disarm(Slot slot) override;
+  Result<Unit> ArmOnce(Slot slot) override;
+  Result<Unit> MakeDefault(Slot slot) override;
+
+ private:
+  std::string Path(const std::string& name) const;
+  Result<std::optional<Bytes>> Read(const std::string& name);
+  Result<Unit> Write(const std::string& name, ByteView data);
+  Result<Unit> Delete(const std::string& name);
+  Result<std::optional<uint16_t>> ReadNumber(const std::string& name);
+  Result<std::vector<uint16_t>> ReadOrder();
+  Result<Unit> WriteOrder(const std::vector<uint16_t>& order);
+  Result<std::optional<uint16_t>> FindEntry(Slot slot);
+  Result<uint16_t> RequireEntry(Slot slot);
+  Result<uint16_t> EnsureEntry(Slot slot);
+  Result<std::optional<Slot>> SlotOf(uint16_t entry);
+  const EfiLoadOption& Option(Slot slot) const { return slot == Slot::kA ? config_.slot_a : config_.slot_b; }
+
+  FileSystem& files_;
+  const EfiBootConfig config_;
+};
+
+}  // namespace sallyport::ota

@@ -1,0 +1,378 @@
+#include "ota/install/installer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ota/payload/stream_decoder.h"
+#include "pki/crypto/hash.h"
+
+namespace sallyport::ota {
+namespace {
+
+// Directory entries and the last clusters of the files on the EFI system partition.
+constexpr uint64_t kEspSlack = 64 * 1024;
+constexpr size_t kReadBackChunk = 1 << 20;
+
+// The medium or the network may be back in a moment: what is durable stays, and the next call resumes.
+bool MayPass(Reason reason) { return reason == Reason::kUnavailable || reason == Reason::kRateLimited; }
+
+std::string Directory(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
+}
+
+// A source that pushes more than was asked for is endless data, not a file.
+Result<Unit> CheckRoom(uint64_t held, size_t more, uint64_t length) {
+  if (more > length - held) return Error{Reason::kMismatch, "the source sends too much", "install.source-length"};
+  return Unit{};
+}
+
+Result<Unit> CheckComplete(uint64_t held, uint64_t length) {
+  if (held != length) return Error{Reason::kUnavailable, "the source broke off", "install.source-length"};
+  return Unit{};
+}
+
+class MemorySink final : public ByteSink {
+ public:
+  explicit MemorySink(uint64_t length) : length_(length) {}
+  Result<Unit> Write(ByteView bytes) override {
+    SP_TRY(CheckRoom(held_.size(), bytes.size(), length_));
+    Append(held_, bytes);
+    return Unit{};
+  }
+  const Bytes& held() const { return held_; }
+
+ private:
+  const uint64_t length_;
+  Bytes held_;
+};
+
+class HashingFileSink final : public ByteSink {
+ public:
+  HashingFileSink(File& file, uint64_t length) : file_(file), length_(length) {}
+  Result<Unit> Write(ByteView bytes) override {
+    SP_TRY(CheckRoom(written_, bytes.size(), length_));
+    SP_TRY(file_.WriteAt(written_, bytes));
+    hash_.Update(bytes);
+    written_ += bytes.size();
+    return Unit{};
+  }
+  uint64_t written() const { return written_; }
+  Sha256Digest Digest() { return *Sha256Digest::FromView(hash_.Finish()); }
+
+ private:
+  File& file_;
+  const uint64_t length_;
+  uint64_t written_ = 0;
+  pki::Hasher hash_{pki::HashAlgorithm::kSha256};
+};
+
+class DecodingSink final : public ByteSink {
+ public:
+  explicit DecodingSink(StreamDecoder& decoder) : decoder_(decoder) {}
+  Result<Unit> Write(ByteView bytes) override { return decoder_.Feed(bytes); }
+
+ private:
+  StreamDecoder& decoder_;
+};
+
+// SlotWriter makes data durable before the record says so.
+class SlotWriter final : public SegmentSink {
+ public:
+  SlotWriter(BlockTarget& target, uint64_t interval, std::function<Result<Unit>(uint64_t durable)> checkpoint,
+             std::function<void(uint64_t)> progress)
+      : target_(target), interval_(interval), checkpoint_(std::move(checkpoint)), progress_(std::move(progress)) {}
+
+  Result<Unit> Write(const Segment& segment, ByteView decoded) override {
+    SP_TRY(target_.WriteAt(segment.offset, decoded));
+    pending_ += decoded.size();
+    const uint64_t end = segment.offset + segment.length;
+    progress_(end);
+    if (pending_ < interval_) return Unit{};
+    SP_TRY(target_.Sync());
+    SP_TRY(checkpoint_(end));
+    pending_ = 0;
+    return Unit{};
+  }
+
+ private:
+  BlockTarget& target_;
+  const uint64_t interval_;
+  const std::function<Result<Unit>(uint64_t)> checkpoint_;
+  const std::function<void(uint64_t)> progress_;
+  uint64_t pending_ = 0;
+};
+
+Result<SegmentTable> FetchIndex(const InstallFacts& facts, PayloadSource& source) {
+  MemorySink sink(facts.index.length);
+  SP_TRY(source.Fetch(facts.index, 0, facts.index.length, sink));
+  SP_TRY(CheckComplete(sink.held().size(), facts.index.length));
+  if (pki::Sha256(sink.held()) != facts.index.sha256)
+    return Error{Reason::kMismatch, "the index is not the one that was signed", "install.index"};
+  SP_TRY(SegmentTable table, SegmentTable::Parse(sink.held()));
+  const bool agrees = table.image_length() == facts.image_length && table.image_sha256() == facts.image_sha256 &&
+                      table.payload_length() == facts.payload.length;
+  if (!agrees) return Error{Reason::kMismatch, "the index describes another image", "install.index"};
+  return table;
+}
+
+// FirstSegment is where writing goes on; an offset that is no boundary cannot come from us.
+size_t FirstSegment(const SegmentTable& table, uint64_t resume_offset) {
+  if (resume_offset == table.image_length()) return table.segments().size();
+  if (resume_offset > table.image_length() || resume_offset % table.segment_size() != 0) return 0;
+  return static_cast<size_t>(resume_offset / table.segment_size());
+}
+
+Result<uint64_t> SizeOrZero(FileSystem& files, const std::string& path) {
+  auto file = files.Open(path, OpenMode::kRead);
+  if (!file && file.error().reason == Reason::kNotFound) return uint64_t{0};
+  if (!file) return std::move(file).error();
+  return (*file)->Size();
+}
+
+bool Resumes(const UpdateRecord& record, const ReleaseDigest& release, Slot target) {
+  const bool unfinished = record.state == UpdateState::kPlanned || record.state == UpdateState::kWriting ||
+                          record.state == UpdateState::kWritten;
+  return unfinished && record.release == release && record.slot == target;
+}
+
+bool IsReady(const UpdateRecord& record, const ReleaseDigest& release, Slot target) {
+  const bool ready = record.state == UpdateState::kVerified || record.state == UpdateState::kArmed;
+  return ready && record.release == release && record.slot == target;
+}
+
+std::string ReleaseFile(const SlotPaths& paths) { return paths.uki + ".release"; }
+
+Result<Unit> RemoveIfThere(FileSystem& files, const std::string& path) {
+  auto removed = files.Remove(path);
+  if (!removed && removed.error().reason == Reason::kNotFound) return Unit{};
+  return removed;
+}
+
+}  // namespace
+
+struct Installer::Job {
+  const InstallFacts& facts;
+  PayloadSource& source;
+  const ProgressFunction& progress;
+  UpdateRecord record;
+  const SlotPaths& paths;
+
+  void Report(uint64_t done) const {
+    if (progress) progress({record.state, done, facts.image_length});
+  }
+};
+
+Installer::Installer(InstallerParts parts, InstallerConfig config) : parts_(parts), config_(std::move(config)) {}
+
+Result<Unit> Installer::Enter(UpdateRecord& record, UpdateEvent event) {
+  const std::optional<UpdateState> next = Next(record.state, event);
+  if (!next)
+    return Error{Reason::kConflict,
+                 std::string(EventName(event)) + " in state " + std::string(StateName(record.state)), "install.state"};
+  record.state = *next;
+  return parts_.record.Save(record);
+}
+
+Result<Unit> Installer::CheckPlan(const InstallPlan& plan, const UpdateRecord& record) {
+  const InstallFacts& facts = plan.facts();
+  if (record.state == UpdateState::kTrial)
+    return Error{Reason::kConflict, "an update is on trial", "install.trial-running"};
+  if (record.HasFailed(facts.release))
+    return Error{Reason::kPolicyDenied, "this release was rolled back before", "install.failed-before"};
+  if (facts.index.length > kIndexSizeMax) return Error{Reason::kTooLarge, "segment index", "install.index-size"};
+  if (facts.uki.length > kUkiSizeMax) return Error{Reason::kTooLarge, "kernel image", "install.uki-size"};
+  if (parts_.floor == nullptr) return Unit{};
+  SP_TRY(const uint64_t floor, parts_.floor->Read());
+  if (facts.rollback_index < floor)
+    return Error{Reason::kRollback, "rollback index below the floor", "install.below-floor"};
+  return Unit{};
+}
+
+Result<Unit> Installer::Install(const InstallPlan& plan, PayloadSource& source, const ProgressFunction& progress) {
+  SP_TRY(UpdateRecord record, parts_.record.Load());
+  SP_TRY(CheckPlan(plan, record));
+  SP_TRY(const Slot running, parts_.boot.RunningSlot());
+  SP_TRY(const std::optional<ReleaseDigest> running_release, RunningRelease());
+  if (running_release == plan.facts().release) return KeepRunning(record, running);
+  const Slot target = Other(running);
+  if (IsReady(record, plan.facts().release, target)) return Unit{};
+  if (!Resumes(record, plan.facts().release, target)) {
+    record.release = plan.facts().release;
+    record.slot = target;
+    record.attempt = 0;
+    record.resume_offset = 0;
+    SP_TRY(Enter(record, UpdateEvent::kPlan));
+  }
+  Job job{plan.facts(), source, progress, std::move(record), Paths(target)};
+  auto done = Run(job);
+  // The first error is the one that matters, also when FAILED cannot be recorded.
+  if (!done && !MayPass(done.error().reason)) static_cast<void>(Enter(job.record, UpdateEvent::kFail).has_value());
+  return done;
+}
+
+Result<Unit> Installer::KeepRunning(const UpdateRecord& record, Slot running) {
+  const bool pending = Next(record.state, UpdateEvent::kFail).has_value();
+  return pending && record.slot != running ? Abandon() : Ok();
+}
+
+Result<std::optional<ReleaseDigest>> Installer::RunningRelease() {
+  SP_TRY(const Slot running, parts_.boot.RunningSlot());
+  const auto text = ReadFile(parts_.files, ReleaseFile(Paths(running)), 2 * ReleaseDigest::kSize);
+  if (!text && text.error().reason == Reason::kUnavailable) return text.error();
+  const auto bytes = text ? HexDecode(AsText(*text)) : text;
+  const auto digest = ReleaseDigest::FromView(bytes ? ByteView(*bytes) : ByteView());
+  return digest ? std::optional(*digest) : std::nullopt;
+}
+
+Result<Unit> Installer::Run(Job& job) {
+  if (job.record.state == UpdateState::kPlanned) SP_TRY(CheckSpace(job));
+  // 1. Nothing may choose the target from here on.
+  SP_TRY(parts_.boot.Disarm(job.record.slot));
+  if (job.record.state == UpdateState::kPlanned) SP_TRY(Enter(job.record, UpdateEvent::kDisarm));
+  SP_TRY(RemoveOldUki(job.paths));
+  // 2. The image, durable before the record says so.
+  if (job.record.state == UpdateState::kWriting) SP_TRY(WriteImage(job));
+  // 3. Both files read back from the medium; the kernel image last, because it is the entry point.
+  SP_TRY(ReadBackImage(job));
+  SP_TRY(InstallUki(job));
+  SP_TRY(Enter(job.record, UpdateEvent::kReadBack));
+  job.Report(job.facts.image_length);
+  return Unit{};
+}
+
+Result<Unit> Installer::CheckSpace(const Job& job) {
+  SP_TRY(const auto slot, parts_.slots.Open(job.paths.image));
+  SP_TRY(const uint64_t slot_size, slot->Size());
+  if (slot_size < job.facts.image_length)
+    return Error{Reason::kNoSpace, "the image is larger than the slot", "install.slot-size"};
+  SP_TRY(const uint64_t free, parts_.files.FreeBytes(config_.esp));
+  SP_TRY(const uint64_t reclaimed, SizeOrZero(parts_.files, job.paths.uki));
+  if (free + reclaimed < job.facts.uki.length + kEspSlack)
+    return Error{Reason::kNoSpace, "the EFI system partition is full", "install.esp-space"};
+  return Unit{};
+}
+
+// Without its kernel image a slot cannot be booted even by hand, and the space is free for the new one.
+Result<Unit> Installer::RemoveOldUki(const SlotPaths& paths) {
+  SP_TRY(RemoveIfThere(parts_.files, paths.uki));
+  SP_TRY(RemoveIfThere(parts_.files, ReleaseFile(paths)));
+  return parts_.files.SyncDirectory(Directory(paths.uki));
+}
+
+Result<Unit> Installer::WriteImage(Job& job) {
+  SP_TRY(const SegmentTable table, FetchIndex(job.facts, job.source));
+  SP_TRY(const auto slot, parts_.slots.Open(job.paths.image));
+  SlotWriter writer(
+      *slot, config_.checkpoint_bytes,
+      [&](uint64_t durable) {
+        job.record.resume_offset = durable;
+        return Enter(job.record, UpdateEvent::kCheckpoint);
+      },
+      [&](uint64_t done) { job.Report(done); });
+  StreamDecoder decoder(table, FirstSegment(table, job.record.resume_offset), writer);
+  DecodingSink sink(decoder);
+  const uint64_t start = decoder.payload_offset();
+  if (start < table.payload_length())
+    SP_TRY(job.source.Fetch(job.facts.payload, start, table.payload_length() - start, sink));
+  SP_TRY(CheckComplete(decoder.payload_offset(), table.payload_length()));
+  SP_TRY(decoder.Finish());
+  SP_TRY(slot->Sync());
+  job.record.resume_offset = table.image_length();
+  return Enter(job.record, UpdateEvent::kFinishWrite);
+}
+
+Result<Unit> Installer::ReadBackImage(const Job& job) {
+  SP_TRY(const auto slot, parts_.slots.Open(job.paths.image));
+  SP_TRY(slot->DropCache());
+  pki::Hasher hash(pki::HashAlgorithm::kSha256);
+  Bytes chunk(kReadBackChunk);
+  for (uint64_t at = 0; at < job.facts.image_length; at += chunk.size()) {
+    chunk.resize(static_cast<size_t>(std::min<uint64_t>(kReadBackChunk, job.facts.image_length - at)));
+    SP_TRY(slot->ReadAt(at, chunk));
+    hash.Update(chunk);
+  }
+  if (!Equal(hash.Finish(), job.facts.image_sha256.view()))
+    return Error{Reason::kMismatch, "the slot does not read back as the signed image", "install.image-digest"};
+  return Unit{};
+}
+
+Result<Unit> Installer::InstallUki(const Job& job) {
+  const std::string temporary = job.paths.uki + ".tmp";
+  {
+    SP_TRY(const auto file, parts_.files.Open(temporary, OpenMode::kCreate));
+    HashingFileSink sink(*file, job.facts.uki.length);
+    SP_TRY(job.source.Fetch(job.facts.uki, 0, job.facts.uki.length, sink));
+    SP_TRY(CheckComplete(sink.written(), job.facts.uki.length));
+    if (sink.Digest() != job.facts.uki.sha256)
+      return Error{Reason::kMismatch, "the kernel image is not the one that was signed", "install.uki-digest"};
+    SP_TRY(file->Sync());
+  }
+  SP_TRY(WriteFileAtomically(parts_.files, ReleaseFile(job.paths), AsBytes(HexEncode(job.facts.release))));
+  SP_TRY(parts_.files.Rename(temporary, job.paths.uki));
+  return parts_.files.SyncDirectory(Directory(job.paths.uki));
+}
+
+Result<Unit> Installer::Arm() {
+  SP_TRY(UpdateRecord record, parts_.record.Load());
+  SP_TRY(const Slot running, parts_.boot.RunningSlot());
+  const bool tries_left = record.attempt < kTrialAttemptsMax;
+  if (running == record.slot || !tries_left || !Next(record.state, UpdateEvent::kArm))
+    return Error{Reason::kConflict, "state " + std::string(StateName(record.state)), "install.not-ready"};
+  // BootNext before the record: ARMED then means that a boot of the target was due.
+  SP_TRY(parts_.boot.ArmOnce(record.slot));
+  ++record.attempt;
+  return Enter(record, UpdateEvent::kArm);
+}
+
+Result<Unit> Installer::BeginTrial() {
+  SP_TRY(UpdateRecord record, parts_.record.Load());
+  SP_TRY(const Slot running, parts_.boot.RunningSlot());
+  if (running != record.slot) return Error{Reason::kConflict, "the target is not running", "install.not-in-trial"};
+  if (record.state == UpdateState::kTrial) return Unit{};
+  return Enter(record, UpdateEvent::kBootTarget);
+}
+
+Result<Unit> Installer::RaiseFloor(const InstallPlan* plan, const UpdateRecord& record) {
+  const bool demanded = plan != nullptr && plan->facts().release == record.release && plan->facts().security_floor;
+  if (!demanded || parts_.floor == nullptr) return Unit{};
+  return parts_.floor->Raise(plan->facts().rollback_index);
+}
+
+Result<Unit> Installer::Commit(const InstallPlan* plan) {
+  SP_TRY(UpdateRecord record, parts_.record.Load());
+  SP_TRY(const Slot running, parts_.boot.RunningSlot());
+  if (record.state != UpdateState::kTrial || running != record.slot)
+    return Error{Reason::kConflict, "state " + std::string(StateName(record.state)), "install.not-in-trial"};
+  SP_TRY(parts_.boot.MakeDefault(record.slot));
+  // Irreversible, so after the default can no longer fall back by itself.
+  SP_TRY(RaiseFloor(plan, record));
+  return Enter(record, UpdateEvent::kAttest);
+}
+
+Result<Unit> Installer::RollBack() {
+  SP_TRY(UpdateRecord record, parts_.record.Load());
+  if (!Next(record.state, UpdateEvent::kFallBack))
+    return Error{Reason::kConflict, "state " + std::string(StateName(record.state)), "install.not-in-trial"};
+  SP_TRY(parts_.boot.Disarm(record.slot));
+  record.RememberFailed(record.release);
+  return Enter(record, UpdateEvent::kFallBack);
+}
+
+Result<Unit> Installer::Abandon() {
+  SP_TRY(UpdateRecord record, parts_.record.Load());
+  SP_TRY(const Slot running, parts_.boot.RunningSlot());
+  if (!Next(record.state, UpdateEvent::kFail))
+    return Error{Reason::kConflict, "state " + std::string(StateName(record.state)), "install.state"};
+  if (record.slot != running) SP_TRY(parts_.boot.Disarm(record.slot));
+  return Enter(record, UpdateEvent::kFail);
+}
+
+Result<BootAction> Installer::Judge() {
+  SP_TRY(const UpdateRecord record, parts_.record.Load());
+  SP_TRY(const Slot running, parts_.boot.RunningSlot());
+  SP_TRY(const std::optional<Slot> next, parts_.boot.NextBoot());
+  return JudgeBoot({record.state, record.slot, record.attempt, running, next});
+}
+
+}  // namespace sallyport::ota

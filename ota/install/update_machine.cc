@@ -1,0 +1,33 @@
+#include "ota/install/update_machine.h"
+
+namespace sallyport::ota {
+namespace {
+
+// The target was armed: it runs, it still waits for the reboot, or it did not come up.
+BootAction JudgeArmed(const BootFacts& facts) {
+  if (facts.running == facts.target) return BootAction::kAwaitAttestation;
+  if (facts.next_boot == facts.target) return BootAction::kReboot;
+  return facts.attempt < kTrialAttemptsMax ? BootAction::kRetry : BootAction::kRollBack;
+}
+
+}  // namespace
+
+BootAction JudgeBoot(const BootFacts& facts) {
+  const bool on_target = facts.running == facts.target;
+  switch (facts.state) {
+    case UpdateState::kIdle:
+    case UpdateState::kFailed:
+    case UpdateState::kRolledBack: return BootAction::kNothing;
+    case UpdateState::kPlanned:
+    case UpdateState::kWriting:
+    case UpdateState::kWritten: return on_target ? BootAction::kAbandon : BootAction::kResumeInstall;
+    // BootNext is set before the record says ARMED, so a cut in between shows here.
+    case UpdateState::kVerified: return on_target ? BootAction::kAwaitAttestation : BootAction::kArm;
+    case UpdateState::kArmed:
+    case UpdateState::kTrial: return JudgeArmed(facts);
+    case UpdateState::kCommitted: return on_target ? BootAction::kNothing : BootAction::kReportFallback;
+  }
+  std::abort();
+}
+
+}  // namespace sallyport::ota

@@ -1,0 +1,100 @@
+#include "attestation-server/reference/device_sets.h"
+
+#include <gtest/gtest.h>
+
+namespace sallyport::server {
+namespace {
+
+Expectation Platform(std::string label = "class edge") {
+  Expectation out{.label = std::move(label)};
+  out.pcrs.emplace(7, PcrDigest::Filled(Bank::kSha256, 7));
+  out.pcrs.emplace(4, PcrDigest::Filled(Bank::kSha256, 4));
+  return out;
+}
+
+Sha256Digest Digest(uint8_t value) { return *Sha256Digest::FromView(Bytes(32, value)); }
+
+ota::Release ReleaseWith(std::vector<Sha256Digest> off, std::vector<Sha256Digest> on) {
+  const auto version = ota::ReleaseVersion::Parse("2.0.0").value();
+  const ota::ReleaseFile file{"releases/edge-os/2.0.0/uki.efi", 1, Digest(1)};
+  return {.product = "edge-os", .version = version, .hardware = {"virtual-x86_64"}, .min_version = version,
+          .rollback_index = 1, .security_floor = false, .uki = file,
+          .image = {1, Digest(1), file, file},
+          .measurements = {std::move(off), std::move(on), {Digest(11)}}};
+}
+
+TEST(ExpectationsOfRelease, MakesOneAlternativePerSecureBootState) {
+  const std::vector<Expectation> both = ExpectationsOfRelease(ReleaseWith({Digest(1), Digest(2)}, {Digest(1)}));
+
+  ASSERT_EQ(both.size(), 2u);
+  EXPECT_EQ(both[0].secure_boot, false);
+  EXPECT_EQ(both[1].secure_boot, true);
+  EXPECT_EQ(both[0].label, "edge-os 2.0.0");
+  EXPECT_EQ(std::get<PcrEventsExpected>(both[0].pcrs.at(4)).size(), 2u);
+  EXPECT_EQ(std::get<PcrEventsExpected>(both[1].pcrs.at(4)).size(), 1u);
+  EXPECT_EQ(std::get<PcrEventsExpected>(both[1].pcrs.at(11)).size(), 1u);
+  EXPECT_EQ(ExpectationsOfRelease(ReleaseWith({}, {Digest(1)})).size(), 1u);
+}
+
+TEST(ChooseCandidates, GivesADeviceWithoutReleasesItsClassAlone) {
+  const std::vector<Candidate> candidates = ChooseCandidates({.platform = {Platform()}, .committed = {}, .pending = {}, .recovery = {}});
+  ASSERT_EQ(candidates.size(), 1u);
+  EXPECT_EQ(candidates[0].role, ReferenceRole::kCommitted);
+}
+
+TEST(ChooseCandidates, GivesNothingToADeviceWithoutReferences) {
+  EXPECT_TRUE(ChooseCandidates({}).empty());
+}
+
+TEST(ChooseCandidates, KeepsTheClassOpenWhileAFirstUpdateIsPending) {
+  const DeviceSets sets{.platform = {Platform()},
+                        .committed = {},
+                        .pending = ExpectationsOfRelease(ReleaseWith({Digest(1)}, {Digest(2)})),
+                        .recovery = {}};
+  const std::vector<Candidate> candidates = ChooseCandidates(sets);
+
+  ASSERT_EQ(candidates.size(), 3u);
+  EXPECT_EQ(candidates[0].role, ReferenceRole::kCommitted);
+  EXPECT_EQ(candidates[1].role, ReferenceRole::kPending);
+  EXPECT_EQ(candidates[1].expectation.secure_boot, false);
+  EXPECT_EQ(candidates[1].expectation.label, "edge-os 2.0.0 on class edge");
+}
+
+TEST(ChooseCandidates, LetsTheReleaseDecideThePcrsItChanges) {
+  const DeviceSets sets{.platform = {Platform()},
+                        .committed = ExpectationsOfRelease(ReleaseWith({}, {Digest(2)})),
+                        .pending = {},
+                        .recovery = {}};
+  const std::vector<Candidate> candidates = ChooseCandidates(sets);
+
+  ASSERT_EQ(candidates.size(), 1u);
+  const Expectation& merged = candidates[0].expectation;
+  EXPECT_TRUE(std::holds_alternative<PcrEventsExpected>(merged.pcrs.at(4)));
+  EXPECT_TRUE(std::holds_alternative<PcrValueExpected>(merged.pcrs.at(7)));
+}
+
+TEST(ChooseCandidates, DoesNotCombineDifferentSecureBootStates) {
+  Expectation on = Platform();
+  on.secure_boot = true;
+  const DeviceSets sets{.platform = {on},
+                        .committed = ExpectationsOfRelease(ReleaseWith({Digest(1)}, {Digest(2)})),
+                        .pending = {},
+                        .recovery = {}};
+  const std::vector<Candidate> candidates = ChooseCandidates(sets);
+
+  ASSERT_EQ(candidates.size(), 1u);
+  EXPECT_EQ(candidates[0].expectation.secure_boot, true);
+}
+
+TEST(ChooseCandidates, OrdersCommittedBeforePendingBeforeRecovery) {
+  const std::vector<Expectation> release = ExpectationsOfRelease(ReleaseWith({Digest(1)}, {}));
+  const std::vector<Candidate> candidates = ChooseCandidates({{Platform("a"), Platform("b")}, release, release, release});
+
+  ASSERT_EQ(candidates.size(), 6u);
+  EXPECT_EQ(candidates[0].role, ReferenceRole::kCommitted);
+  EXPECT_EQ(candidates[2].role, ReferenceRole::kPending);
+  EXPECT_EQ(candidates[4].role, ReferenceRole::kRecovery);
+}
+
+}  // namespace
+}  // namespace sallyport::server

@@ -1,0 +1,81 @@
+#include "attestation-server/reference/reference_file.h"
+
+#include <gtest/gtest.h>
+
+namespace sallyport::server {
+namespace {
+
+const std::string kDigest(64, 'a');
+
+std::string FileWith(const std::string& pcrs, const std::string& more = "") {
+  return R"({"sallyport":"reference/v1","class":"edge","bank":"sha256","pcrs":)" + pcrs + more + "}";
+}
+
+std::string RuleOf(const std::string& json) {
+  const Result<ReferenceFile> file = ParseReferenceFile(json);
+  return file ? "" : std::string(file.error().name());
+}
+
+TEST(ReferenceFile, ReadsValuesAndEvents) {
+  const std::string event = R"({"type":"EV_EFI_BOOT_SERVICES_APPLICATION","digest":")" + kDigest + R"(","what":"uki 1.4.2"})";
+  const ReferenceFile file =
+      ParseReferenceFile(FileWith(R"({"7":{"value":")" + kDigest + R"("},"4":{"events":[)" + event + "]}}")).value();
+
+  EXPECT_EQ(file.device_class, "edge");
+  EXPECT_EQ(file.bank, pki::HashAlgorithm::kSha256);
+  EXPECT_EQ(HexEncode(std::get<PcrValueExpected>(file.expectation.pcrs.at(7)).view()), kDigest);
+  const auto& events = std::get<PcrEventsExpected>(file.expectation.pcrs.at(4));
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].type, EventType::kBootServicesApplication);
+  EXPECT_EQ(events[0].what, "uki 1.4.2");
+  EXPECT_EQ(file.expectation.secure_boot, std::nullopt);
+}
+
+TEST(ReferenceFile, IsWrittenAsItIsRead) {
+  const std::string json = FileWith(R"({"0":{"value":")" + kDigest + R"("},"11":{"events":[{"digest":")" + kDigest + R"("}]}})",
+                                    R"(,"secure_boot":true)");
+  const std::string once = WriteReferenceFile(ParseReferenceFile(json).value());
+  EXPECT_EQ(WriteReferenceFile(ParseReferenceFile(once).value()), once);
+  EXPECT_EQ(ParseReferenceFile(once)->expectation.secure_boot, true);
+}
+
+TEST(ReferenceFile, RefusesAFileThatWouldAcceptAnything) {
+  EXPECT_EQ(RuleOf(FileWith("{}")), "reference.pcrs");
+}
+
+TEST(ReferenceFile, RefusesAPcrJudgedByBothOrNeither) {
+  EXPECT_EQ(RuleOf(FileWith(R"({"4":{}})")), "reference.pcr");
+  EXPECT_EQ(RuleOf(FileWith(R"({"4":{"events":[],"value":")" + kDigest + R"("}})")), "reference.pcr");
+}
+
+TEST(ReferenceFile, RefusesOtherSpellingsOfAPcr) {
+  for (const char* const pcr : {"24", "04", "-1", "", "4 ", "x"})
+    EXPECT_EQ(RuleOf(FileWith(std::string("{\"") + pcr + R"(":{"events":[]}})")), "reference.pcr") << pcr;
+}
+
+TEST(ReferenceFile, RefusesDigestsThatAreNotTheBanks) {
+  EXPECT_EQ(RuleOf(FileWith(R"({"4":{"value":"aa"}})")), "reference.digest");
+  EXPECT_EQ(RuleOf(FileWith(R"({"4":{"value":"zz"}})")), "reference.digest");
+  EXPECT_EQ(RuleOf(FileWith(R"({"4":{"events":[{"digest":""}]}})")), "reference.digest");
+}
+
+TEST(ReferenceFile, RefusesSha1AndUnknownFormats) {
+  EXPECT_EQ(RuleOf(R"({"sallyport":"reference/v1","class":"e","bank":"sha1","pcrs":{}})"), "reference.bank");
+  EXPECT_EQ(RuleOf(R"({"sallyport":"reference/v2","class":"e","bank":"sha256","pcrs":{}})"), "reference.format");
+}
+
+TEST(ReferenceFile, RefusesUnknownKeysTypesAndDuplicates) {
+  EXPECT_EQ(RuleOf(FileWith(R"({"4":{"events":[]}})", R"(,"accept_all":true)")), "json.unknown-key");
+  EXPECT_EQ(RuleOf(FileWith(R"({"4":{"events":[]},"4":{"events":[]}})")), "json.duplicate-key");
+  EXPECT_EQ(RuleOf(FileWith(R"({"4":{"events":[{"type":"EV_X","digest":")" + kDigest + R"("}]}})")), "reference.event");
+  EXPECT_EQ(RuleOf("{}"), "json.missing-key");
+  EXPECT_EQ(RuleOf(""), "json.syntax");
+}
+
+TEST(ReferenceFile, RefusesAnEmptyClass) {
+  EXPECT_EQ(RuleOf(R"({"sallyport":"reference/v1","class":"","bank":"sha256","pcrs":{"4":{"events":[]}}})"),
+            "reference.text");
+}
+
+}  // namespace
+}  // namespace sallyport::server
