@@ -6,8 +6,7 @@
 
 namespace sallyport::ota {
 
-// Stands in for ota/metadata, which is the only maker of plans outside tests.
-class InstallPlanMaker {
+class InstallPlanForTest {
  public:
   static InstallPlan Make(InstallFacts facts) { return InstallPlan(std::move(facts)); }
 };
@@ -27,9 +26,7 @@ ota::RemoteFile Remote(const std::string& path, ByteView bytes) {
   return {path, bytes.size(), pki::Sha256(bytes)};
 }
 
-ota::EfiLoadOption Option(const char* name, const char* file) {
-  return {name, {1, 2048, 262144, {0x11, 0x22, 0x33}}, file};
-}
+constexpr ota::EfiPartition kEspPartition{1, 2048, 262144, {0x11, 0x22, 0x33}};
 
 class FileTarget final : public ota::BlockTarget {
  public:
@@ -85,7 +82,7 @@ TestRelease MakeTestRelease(const std::string& version, uint32_t seed, uint64_t 
                           Remote(base + "uki.efi", uki),
                           Remote(base + "index.json", AsBytes(index)),
                           Remote(base + "payload.bin", packed.payload)};
-  return {ota::InstallPlanMaker::Make(std::move(facts)), image, uki, index, packed.payload};
+  return {ota::InstallPlanForTest::Make(std::move(facts)), image, uki, index, packed.payload};
 }
 
 ReleaseSource::ReleaseSource(const TestRelease& release) {
@@ -115,7 +112,7 @@ Result<std::unique_ptr<ota::BlockTarget>> UpdateWorld::SlotOpener::Open(const st
 }
 
 ota::EfiBootConfig UpdateWorld::EfiConfig() {
-  return {kVariables, Option("Sallyport A", "\\sallyport\\a.efi"), Option("Sallyport B", "\\sallyport\\b.efi")};
+  return {kVariables, {"Sallyport A", "\\sallyport\\a.efi"}, {"Sallyport B", "\\sallyport\\b.efi"}};
 }
 
 ota::InstallerConfig UpdateWorld::Config() {
@@ -130,7 +127,7 @@ UpdateWorld::UpdateWorld(const TestRelease& installed) : boot_(files_, EfiConfig
   Store("esp/sallyport/a.efi", installed.uki);
   Store("esp/sallyport/a.efi.release", AsBytes(HexEncode(installed.plan.facts().release)));
   Store("esp/sallyport/b.efi", Bytes(3000, 0xEE));
-  SP_CHECK(boot_.Provision(ota::Slot::kA).has_value());
+  SP_CHECK(boot_.Provision(ota::Slot::kA, kEspPartition).has_value());
   SP_CHECK(boot_.MakeDefault(ota::Slot::kA).has_value());
   AddRelease(installed);
   SP_CHECK(PowerOn() == ota::Slot::kA);

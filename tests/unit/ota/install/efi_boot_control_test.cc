@@ -8,8 +8,9 @@ namespace {
 const std::string kGuid = "-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
 EfiLoadOption Option(const std::string& name, const std::string& file) {
-  return {name, {1, 2048, 262144, {}}, file};
+  return {name, file};
 }
+constexpr EfiPartition kEsp{1, 2048, 262144, {}};
 
 class EfiBootControlTest : public ::testing::Test {
  protected:
@@ -23,7 +24,7 @@ class EfiBootControlTest : public ::testing::Test {
     return bytes ? HexEncode(*bytes) : "";
   }
   // Provisioned makes the entries 0000 (A) and 0001 (B).
-  void Provisioned() { ASSERT_TRUE(boot_.Provision(Slot::kA)); }
+  void Provisioned() { ASSERT_TRUE(boot_.Provision(Slot::kA, kEsp)); }
 
   MemoryFileSystem files_;
   EfiBootControl boot_{files_, {"vars", Option("Sallyport A", "\\a.efi"), Option("Sallyport B", "\\b.efi")}};
@@ -37,16 +38,35 @@ TEST(EfiLoadOption, HasTheDevicePathThatFirmwareMeasured) {
   const Bytes guid = *HexDecode("11111111222233334444555555555501");
   std::ranges::copy(guid, partition.guid.begin());
 
-  const Bytes option = EfiLoadOption{"A", partition, "\\EFI\\BOOT\\BOOTX64.EFI"}.Encode();
+  const Bytes option = EfiLoadOption{"A", "\\EFI\\BOOT\\BOOTX64.EFI"}.Encode(partition);
 
   EXPECT_EQ(HexEncode(option), "01000000" "5e00" "41000000" + path);
+}
+
+TEST(EfiLoadOption, SurvivesARoundTripAndNoTruncation) {
+  const EfiLoadOption option = Option("Sallyport A", "\\a.efi");
+  const Bytes data = option.Encode(kEsp);
+  EXPECT_EQ(EfiLoadOption::Decode(data), option);
+  for (size_t size = 0; size < data.size(); ++size)
+    EXPECT_EQ(EfiLoadOption::Decode(ByteView(data).first(size)), std::nullopt) << size;
+}
+
+TEST(EfiLoadOption, IsNotReadFromOtherEntries) {
+  Bytes two_files = Option("A", "\\a").Encode(kEsp);
+  EXPECT_TRUE(EfiLoadOption::Decode(two_files));
+  two_files[6] = 0x1f;  // a control character in the description
+  EXPECT_FALSE(EfiLoadOption::Decode(two_files));
+  // A device path that is only an end node: the firmware's own entries.
+  EXPECT_FALSE(EfiLoadOption::Decode(*HexDecode("01000000" "0400" "41000000" "7fff0400")));
+  // A node shorter than its header.
+  EXPECT_FALSE(EfiLoadOption::Decode(*HexDecode("01000000" "0400" "41000000" "04040300")));
 }
 
 TEST_F(EfiBootControlTest, ProvisionsEntriesAndTheDefault) {
   Provisioned();
 
   EXPECT_EQ(Variable("BootOrder"), "070000000000");
-  EXPECT_EQ(Variable("Boot0001"), "07000000" + HexEncode(Option("Sallyport B", "\\b.efi").Encode()));
+  EXPECT_EQ(Variable("Boot0001"), "07000000" + HexEncode(Option("Sallyport B", "\\b.efi").Encode(kEsp)));
 }
 
 TEST_F(EfiBootControlTest, ProvisionsAroundEntriesOfOthers) {
@@ -63,7 +83,7 @@ TEST_F(EfiBootControlTest, ProvisioningInATrialBootChangesNothing) {
   Provisioned();
   const uint64_t before = files_.operations();
 
-  ASSERT_TRUE(boot_.Provision(Slot::kB));
+  ASSERT_TRUE(boot_.Provision(Slot::kB, kEsp));
 
   EXPECT_EQ(files_.operations(), before);
 }
@@ -85,7 +105,7 @@ TEST_F(EfiBootControlTest, RefusesABootFromNeitherSlot) {
 
 TEST_F(EfiBootControlTest, RecognisesAnEntryWhoseAttributesTheFirmwareChanged) {
   Provisioned();
-  Bytes option = Option("Sallyport B", "\\b.efi").Encode();
+  Bytes option = Option("Sallyport B", "\\b.efi").Encode(kEsp);
   option[0] = 9;
   SetVariable("Boot0001", HexEncode(option));
   SetVariable("BootCurrent", "0100");
@@ -195,7 +215,7 @@ TEST_F(EfiBootControlTest, WorksOnAFileSystemWithTheLimitsOfEfivarfs) {
   EfivarsLike efivars(files_);
   EfiBootControl boot(efivars, {"vars", Option("Sallyport A", "\\a.efi"), Option("Sallyport B", "\\b.efi")});
 
-  ASSERT_TRUE(boot.Provision(Slot::kA));
+  ASSERT_TRUE(boot.Provision(Slot::kA, kEsp));
   ASSERT_TRUE(boot.ArmOnce(Slot::kB));
   ASSERT_TRUE(boot.MakeDefault(Slot::kB));
   ASSERT_TRUE(boot.Disarm(Slot::kB));

@@ -82,6 +82,7 @@ TEST_F(InstallerTest, ResumesAtTheCheckpointWhenTheSourceBreaksOff) {
   EXPECT_EQ(RuleOfInstall(kNew), "unavailable");
   EXPECT_EQ(State(), "WRITING");
   EXPECT_GT(installer_.Record()->resume_offset, 0u);
+  EXPECT_FALSE(world_.files().Open("esp/sallyport/b.efi", OpenMode::kRead)) << "not even by hand";
   const uint64_t served = source_.served();
 
   source_.BreakOffAfter(UINT64_MAX);
