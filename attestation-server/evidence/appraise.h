@@ -41,14 +41,16 @@ struct Appraisal {
   std::pair<size_t, size_t> Nearness() const;
 };
 
-// Appraise judges every PCR of `expected`. A PCR outside the quoted selection differs.
-Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs, const ReplayedLog& log);
+// Appraise judges every PCR of `expected`. A PCR outside the quoted selection differs, and without a log (null)
+// so does every PCR that is judged by events.
+Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs, const ReplayedLog* log);
 
 // CompareReplay returns the first quoted PCR whose value is not the replayed one: also a PCR that the log does
 // not touch must hold its initial value.
 std::optional<EventDifference> CompareReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log);
 
-// SecureBootState is the state shown by the grammar of PCR 7, when PCR 7 is quoted and faultless.
-std::optional<bool> SecureBootState(const AuthenticatedPcrs& pcrs, const ReplayedLog& log);
+// SecureBootState is the state shown by the grammar of PCR 7, when PCR 7 is quoted, there is a log,
+// and it is faultless.
+std::optional<bool> SecureBootState(const AuthenticatedPcrs& pcrs, const ReplayedLog* log);
 
 }  // namespace sallyport::server

@@ -44,8 +44,8 @@ void JudgeBoot(const EvidenceInput& evidence, const JudgeContext& context, const
     verdict.diff.push_back(*std::move(difference));
     return;
   }
-  verdict.secure_boot = SecureBootState(pcrs, log);
-  ReferenceOutcome outcome = CheckReference(context.candidates, pcrs, log, verdict.checks);
+  verdict.secure_boot = SecureBootState(pcrs, &log);
+  ReferenceOutcome outcome = CheckReference(context.candidates, pcrs, &log, verdict.checks);
   verdict.diff = std::move(outcome.diff);
   if (outcome.nearest == nullptr) return;
   verdict.matched_label = outcome.nearest->expectation.label;
@@ -84,7 +84,7 @@ std::optional<EventDifference> CheckReplay(const AuthenticatedPcrs& pcrs, const 
 }
 
 ReferenceOutcome CheckReference(std::span<const Candidate> candidates, const AuthenticatedPcrs& pcrs,
-                                const ReplayedLog& log, CheckList& checks) {
+                                const ReplayedLog* log, CheckList& checks) {
   ReferenceOutcome out;
   if (!checks.Require("reference.available", !candidates.empty(), "no reference values for this device")) return out;
   Appraisal nearest;

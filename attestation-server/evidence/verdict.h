@@ -76,14 +76,14 @@ std::span<const std::string_view> LogRules();
 const ReplayedLog* CheckLog(const LogInput& input, pki::HashAlgorithm bank, CheckList& checks);
 //   log.replay: every quoted PCR holds what the log replays to
 std::optional<EventDifference> CheckReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log, CheckList& checks);
-//   reference.available, pcr.N (added here), reference.match
+//   reference.available, pcr.N (added here), reference.match; `log` may be null (see Appraise)
 struct ReferenceOutcome {
   const Candidate* nearest = nullptr;  // the match, when matched
   bool matched = false;
   std::vector<EventDifference> diff;
 };
 ReferenceOutcome CheckReference(std::span<const Candidate> candidates, const AuthenticatedPcrs& pcrs,
-                                const ReplayedLog& log, CheckList& checks);
+                                const ReplayedLog* log, CheckList& checks);
 
 // ComputeBootId: docs/protocol.md "Names".
 BootId ComputeBootId(ByteView ak_name, uint64_t generation, const pki::ClockInfo& clock, const Sha256Digest& log_hash);

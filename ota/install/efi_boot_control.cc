@@ -13,6 +13,11 @@ constexpr uint32_t kLoadOptionActive = 1;
 // UEFI sets no limit; firmware stores variables of some 32 KiB at most.
 constexpr uint64_t kVariableSizeMax = 64 * 1024;
 constexpr uint32_t kEntryNumbers = 0x10000;
+// Device path nodes (UEFI 2.10, 10.3).
+constexpr size_t kNodeHeaderSize = 4;
+constexpr uint8_t kMediaNode = 4;
+constexpr uint8_t kFileNode = 4;
+constexpr uint8_t kEndNode = 0x7f;
 
 void AppendUtf16(ByteWriter& out, const std::string& text) {
   for (const char c : text) {
@@ -60,16 +65,42 @@ std::optional<uint16_t> ParseEntryName(std::string_view file) {
 
 Bytes Little16(uint16_t value) { return ByteWriter().LittleU16(value).bytes(); }
 
-// Firmware may toggle attributes of an entry; what it boots is the rest.
-bool SameTarget(ByteView a, ByteView b) {
-  return a.size() >= kAttributesSize && b.size() >= kAttributesSize &&
-         Equal(a.subspan(kAttributesSize), b.subspan(kAttributesSize));
+// ReadUtf16 takes text up to its NUL; nullopt unless it is printable ASCII.
+std::optional<std::string> ReadUtf16(ByteReader& reader) {
+  std::string text;
+  while (true) {
+    const auto unit = reader.LittleU16();
+    if (!unit) return std::nullopt;
+    if (*unit == 0) return text;
+    if (*unit < 0x20 || *unit >= 0x7f) return std::nullopt;
+    text += static_cast<char>(*unit);
+  }
+}
+
+// ReadFilePath finds the one file path node of a device path.
+std::optional<std::string> ReadFilePath(ByteReader& path) {
+  std::optional<std::string> file;
+  while (path.remaining() > 0) {
+    const auto type = path.U8();
+    const auto subtype = path.U8();
+    const auto size = path.LittleU16();
+    if (!type || !subtype || !size || *size < kNodeHeaderSize) return std::nullopt;
+    const auto body = path.Take(*size - kNodeHeaderSize);
+    if (!body) return std::nullopt;
+    if (*type == kEndNode) return path.remaining() == 0 ? file : std::nullopt;
+    if (*type != kMediaNode || *subtype != kFileNode) continue;
+    ByteReader text(*body, "file path");
+    if (file) return std::nullopt;
+    file = ReadUtf16(text);
+    if (!file) return std::nullopt;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
 
 // UEFI 2.10, 3.1.3: EFI_LOAD_OPTION.
-Bytes EfiLoadOption::Encode() const {
+Bytes EfiLoadOption::Encode(const EfiPartition& partition) const {
   ByteWriter path;
   AppendPartition(path, partition);
   AppendFile(path, file);
@@ -79,6 +110,20 @@ Bytes EfiLoadOption::Encode() const {
   AppendUtf16(out, description);
   out.Raw(path.bytes());
   return std::move(out).Take();
+}
+
+std::optional<EfiLoadOption> EfiLoadOption::Decode(ByteView data) {
+  ByteReader reader(data, "load option");
+  const auto attributes = reader.LittleU32();
+  const auto path_size = reader.LittleU16();
+  if (!attributes || !path_size) return std::nullopt;
+  const auto description = ReadUtf16(reader);
+  const auto path_bytes = reader.Take(*path_size);
+  if (!description || !path_bytes) return std::nullopt;
+  ByteReader path(*path_bytes, "device path");
+  const auto file = ReadFilePath(path);
+  if (!file) return std::nullopt;
+  return EfiLoadOption{*description, *file};
 }
 
 EfiBootControl::EfiBootControl(FileSystem& files, EfiBootConfig config)
@@ -153,13 +198,12 @@ Result<Unit> EfiBootControl::WriteOrder(const std::vector<uint16_t>& order) {
 }
 
 Result<std::optional<uint16_t>> EfiBootControl::FindEntry(Slot slot) {
-  const Bytes wanted = Option(slot).Encode();
   SP_TRY(const std::vector<std::string> names, files_.List(config_.variables));
   for (const std::string& name : names) {
     const std::optional<uint16_t> number = ParseEntryName(name);
     if (!number) continue;
     SP_TRY(const std::optional<Bytes> data, Read(EntryName(*number)));
-    if (data && SameTarget(*data, wanted)) return number;
+    if (data && EfiLoadOption::Decode(*data) == Option(slot)) return number;
   }
   return std::optional<uint16_t>();
 }
@@ -170,14 +214,14 @@ Result<uint16_t> EfiBootControl::RequireEntry(Slot slot) {
   return *entry;
 }
 
-Result<uint16_t> EfiBootControl::EnsureEntry(Slot slot) {
+Result<uint16_t> EfiBootControl::EnsureEntry(Slot slot, const EfiPartition& esp) {
   SP_TRY(const std::optional<uint16_t> found, FindEntry(slot));
   if (found) return *found;
   for (uint32_t number = 0; number < kEntryNumbers; ++number) {
     const auto candidate = static_cast<uint16_t>(number);
     SP_TRY(const std::optional<Bytes> held, Read(EntryName(candidate)));
     if (held) continue;
-    SP_TRY(Write(EntryName(candidate), Option(slot).Encode()));
+    SP_TRY(Write(EntryName(candidate), Option(slot).Encode(esp)));
     return candidate;
   }
   return Error{Reason::kNoSpace, "every boot entry is taken", "efi.no-free-entry"};
@@ -186,13 +230,13 @@ Result<uint16_t> EfiBootControl::EnsureEntry(Slot slot) {
 Result<std::optional<Slot>> EfiBootControl::SlotOf(uint16_t entry) {
   SP_TRY(const std::optional<Bytes> data, Read(EntryName(entry)));
   for (const Slot slot : {Slot::kA, Slot::kB})
-    if (data && SameTarget(*data, Option(slot).Encode())) return std::optional<Slot>(slot);
+    if (data && EfiLoadOption::Decode(*data) == Option(slot)) return std::optional<Slot>(slot);
   return std::optional<Slot>();
 }
 
-Result<Unit> EfiBootControl::Provision(Slot running) {
-  SP_TRY(const uint16_t first, EnsureEntry(running));
-  SP_TRY(const uint16_t other, EnsureEntry(Other(running)));
+Result<Unit> EfiBootControl::Provision(Slot running, const EfiPartition& esp) {
+  SP_TRY(const uint16_t first, EnsureEntry(running, esp));
+  SP_TRY(const uint16_t other, EnsureEntry(Other(running), esp));
   SP_TRY(std::vector<uint16_t> order, ReadOrder());
   const bool provisioned = std::ranges::any_of(order, [&](uint16_t n) { return n == first || n == other; });
   if (provisioned) return Unit{};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,20 +21,22 @@ struct EfiPartition {
   std::array<uint8_t, 16> guid;
 };
 
-// EfiLoadOption is the content of a Boot#### variable for one file on one partition.
+// EfiLoadOption is what tells one Boot#### entry from another: its text and the file that it boots.
 struct EfiLoadOption {
   std::string description;  // ASCII
-  EfiPartition partition;
   std::string file;         // ASCII, with backslashes: \EFI\sallyport\a.efi
+  bool operator==(const EfiLoadOption&) const = default;
 
   // Encode aborts on text that is not printable ASCII: it comes from our own configuration.
-  Bytes Encode() const;
+  Bytes Encode(const EfiPartition& partition) const;
+  // Decode returns nullopt for anything but an entry that boots one file, described in printable ASCII.
+  static std::optional<EfiLoadOption> Decode(ByteView data);
 };
 
 struct EfiBootConfig {
   std::string variables;  // directory, /sys/firmware/efi/efivars
-  EfiLoadOption slot_a;
-  EfiLoadOption slot_b;
+  EfiLoadOption slot_a{"Sallyport A", "\\EFI\\sallyport\\a.efi"};
+  EfiLoadOption slot_b{"Sallyport B", "\\EFI\\sallyport\\b.efi"};
 };
 
 // Errors: kMalformed with efi.variable (a variable is not as the specification says), kNotFound with
@@ -45,7 +48,7 @@ class EfiBootControl final : public BootControl {
 
   // Provision makes the entries of both slots that are missing, and puts `running` first in BootOrder when neither
   // slot is in it. A trial boot therefore changes nothing.
-  Result<Unit> Provision(Slot running);
+  Result<Unit> Provision(Slot running, const EfiPartition& esp);
 
   Result<Slot> RunningSlot() override;
   Result<std::optional<Slot>> NextBoot() override;
@@ -63,7 +66,7 @@ class EfiBootControl final : public BootControl {
   Result<Unit> WriteOrder(const std::vector<uint16_t>& order);
   Result<std::optional<uint16_t>> FindEntry(Slot slot);
   Result<uint16_t> RequireEntry(Slot slot);
-  Result<uint16_t> EnsureEntry(Slot slot);
+  Result<uint16_t> EnsureEntry(Slot slot, const EfiPartition& esp);
   Result<std::optional<Slot>> SlotOf(uint16_t entry);
   const EfiLoadOption& Option(Slot slot) const { return slot == Slot::kA ? config_.slot_a : config_.slot_b; }
 

@@ -39,7 +39,8 @@ class InstallPlan {
   const InstallFacts& facts() const { return facts_; }
 
  private:
-  friend class InstallPlanMaker;  // defined in ota/metadata, and by tests that stand in for it
+  friend class InstallPlanMaker;    // ota/metadata/install_plan_maker.h
+  friend class InstallPlanForTest;  // tests/fakes/update_world.cc: plans without a signed repository
   explicit InstallPlan(InstallFacts facts) : facts_(std::move(facts)) {}
   InstallFacts facts_;
 };

@@ -136,9 +136,12 @@ bool Resumes(const UpdateRecord& record, const ReleaseDigest& release, Slot targ
   return unfinished && record.release == release && record.slot == target;
 }
 
+bool IsVerified(const UpdateRecord& record) {
+  return record.state == UpdateState::kVerified || record.state == UpdateState::kArmed;
+}
+bool OnTrial(const UpdateRecord& record, Slot running) { return IsVerified(record) && record.slot == running; }
 bool IsReady(const UpdateRecord& record, const ReleaseDigest& release, Slot target) {
-  const bool ready = record.state == UpdateState::kVerified || record.state == UpdateState::kArmed;
-  return ready && record.release == release && record.slot == target;
+  return IsVerified(record) && record.release == release && record.slot == target;
 }
 
 std::string ReleaseFile(const SlotPaths& paths) { return paths.uki + ".release"; }
@@ -176,8 +179,6 @@ Result<Unit> Installer::Enter(UpdateRecord& record, UpdateEvent event) {
 
 Result<Unit> Installer::CheckPlan(const InstallPlan& plan, const UpdateRecord& record) {
   const InstallFacts& facts = plan.facts();
-  if (record.state == UpdateState::kTrial)
-    return Error{Reason::kConflict, "an update is on trial", "install.trial-running"};
   if (record.HasFailed(facts.release))
     return Error{Reason::kPolicyDenied, "this release was rolled back before", "install.failed-before"};
   if (facts.index.length > kIndexSizeMax) return Error{Reason::kTooLarge, "segment index", "install.index-size"};
@@ -191,8 +192,11 @@ Result<Unit> Installer::CheckPlan(const InstallPlan& plan, const UpdateRecord& r
 
 Result<Unit> Installer::Install(const InstallPlan& plan, PayloadSource& source, const ProgressFunction& progress) {
   SP_TRY(UpdateRecord record, parts_.record.Load());
-  SP_TRY(CheckPlan(plan, record));
   SP_TRY(const Slot running, parts_.boot.RunningSlot());
+  // The other slot is the only way back while the running one is unproven.
+  if (record.state == UpdateState::kTrial || OnTrial(record, running))
+    return Error{Reason::kConflict, "an update is on trial", "install.trial-running"};
+  SP_TRY(CheckPlan(plan, record));
   SP_TRY(const std::optional<ReleaseDigest> running_release, RunningRelease());
   if (running_release == plan.facts().release) return KeepRunning(record, running);
   const Slot target = Other(running);

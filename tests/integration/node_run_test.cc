@@ -33,7 +33,7 @@ class NodeRunTest : public testing::Test {
     const auto vendor = VendorCa::Make(kNow, random_);
     EXPECT_TRUE(vendor && vendor->Save(files_, dir_ + "/vendor"));
     const std::string uki = Uki("1.0.0", "");
-    const NodeSpec spec{"cam-1", 1 << 20, dir_ + "/vendor", uki, dir_ + "/1.0.0.img", Milliseconds(10)};
+    const NodeSpec spec{"cam-1", 1 << 20, dir_ + "/vendor", uki, dir_ + "/1.0.0.img", "", Milliseconds(10)};
     EXPECT_TRUE(VirtualNode::Create(NodeDir(), spec, kNow, random_));
   }
   ~NodeRunTest() override { std::filesystem::remove_all(dir_); }
@@ -164,12 +164,12 @@ TEST_F(NodeRunTest, AStopSignalReachesTheAgentAndEndsInOrder) {
 
 TEST_F(NodeRunTest, SwitchesTamperAndSwapTheTpmBeforeTheFirstBoot) {
   const std::string ek = Read(NodeDir() + "/ek-p256.der");
-  const std::string uki = Read(NodeDir() + "/esp/EFI/sallyport/A.efi");
+  const std::string uki = Read(NodeDir() + "/esp/EFI/sallyport/a.efi");
 
   EXPECT_EQ(Boot(Agent("exit 0"), {"--tamper", "--swap-tpm"}), 0);
 
   EXPECT_NE(Read(NodeDir() + "/ek-p256.der"), ek);
-  EXPECT_NE(Read(NodeDir() + "/esp/EFI/sallyport/A.efi"), uki);
+  EXPECT_NE(Read(NodeDir() + "/esp/EFI/sallyport/a.efi"), uki);
 }
 
 TEST_F(NodeRunTest, WrongUsageIsExitCode2) {

@@ -48,7 +48,7 @@ class NodeTest : public testing::Test {
   }
   VirtualNode Create(const std::string& name = "cam-1") {
     const std::string uki = Uki("1.0.0");
-    const NodeSpec spec{name, kSlotBytes, dir_ + "/vendor", uki, dir_ + "/1.0.0.img", Seconds(1)};
+    const NodeSpec spec{name, kSlotBytes, dir_ + "/vendor", uki, dir_ + "/1.0.0.img", "", Seconds(1)};
     const auto keys = VirtualNode::Create(dir_ + "/" + name, spec, kNow, random_);
     EXPECT_TRUE(keys) << keys.error().ToString();
     return *VirtualNode::Open(dir_ + "/" + name);
@@ -198,6 +198,22 @@ TEST_F(NodeTest, BootOrderDecidesAfterACommit) {
   EXPECT_EQ(PowerOn(node).slot, Slot::kB);
 }
 
+TEST_F(NodeTest, TheAgentsBootControlAndTheFirmwareAgree) {
+  VirtualNode node = Create();
+  PowerOn(node);
+  ota::EfiBootControl control(files_, node.BootConfig());
+  ASSERT_TRUE(control.Provision(Slot::kA));
+  EXPECT_EQ(*control.RunningSlot(), Slot::kA);
+  InstallB(node, "2.0.0");
+
+  ASSERT_TRUE(control.Disarm(Slot::kB) && control.ArmOnce(Slot::kB));
+  EXPECT_EQ(PowerOn(node).slot, Slot::kB);
+  EXPECT_EQ(*control.RunningSlot(), Slot::kB);
+
+  ASSERT_TRUE(control.MakeDefault(Slot::kB));
+  EXPECT_EQ(PowerOn(node).slot, Slot::kB);
+}
+
 TEST_F(NodeTest, AMissingImageFallsThroughAndTheLogTells) {
   VirtualNode node = Create();
   ASSERT_TRUE(Variables(node).SetU16s("BootNext", kNonVolatile, {BootEntryOf(Slot::kB)}));
@@ -314,7 +330,7 @@ TEST_F(NodeTest, ASwappedTpmIsAnotherTpmOfTheSameVendor) {
 
 TEST_F(NodeTest, RefusesToCreateANodeTwiceOrWithAnImageLargerThanItsSlot) {
   VirtualNode node = Create();
-  const NodeSpec spec{"cam-1", 4, dir_ + "/vendor", dir_ + "/1.0.0.efi", dir_ + "/1.0.0.img", Seconds(1)};
+  const NodeSpec spec{"cam-1", 4, dir_ + "/vendor", dir_ + "/1.0.0.efi", dir_ + "/1.0.0.img", "", Seconds(1)};
 
   EXPECT_EQ(VirtualNode::Create(node.dir(), spec, kNow, random_).error().reason, Reason::kAlreadyExists);
   EXPECT_EQ(VirtualNode::Create(dir_ + "/other", spec, kNow, random_).error().reason, Reason::kNoSpace);

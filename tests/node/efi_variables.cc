@@ -7,12 +7,10 @@ namespace {
 
 constexpr uint32_t kLoadOptionActive = 1;
 constexpr uint8_t kMediaPath = 4;
-constexpr uint8_t kHardDrive = 1;
 constexpr uint8_t kFilePath = 4;
 constexpr uint8_t kEndOfPath = 0x7f;
 constexpr uint16_t kNodeHeaderBytes = 4;
 
-// FileOfPath returns the file that a file-path node names.
 std::string FileName(ByteView utf16) {
   std::string out;
   for (size_t i = 0; i + 1 < utf16.size() && (utf16[i] | utf16[i + 1]) != 0; i += 2)
@@ -31,21 +29,6 @@ Result<std::string> FileOfPath(ByteView device_path) {
     SP_TRY(const ByteView body, reader.Take(length - size_t{kNodeHeaderBytes}));
     if (type == kMediaPath && subtype == kFilePath) return FileName(body);
   }
-}
-
-Bytes DevicePath(const PartitionPath& partition, std::string_view file) {
-  std::string backslashes(file);
-  for (char& c : backslashes)
-    if (c == '/') c = '\\';
-  Bytes name = Utf16(backslashes);
-  name.insert(name.end(), {0, 0});
-  ByteWriter out;
-  out.U8(kMediaPath).U8(kHardDrive).LittleU16(42);
-  out.LittleU32(partition.number).LittleU64(partition.first_block).LittleU64(partition.blocks).Raw(partition.guid);
-  out.U8(2).U8(2);  // a GPT, named by GUID
-  out.U8(kMediaPath).U8(kFilePath).LittleU16(static_cast<uint16_t>(kNodeHeaderBytes + name.size())).Raw(name);
-  out.U8(kEndOfPath).U8(0xff).LittleU16(kNodeHeaderBytes);
-  return std::move(out).Take();
 }
 
 }  // namespace
@@ -97,14 +80,6 @@ std::string BootEntryName(uint16_t number) {
   char name[16];
   std::snprintf(name, sizeof name, "Boot%04X", number);
   return name;
-}
-
-Bytes MakeLoadOption(std::string_view description, const PartitionPath& partition, std::string_view file) {
-  const Bytes path = DevicePath(partition, file);
-  ByteWriter out;
-  out.LittleU32(kLoadOptionActive).LittleU16(static_cast<uint16_t>(path.size()));
-  out.Raw(Utf16(description)).LittleU16(0).Raw(path);
-  return std::move(out).Take();
 }
 
 Result<LoadOption> ParseLoadOption(ByteView data) {

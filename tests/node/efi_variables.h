@@ -47,22 +47,12 @@ class EfiVariables {
 // BootEntryName is "Boot" and four upper-case hex digits.
 std::string BootEntryName(uint16_t number);
 
-// A hard-disk partition as a device path names it.
-struct PartitionPath {
-  uint32_t number;
-  uint64_t first_block;
-  uint64_t blocks;
-  Guid guid;
-};
-
 struct LoadOption {
   bool active;
   std::string file;   // below the EFI system partition, with '/' between names
   Bytes device_path;
 };
 
-// MakeLoadOption writes an active EFI_LOAD_OPTION for `file` ("/EFI/...") on `partition`.
-Bytes MakeLoadOption(std::string_view description, const PartitionPath& partition, std::string_view file);
 // ParseLoadOption: kMalformed; kNotFound when the device path names no file. Firmware skips such an entry.
 Result<LoadOption> ParseLoadOption(ByteView data);
 

@@ -69,6 +69,7 @@ int main(int argc, char** argv) {
   create->add_option("--vendor", spec.vendor_dir, "directory of `vendor`")->required();
   create->add_option("--uki", spec.uki, "made by make_uki.sh")->required();
   create->add_option("--image", spec.image, "the slot image that the UKI names")->required();
+  create->add_option("--release", spec.release, "release.json of UKI and image");
   create->add_option("--slot-mib", slot_mib, "size of each slot, MiB")->check(CLI::Range(1, 4096));
   create->add_option("--watchdog-ms", spec.watchdog.ms, "reset of a hung kernel")->default_val(5000);
   CLI::App* boot = app.add_subcommand("boot", "power the node on; it runs until its agent ends or a signal stops it");

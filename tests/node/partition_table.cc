@@ -70,11 +70,6 @@ Disk Disk::Of(std::string_view node_name, uint64_t slot_bytes) {
   return disk;
 }
 
-PartitionPath Disk::esp() const {
-  const Partition& esp = partitions.front();
-  return {1, esp.first_block, esp.last_block - esp.first_block + 1, esp.guid};
-}
-
 Bytes GptEvent(const Disk& disk) {
   Bytes used;
   for (const Partition& partition : disk.partitions) Append(used, Entry(partition));

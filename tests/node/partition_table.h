@@ -25,7 +25,6 @@ struct Disk {
   std::vector<Partition> partitions;  // esp, root-a, root-b, state
 
   static Disk Of(std::string_view node_name, uint64_t slot_bytes);
-  PartitionPath esp() const;
 };
 
 // GptEvent is UEFI_GPT_DATA: the table's header, the number of used entries, and those entries.

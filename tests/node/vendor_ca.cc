@@ -2,6 +2,8 @@
 
 #include <initializer_list>
 
+#include "pki/x509/pem.h"
+
 namespace sallyport::node {
 namespace {
 
@@ -111,23 +113,12 @@ Bytes EkExtensions(EkKind kind, ByteView issuer_spki) {
   return out;
 }
 
-std::string Pem(ByteView der) {
-  const std::string base64 = Base64Encode(der);
-  std::string out = "-----BEGIN CERTIFICATE-----\n";
-  for (size_t i = 0; i < base64.size(); i += 64) out += base64.substr(i, 64) + "\n";
-  return out + "-----END CERTIFICATE-----\n";
-}
-
 constexpr size_t kPemBytesMax = 16384;
 
-Result<Bytes> ReadPem(FileSystem& files, const std::string& path) {
+Result<Bytes> ReadCertificate(FileSystem& files, const std::string& path) {
   SP_TRY(const Bytes text, ReadFile(files, path, kPemBytesMax));
-  std::string base64;
-  for (const char c : AsText(text).substr(std::string_view("-----BEGIN CERTIFICATE-----").size())) {
-    if (c == '-') break;
-    if (c != '\n') base64 += c;
-  }
-  return Base64Decode(base64);
+  SP_TRY(std::vector<Bytes> certificates, pki::ParseCertificatePem(AsText(text)));
+  return std::move(certificates.front());
 }
 
 }  // namespace
@@ -150,14 +141,14 @@ Result<VendorCa> VendorCa::Make(UnixTime now, Random& random) {
 Result<Unit> VendorCa::Save(FileSystem& files, const std::string& dir) const {
   SP_TRY(files.MakeDirectories(dir));
   SP_TRY(const std::string key, key_.SealedPem(""));
-  SP_TRY(WriteFileAtomically(files, dir + "/root.pem", AsBytes(Pem(root_))));
-  SP_TRY(WriteFileAtomically(files, dir + "/intermediate.pem", AsBytes(Pem(intermediate_))));
+  SP_TRY(WriteFileAtomically(files, dir + "/root.pem", AsBytes(pki::CertificatePem(root_))));
+  SP_TRY(WriteFileAtomically(files, dir + "/intermediate.pem", AsBytes(pki::CertificatePem(intermediate_))));
   return WriteFileAtomically(files, dir + "/intermediate.key", AsBytes(key));
 }
 
 Result<VendorCa> VendorCa::Load(FileSystem& files, const std::string& dir) {
-  SP_TRY(Bytes root, ReadPem(files, dir + "/root.pem"));
-  SP_TRY(Bytes intermediate, ReadPem(files, dir + "/intermediate.pem"));
+  SP_TRY(Bytes root, ReadCertificate(files, dir + "/root.pem"));
+  SP_TRY(Bytes intermediate, ReadCertificate(files, dir + "/intermediate.pem"));
   SP_TRY(const Bytes pem, ReadFile(files, dir + "/intermediate.key", kPemBytesMax));
   SP_TRY(pki::PrivateKey key, pki::PrivateKey::FromPem(AsText(pem), ""));
   return VendorCa(std::move(root), std::move(intermediate), std::move(key));

@@ -1,5 +1,6 @@
 #include "tests/node/virtual_node.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 
@@ -13,11 +14,12 @@ namespace {
 constexpr std::string_view kFormat = "virtual-node/v1";
 constexpr std::string_view kFirmwareVersion = "virtual firmware 1.0";
 constexpr size_t kConfigBytesMax = 4096;
+constexpr size_t kReleaseBytesMax = 1 << 20;
 constexpr size_t kCopyBytes = 1 << 20;
 constexpr std::string_view kImageOption = "sallyport.image=";
 constexpr std::string_view kFaultOption = "sallyport.fault=";
 
-std::string UkiFile(Slot slot) { return "/EFI/sallyport/" + std::string(SlotName(slot)) + ".efi"; }
+std::string UkiFile(Slot slot) { return slot == Slot::kA ? "/EFI/sallyport/a.efi" : "/EFI/sallyport/b.efi"; }
 
 // Option returns the value of the last word of `cmdline` that begins with `name`; empty when there is none.
 std::string_view Option(std::string_view cmdline, std::string_view name) {
@@ -81,13 +83,38 @@ Result<std::vector<EndorsementKey>> NewTpm(FileSystem& files, const std::string&
   return keys;
 }
 
-Result<Unit> MakeBootVariables(FileSystem& files, const std::string& dir, const Disk& disk) {
-  EfiVariables variables(files, dir);
-  for (const Slot slot : {Slot::kA, Slot::kB}) {
-    const Bytes option = MakeLoadOption("Sallyport " + std::string(SlotName(slot)), disk.esp(), UkiFile(slot));
-    SP_TRY(variables.Set(BootEntryName(BootEntryOf(slot)), kNonVolatile, option));
-  }
+ota::EfiLoadOption LoadOptionOf(Slot slot) {
+  std::string file = UkiFile(slot);
+  std::ranges::replace(file, '/', '\\');
+  return {"Sallyport " + std::string(SlotName(slot)), std::move(file)};
+}
+
+Result<Unit> MakeBootVariables(FileSystem& files, const ota::EfiBootConfig& config, const Disk& disk) {
+  const Partition& esp = disk.partitions.front();
+  const ota::EfiPartition partition{1, esp.first_block, esp.last_block - esp.first_block + 1, esp.guid};
+  EfiVariables variables(files, config.variables);
+  SP_TRY(variables.Set(BootEntryName(BootEntryOf(Slot::kA)), kNonVolatile, config.slot_a.Encode(partition)));
+  SP_TRY(variables.Set(BootEntryName(BootEntryOf(Slot::kB)), kNonVolatile, config.slot_b.Encode(partition)));
   return variables.SetU16s("BootOrder", kNonVolatile, {BootEntryOf(Slot::kA), BootEntryOf(Slot::kB)});
+}
+
+// WriteHardware describes the machine to the agent: everything in its configuration that is not the operator's.
+Result<Unit> WriteHardware(FileSystem& files, const std::string& dir) {
+  const std::string at = std::filesystem::absolute(dir).string();
+  std::string text = "sallyport: agent/v1\nhardware: virtual-x86_64\n";
+  text += "state: " + at + "/state\n";
+  text += "tcti: swtpm:path=" + at + "/tpm/tpm.sock\n";
+  text += "event_log: " + at + "/run/binary_bios_measurements\n";
+  text += "enrolment_file: " + at + "/enrolment.json\n";
+  text += "update:\n  slot_a: " + at + "/slot-a.img\n  slot_b: " + at + "/slot-b.img\n";
+  text += "  esp: " + at + "/esp\n  efivars: " + at + "/efivars\n";
+  return WriteFileAtomically(files, dir + "/hardware.yaml", AsBytes(text));
+}
+
+// MarkRelease does what an installer leaves behind: the digest of the release beside its UKI.
+Result<Unit> MarkRelease(FileSystem& files, const std::string& uki, const std::string& release) {
+  SP_TRY(const Bytes json, ReadFile(files, release, kReleaseBytesMax));
+  return WriteFileAtomically(files, uki + ".release", AsBytes(HexEncode(pki::Sha256(json))));
 }
 
 Result<Unit> WriteConfig(FileSystem& files, const std::string& dir, const NodeSpec& spec) {
@@ -103,19 +130,26 @@ Result<Unit> WriteConfig(FileSystem& files, const std::string& dir, const NodeSp
 }  // namespace
 
 std::string VirtualNode::UkiPath(Slot slot) const { return dir_ + "/esp" + UkiFile(slot); }
+ota::EfiBootConfig VirtualNode::BootConfig() const {
+  return {EfiVariablesDir(), LoadOptionOf(Slot::kA), LoadOptionOf(Slot::kB)};
+}
 std::string VirtualNode::SlotPath(Slot slot) const { return dir_ + (slot == Slot::kA ? "/slot-a.img" : "/slot-b.img"); }
 
 Result<std::vector<EndorsementKey>> VirtualNode::Create(const std::string& dir, const NodeSpec& spec, UnixTime now,
                                                         Random& random) {
-  VirtualNode node(dir);
   if (std::filesystem::exists(dir + "/node.json")) return Error{Reason::kAlreadyExists, dir + " holds a node"};
+  VirtualNode node(dir);
+  node.name_ = spec.name;
+  node.slot_bytes_ = spec.slot_bytes;
   for (const char* below : {"/esp/EFI/sallyport", "/efivars", "/run", "/state"})
     SP_TRY(node.files_.MakeDirectories(dir + below));
   SP_TRY(CopyFile(spec.uki, node.UkiPath(Slot::kA)));
   SP_TRY(CopyFile(spec.image, node.SlotPath(Slot::kA)));
   SP_TRY(WriteFileAtomically(node.files_, node.SlotPath(Slot::kB), {}));
   for (const Slot slot : {Slot::kA, Slot::kB}) SP_TRY(MakeSlot(node.files_, node.SlotPath(slot), spec.slot_bytes));
-  SP_TRY(MakeBootVariables(node.files_, node.EfiVariablesDir(), Disk::Of(spec.name, spec.slot_bytes)));
+  if (!spec.release.empty()) SP_TRY(MarkRelease(node.files_, node.UkiPath(Slot::kA), spec.release));
+  SP_TRY(MakeBootVariables(node.files_, node.BootConfig(), Disk::Of(node.name_, node.slot_bytes_)));
+  SP_TRY(WriteHardware(node.files_, dir));
   SP_TRY(auto keys, NewTpm(node.files_, dir, spec.vendor_dir, now, random));
   SP_TRY(WriteConfig(node.files_, dir, spec));
   return keys;

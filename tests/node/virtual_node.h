@@ -1,22 +1,24 @@
 // VirtualNode: an edge node in a directory. Everything the agent touches is real but the machine below it: a
 // software TPM, an EFI system partition and EFI variables as directories, two slots as files.
 //
-//   node.json  agent.yaml (written by whoever configures the agent)  tpm/  esp/EFI/sallyport/{A,B}.efi  efivars/
-//   slot-a.img  slot-b.img  run/binary_bios_measurements  state/ (the agent's)  ek-{p256,rsa2048}.der
+//   node.json   tpm/   efivars/   esp/EFI/sallyport/{a,b}.efi   slot-{a,b}.img   run/binary_bios_measurements
+//   state/ (the agent's)   ek-{p256,rsa2048}.der   hardware.yaml (the part of agent.yaml that names all these)
+//   agent.yaml and enrolment.json are put there by whoever enrols the node.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "ota/install/efi_boot_control.h"
 #include "pki/base/time.h"
 #include "tests/node/vendor_ca.h"
 #include "tests/node/virtual_firmware.h"
 
 namespace sallyport::node {
 
-enum class Slot : uint8_t { kA, kB };
-constexpr std::string_view SlotName(Slot slot) { return slot == Slot::kA ? "A" : "B"; }
+using ota::Slot;
+using ota::SlotName;
 // The boot entry of a slot is also its number: Boot0000 and Boot0001.
 constexpr uint16_t BootEntryOf(Slot slot) { return static_cast<uint16_t>(slot); }
 
@@ -26,6 +28,7 @@ struct NodeSpec {
   std::string vendor_dir;  // VendorCa::Save
   std::string uki;         // copied into slot A
   std::string image;       // copied into slot A
+  std::string release;     // the release.json that UKI and image are of; empty when they are of none
   Duration watchdog;       // how long a hung kernel runs before the node resets
 };
 
@@ -71,6 +74,8 @@ class VirtualNode {
   SwTpm* tpm() { return tpm_ ? &*tpm_ : nullptr; }
   std::string EventLogPath() const { return dir_ + "/run/binary_bios_measurements"; }
   std::string EfiVariablesDir() const { return dir_ + "/efivars"; }
+  // BootConfig names the boot entries as the agent's boot control must know them.
+  ota::EfiBootConfig BootConfig() const;
   std::string UkiPath(Slot slot) const;
   std::string SlotPath(Slot slot) const;
 

@@ -302,10 +302,10 @@ TEST_F(JudgeTest, RefusesEveryFlippedBitOfTheLogThatARuleReads) {
     flipped[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
     const Result<ReplayedLog> log = ReplayedLog::Make(flipped, kSha256);
     if (!log || CompareReplay(quote->pcrs, *log)) continue;
-    const Appraisal appraisal = Appraise(candidates_[0].expectation, quote->pcrs, *log);
+    const Appraisal appraisal = Appraise(candidates_[0].expectation, quote->pcrs, &*log);
     if (!appraisal.matched()) continue;
     ++survived;
-    EXPECT_EQ(SecureBootState(quote->pcrs, *log), true) << bit;
+    EXPECT_EQ(SecureBootState(quote->pcrs, &*log), true) << bit;
     for (const uint32_t pcr : {4u, 7u}) EXPECT_EQ(log->grammar(pcr).judged.size(), genuine.grammar(pcr).judged.size());
   }
   EXPECT_LT(survived, static_cast<int>(honest.size() * 8) / 4);  // hints, PCRs outside the quote, the header's spare bytes

@@ -1,0 +1,300 @@
+#include "ota/install/installer.h"
+
+#include "tests/fakes/update_world.h"
+
+namespace sallyport::ota {
+namespace {
+
+const TestRelease kOld = MakeTestRelease("1.0.0", 1);
+const TestRelease kNew = MakeTestRelease("2.0.0", 2, 5, true);
+const TestRelease kNewer = MakeTestRelease("3.0.0", 3);
+
+class FakeFloor final : public MonotonicFloor {
+ public:
+  Result<uint64_t> Read() override { return value; }
+  Result<Unit> Raise(uint64_t to) override {
+    value = std::max(value, to);
+    return Unit{};
+  }
+  uint64_t value = 0;
+};
+
+class InstallerTest : public ::testing::Test {
+ protected:
+  InstallerTest() {
+    world_.AddRelease(kNew);
+    world_.AddRelease(kNewer);
+  }
+  std::string_view RuleOfInstall(const TestRelease& release) {
+    const auto installed = installer_.Install(release.plan, source_);
+    return installed ? "installed" : installed.error().name();
+  }
+  std::string_view State() { return StateName(installer_.Record()->state); }
+  // Trial installs kNew and boots it.
+  void Trial() {
+    ASSERT_TRUE(installer_.Install(kNew.plan, source_));
+    ASSERT_TRUE(installer_.Arm());
+    ASSERT_EQ(world_.PowerOn(PowerLoss::kNothing), Slot::kB);
+    ASSERT_TRUE(installer_.BeginTrial());
+  }
+
+  UpdateWorld world_{kOld};
+  FakeFloor floor_;
+  Installer installer_ = world_.MakeInstaller(&floor_);
+  ReleaseSource source_{kNew};
+};
+
+TEST_F(InstallerTest, PutsTheReleaseIntoTheOtherSlotAndLeavesTheRunningOneAlone) {
+  ASSERT_TRUE(installer_.Install(kNew.plan, source_));
+
+  EXPECT_EQ(State(), "VERIFIED");
+  EXPECT_TRUE(world_.HoldsRelease(Slot::kB, kNew));
+  EXPECT_TRUE(world_.HoldsRelease(Slot::kA, kOld));
+  EXPECT_EQ(world_.BootOrder(), "A");
+}
+
+TEST_F(InstallerTest, CommitsOnlyFromTheTrialBoot) {
+  ASSERT_TRUE(installer_.Install(kNew.plan, source_));
+  EXPECT_EQ(installer_.Commit(&kNew.plan).error().rule, "install.not-in-trial");
+  ASSERT_TRUE(installer_.Arm());
+  EXPECT_EQ(installer_.Commit(&kNew.plan).error().rule, "install.not-in-trial");
+  EXPECT_EQ(installer_.BeginTrial().error().rule, "install.not-in-trial");
+  ASSERT_EQ(world_.PowerOn(), Slot::kB);
+  EXPECT_EQ(installer_.Commit(&kNew.plan).error().rule, "install.not-in-trial");
+  ASSERT_TRUE(installer_.BeginTrial());
+  ASSERT_TRUE(installer_.Commit(&kNew.plan));
+
+  EXPECT_EQ(State(), "COMMITTED");
+  EXPECT_EQ(world_.BootOrder(), "BA");
+  EXPECT_EQ(*installer_.RunningRelease(), kNew.plan.facts().release);
+}
+
+TEST_F(InstallerTest, ReportsProgressUpToTheWholeImage) {
+  std::vector<uint64_t> done;
+  ASSERT_TRUE(installer_.Install(kNew.plan, source_, [&](const InstallProgress& p) { done.push_back(p.done); }));
+
+  EXPECT_TRUE(std::ranges::is_sorted(done));
+  EXPECT_EQ(done.back(), kNew.image.size());
+}
+
+TEST_F(InstallerTest, ResumesAtTheCheckpointWhenTheSourceBreaksOff) {
+  source_.BreakOffAfter(kNew.index.size() + kNew.payload.size() * 3 / 4);
+  EXPECT_EQ(RuleOfInstall(kNew), "unavailable");
+  EXPECT_EQ(State(), "WRITING");
+  EXPECT_GT(installer_.Record()->resume_offset, 0u);
+  EXPECT_FALSE(world_.files().Open("esp/sallyport/b.efi", OpenMode::kRead)) << "not even by hand";
+  const uint64_t served = source_.served();
+
+  source_.BreakOffAfter(UINT64_MAX);
+  EXPECT_EQ(RuleOfInstall(kNew), "installed");
+
+  const uint64_t everything = kNew.index.size() + kNew.payload.size() + kNew.uki.size();
+  EXPECT_LT(source_.served() - served, everything);
+  EXPECT_TRUE(world_.HoldsRelease(Slot::kB, kNew));
+}
+
+TEST_F(InstallerTest, StartsAfreshForAnotherRelease) {
+  source_.BreakOffAfter(kNew.index.size() + kNew.payload.size() / 2);
+  EXPECT_EQ(RuleOfInstall(kNew), "unavailable");
+
+  ReleaseSource newer(kNewer);
+  ASSERT_TRUE(installer_.Install(kNewer.plan, newer));
+
+  EXPECT_TRUE(world_.HoldsRelease(Slot::kB, kNewer));
+}
+
+TEST_F(InstallerTest, SupersedesAnArmedReleaseAndDisarmsItFirst) {
+  ASSERT_TRUE(installer_.Install(kNew.plan, source_));
+  ASSERT_TRUE(installer_.Arm());
+  ReleaseSource newer(kNewer);
+  newer.BreakOffAfter(kNewer.index.size() + 2000);
+  EXPECT_FALSE(installer_.Install(kNewer.plan, newer));
+
+  EXPECT_EQ(world_.PowerOn(PowerLoss::kNothing), Slot::kA) << "a half-written slot must not boot";
+}
+
+TEST_F(InstallerTest, DoesNothingForAReleaseThatIsReadyOrRunning) {
+  ASSERT_TRUE(installer_.Install(kNew.plan, source_));
+  const uint64_t before = world_.files().operations();
+  EXPECT_EQ(RuleOfInstall(kNew), "installed");
+  EXPECT_EQ(RuleOfInstall(kNew), "installed");
+  EXPECT_EQ(world_.files().operations(), before);
+
+  Trial();
+  ASSERT_TRUE(installer_.Commit(&kNew.plan));
+  EXPECT_EQ(RuleOfInstall(kNew), "installed");
+  EXPECT_EQ(State(), "COMMITTED");
+}
+
+TEST_F(InstallerTest, CallsOffAnArmedUpdateWhenTheRunningReleaseIsWanted) {
+  ASSERT_TRUE(installer_.Install(kNew.plan, source_));
+  ASSERT_TRUE(installer_.Arm());
+
+  EXPECT_EQ(RuleOfInstall(kOld), "installed");
+
+  EXPECT_EQ(State(), "FAILED");
+  EXPECT_EQ(world_.PowerOn(), Slot::kA);
+}
+
+TEST_F(InstallerTest, KeepsTheWayBackWhileATrialRuns) {
+  Trial();
+  EXPECT_EQ(RuleOfInstall(kNewer), "install.trial-running");
+}
+
+TEST_F(InstallerTest, KeepsTheWayBackBeforeTheTrialIsRecorded) {
+  ASSERT_TRUE(installer_.Install(kNew.plan, source_));
+  ASSERT_TRUE(installer_.Arm());
+  ASSERT_EQ(world_.PowerOn(), Slot::kB);
+  EXPECT_EQ(RuleOfInstall(kNewer), "install.trial-running");
+  EXPECT_TRUE(world_.HoldsRelease(Slot::kA, kOld));
+}
+
+TEST_F(InstallerTest, RollsBackARefusedTrialAndNeverInstallsTheReleaseAgain) {
+  Trial();
+  ASSERT_TRUE(installer_.RollBack());
+
+  EXPECT_EQ(State(), "ROLLED_BACK");
+  EXPECT_EQ(world_.PowerOn(), Slot::kA);
+  EXPECT_EQ(RuleOfInstall(kNew), "install.failed-before");
+  ReleaseSource newer(kNewer);
+  EXPECT_TRUE(installer_.Install(kNewer.plan, newer));
+}
+
+TEST_F(InstallerTest, ArmsAtMostTwice) {
+  ASSERT_TRUE(installer_.Install(kNew.plan, source_));
+  EXPECT_TRUE(installer_.Arm());
+  EXPECT_TRUE(installer_.Arm());
+  EXPECT_EQ(installer_.Arm().error().rule, "install.not-ready");
+}
+
+TEST_F(InstallerTest, ArmsNothingThatIsNotVerified) {
+  EXPECT_EQ(installer_.Arm().error().rule, "install.not-ready");
+  source_.BreakOffAfter(3000);
+  EXPECT_FALSE(installer_.Install(kNew.plan, source_));
+  EXPECT_EQ(installer_.Arm().error().rule, "install.not-ready");
+  EXPECT_EQ(installer_.RollBack().error().rule, "install.not-in-trial");
+}
+
+TEST_F(InstallerTest, AbandonsOnlyBeforeTheTrial) {
+  EXPECT_EQ(installer_.Abandon().error().rule, "install.state");
+  Trial();
+  EXPECT_EQ(installer_.Abandon().error().rule, "install.state");
+}
+
+TEST_F(InstallerTest, RefusesAReleaseBelowTheFloorAndRaisesItWithASecurityRelease) {
+  floor_.value = 6;
+  EXPECT_EQ(RuleOfInstall(kNew), "install.below-floor");
+  EXPECT_EQ(State(), "IDLE");
+  floor_.value = 1;
+  Trial();
+  ASSERT_TRUE(installer_.Commit(&kNew.plan));
+  EXPECT_EQ(floor_.value, 5u);
+}
+
+TEST_F(InstallerTest, LeavesTheFloorAloneForAnOrdinaryReleaseOrAnotherPlan) {
+  Trial();
+  ASSERT_TRUE(installer_.Commit(&kNewer.plan));
+  EXPECT_EQ(floor_.value, 0u);
+}
+
+struct Spoiled {
+  std::string file;
+  std::string_view rule;
+};
+
+TEST_F(InstallerTest, FailsOnSpoiledFilesWithoutTouchingTheRunningSlot) {
+  const InstallFacts& facts = kNew.plan.facts();
+  for (const Spoiled& spoiled : {Spoiled{facts.index.path, "install.index"},
+                                 Spoiled{facts.payload.path, "payload.data-digest"},
+                                 Spoiled{facts.uki.path, "install.uki-digest"}}) {
+    ReleaseSource source(kNew);
+    source.File(spoiled.file)[10] ^= 1;
+    const auto installed = installer_.Install(kNew.plan, source);
+    ASSERT_FALSE(installed);
+    EXPECT_EQ(installed.error().rule, spoiled.rule);
+    EXPECT_EQ(State(), "FAILED");
+    EXPECT_EQ(world_.PowerOn(PowerLoss::kNothing), Slot::kA);
+    EXPECT_EQ(world_.BootOrder(), "A");
+  }
+  EXPECT_EQ(RuleOfInstall(kNew), "installed") << "a failed attempt may be repeated";
+}
+
+TEST_F(InstallerTest, RefusesASourceThatSendsTooMuch) {
+  class Endless final : public PayloadSource {
+   public:
+    Result<Unit> Fetch(const RemoteFile&, uint64_t, uint64_t length, ByteSink& sink) override {
+      return sink.Write(Bytes(static_cast<size_t>(length) + 1));
+    }
+  } endless;
+  EXPECT_EQ(installer_.Install(kNew.plan, endless).error().rule, "install.source-length");
+}
+
+TEST_F(InstallerTest, TreatsAShortFileAsABrokenConnection) {
+  source_.File(kNew.plan.facts().index.path).pop_back();
+  EXPECT_EQ(RuleOfInstall(kNew), "install.source-length");
+  EXPECT_EQ(State(), "WRITING");
+}
+
+TEST_F(InstallerTest, RefusesAnIndexOfAnotherImage) {
+  const InstallFacts& facts = kNewer.plan.facts();
+  ReleaseSource source(kNewer);
+  source.File(facts.index.path) = ToBytes(kNew.index);
+  EXPECT_EQ(installer_.Install(kNewer.plan, source).error().rule, "install.index");
+}
+
+TEST_F(InstallerTest, FailsWithNoSpaceWhenTheEspIsFull) {
+  world_.files().LimitBytes(2 * UpdateWorld::kSlotSize + 40000);
+
+  EXPECT_EQ(RuleOfInstall(kNew), "install.esp-space");
+
+  EXPECT_EQ(State(), "FAILED");
+  EXPECT_EQ(world_.BootOrder(), "AB") << "nothing was touched";
+  world_.files().LimitBytes(UINT64_MAX);
+  EXPECT_EQ(RuleOfInstall(kNew), "installed");
+}
+
+TEST_F(InstallerTest, FailsWithNoSpaceWhenTheSlotIsTooSmall) {
+  const auto slot = *world_.files().Open("slots/b", OpenMode::kCreate);
+  ASSERT_TRUE(slot->WriteAt(0, Bytes(UpdateWorld::kImageSize - 1)));
+
+  EXPECT_EQ(RuleOfInstall(kNew), "install.slot-size");
+  EXPECT_EQ(State(), "FAILED");
+}
+
+// A slot that stores something else than it was given.
+class LyingSlots final : public BlockTargetOpener {
+ public:
+  class Target final : public BlockTarget {
+   public:
+    Result<uint64_t> Size() override { return UpdateWorld::kSlotSize; }
+    Result<Unit> WriteAt(uint64_t, ByteView) override { return Unit{}; }
+    Result<Unit> Sync() override { return Unit{}; }
+    Result<Unit> DropCache() override { return Unit{}; }
+    Result<Unit> ReadAt(uint64_t, std::span<uint8_t> out) override {
+      std::ranges::fill(out, uint8_t{0});
+      return Unit{};
+    }
+  };
+  Result<std::unique_ptr<BlockTarget>> Open(const std::string&) override {
+    return std::unique_ptr<BlockTarget>(std::make_unique<Target>());
+  }
+};
+
+TEST_F(InstallerTest, FailsWhenTheSlotDoesNotReadBack) {
+  LyingSlots slots;
+  Installer installer({world_.files(), slots, world_.boot(), world_.record()}, UpdateWorld::Config());
+
+  EXPECT_EQ(installer.Install(kNew.plan, source_).error().rule, "install.image-digest");
+  EXPECT_EQ(State(), "FAILED");
+}
+
+TEST_F(InstallerTest, KnowsTheRunningReleaseFromBesideItsKernelImage) {
+  EXPECT_EQ(*installer_.RunningRelease(), kOld.plan.facts().release);
+  ASSERT_TRUE(world_.files().Remove("esp/sallyport/a.efi.release"));
+  EXPECT_EQ(*installer_.RunningRelease(), std::nullopt);
+  ASSERT_TRUE(WriteFileAtomically(world_.files(), "esp/sallyport/a.efi.release", AsBytes("nonsense")));
+  EXPECT_EQ(*installer_.RunningRelease(), std::nullopt);
+}
+
+}  // namespace
+}  // namespace sallyport::ota
