@@ -1,0 +1,75 @@
+#include "device-client/config.h"
+
+#include <gtest/gtest.h>
+
+namespace sallyport::device {
+namespace {
+
+constexpr std::string_view kSmallest =
+    "sallyport: agent/v1\n"
+    "state: /var/lib/sallyport\n"
+    "tcti: device:/dev/tpmrm0\n"
+    "enrolment_file: /etc/sallyport/enrolment.json\n"
+    "hardware: virtual-x86_64\n"
+    "update: {slot_a: /dev/a, slot_b: /dev/b, esp: /efi, efivars: /sys/firmware/efi/efivars}\n";
+
+// Parse reads the smallest configuration with `more` behind it.
+Result<Config> Parse(std::string_view more) {
+  std::string text(kSmallest);
+  text.append(more);
+  return ParseConfig(text, "agent.yaml");
+}
+
+std::string DetailOf(const Result<Config>& config) { return config ? "" : config.error().detail; }
+
+TEST(AgentConfig, HasDefaultsForWhatMayBeLeftOut) {
+  const Config config = *Parse("");
+
+  EXPECT_EQ(config.state, "/var/lib/sallyport");
+  EXPECT_EQ(config.event_log, "/sys/kernel/security/tpm0/binary_bios_measurements");
+  EXPECT_EQ(config.ek, pki::EkTemplate::kL2P256);
+  EXPECT_EQ(config.backoff_max, Minutes(5));
+  EXPECT_EQ(config.proxy.listen, "0.0.0.0:15008");
+  EXPECT_EQ(config.update.slot_b, "/dev/b");
+}
+
+TEST(AgentConfig, ReadsWhatIsThere) {
+  const Config config = *Parse(
+      "event_log: /log\n"
+      "ek: rsa-2048\n"
+      "backoff_max: 2s\n"
+      "log_level: debug\n"
+      "advertise: 10.0.0.1:15008\n"
+      "proxy:\n"
+      "  listen: 127.0.0.1:15009\n"
+      "  inbound: {video: 127.0.0.1:8080}\n"
+      "  outbound: [{service: video, to: cam-1, listen: 127.0.0.1:9000}]\n");
+
+  EXPECT_EQ(config.event_log, "/log");
+  EXPECT_EQ(config.ek, pki::EkTemplate::kL1Rsa2048);
+  EXPECT_EQ(config.backoff_max, Seconds(2));
+  EXPECT_EQ(config.log_level, "debug");
+  EXPECT_EQ(config.advertise, "10.0.0.1:15008");
+  EXPECT_EQ(config.proxy.listen, "127.0.0.1:15009");
+  EXPECT_EQ(config.proxy.inbound.at("video"), "127.0.0.1:8080");
+  ASSERT_EQ(config.proxy.outbound.size(), 1u);
+  EXPECT_EQ(config.proxy.outbound[0].to, "cam-1");
+}
+
+TEST(AgentConfig, NamesFileLineAndKeyOfEveryFinding) {
+  const std::string detail = DetailOf(Parse("backof_max: 2s\nek: p-521\n"));
+
+  EXPECT_NE(detail.find("agent.yaml:7:"), std::string::npos) << detail;
+  EXPECT_NE(detail.find("backof_max"), std::string::npos) << detail;
+  EXPECT_NE(detail.find("agent.yaml:8:"), std::string::npos) << detail;
+}
+
+TEST(AgentConfig, RefusesMissingKeysAndValuesOutOfRange) {
+  EXPECT_NE(DetailOf(ParseConfig("sallyport: agent/v1\n", "agent.yaml")).find("tcti"), std::string::npos);
+  EXPECT_NE(DetailOf(Parse("backoff_max: 2h\n")), "");
+  EXPECT_NE(DetailOf(Parse("advertise: nonsense\n")), "");
+  EXPECT_NE(DetailOf(ParseConfig("sallyport: agent/v2\n", "agent.yaml")).find("agent.yaml:1:"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sallyport::device
