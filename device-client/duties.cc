@@ -17,7 +17,7 @@ ContentEndpoint EndpointOf(const pki::EnrolmentFile& enrolment) {
   return endpoint;
 }
 
-ProxyConfig ProxyConfigOf(const ProxySection& section) {
+ProxyConfig ProxyConfigOf(const ProxySettings& section) {
   ProxyConfig out;
   out.listen = section.inbound.empty() ? "" : section.listen;
   for (const auto& [service, backend] : section.inbound) out.inbound.push_back({service, backend});
@@ -65,7 +65,7 @@ Result<Unit> Duties::StartProxy() {
 }
 
 Result<Unit> Duties::StartUpdates() {
-  const UpdateSection& update = config_.update;
+  const UpdateSettings& update = config_.update;
   if (update.slot_a.empty()) return Unit{};
   machinery_ = std::make_unique<UpdateMachinery>(
       parts_.files, UpdatePaths{update.slot_a, update.slot_b, update.esp, update.efivars, config_.state});
