@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "attestation-server/service/authorisation.h"
+#include "attestation-server/operations/operator_role.h"
 #include "pki/base/result.h"
 #include "pki/base/time.h"
 

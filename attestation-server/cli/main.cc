@@ -8,6 +8,7 @@
 #include "attestation-server/cli/init_command.h"
 #include "attestation-server/cli/operate_commands.h"
 #include "attestation-server/cli/policy_commands.h"
+#include "attestation-server/cli/publish_commands.h"
 #include "attestation-server/cli/release_commands.h"
 #include "attestation-server/cli/uki_commands.h"
 #include "attestation-server/api/tls.h"
@@ -25,6 +26,7 @@ int main(int argc, char** argv) {
   server::AddUkiCommands(app, sink);
   server::AddPolicyCommands(app, sink);
   server::AddReleaseCommands(app, sink);
+  server::AddPublishCommands(app, sink);
   server::AddOperateCommands(app, sink);
   try {
     app.parse(argc, argv);
