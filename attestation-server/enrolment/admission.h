@@ -1,5 +1,5 @@
 // The door (architecture 6.1): an EK chain of the profile AND (a listed EK OR a token). Pure: the store's
-// rows come in, a decision goes out.
+// rows come in, a decision goes out. The chain is judged in ek_certificate.h.
 #pragma once
 
 #include <optional>
@@ -9,16 +9,8 @@
 #include "attestation-server/store/tokens.h"
 #include "pki/base/digest.h"
 #include "pki/base/time.h"
-#include "pki/x509/ek_chain.h"
 
 namespace sallyport::server {
-
-// Profile names what a device must be to come in. `roots` is loaded once, at start.
-struct Profile {
-  std::string name;
-  pki::EkRoots roots;
-  bool vendor = false;  // the roots are TPM vendors' own; false only in development
-};
 
 // A token auto-approves only within these: one leaked token must not let a fleet in for long.
 inline constexpr int64_t kAutoApproveCountMax = 100;

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "attestation-server/enrolment/admission.h"
+#include "attestation-server/enrolment/ek_certificate.h"
 #include "attestation-server/enrolment/messages.h"
 #include "attestation-server/enrolment/rate_limit.h"
 #include "attestation-server/store/database.h"
@@ -29,7 +29,7 @@ struct FlowConfig {
   bool development = false;
   uint64_t incarnation = 1;
   std::map<std::string, ClassTimes, std::less<>> classes;  // by class name; an unknown class is refused
-  std::map<std::string, Profile, std::less<>> profiles;    // by profile name
+  Profiles profiles;
   std::vector<uint32_t> pcrs;                              // quoted in the SHA-256 bank, ascending
   RateLimits limits;
 };

@@ -7,7 +7,6 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "pki/base/result.h"
 #include "pki/base/time.h"
 
 namespace sallyport::server {
@@ -29,10 +28,8 @@ struct RateLimits {
 class RateLimiter {
  public:
   RateLimiter(BucketRate rate, size_t keys_max) : rate_(rate), keys_max_(keys_max) {}
-  // Take uses one token of `key`; kRateLimited ("rate-limited") when there is none, see RetryAfter.
-  Result<Unit> Take(std::string_view key, UnixTime now);
-  // RetryAfter is how long `key` must wait for its next token.
-  Duration RetryAfter(std::string_view key, UnixTime now);
+  // Spend uses one token of `key` and returns zero, or uses none and returns how long to wait for the next.
+  [[nodiscard]] Duration Spend(std::string_view key, UnixTime now);
 
  private:
   struct Bucket {

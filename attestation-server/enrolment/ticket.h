@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "pki/base/digest.h"
 #include "pki/base/random.h"
@@ -31,11 +32,10 @@ struct Ticket {
   UnixTime made_at;
   uint64_t incarnation = 0;
   // Enrol only: what the EK certificate said, so that Prove need not see it again.
-  std::string profile;
+  std::vector<std::string> profiles;  // whose roots the chain leads to
   std::string ek_manufacturer;
   std::string ek_model;
   std::string ek_version;
-  bool vendor_chain = false;
 };
 
 // TicketSealer: thread-safe. A restart makes new keys: tickets of before are foreign, and devices begin anew.

@@ -83,19 +83,18 @@ Result<std::vector<EndorsementKey>> NewTpm(FileSystem& files, const std::string&
   return keys;
 }
 
-ota::EfiLoadOption LoadOptionOf(Slot slot, const Disk& disk) {
-  const Partition& esp = disk.partitions.front();
+ota::EfiLoadOption LoadOptionOf(Slot slot) {
   std::string file = UkiFile(slot);
   std::ranges::replace(file, '/', '\\');
-  return {"Sallyport " + std::string(SlotName(slot)),
-          {1, esp.first_block, esp.last_block - esp.first_block + 1, esp.guid},
-          std::move(file)};
+  return {"Sallyport " + std::string(SlotName(slot)), std::move(file)};
 }
 
-Result<Unit> MakeBootVariables(FileSystem& files, const ota::EfiBootConfig& config) {
+Result<Unit> MakeBootVariables(FileSystem& files, const ota::EfiBootConfig& config, const Disk& disk) {
+  const Partition& esp = disk.partitions.front();
+  const ota::EfiPartition partition{1, esp.first_block, esp.last_block - esp.first_block + 1, esp.guid};
   EfiVariables variables(files, config.variables);
-  SP_TRY(variables.Set(BootEntryName(BootEntryOf(Slot::kA)), kNonVolatile, config.slot_a.Encode()));
-  SP_TRY(variables.Set(BootEntryName(BootEntryOf(Slot::kB)), kNonVolatile, config.slot_b.Encode()));
+  SP_TRY(variables.Set(BootEntryName(BootEntryOf(Slot::kA)), kNonVolatile, config.slot_a.Encode(partition)));
+  SP_TRY(variables.Set(BootEntryName(BootEntryOf(Slot::kB)), kNonVolatile, config.slot_b.Encode(partition)));
   return variables.SetU16s("BootOrder", kNonVolatile, {BootEntryOf(Slot::kA), BootEntryOf(Slot::kB)});
 }
 
@@ -132,8 +131,7 @@ Result<Unit> WriteConfig(FileSystem& files, const std::string& dir, const NodeSp
 
 std::string VirtualNode::UkiPath(Slot slot) const { return dir_ + "/esp" + UkiFile(slot); }
 ota::EfiBootConfig VirtualNode::BootConfig() const {
-  const Disk disk = Disk::Of(name_, slot_bytes_);
-  return {EfiVariablesDir(), LoadOptionOf(Slot::kA, disk), LoadOptionOf(Slot::kB, disk)};
+  return {EfiVariablesDir(), LoadOptionOf(Slot::kA), LoadOptionOf(Slot::kB)};
 }
 std::string VirtualNode::SlotPath(Slot slot) const { return dir_ + (slot == Slot::kA ? "/slot-a.img" : "/slot-b.img"); }
 
@@ -150,7 +148,7 @@ Result<std::vector<EndorsementKey>> VirtualNode::Create(const std::string& dir, 
   SP_TRY(WriteFileAtomically(node.files_, node.SlotPath(Slot::kB), {}));
   for (const Slot slot : {Slot::kA, Slot::kB}) SP_TRY(MakeSlot(node.files_, node.SlotPath(slot), spec.slot_bytes));
   if (!spec.release.empty()) SP_TRY(MarkRelease(node.files_, node.UkiPath(Slot::kA), spec.release));
-  SP_TRY(MakeBootVariables(node.files_, node.BootConfig()));
+  SP_TRY(MakeBootVariables(node.files_, node.BootConfig(), Disk::Of(node.name_, node.slot_bytes_)));
   SP_TRY(WriteHardware(node.files_, dir));
   SP_TRY(auto keys, NewTpm(node.files_, dir, spec.vendor_dir, now, random));
   SP_TRY(WriteConfig(node.files_, dir, spec));

@@ -1,0 +1,73 @@
+#include "attestation-server/enrolment/ek_certificate.h"
+
+#include "pki/tpm/make_credential.h"
+#include "tests/fakes/memory_file_system.h"
+#include "tests/fakes/soft_ek.h"
+#include "tests/fakes/vector_file.h"
+
+namespace sallyport::server {
+namespace {
+
+constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
+
+class ScreenEkTest : public testing::Test {
+ protected:
+  ScreenEkTest() {
+    profiles_.emplace("lab", Profile{Roots(vendor_.root_der()), false});
+    profiles_.emplace("nuvoton", Profile{Roots(VectorFile("ek/NUVO_2111.pem")), true});
+  }
+  static pki::EkRoots Roots(const Bytes& der) { return pki::EkRoots::FromCertificates(std::vector<Bytes>{der}).value(); }
+  std::vector<Bytes> Chain() const {
+    return {vendor_.EkCertificate(ek_.public_key()), vendor_.intermediate_der()};
+  }
+  Bytes EkPublic() const { return pki::EkPublicFromKey(ek_.public_key()).value().Marshal(); }
+  std::string_view Rule(const std::vector<Bytes>& chain, const Bytes& ek_public) const {
+    const auto screened = ScreenEk(chain, ek_public, profiles_, kNow);
+    return screened.has_value() ? "" : screened.error().rule;
+  }
+
+  FakeTpmVendor vendor_;
+  SoftEk ek_;
+  Profiles profiles_;
+};
+
+TEST_F(ScreenEkTest, NamesTheProfilesWhoseRootsItLeadsTo) {
+  const ScreenedEk screened = ScreenEk(Chain(), EkPublic(), profiles_, kNow).value();
+  EXPECT_EQ(screened.profiles, std::vector<std::string>{"lab"});
+  EXPECT_EQ(screened.spki, ek_.public_key().spki());
+  EXPECT_EQ(screened.certificate.model, "FakeTPM");
+}
+
+TEST_F(ScreenEkTest, RefusesTheEkOfAnotherTpm) {
+  const SoftEk other;
+  EXPECT_EQ(Rule(Chain(), pki::EkPublicFromKey(other.public_key()).value().Marshal()), "ek.key");
+}
+
+TEST_F(ScreenEkTest, RefusesAnEkOfAnotherTemplate) {
+  pki::PublicArea area = pki::EkPublicFromKey(ek_.public_key()).value();
+  area.auth_policy[0] ^= 1;
+  EXPECT_EQ(Rule(Chain(), area.Marshal()), "ek.key");
+}
+
+TEST_F(ScreenEkTest, RefusesAChainToNoProfile) {
+  profiles_.erase("lab");
+  EXPECT_EQ(Rule(Chain(), EkPublic()), "ek.chain");
+  profiles_.clear();
+  EXPECT_EQ(Rule(Chain(), EkPublic()), "ek.chain");
+}
+
+TEST_F(ScreenEkTest, RefusesNoneAndTooManyCertificates) {
+  EXPECT_EQ(Rule({}, EkPublic()), "ek.missing");
+  EXPECT_EQ(Rule(std::vector<Bytes>(5, Chain().front()), EkPublic()), "ek.chain-length");
+}
+
+TEST(LoadEkRoots, ReadsEveryFileOfADirectory) {
+  MemoryFileSystem files;
+  ASSERT_TRUE(WriteFileAtomically(files, "/roots/nuvoton.pem", VectorFile("ek/NUVO_2111.pem")).has_value());
+  ASSERT_TRUE(WriteFileAtomically(files, "/roots/st.pem", VectorFile("ek/GS_TPM_RT.pem")).has_value());
+  EXPECT_EQ(LoadEkRoots(files, "/roots").value().anchor_count(), 2u);
+  EXPECT_FALSE(LoadEkRoots(files, "/nowhere").has_value());
+}
+
+}  // namespace
+}  // namespace sallyport::server
