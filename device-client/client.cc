@@ -161,10 +161,11 @@ Result<ProveAnswer> Client::Prove(pki::Purpose purpose, EnrolClient& server) {
     SP_TRY(ek_public, parts_.tpm.EkPublic(config_.ek));
   }
   SP_TRY(const BeginAnswer begin, server.Begin(purpose, ek_certificates, ek_public, ak_public_));
-  Bytes secret;
+  std::optional<pki::SecretBytes> secret;
   if (enrol) {
-    SP_TRY(const pki::SecretBytes opened, parts_.tpm.ActivateCredential(config_.ek, begin.credential_blob, begin.encrypted_secret));
-    secret = ToBytes(opened.view());
+    SP_TRY(pki::SecretBytes opened,
+           parts_.tpm.ActivateCredential(config_.ek, begin.credential_blob, begin.encrypted_secret));
+    secret = std::move(opened);
   }
   SP_TRY(tried_key_, NewKey(begin.challenge));
   SP_TRY(const Evidence evidence, attester_.Attest({.purpose = purpose,
@@ -173,7 +174,7 @@ Result<ProveAnswer> Client::Prove(pki::Purpose purpose, EnrolClient& server) {
                                                     .trust_domain = enrolment_.trust_domain.name(),
                                                     .ak_public = ak_public_,
                                                     .tls_key = *tried_key_,
-                                                    .secret = secret,
+                                                    .secret = secret ? &*secret : nullptr,
                                                     .boot = parts_.sinks.Boot(),
                                                     .epoch_held = state_.epoch,
                                                     .token = enrol ? enrolment_.token : "",
@@ -294,7 +295,6 @@ void Client::Renew(const ChallengeArrived& arrived) {
                                                       .trust_domain = enrolment_.trust_domain.name(),
                                                       .ak_public = ak_public_,
                                                       .tls_key = session_->key,
-                                                      .secret = {},
                                                       .boot = parts_.sinks.Boot(),
                                                       .epoch_held = state_.epoch,
                                                       .token = "",

@@ -22,28 +22,28 @@ const std::vector<ConfigKey<OutboundFlow>>& OutboundKeys() {
   return keys;
 }
 
-const std::vector<ConfigKey<ProxyConfig>>& ProxyKeys() {
-  static const auto inbound = [](ProxyConfig& out, const YamlNode& node, Diagnostics& findings) {
+const std::vector<ConfigKey<ProxySettings>>& ProxyKeys() {
+  static const auto inbound = [](ProxySettings& out, const YamlNode& node, Diagnostics& findings) {
     if (node.kind != YamlNode::Kind::kMap) return findings.Add(Code::kType, node.at, "expected a map service: host:port");
     for (const YamlEntry& entry : node.entries) policy::ReadConfigAddress(out.inbound[entry.key], entry.value, findings);
   };
-  static const auto outbound = [](ProxyConfig& out, const YamlNode& node, Diagnostics& findings) {
+  static const auto outbound = [](ProxySettings& out, const YamlNode& node, Diagnostics& findings) {
     if (node.kind != YamlNode::Kind::kList) return findings.Add(Code::kType, node.at, "expected a list of flows");
     for (const YamlNode& item : node.items) ReadConfigMap(out.outbound.emplace_back(), item, OutboundKeys(), findings);
   };
-  static const std::vector<ConfigKey<ProxyConfig>> keys{
-      {"listen", "where peers connect (default 0.0.0.0:15008)", ConfigAddress(&ProxyConfig::listen)},
+  static const std::vector<ConfigKey<ProxySettings>> keys{
+      {"listen", "where peers connect (default 0.0.0.0:15008)", ConfigAddress(&ProxySettings::listen)},
       {"inbound", "service: backend host:port", inbound},
       {"outbound", "flows that local programs open", outbound}};
   return keys;
 }
 
-const std::vector<ConfigKey<UpdateConfig>>& UpdateKeys() {
-  static const std::vector<ConfigKey<UpdateConfig>> keys{
-      {"slot_a", "block device or file of slot A", ConfigText(&UpdateConfig::slot_a), true},
-      {"slot_b", "block device or file of slot B", ConfigText(&UpdateConfig::slot_b), true},
-      {"esp", "directory of the EFI system partition", ConfigText(&UpdateConfig::esp), true},
-      {"efivars", "directory of EFI variables", ConfigText(&UpdateConfig::efivars), true}};
+const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
+  static const std::vector<ConfigKey<UpdateSettings>> keys{
+      {"slot_a", "block device or file of slot A", ConfigText(&UpdateSettings::slot_a), true},
+      {"slot_b", "block device or file of slot B", ConfigText(&UpdateSettings::slot_b), true},
+      {"esp", "directory of the EFI system partition", ConfigText(&UpdateSettings::esp), true},
+      {"efivars", "directory of EFI variables", ConfigText(&UpdateSettings::efivars), true}};
   return keys;
 }
 

@@ -19,13 +19,13 @@ struct OutboundFlow {
   std::string listen;  // local host:port
 };
 
-struct ProxyConfig {
+struct ProxySettings {
   std::string listen = "0.0.0.0:15008";
   std::map<std::string, std::string> inbound;  // service -> backend host:port
   std::vector<OutboundFlow> outbound;
 };
 
-struct UpdateConfig {
+struct UpdateSettings {
   std::string slot_a;   // block device or file
   std::string slot_b;
   std::string esp;      // mounted EFI system partition
@@ -42,8 +42,8 @@ struct Config {
   pki::EkTemplate ek = pki::EkTemplate::kL2P256;
   Duration backoff_max = Minutes(5);
   std::string log_level = "info";
-  ProxyConfig proxy;
-  UpdateConfig update;
+  ProxySettings proxy;
+  UpdateSettings update;
 };
 
 // ParseConfig reports every finding, one `file:line:column: ...` per line of the error's detail.

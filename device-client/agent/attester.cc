@@ -73,7 +73,8 @@ Result<Evidence> Attester::Attest(const AttestationTask& task) {
     SP_TRY(TpmQuote quote, tpm_.Quote(bank, pki::QuoteExtraData(transcript).view()));
     out.quotes.push_back({quote.signed_by_ak.attest, quote.signed_by_ak.signature, std::move(quote.pcr_values)});
   }
-  if (!task.secret.empty()) out.activation_proof = ToBytes(pki::ActivationProof(task.secret, transcript).view());
+  if (task.secret != nullptr)
+    out.activation_proof = ToBytes(pki::ActivationProof(task.secret->view(), transcript).view());
   return out;
 }
 

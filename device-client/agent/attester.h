@@ -25,7 +25,7 @@ struct AttestationTask {
   std::string trust_domain;
   Bytes ak_public;
   const TlsKey& tls_key;
-  Bytes secret;  // of the activated credential; enrol only
+  const pki::SecretBytes* secret = nullptr;  // of the activated credential; enrol only
   BootClaim boot;
   uint64_t epoch_held = 0;
   std::string token;

@@ -226,8 +226,11 @@ void Connection::Refuse(PrefaceCode code, const std::string& reason) {
 
 Connection::Progress Connection::StepRefuse() {
   const Progress sent = FlushToPeer();
-  if (phase_ == Phase::kEnded || !to_peer_.empty()) return sent;
-  tls_->Shutdown();
+  if (phase_ == Phase::kEnded || peer_blocked()) return sent;
+  if (tls_->Shutdown() == TlsResult::kWantWrite) {
+    tls_wants_write_ = true;
+    return Progress::kNone;
+  }
   End(permit_.reason, true);
   return Progress::kNone;
 }
@@ -250,20 +253,15 @@ Connection::Progress Connection::StepOpen() {
 
 size_t Connection::WriteToPeer(ByteView bytes) {
   size_t written = 0;
-  tls_wants_write_ = false;
-  while (written < bytes.size()) {
+  TlsResult result = TlsResult::kDone;
+  while (written < bytes.size() && result == TlsResult::kDone) {
     size_t size = 0;
-    const TlsResult result = tls_->Write(bytes.subspan(written), size);
-    if (result == TlsResult::kWantRead || result == TlsResult::kWantWrite) {
-      tls_wants_write_ = result == TlsResult::kWantWrite;
-      break;
-    }
-    if (result != TlsResult::kDone) {
-      End(tls_->failure(), false);
-      break;
-    }
+    result = tls_->Write(bytes.subspan(written), size);
     written += size;
   }
+  if (result == TlsResult::kDone) result = tls_->Flush();
+  tls_wants_write_ = result == TlsResult::kWantWrite;
+  if (result == TlsResult::kFailed || result == TlsResult::kEnd) End(tls_->failure(), false);
   return written;
 }
 
@@ -282,7 +280,7 @@ size_t Connection::WriteToLocal(ByteView bytes) {
 }
 
 Connection::Progress Connection::FlushToPeer() {
-  if (to_peer_.empty()) return Progress::kNone;
+  if (!peer_blocked()) return Progress::kNone;
   const size_t written = WriteToPeer(to_peer_.view());
   to_peer_.Consume(written);
   return written > 0 ? Progress::kSome : Progress::kNone;
@@ -296,7 +294,7 @@ Connection::Progress Connection::FlushToLocal() {
 }
 
 Connection::Progress Connection::ReceiveFromLocal() {
-  if (!to_peer_.empty() || to_peer_.end) return Progress::kNone;
+  if (peer_blocked() || to_peer_.end) return Progress::kNone;
   const std::span<uint8_t> scratch = loop_.scratch();
   const ssize_t size = recv(local_fd_.get(), scratch.data(), scratch.size(), 0);
   if (size < 0) {
@@ -336,7 +334,7 @@ Connection::Progress Connection::ReceiveFromPeer() {
 
 Connection::Progress Connection::ForwardEnds() {
   Progress progress = Progress::kNone;
-  if (to_peer_.done() && !to_peer_.end_sent) {
+  if (to_peer_.done() && !to_peer_.end_sent && !tls_wants_write_) {
     const TlsResult result = tls_->Shutdown();
     tls_wants_write_ = result == TlsResult::kWantWrite;
     to_peer_.end_sent = result == TlsResult::kDone;
@@ -356,7 +354,7 @@ Connection::Progress Connection::FillPreface() {
   const std::span<uint8_t> room = loop_.scratch().first(kPrefaceSizeMax);
   size_t size = 0;
   const TlsResult result = tls_->Read(room, size);
-  tls_wants_write_ = result == TlsResult::kWantWrite;
+  if (result == TlsResult::kWantWrite) tls_wants_write_ = true;
   if (result == TlsResult::kWantRead || result == TlsResult::kWantWrite) return Progress::kNone;
   if (result != TlsResult::kDone) {
     End(result == TlsResult::kEnd ? "closed" : tls_->failure(), false);
@@ -402,7 +400,7 @@ void Connection::End(const std::string& reason, bool orderly) {
 }
 
 uint32_t Connection::TlsInterest() const {
-  const uint32_t write = tls_wants_write_ || !to_peer_.empty() ? uint32_t{EPOLLOUT} : 0U;
+  const uint32_t write = peer_blocked() ? uint32_t{EPOLLOUT} : 0U;
   switch (phase_) {
     case Phase::kDialPeer: return EPOLLOUT;
     case Phase::kHandshake: return tls_wants_write_ ? EPOLLOUT : EPOLLIN;
@@ -419,7 +417,7 @@ uint32_t Connection::TlsInterest() const {
 uint32_t Connection::LocalInterest() const {
   if (phase_ == Phase::kDialBackend) return EPOLLOUT;
   if (phase_ != Phase::kOpen) return 0;
-  return (to_peer_.empty() && !to_peer_.end ? uint32_t{EPOLLIN} : 0U) | (to_local_.empty() ? 0U : uint32_t{EPOLLOUT});
+  return (!peer_blocked() && !to_peer_.end ? uint32_t{EPOLLIN} : 0U) | (to_local_.empty() ? 0U : uint32_t{EPOLLOUT});
 }
 
 void Connection::UpdateInterest() {

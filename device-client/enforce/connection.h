@@ -112,6 +112,8 @@ class Connection {
   Progress FillPreface();
   size_t WriteToPeer(ByteView bytes);
   size_t WriteToLocal(ByteView bytes);
+  // peer_blocked: the peer's socket took less than it was given.
+  bool peer_blocked() const { return tls_wants_write_ || !to_peer_.empty(); }
   bool JudgeAgain();
   void Refuse(PrefaceCode code, const std::string& reason);
   void Open();

@@ -62,7 +62,8 @@ inline constexpr size_t kRefusalsMax = 256;
 class Proxy {
  public:
   // Start binds every listener and serves on a thread of its own; everything is refused until an identity and a
-  // slice are set. `clock` is asked from that thread. Errors of Listen.
+  // slice are set. `clock` is asked from that thread and from SetIdentity. A key in a TPM signs on that
+  // thread: a handshake holds up the flows for as long as a signature takes. Errors of Listen.
   static Result<std::unique_ptr<Proxy>> Start(ProxyConfig config, ProxyClock clock);
   ~Proxy();
   Proxy(const Proxy&) = delete;
@@ -79,8 +80,9 @@ class Proxy {
 
   std::vector<ConnectionInfo> Connections() const;
   std::vector<Refusal> Refusals() const;  // oldest first
-  uint16_t port() const;                          // of `listen`, 0 when there is none
-  std::vector<uint16_t> outbound_ports() const;   // in the order of the config
+  uint16_t port() const;                         // of `listen`, 0 when there is none
+  std::vector<uint16_t> outbound_ports() const;  // in the order of the config
+  // Stop cuts everything. Nothing else may be called meanwhile or after.
   void Stop();
 
  private:

@@ -10,8 +10,9 @@ namespace sallyport::device {
 namespace {
 
 constexpr std::string_view kAlpnWire = "\x0bsallyport/1";
-// Larger reads: fewer system calls in bulk (measured: crossing user space dominates).
+// Four records at once, in both directions: fewer system calls in bulk (measured: they dominate).
 constexpr size_t kReadAheadSize = 64 << 10;
+constexpr long kWriteBehindSize = 66 << 10;
 
 SSL* Native(void* ssl) { return static_cast<SSL*>(ssl); }
 SSL_CTX* NativeContext(void* ctx) { return static_cast<SSL_CTX*>(ctx); }
@@ -113,7 +114,17 @@ Result<std::unique_ptr<TlsStream>> TlsContext::NewStream(int fd, bool server) co
   std::unique_ptr<TlsStream> stream(new TlsStream(shared_from_this()));
   SSL* ssl = SSL_new(NativeContext(ctx_));
   stream->ssl_ = ssl;
-  if (!ssl || SSL_set_ex_data(ssl, StreamIndex(), stream.get()) != 1 || SSL_set_fd(ssl, fd) != 1) return TlsError("stream");
+  BIO* socket = BIO_new_socket(fd, BIO_NOCLOSE);
+  BIO* buffer = BIO_new(BIO_f_buffer());
+  const bool made = ssl && socket && buffer && BIO_set_write_buffer_size(buffer, kWriteBehindSize) == 1 &&
+                    SSL_set_ex_data(ssl, StreamIndex(), stream.get()) == 1;
+  if (!made) {
+    BIO_free(socket);
+    BIO_free(buffer);
+    return TlsError("stream");
+  }
+  BIO_up_ref(socket);  // one for reading, one below the buffer
+  SSL_set_bio(ssl, socket, BIO_push(buffer, socket));
   server ? SSL_set_accept_state(ssl) : SSL_set_connect_state(ssl);
   return stream;
 }
@@ -181,10 +192,22 @@ TlsResult TlsStream::Write(ByteView bytes, size_t& size) {
   return ResultOf(SSL_write_ex(Native(ssl_), bytes.data(), bytes.size(), &size));
 }
 
+TlsResult TlsStream::Flush() {
+  BIO* const out = SSL_get_wbio(Native(ssl_));
+  if (BIO_wpending(out) == 0 || BIO_flush(out) == 1) return TlsResult::kDone;
+  if (BIO_should_retry(out)) return TlsResult::kWantWrite;
+  if (failure_.empty()) failure_ = "tls.cut";
+  return TlsResult::kFailed;
+}
+
 TlsResult TlsStream::Shutdown() {
   ERR_clear_error();
-  const int code = SSL_shutdown(Native(ssl_));
-  return code >= 0 ? TlsResult::kDone : ResultOf(code);
+  // A second SSL_shutdown would read, and throw away, what the peer still sends.
+  if ((SSL_get_shutdown(Native(ssl_)) & SSL_SENT_SHUTDOWN) == 0) {
+    const int code = SSL_shutdown(Native(ssl_));
+    if (code < 0) return ResultOf(code);
+  }
+  return Flush();
 }
 
 const std::string& TlsStream::self_id() const { return context_->self().name(); }

@@ -53,8 +53,10 @@ class TlsStream {
 
   // Read and Write move at least one byte when kDone; kEnd is an orderly end, a cut is kFailed.
   TlsResult Read(std::span<uint8_t> out, size_t& size);
+  // What was written may wait for Flush, so that several records leave in one system call.
   TlsResult Write(ByteView bytes, size_t& size);
-  // Shutdown tells the peer that nothing follows; reading goes on.
+  TlsResult Flush();
+  // Shutdown tells the peer that nothing follows, and flushes; reading goes on. Call it again on kWantWrite.
   TlsResult Shutdown();
   // self_id is the device id that this end shows.
   const std::string& self_id() const;
