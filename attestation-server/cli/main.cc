@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "attestation-server/cli/command.h"
+#include "attestation-server/cli/ek_commands.h"
 #include "attestation-server/cli/evidence_commands.h"
 #include "attestation-server/cli/identity_commands.h"
 #include "attestation-server/cli/init_command.h"
@@ -21,6 +22,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   server::CommandSink sink;
   server::AddInitCommand(app, sink);
+  server::AddEkCommands(app, sink);
   server::AddEvidenceCommands(app, sink);
   server::AddIdentityCommands(app, sink);
   server::AddUkiCommands(app, sink);
