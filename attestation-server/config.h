@@ -45,7 +45,7 @@ struct Config {
   std::map<std::string, OperatorRole> operators;
   std::map<std::string, DeviceClass> classes;
   std::map<std::string, ProfileConfig> profiles;
-  std::vector<uint32_t> pcrs = {0, 2, 4, 7};  // quoted and judged, sha256 bank
+  std::vector<uint32_t> pcrs = {0, 2, 4, 7, 11};  // quoted and judged, sha256 bank
 };
 
 // ParseConfig reports every finding, one `file:line:column: ...` per line of the error's detail.

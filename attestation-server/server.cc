@@ -54,20 +54,14 @@ pki::HostNames HostNamesOf(const Config& config) {
   return names;
 }
 
-Result<std::map<std::string, Profile, std::less<>>> LoadProfiles(FileSystem& files, const Config& config, bool development) {
-  std::map<std::string, Profile, std::less<>> profiles;
+Result<Profiles> LoadProfiles(FileSystem& files, const Config& config, bool development) {
+  Profiles profiles;
   for (const auto& [name, profile] : config.profiles) {
     if (!profile.vendor && !development)
       return Error{Reason::kInvalidArgument, "profile '" + name + "' has test roots outside development", "profile.vendor"};
-    SP_TRY(const std::vector<std::string> names, files.List(profile.roots));
-    std::vector<Bytes> certificates;
-    for (const std::string& file : names) {
-      SP_TRY(Bytes bytes, ReadFile(files, profile.roots + "/" + file, kFileBytesMax));
-      certificates.push_back(std::move(bytes));
-    }
-    Result<pki::EkRoots> roots = pki::EkRoots::FromCertificates(certificates);
+    Result<pki::EkRoots> roots = LoadEkRoots(files, profile.roots);
     if (!roots) return std::move(roots).error().WithContext("profile '" + name + "', " + profile.roots);
-    profiles.emplace(name, Profile{name, *std::move(roots), profile.vendor});
+    profiles.emplace(name, Profile{*std::move(roots), profile.vendor});
   }
   return profiles;
 }
@@ -103,7 +97,7 @@ class Server::Impl {
         blobs_(world.files, layout_.evidence()),
         pool_(kPoolThreads),
         zones_(policy::ZoneFiles(world.files)),
-        director_(facts_.trust_domain, keys_.director.targets, keys_.director.snapshot, keys_.director.timestamp)) {}
+        director_(facts_.trust_domain, keys_.director.targets, keys_.director.snapshot, keys_.director.timestamp) {}
 
   ~Impl() { Stop(); }
 

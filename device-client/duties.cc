@@ -109,6 +109,8 @@ void Duties::OnIdentity(const TlsIdentity& identity, const IssuedCertificate& /*
     const std::lock_guard lock(identity_mutex_);
     identity_ = identity;
   }
+  const Result<Unit> written = WriteFileAtomically(parts_.files, config_.state + "/certificate.pem", AsBytes(identity.chain_pem));
+  if (!written) Log(LogLevel::kWarning, "certificate_not_written", {{"reason", written.error().ToString()}});
   if (!proxy_) return;
   const Result<void*> key = identity.key->NewNativeKey();
   const Result<Unit> set = key ? proxy_->SetIdentity({identity.chain_pem, ShareKey(*key)},
