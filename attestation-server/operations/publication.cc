@@ -43,7 +43,7 @@ Result<Unit> CheckPolicy(ByteView source, const policy::PolicyManifest& manifest
   const std::optional<policy::RuleSet> rules = parsed ? policy::Lower(*parsed, &inventory, findings) : std::nullopt;
   if (!rules) return Error{Reason::kMalformed, Findings(findings), "policy.source"};
   SP_TRY(policy::ReadSignedRules(policy::MakePolicyTexts(*rules), manifest));
-  const policy::CompiledPolicy compiled = policy::Compile(*rules, FactsOf(devices));  // the same rules, with the groups that tests name
+  const policy::CompiledPolicy compiled = policy::Compile(*rules, policy::FactsOf(inventory));  // the same rules, with the groups that tests name
   policy::ReviewRules(*parsed, *rules, findings);
   policy::ReviewOver(*parsed, inventory, compiled, now, findings);
   if (findings.has_errors()) return Refused("policy.review", Findings(findings));
