@@ -25,15 +25,21 @@ class JsonValue {
  public:
   enum class Kind : uint8_t { kNull, kBool, kInteger, kString, kArray, kObject };
 
-  JsonValue() = default;                                                  // null
-  JsonValue(std::same_as<bool> auto value) : data_(value) {}             // NOLINT(google-explicit-constructor)
-  JsonValue(std::string value) : data_(std::move(value)) {}              // NOLINT(google-explicit-constructor)
-  JsonValue(std::string_view value) : data_(std::string(value)) {}       // NOLINT(google-explicit-constructor)
-  JsonValue(const char* value) : data_(std::string(value)) {}            // NOLINT(google-explicit-constructor)
+  // Defined below, where JsonMember is complete.
+  JsonValue();  // null
+  JsonValue(const JsonValue&);
+  JsonValue(JsonValue&&) noexcept;
+  JsonValue& operator=(const JsonValue&);
+  JsonValue& operator=(JsonValue&&) noexcept;
+  ~JsonValue();
+  JsonValue(std::same_as<bool> auto value) : JsonValue(Data(value)) {}  // NOLINT(google-explicit-constructor)
+  JsonValue(std::string value);                                          // NOLINT(google-explicit-constructor)
+  JsonValue(std::string_view value);                                     // NOLINT(google-explicit-constructor)
+  JsonValue(const char* value);                                          // NOLINT(google-explicit-constructor)
   // Aborts on an unsigned value above INT64_MAX: the writer bounds its numbers.
   template <std::integral T>
     requires(!std::same_as<T, bool>)
-  JsonValue(T value) : data_(static_cast<int64_t>(value)) {              // NOLINT(google-explicit-constructor)
+  JsonValue(T value) : JsonValue(Data(static_cast<int64_t>(value))) {    // NOLINT(google-explicit-constructor)
     SP_CHECK(std::in_range<int64_t>(value));
   }
   static JsonValue Array(std::vector<JsonValue> elements);
@@ -53,13 +59,26 @@ class JsonValue {
 
  private:
   friend class JsonParser;
-  std::variant<std::monostate, bool, int64_t, std::string, std::vector<JsonValue>, std::vector<JsonMember>> data_;
+  using Data = std::variant<std::monostate, bool, int64_t, std::string, std::vector<JsonValue>, std::vector<JsonMember>>;
+  explicit JsonValue(Data data);
+  Data data_;
 };
 
 struct JsonMember {
   std::string key;
   JsonValue value;
 };
+
+inline JsonValue::JsonValue() = default;
+inline JsonValue::JsonValue(const JsonValue&) = default;
+inline JsonValue::JsonValue(JsonValue&&) noexcept = default;
+inline JsonValue& JsonValue::operator=(const JsonValue&) = default;
+inline JsonValue& JsonValue::operator=(JsonValue&&) noexcept = default;
+inline JsonValue::~JsonValue() = default;
+inline JsonValue::JsonValue(Data data) : data_(std::move(data)) {}
+inline JsonValue::JsonValue(std::string value) : data_(std::move(value)) {}
+inline JsonValue::JsonValue(std::string_view value) : data_(std::string(value)) {}
+inline JsonValue::JsonValue(const char* value) : data_(std::string(value)) {}
 
 struct JsonLimits {
   size_t size_max = 1 << 20;

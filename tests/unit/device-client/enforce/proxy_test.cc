@@ -3,8 +3,8 @@
 #include <openssl/ssl.h>
 
 #include "device-client/tpm/tls_key_provider.h"
-#include "mesh.h"
 #include "pki/crypto/openssl_ptr.h"
+#include "tests/unit/device-client/enforce/mesh.h"
 #include "tests/unit/pki/x509/draft.h"
 
 namespace sallyport::device {
