@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,7 +21,8 @@ namespace sallyport {
 
 struct JsonMember;
 
-// JsonValue is an immutable tree; members are sorted by the bytes of their key. Copies are deep. Thread-safe.
+// JsonValue is an immutable tree; members are sorted by the bytes of their key. Copies are cheap: they share
+// arrays and objects. Thread-safe.
 class JsonValue {
  public:
   enum class Kind : uint8_t { kNull, kBool, kInteger, kString, kArray, kObject };
@@ -46,14 +48,21 @@ class JsonValue {
   const bool* if_bool() const { return std::get_if<1>(&data_); }
   const int64_t* if_integer() const { return std::get_if<2>(&data_); }
   const std::string* if_string() const { return std::get_if<3>(&data_); }
-  const std::vector<JsonValue>* if_array() const { return std::get_if<4>(&data_); }
-  const std::vector<JsonMember>* if_object() const { return std::get_if<5>(&data_); }
+  const std::vector<JsonValue>* if_array() const {
+    const Elements* elements = std::get_if<Elements>(&data_);
+    return elements == nullptr ? nullptr : elements->get();
+  }
+  const std::vector<JsonMember>* if_object() const {
+    const Members* members = std::get_if<Members>(&data_);
+    return members == nullptr ? nullptr : members->get();
+  }
   // Find returns null when the value is no object or has no such key.
   const JsonValue* Find(std::string_view key) const;
 
  private:
-  friend class JsonParser;
-  std::variant<std::monostate, bool, int64_t, std::string, std::vector<JsonValue>, std::vector<JsonMember>> data_;
+  using Elements = std::shared_ptr<const std::vector<JsonValue>>;
+  using Members = std::shared_ptr<const std::vector<JsonMember>>;
+  std::variant<std::monostate, bool, int64_t, std::string, Elements, Members> data_;
 };
 
 struct JsonMember {
