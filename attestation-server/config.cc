@@ -33,8 +33,9 @@ void ReadPcrs(Config& out, const YamlNode& node, Diagnostics& findings) {
   out.pcrs.clear();
   for (const YamlNode& item : node.items) {
     uint32_t pcr = kPcrMax + 1;
-    std::from_chars(item.text.data(), item.text.data() + item.text.size(), pcr);
-    if (pcr > kPcrMax) findings.Add(Code::kRange, item.at, "expected a PCR of 0 to 23");
+    const char* const end = item.text.data() + item.text.size();
+    const auto [stop, error] = std::from_chars(item.text.data(), end, pcr);
+    if (error != std::errc() || stop != end || pcr > kPcrMax) findings.Add(Code::kRange, item.at, "expected a PCR of 0 to 23");
     if (!out.pcrs.empty() && pcr <= out.pcrs.back()) findings.Add(Code::kRange, item.at, "PCRs rise and appear once");
     out.pcrs.push_back(pcr);
   }

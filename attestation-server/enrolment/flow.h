@@ -22,6 +22,8 @@ namespace sallyport::server {
 // ClassTimes: how long one class of devices may live on one proof.
 struct ClassTimes {
   Duration evidence_lifetime = Hours(1);  // NotAfter, valid_until: counted from the challenge
+  // A TLS key outside the null hierarchy survives a reboot; allowed only where an offline reboot must work.
+  bool key_may_outlive_boot = false;
 };
 
 struct FlowConfig {

@@ -125,7 +125,7 @@ Result<EfiVariable> ParseEfiVariable(ByteView data) {
 
 SeparatorKind ClassifySeparator(ByteView data) {
   if (data.size() != 4) return SeparatorKind::kUnknown;
-  const uint32_t value = data[0] | data[1] << 8 | data[2] << 16 | static_cast<uint32_t>(data[3]) << 24;
+  const uint32_t value = ByteReader(data, "separator").LittleU32().value();
   if (value == 0 || value == 0xFFFFFFFF) return SeparatorKind::kNormal;
   return value == 1 ? SeparatorKind::kFirmwareError : SeparatorKind::kUnknown;
 }

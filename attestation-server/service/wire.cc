@@ -10,8 +10,9 @@ Error Unsupported(std::string_view rule, std::string detail) {
 template <typename Fixed>
 Result<std::optional<Fixed>> Optional(const std::string& bytes) {
   if (bytes.empty()) return std::optional<Fixed>();
-  SP_TRY(Fixed fixed, Fixed::FromView(AsBytes(bytes)));
-  return std::optional<Fixed>(std::move(fixed));
+  const Result<Fixed> fixed = Fixed::FromView(AsBytes(bytes));
+  if (!fixed) return Error{fixed.error().reason, fixed.error().detail, "wire.size"};
+  return std::optional<Fixed>(*fixed);
 }
 
 Result<KeyCertification> CertificationOf(api::KeyCertification wire) {
@@ -42,10 +43,10 @@ Result<ProveInput> FromWire(const std::string& ticket, const api::Evidence& wire
     return Unsupported("wire.reserved-field", "evidence of a kind that this server does not judge");
   ProveInput input;
   input.ticket = ToBytes(ticket);
-  EvidenceInput& out = input.evidence;
+  ReceivedEvidence& out = input.evidence;
   out.protocol_version = wire.protocol_version();
   for (const api::Quote& quote : wire.quotes()) {
-    QuoteInput& to = out.quotes.emplace_back(QuoteInput{ToBytes(quote.attest()), ToBytes(quote.signature()), {}});
+    ReceivedQuote& to = out.quotes.emplace_back(ReceivedQuote{ToBytes(quote.attest()), ToBytes(quote.signature()), {}});
     for (const auto& [pcr, value] : quote.pcr_values()) to.pcr_values.emplace(pcr, ToBytes(value));
   }
   out.event_log = ToBytes(wire.event_log());

@@ -9,24 +9,16 @@ namespace sallyport::server {
 
 namespace {
 
-Result<std::vector<ReferenceRow>> ReadRows(Result<std::vector<Row>> found) {
-  SP_TRY(const std::vector<Row> rows, std::move(found));
-  std::vector<ReferenceRow> out;
-  for (const Row& row : rows) {
-    ReferenceRow reference;
-    SP_TRY(reference.id, row.FixedAt<Sha256Digest>(0));
-    reference.device_class = row.Text(1);
-    SP_TRY(reference.state, ParseWord<ReferenceState>(row.Text(2)));
-    reference.json = row.Text(3);
-    SP_TRY(reference.release, row.OptionalAt<ReleaseDigest>(4));
-    reference.created_at = row.Time(5);
-    out.push_back(std::move(reference));
-  }
-  return out;
+Result<ReferenceRow> ReadReference(const Row& row) {
+  ReferenceRow reference;
+  SP_TRY(reference.id, row.FixedAt<Sha256Digest>(0));
+  reference.device_class = row.Text(1);
+  SP_TRY(reference.state, ParseWord<ReferenceState>(row.Text(2)));
+  reference.json = row.Text(3);
+  SP_TRY(reference.release, row.OptionalAt<ReleaseDigest>(4));
+  reference.created_at = row.Time(5);
+  return reference;
 }
-
-#define SP_REFERENCE_SELECT "SELECT id, device_class, state, json, release_digest, created_at FROM reference_sets "
-constexpr std::string_view kReferenceKinds = "ttttti";
 
 }  // namespace
 
@@ -62,18 +54,37 @@ Result<Unit> References::Withdraw(std::string_view device_id, ReferenceRole role
 }
 
 Result<std::vector<ReferenceRow>> References::List(std::string_view device_class, int64_t limit) {
-  return ReadRows(connection_.Query(
-      SP_REFERENCE_SELECT "WHERE device_class = :class ORDER BY created_at, id LIMIT :limit", kReferenceKinds,
-      {device_class, std::min(limit, kListMax)}));
+  SP_TRY(const auto rows,
+         connection_.Query("SELECT id, device_class, state, json, release_digest, created_at FROM reference_sets "
+                           "WHERE device_class = :class ORDER BY created_at, id LIMIT :limit",
+                           "ttttti", {device_class, std::min(limit, kListMax)}));
+  std::vector<ReferenceRow> out;
+  for (const Row& row : rows) {
+    SP_TRY(ReferenceRow reference, ReadReference(row));
+    out.push_back(std::move(reference));
+  }
+  return out;
 }
 
-Result<std::vector<ReferenceRow>> References::ForDevice(std::string_view device_id, std::string_view device_class) {
-  return ReadRows(connection_.Query(
-      SP_REFERENCE_SELECT
-      "WHERE (device_class = :class AND state IN ('active', 'retiring') AND release_digest IS NULL) "
-      "OR (state <> 'retired' AND id IN (SELECT reference_id FROM device_reference_sets WHERE device_id = :device)) "
-      "ORDER BY created_at, id",
-      kReferenceKinds, {device_class, device_id}));
+Result<std::vector<JudgedReference>> References::ForDevice(std::string_view device_id, std::string_view device_class) {
+  SP_TRY(const auto rows,
+         connection_.Query(
+             "SELECT id, device_class, state, json, release_digest, created_at, NULL AS role FROM reference_sets "
+             "WHERE device_class = :class AND state IN ('active', 'retiring') AND release_digest IS NULL "
+             "UNION ALL SELECT r.id, r.device_class, r.state, r.json, r.release_digest, r.created_at, d.role "
+             "FROM device_reference_sets d JOIN reference_sets r ON r.id = d.reference_id "
+             "WHERE d.device_id = :device AND r.state IN ('candidate', 'active', 'retiring') ORDER BY 6, 1",
+             "tttttit", {device_class, device_id}));
+  std::vector<JudgedReference> out;
+  for (const Row& row : rows) {
+    SP_TRY(ReferenceRow reference, ReadReference(row));
+    JudgedReference judged{std::move(reference), std::nullopt};
+    if (!row.IsNull(6)) {
+      SP_TRY(judged.role, ParseWord<ReferenceRole>(row.Text(6)));
+    }
+    out.push_back(std::move(judged));
+  }
+  return out;
 }
 
 Result<std::vector<Sha256Digest>> DeviceReferences(Connection& connection, std::string_view device_id,

@@ -21,6 +21,12 @@ struct ReferenceRow {
   UnixTime created_at;
 };
 
+// JudgedReference is a set that one device may be judged under: by its class (no role), or assigned to it.
+struct JudgedReference {
+  ReferenceRow row;
+  std::optional<ReferenceRole> role;
+};
+
 // Every change raises Counter::kReferenceEpoch in the same transaction.
 class References {
  public:
@@ -32,8 +38,9 @@ class References {
   Result<Unit> Assign(std::string_view device_id, ReferenceRole role, const Sha256Digest& id);
   Result<Unit> Withdraw(std::string_view device_id, ReferenceRole role);
   Result<std::vector<ReferenceRow>> List(std::string_view device_class, int64_t limit);
-  // ForDevice returns the active sets of the class that belong to no release, and those of the device itself.
-  Result<std::vector<ReferenceRow>> ForDevice(std::string_view device_id, std::string_view device_class);
+  // ForDevice returns the sets in force of the class that belong to no release, and those assigned to the
+  // device itself (MayJudge in reference/life_cycle.h).
+  Result<std::vector<JudgedReference>> ForDevice(std::string_view device_id, std::string_view device_class);
 
  private:
   Connection& connection_;

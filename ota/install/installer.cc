@@ -13,9 +13,6 @@ namespace {
 constexpr uint64_t kEspSlack = 64 * 1024;
 constexpr size_t kReadBackChunk = 1 << 20;
 
-// The medium or the network may be back in a moment: what is durable stays, and the next call resumes.
-bool MayPass(Reason reason) { return reason == Reason::kUnavailable || reason == Reason::kRateLimited; }
-
 std::string Directory(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));

@@ -35,6 +35,12 @@ struct InstallerConfig {
   uint64_t checkpoint_bytes = kCheckpointBytes;
 };
 
+// MayPass: the medium, the network or this device's certificate may be there in a moment. What is durable stays, and
+// the next call resumes.
+constexpr bool MayPass(Reason reason) {
+  return reason == Reason::kUnavailable || reason == Reason::kRateLimited || reason == Reason::kUnauthenticated;
+}
+
 struct InstallProgress {
   UpdateState state;
   uint64_t done;   // bytes of the image
@@ -60,7 +66,7 @@ class Installer {
   // release. Refusals without a change: kPolicyDenied install.failed-before, kRollback install.below-floor,
   // kConflict install.trial-running. Errors that leave FAILED: kNoSpace install.slot-size, install.esp-space or
   // from writing; kMismatch install.index, install.image-digest, install.uki-digest; the payload rules.
-  // kUnavailable leaves the record as it is: call again to resume. When the release is the running one, an update
+  // Errors that MayPass leave the record as it is: call again to resume. When the release is the running one, an update
   // to another release that was not tried yet is abandoned.
   Result<Unit> Install(const InstallPlan& plan, PayloadSource& source, const ProgressFunction& progress = {});
   // Arm makes the next boot the trial of a VERIFIED slot, or the retry of one that did not come up.

@@ -8,7 +8,7 @@ namespace sallyport {
 
 JsonValue JsonValue::Array(std::vector<JsonValue> elements) {
   JsonValue out;
-  out.data_ = std::make_shared<const std::vector<JsonValue>>(std::move(elements));
+  out.data_ = std::move(elements);
   return out;
 }
 
@@ -20,7 +20,7 @@ JsonValue JsonValue::Object(std::vector<JsonMember> members) {
   std::ranges::sort(members, {}, &JsonMember::key);
   SP_CHECK(std::ranges::adjacent_find(members, {}, &JsonMember::key) == members.end());
   JsonValue out;
-  out.data_ = std::make_shared<const std::vector<JsonMember>>(std::move(members));
+  out.data_ = std::move(members);
   return out;
 }
 
@@ -144,7 +144,9 @@ class JsonParser {
     std::ranges::sort(members, {}, &JsonMember::key);
     const auto twice = std::ranges::adjacent_find(members, {}, &JsonMember::key);
     if (twice != members.end()) return Fail("key '" + twice->key + "' occurs twice", "json.duplicate-key");
-    return JsonValue::Object(std::move(members));
+    JsonValue out;
+    out.data_ = std::move(members);
+    return out;
   }
 
   Result<std::string> String() {

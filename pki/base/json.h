@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,21 +20,26 @@ namespace sallyport {
 
 struct JsonMember;
 
-// JsonValue is an immutable tree; members are sorted by the bytes of their key. Copies are cheap: they share
-// arrays and objects. Thread-safe.
+// JsonValue is an immutable tree; members are sorted by the bytes of their key. Copies are deep. Thread-safe.
 class JsonValue {
  public:
   enum class Kind : uint8_t { kNull, kBool, kInteger, kString, kArray, kObject };
 
-  JsonValue() = default;                                                  // null
-  JsonValue(std::same_as<bool> auto value) : data_(value) {}             // NOLINT(google-explicit-constructor)
-  JsonValue(std::string value) : data_(std::move(value)) {}              // NOLINT(google-explicit-constructor)
-  JsonValue(std::string_view value) : data_(std::string(value)) {}       // NOLINT(google-explicit-constructor)
-  JsonValue(const char* value) : data_(std::string(value)) {}            // NOLINT(google-explicit-constructor)
+  // Defined below, where JsonMember is complete.
+  JsonValue();  // null
+  JsonValue(const JsonValue&);
+  JsonValue(JsonValue&&) noexcept;
+  JsonValue& operator=(const JsonValue&);
+  JsonValue& operator=(JsonValue&&) noexcept;
+  ~JsonValue();
+  JsonValue(std::same_as<bool> auto value) : JsonValue(Data(value)) {}  // NOLINT(google-explicit-constructor)
+  JsonValue(std::string value);                                          // NOLINT(google-explicit-constructor)
+  JsonValue(std::string_view value);                                     // NOLINT(google-explicit-constructor)
+  JsonValue(const char* value);                                          // NOLINT(google-explicit-constructor)
   // Aborts on an unsigned value above INT64_MAX: the writer bounds its numbers.
   template <std::integral T>
     requires(!std::same_as<T, bool>)
-  JsonValue(T value) : data_(static_cast<int64_t>(value)) {              // NOLINT(google-explicit-constructor)
+  JsonValue(T value) : JsonValue(Data(static_cast<int64_t>(value))) {    // NOLINT(google-explicit-constructor)
     SP_CHECK(std::in_range<int64_t>(value));
   }
   static JsonValue Array(std::vector<JsonValue> elements);
@@ -48,27 +52,33 @@ class JsonValue {
   const bool* if_bool() const { return std::get_if<1>(&data_); }
   const int64_t* if_integer() const { return std::get_if<2>(&data_); }
   const std::string* if_string() const { return std::get_if<3>(&data_); }
-  const std::vector<JsonValue>* if_array() const {
-    const Elements* elements = std::get_if<Elements>(&data_);
-    return elements == nullptr ? nullptr : elements->get();
-  }
-  const std::vector<JsonMember>* if_object() const {
-    const Members* members = std::get_if<Members>(&data_);
-    return members == nullptr ? nullptr : members->get();
-  }
+  const std::vector<JsonValue>* if_array() const { return std::get_if<4>(&data_); }
+  const std::vector<JsonMember>* if_object() const { return std::get_if<5>(&data_); }
   // Find returns null when the value is no object or has no such key.
   const JsonValue* Find(std::string_view key) const;
 
  private:
-  using Elements = std::shared_ptr<const std::vector<JsonValue>>;
-  using Members = std::shared_ptr<const std::vector<JsonMember>>;
-  std::variant<std::monostate, bool, int64_t, std::string, Elements, Members> data_;
+  friend class JsonParser;
+  using Data = std::variant<std::monostate, bool, int64_t, std::string, std::vector<JsonValue>, std::vector<JsonMember>>;
+  explicit JsonValue(Data data);
+  Data data_;
 };
 
 struct JsonMember {
   std::string key;
   JsonValue value;
 };
+
+inline JsonValue::JsonValue() = default;
+inline JsonValue::JsonValue(const JsonValue&) = default;
+inline JsonValue::JsonValue(JsonValue&&) noexcept = default;
+inline JsonValue& JsonValue::operator=(const JsonValue&) = default;
+inline JsonValue& JsonValue::operator=(JsonValue&&) noexcept = default;
+inline JsonValue::~JsonValue() = default;
+inline JsonValue::JsonValue(Data data) : data_(std::move(data)) {}
+inline JsonValue::JsonValue(std::string value) : data_(std::move(value)) {}
+inline JsonValue::JsonValue(std::string_view value) : data_(std::string(value)) {}
+inline JsonValue::JsonValue(const char* value) : data_(std::string(value)) {}
 
 struct JsonLimits {
   size_t size_max = 1 << 20;

@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kModules{"pki", "policies", "ota", "attestation-server", "device-client"};
 // Folders whose behaviour only whole programs show: their tests are under tests/integration and tests/e2e.
-constexpr std::array<std::string_view, 3> kShells{"attestation-server", "attestation-server/api", "device-client"};
+constexpr std::array<std::string_view, 4> kShells{"attestation-server", "attestation-server/api", "device-client",
+                                                  "device-client/transport"};
 // Enums that carry values from the wire, which may have no name.
 constexpr std::array<std::string_view, 1> kOpenEnums{"EventType"};
 

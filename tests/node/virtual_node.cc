@@ -83,18 +83,12 @@ Result<std::vector<EndorsementKey>> NewTpm(FileSystem& files, const std::string&
   return keys;
 }
 
-ota::EfiLoadOption LoadOptionOf(Slot slot) {
-  std::string file = UkiFile(slot);
-  std::ranges::replace(file, '/', '\\');
-  return {"Sallyport " + std::string(SlotName(slot)), std::move(file)};
-}
-
 Result<Unit> MakeBootVariables(FileSystem& files, const ota::EfiBootConfig& config, const Disk& disk) {
-  const Partition& esp = disk.partitions.front();
-  const ota::EfiPartition partition{1, esp.first_block, esp.last_block - esp.first_block + 1, esp.guid};
+  const Partition& first = disk.partitions.front();
+  const ota::EfiPartition esp{1, first.first_block, first.last_block - first.first_block + 1, first.guid};
   EfiVariables variables(files, config.variables);
-  SP_TRY(variables.Set(BootEntryName(BootEntryOf(Slot::kA)), kNonVolatile, config.slot_a.Encode(partition)));
-  SP_TRY(variables.Set(BootEntryName(BootEntryOf(Slot::kB)), kNonVolatile, config.slot_b.Encode(partition)));
+  SP_TRY(variables.Set(BootEntryName(BootEntryOf(Slot::kA)), kNonVolatile, config.slot_a.Encode(esp)));
+  SP_TRY(variables.Set(BootEntryName(BootEntryOf(Slot::kB)), kNonVolatile, config.slot_b.Encode(esp)));
   return variables.SetU16s("BootOrder", kNonVolatile, {BootEntryOf(Slot::kA), BootEntryOf(Slot::kB)});
 }
 
@@ -130,17 +124,12 @@ Result<Unit> WriteConfig(FileSystem& files, const std::string& dir, const NodeSp
 }  // namespace
 
 std::string VirtualNode::UkiPath(Slot slot) const { return dir_ + "/esp" + UkiFile(slot); }
-ota::EfiBootConfig VirtualNode::BootConfig() const {
-  return {EfiVariablesDir(), LoadOptionOf(Slot::kA), LoadOptionOf(Slot::kB)};
-}
 std::string VirtualNode::SlotPath(Slot slot) const { return dir_ + (slot == Slot::kA ? "/slot-a.img" : "/slot-b.img"); }
 
 Result<std::vector<EndorsementKey>> VirtualNode::Create(const std::string& dir, const NodeSpec& spec, UnixTime now,
                                                         Random& random) {
   if (std::filesystem::exists(dir + "/node.json")) return Error{Reason::kAlreadyExists, dir + " holds a node"};
   VirtualNode node(dir);
-  node.name_ = spec.name;
-  node.slot_bytes_ = spec.slot_bytes;
   for (const char* below : {"/esp/EFI/sallyport", "/efivars", "/run", "/state"})
     SP_TRY(node.files_.MakeDirectories(dir + below));
   SP_TRY(CopyFile(spec.uki, node.UkiPath(Slot::kA)));

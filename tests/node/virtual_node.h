@@ -74,8 +74,8 @@ class VirtualNode {
   SwTpm* tpm() { return tpm_ ? &*tpm_ : nullptr; }
   std::string EventLogPath() const { return dir_ + "/run/binary_bios_measurements"; }
   std::string EfiVariablesDir() const { return dir_ + "/efivars"; }
-  // BootConfig names the boot entries as the agent's boot control must know them.
-  ota::EfiBootConfig BootConfig() const;
+  // BootConfig names the boot entries as the agent's boot control knows them.
+  ota::EfiBootConfig BootConfig() const { return {.variables = EfiVariablesDir()}; }
   std::string UkiPath(Slot slot) const;
   std::string SlotPath(Slot slot) const;
 

@@ -8,10 +8,10 @@
 namespace sallyport::server {
 namespace {
 
-// OneTlsServer accepts one connection as a server that speaks at least `min_version`.
-class OneTlsServer {
+// FakeTlsServer accepts connections as a server that speaks at least `min_version`.
+class FakeTlsServer {
  public:
-  OneTlsServer(int min_version, int verify) : context_(SSL_CTX_new(TLS_server_method())) {
+  FakeTlsServer(int min_version, int verify) : context_(SSL_CTX_new(TLS_server_method())) {
     pki::World world;
     const Bytes leaf = world.Server().der;
     SSL_CTX_set_min_proto_version(context_.get(), min_version);
@@ -21,7 +21,8 @@ class OneTlsServer {
     listener_ = *Listen(port_, [](const std::string& address) { return Bind(address); });
     thread_ = std::thread([this] { Accept(); });
   }
-  ~OneTlsServer() {
+  ~FakeTlsServer() {
+    ::shutdown(listener_, SHUT_RDWR);
     thread_.join();
     ::close(listener_);
   }
@@ -39,14 +40,12 @@ class OneTlsServer {
     return Error{Reason::kUnavailable, "taken", "listen.bind"};
   }
   void Accept() {
-    const int socket = ::accept(listener_, nullptr, nullptr);
-    {
+    for (int socket; (socket = ::accept(listener_, nullptr, nullptr)) >= 0; ::close(socket)) {
       const SslPtr ssl(SSL_new(context_.get()));
       SSL_set_fd(ssl.get(), socket);
       SSL_accept(ssl.get());
       pki::DrainOpenSslErrors();
     }
-    ::close(socket);
   }
 
   SslCtxPtr context_;
@@ -56,20 +55,20 @@ class OneTlsServer {
 };
 
 TEST(ProbeRefusesTls12, PassesAServerOfTls13Only) {
-  const OneTlsServer server(TLS1_3_VERSION, SSL_VERIFY_NONE);
+  const FakeTlsServer server(TLS1_3_VERSION, SSL_VERIFY_NONE);
   const auto probe = ProbeRefusesTls12(server.address());
   EXPECT_TRUE(probe.has_value()) << probe.error().ToString();
 }
 
 TEST(ProbeRefusesTls12, FindsAServerThatAcceptsTls12) {
-  const OneTlsServer server(TLS1_2_VERSION, SSL_VERIFY_NONE);
+  const FakeTlsServer server(TLS1_2_VERSION, SSL_VERIFY_NONE);
   const auto probe = ProbeRefusesTls12(server.address());
   ASSERT_FALSE(probe.has_value());
   EXPECT_EQ(probe.error().rule, "tls.1-2-accepted");
 }
 
 TEST(ProbeRefusesTls12, FindsItBehindARequiredClientCertificate) {
-  const OneTlsServer server(TLS1_2_VERSION, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT);
+  const FakeTlsServer server(TLS1_2_VERSION, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT);
   const auto probe = ProbeRefusesTls12(server.address());
   ASSERT_FALSE(probe.has_value());
   EXPECT_EQ(probe.error().rule, "tls.1-2-accepted");

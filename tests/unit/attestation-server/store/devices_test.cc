@@ -24,7 +24,8 @@ class DevicesTest : public StoreTest {
   }
 };
 
-TEST_F(DevicesTest, EveryFieldComesBackAsWritten) {
+// FullDevice has a value of its own in every field that may be absent.
+DeviceRecord FullDevice() {
   DeviceRecord device = MakeDevice(1);
   device.tpm.ek_model = "m";
   device.tpm.ek_version = "v";
@@ -49,6 +50,11 @@ TEST_F(DevicesTest, EveryFieldComesBackAsWritten) {
   device.running_release = ReleaseDigest::FromArray(HashOf(21).array());
   device.running_slot = "B";
   device.endpoint = "10.0.0.1:15008";
+  return device;
+}
+
+TEST_F(DevicesTest, EveryFieldComesBackAsWritten) {
+  const DeviceRecord device = FullDevice();
   ASSERT_TRUE(Insert(device).has_value());
 
   const DeviceRecord read = Find(device.id);

@@ -2,7 +2,7 @@
 
 #include <openssl/ssl.h>
 
-#include "mesh.h"
+#include "tests/unit/device-client/enforce/mesh.h"
 #include "pki/crypto/openssl_ptr.h"
 #include "tests/unit/pki/x509/draft.h"
 

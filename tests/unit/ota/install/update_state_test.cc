@@ -1,6 +1,8 @@
 #include "ota/install/update_state.h"
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <set>
 
 namespace sallyport::ota {
@@ -17,6 +19,13 @@ TEST(UpdateStates, AreDocumentedFromTheTable) {
 
   EXPECT_EQ(static_cast<size_t>(std::ranges::count(text, '\n')), kUpdateEdges.size() + 2);
   EXPECT_NE(text.find("| TRIAL | attest | COMMITTED |\n"), std::string::npos);
+}
+
+TEST(UpdateStates, AreTheOnesOfTheProtocolDocument) {
+  std::ifstream in(SALLYPORT_SOURCE_DIR "/docs/protocol.md");
+  const std::string document{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+
+  EXPECT_NE(document.find(DescribeUpdateStates()), std::string::npos) << DescribeUpdateStates();
 }
 
 TEST(UpdateStates, RefuseEveryPairOutsideTheTable) {

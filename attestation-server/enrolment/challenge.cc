@@ -1,0 +1,164 @@
+#include "attestation-server/enrolment/challenge.h"
+
+#include "attestation-server/enrolment/limits.h"
+#include "attestation-server/store/devices.h"
+#include "pki/crypto/hash.h"
+#include "pki/tpm/key_rules.h"
+#include "pki/tpm/make_credential.h"
+#include "pki/tpm/name.h"
+
+namespace sallyport::server {
+
+namespace {
+
+Error TooLarge(std::string_view rule) { return Error{Reason::kTooLarge, "more bytes than any device sends", rule}; }
+Error RateLimited() { return Error{Reason::kRateLimited, "too many attempts", "rate-limited"}; }
+
+Result<Unit> CheckSizes(const BeginInput& input) {
+  if (input.ek_certificates.size() > pki::kEkChainMax) return TooLarge("ek.chain-length");
+  for (const Bytes& certificate : input.ek_certificates)
+    if (certificate.size() > pki::kEkCertificateBytesMax) return TooLarge("ek.size");
+  if (input.ek_public.size() > pki::kPublicAreaBytesMax) return TooLarge("ek.public-size");
+  if (input.ak_public.size() > pki::kPublicAreaBytesMax) return TooLarge("ak.public-size");
+  if (input.protocol_version != pki::kProtocolVersion)
+    return Error{Reason::kUnsupported, "protocol version", "protocol.version"};
+  return Unit{};
+}
+
+}  // namespace
+
+Challenger::Challenger(const FlowConfig& config, Database& database, Random& random, TicketSealer& sealer,
+                       Refusals& refusals)
+    : config_(config),
+      database_(database),
+      random_(random),
+      sealer_(sealer),
+      refusals_(refusals),
+      per_source_(config.limits.per_source, kRateLimitKeysMax),
+      per_ek_(config.limits.per_ek, kRateLimitKeysMax) {}
+
+Answer<IssuedChallenge> Challenger::Begin(const Channel& channel, const BeginInput& input, UnixTime now) {
+  const RefusalCase about{.purpose = std::string(pki::PurposeName(input.purpose)), .source = channel.source};
+  if (const Result<Unit> sizes = CheckSizes(input); !sizes.has_value()) return refusals_.Make(sizes.error(), about, now);
+  Duration retry_after = per_source_.Spend(channel.source, now);
+  if (retry_after.ms > 0) return refusals_.Make(RateLimited(), about, now, retry_after);
+  Result<IssuedChallenge> issued = input.purpose == pki::Purpose::kEnrol ? BeginEnrol(input, now, retry_after)
+                                                                         : BeginReattest(input, now, retry_after);
+  if (!issued.has_value()) return refusals_.Make(issued.error(), about, now, retry_after);
+  return std::move(issued).value();
+}
+
+Answer<IssuedChallenge> Challenger::BeginRenewal(std::string_view device_id, UnixTime now) {
+  Duration retry_after;
+  Result<IssuedChallenge> issued = Renewal(device_id, now, retry_after);
+  if (issued.has_value()) return std::move(issued).value();
+  const RefusalCase about{.purpose = "renew", .source = "", .device_id = std::string(device_id)};
+  return refusals_.Make(issued.error(), about, now, retry_after);
+}
+
+Result<Unit> Challenger::TakeEkToken(std::string_view key, UnixTime now, Duration& retry_after) {
+  retry_after = per_ek_.Spend(key, now);
+  if (retry_after.ms > 0) return RateLimited();
+  return Unit{};
+}
+
+// A TPM is one device and a device one TPM: EK and AK were frozen together.
+Result<Unit> Challenger::CheckKnown(const Sha256Digest& ek_spki_hash, const Bytes& ak_name) {
+  SP_TRY(Snapshot snapshot, database_.Read());
+  Devices devices(snapshot.connection());
+  SP_TRY(const auto by_ek, devices.FindByEk(ek_spki_hash));
+  if (by_ek.has_value() && by_ek->state == DeviceState::kRetired)
+    return Error{Reason::kPolicyDenied, by_ek->name, "device.retired"};
+  if (by_ek.has_value() && by_ek->tpm.ak_name != ak_name)
+    return Error{Reason::kMismatch, by_ek->name + " has another attestation key", "ak.changed"};
+  SP_TRY(const auto by_ak, devices.FindByAk(ak_name));
+  if (by_ak.has_value() && by_ak->tpm.ek_spki_hash != ek_spki_hash)
+    return Error{Reason::kMismatch, by_ak->name + " has this attestation key", "ak.other-device"};
+  return Unit{};
+}
+
+Result<IssuedChallenge> Challenger::BeginEnrol(const BeginInput& input, UnixTime now, Duration& retry_after) {
+  SP_TRY(const pki::PublicArea ek_claim, pki::ParsePublicArea(input.ek_public));
+  SP_TRY(const pki::PublicKey ek_key, ek_claim.ToPublicKey());
+  SP_TRY(const pki::PublicArea ak, pki::ParsePublicArea(input.ak_public));
+  const Sha256Digest ek_spki_hash = pki::Sha256(ek_key.spki());
+  const Bytes ak_name = pki::ObjectName(ak);
+  SP_TRY(CheckKnown(ek_spki_hash, ak_name));
+  SP_TRY(TakeEkToken(AsText(ek_spki_hash.view()), now, retry_after));
+  SP_TRY(ScreenedEk ek, ScreenEk(input.ek_certificates, input.ek_public, config_.profiles, now));
+  SP_TRY(pki::RequireAll(pki::CheckAttestationKey(ak)));
+  Ticket ticket;
+  ticket.purpose = pki::Purpose::kEnrol;
+  ticket.device_id = pki::DeviceIdFromEk(config_.trust_domain, ek.spki).text();
+  ticket.ek_spki_hash = ek_spki_hash;
+  ticket.ak_public = input.ak_public;
+  ticket.secret.resize(32);
+  random_.Fill(ticket.secret);
+  ticket.profiles = std::move(ek.profiles);
+  ticket.ek_manufacturer = std::move(ek.certificate.manufacturer);
+  ticket.ek_model = std::move(ek.certificate.model);
+  ticket.ek_version = std::move(ek.certificate.version);
+  SP_TRY(pki::MadeCredential credential, pki::MakeCredential(ek.area, ak_name, ticket.secret));
+  IssuedChallenge out = Issue(std::move(ticket), now);
+  out.credential_blob = std::move(credential.credential_blob);
+  out.encrypted_secret = std::move(credential.encrypted_secret);
+  return out;
+}
+
+Result<IssuedChallenge> Challenger::BeginReattest(const BeginInput& input, UnixTime now, Duration& retry_after) {
+  if (input.purpose != pki::Purpose::kReattest)
+    return Error{Reason::kInvalidArgument, "enrol or reattest", "begin.purpose"};
+  SP_TRY(const pki::PublicArea ak, pki::ParsePublicArea(input.ak_public));
+  const Bytes ak_name = pki::ObjectName(ak);
+  std::optional<DeviceRecord> device;
+  {
+    SP_TRY(Snapshot snapshot, database_.Read());
+    SP_TRY(device, Devices(snapshot.connection()).FindByAk(ak_name));
+  }
+  if (!device.has_value()) return Error{Reason::kNotFound, "no device has this attestation key", "device.unknown"};
+  if (device->state == DeviceState::kRetired) return Error{Reason::kPolicyDenied, device->name, "device.retired"};
+  SP_TRY(TakeEkToken(AsText(device->tpm.ek_spki_hash.view()), now, retry_after));
+  Ticket ticket;
+  ticket.purpose = pki::Purpose::kReattest;
+  ticket.device_id = device->id;
+  ticket.ek_spki_hash = device->tpm.ek_spki_hash;
+  ticket.ak_public = device->tpm.ak_public;
+  return Issue(std::move(ticket), now);
+}
+
+Result<IssuedChallenge> Challenger::Renewal(std::string_view device_id, UnixTime now, Duration& retry_after) {
+  std::optional<DeviceRecord> device;
+  {
+    SP_TRY(Snapshot snapshot, database_.Read());
+    SP_TRY(device, Devices(snapshot.connection()).Find(device_id));
+  }
+  if (!device.has_value()) return Error{Reason::kNotFound, "no such device", "device.unknown"};
+  if (device->state != DeviceState::kActive)
+    return Error{Reason::kPolicyDenied, "device is " + std::string(TextOf(device->state)), "device.not-active"};
+  SP_TRY(TakeEkToken(AsText(device->tpm.ek_spki_hash.view()), now, retry_after));
+  Ticket ticket;
+  ticket.purpose = pki::Purpose::kRenew;
+  ticket.device_id = device->id;
+  ticket.ek_spki_hash = device->tpm.ek_spki_hash;
+  ticket.ak_public = std::move(device->tpm.ak_public);
+  return Issue(std::move(ticket), now);
+}
+
+IssuedChallenge Challenger::Issue(Ticket ticket, UnixTime now) {
+  ticket.id = random_.Next<TicketId>();
+  ticket.nonce = random_.Next<Nonce>();
+  ticket.made_at = now;
+  ticket.incarnation = config_.incarnation;
+  IssuedChallenge out;
+  out.ticket = sealer_.Seal(ticket, now);
+  out.ticket_id = ticket.id;
+  out.nonce = ticket.nonce;
+  out.pcr_requests = {{std::string(pki::HashName(pki::HashAlgorithm::kSha256)), config_.pcrs}};
+  out.device_id = ticket.device_id;
+  out.ek_spki_hash = ticket.ek_spki_hash;
+  out.expires_in = kTicketLifetime;
+  pki::WipeBytes(ticket.secret);
+  return out;
+}
+
+}  // namespace sallyport::server

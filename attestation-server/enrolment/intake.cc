@@ -1,0 +1,217 @@
+#include "attestation-server/enrolment/intake.h"
+
+#include <algorithm>
+
+#include "attestation-server/enrolment/limits.h"
+#include "attestation-server/evidence/event_log.h"
+#include "pki/base/json.h"
+#include "pki/crypto/hash.h"
+#include "pki/crypto/secret.h"
+#include "pki/tpm/creation_data.h"
+#include "pki/tpm/name.h"
+#include "pki/x509/csr.h"
+
+namespace sallyport::server {
+
+namespace {
+
+constexpr pki::HashAlgorithm kBank = pki::HashAlgorithm::kSha256;
+
+Result<Unit> Fits(size_t size, size_t size_max, std::string_view what) {
+  if (size > size_max) return Error{Reason::kTooLarge, std::string(what), "evidence.size"};
+  return Unit{};
+}
+
+bool IsHostAndPort(std::string_view text) {
+  return text.size() <= kAdvertiseMax &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]") ==
+             std::string_view::npos;
+}
+
+Result<pki::BootSlot> ParseSlot(std::string_view text) {
+  for (const pki::BootSlot slot : {pki::BootSlot::kUnknown, pki::BootSlot::kA, pki::BootSlot::kB})
+    if (text == pki::BootSlotName(slot)) return slot;
+  return Error{Reason::kMalformed, "a slot is A, B or empty", "evidence.slot"};
+}
+
+Result<std::vector<PcrValue>> ReadValues(const std::map<uint32_t, Bytes>& received) {
+  std::vector<PcrValue> out;
+  for (const auto& [pcr, value] : received) {
+    if (pcr >= kPcrCount || value.size() != pki::DigestSize(kBank))
+      return Error{Reason::kMalformed, "pcr " + std::to_string(pcr), "evidence.pcr-values"};
+    out.push_back({pcr, PcrDigest::Of(value)});
+  }
+  return out;
+}
+
+// QuotedExtraData is read from bytes that nothing has verified yet: only to choose among our own leaves.
+Bytes QuotedExtraData(const ReceivedEvidence& evidence) {
+  if (evidence.quotes.empty()) return {};
+  const auto attest = pki::ParseAttest(evidence.quotes.front().attest);
+  return attest.has_value() ? attest->extra_data : Bytes();
+}
+
+}  // namespace
+
+Result<Unit> CheckSizes(const ProveInput& input) {
+  const ReceivedEvidence& e = input.evidence;
+  if (e.protocol_version != pki::kProtocolVersion)
+    return Error{Reason::kUnsupported, "protocol version", "protocol.version"};
+  if (e.quotes.size() > kQuotesMax) return Error{Reason::kTooLarge, "one quote per bank", "evidence.quotes"};
+  if (e.quotes.empty()) return Error{Reason::kMalformed, "no quote", "evidence.quotes"};
+  SP_TRY(Fits(input.ticket.size(), kTicketBytesMax, "ticket"));
+  SP_TRY(Fits(e.quotes.front().attest.size(), pki::kAttestBytesMax, "quote"));
+  SP_TRY(Fits(e.quotes.front().signature.size(), pki::kTpmSignatureBytesMax, "quote signature"));
+  SP_TRY(Fits(e.quotes.front().pcr_values.size(), kPcrCount, "pcr values"));
+  SP_TRY(Fits(e.event_log.size(), kLogBytesMax, "event log"));
+  SP_TRY(Fits(e.tls_public.size(), pki::kPublicAreaBytesMax, "tls key"));
+  SP_TRY(Fits(e.creation_data.size(), pki::kCreationDataBytesMax, "creation data"));
+  SP_TRY(Fits(e.key_attest.size(), pki::kAttestBytesMax, "key attestation"));
+  SP_TRY(Fits(e.key_signature.size(), pki::kTpmSignatureBytesMax, "key signature"));
+  SP_TRY(Fits(e.csr.size(), pki::kCsrBytesMax, "csr"));
+  if (!IsHostAndPort(e.advertise)) return Error{Reason::kMalformed, "not host:port", "evidence.advertise"};
+  return Unit{};
+}
+
+Sha256Digest EvidenceHash(const ProveInput& input) {
+  const ReceivedEvidence& e = input.evidence;
+  ByteWriter out;
+  out.Sized32(input.ticket).BigU32(e.protocol_version);
+  for (const ReceivedQuote& quote : e.quotes) {
+    out.Sized32(quote.attest).Sized32(quote.signature).BigU32(static_cast<uint32_t>(quote.pcr_values.size()));
+    for (const auto& [pcr, value] : quote.pcr_values) out.BigU32(pcr).Sized32(value);
+  }
+  const Sha256Digest log = pki::Sha256(e.event_log);
+  out.Raw(log.view());
+  for (const ByteView field :
+       {e.event_log_hash.has_value() ? e.event_log_hash->view() : ByteView(), ByteView(e.tls_public),
+        ByteView(e.creation_data), ByteView(e.key_attest), ByteView(e.key_signature), ByteView(e.csr),
+        AsBytes(e.boot_slot), e.release_digest.has_value() ? e.release_digest->view() : ByteView(),
+        e.activation_proof.has_value() ? e.activation_proof->view() : ByteView(), AsBytes(e.token),
+        AsBytes(e.advertise)})
+    out.Sized32(field);
+  out.U8(static_cast<uint8_t>(e.key_certification)).BigU64(e.epoch_held);
+  return pki::Sha256(out.bytes());
+}
+
+std::string EvidenceDocument(const ReceivedEvidence& e, const Ticket& ticket, const Sha256Digest& log_hash) {
+  std::vector<JsonMember> values;
+  for (const auto& [pcr, value] : e.quotes.front().pcr_values) values.push_back({std::to_string(pcr), HexEncode(value)});
+  const JsonValue json = JsonValue::Object(
+      {{"sallyport", "evidence/v1"},
+       {"purpose", pki::PurposeName(ticket.purpose)},
+       {"ticket_id", HexEncode(ticket.id)},
+       {"nonce", HexEncode(ticket.nonce)},
+       {"made_at", FormatRfc3339(ticket.made_at)},
+       {"device", ticket.device_id},
+       {"ak_public", HexEncode(ticket.ak_public)},
+       {"quote", HexEncode(e.quotes.front().attest)},
+       {"quote_signature", HexEncode(e.quotes.front().signature)},
+       {"pcr_values", JsonValue::Object(std::move(values))},
+       {"event_log_sha256", HexEncode(log_hash)},
+       {"tls_public", HexEncode(e.tls_public)},
+       {"key_certification", e.key_certification == KeyCertification::kCreation ? "creation" : "certify"},
+       {"creation_data", HexEncode(e.creation_data)},
+       {"key_attest", HexEncode(e.key_attest)},
+       {"key_signature", HexEncode(e.key_signature)},
+       {"csr", HexEncode(e.csr)},
+       {"boot_slot", e.boot_slot},
+       {"release_digest", e.release_digest.has_value() ? HexEncode(*e.release_digest) : ""},
+       {"epoch_held", std::to_string(e.epoch_held)}});
+  return WriteJson(json);
+}
+
+Intake::Intake(EvidenceBlobs& blobs, std::string trust_domain)
+    : blobs_(blobs), trust_domain_(std::move(trust_domain)), logs_(kLogCacheMax), keys_(kAkCacheMax) {}
+
+Result<Unit> Intake::HashLog(Case& out) {
+  const ReceivedEvidence& e = *out.evidence;
+  const bool sent = !e.event_log.empty();
+  out.log_hash = sent || !e.event_log_hash.has_value() ? pki::Sha256(e.event_log) : *e.event_log_hash;
+  if (sent && e.event_log_hash.has_value() && *e.event_log_hash != out.log_hash)
+    return Error{Reason::kMismatch, "the log is not the one it is said to be", "evidence.log-hash"};
+  return Unit{};
+}
+
+// FetchLog leaves `log` empty when none came (the judge refuses: log.present) or with the reason.
+void Intake::FetchLog(Case& out) {
+  const ReceivedEvidence& e = *out.evidence;
+  if (e.event_log.empty() && !e.event_log_hash.has_value()) return;
+  out.log = logs_.Find(out.log_hash);
+  if (out.log != nullptr) return;
+  Result<Bytes> bytes = e.event_log.empty() ? blobs_.Get(out.log_hash) : Result<Bytes>(e.event_log);
+  if (!bytes.has_value()) {
+    out.log_refusal = Error{Reason::kNotFound, "send the event log again", "log.unknown"};
+    return;
+  }
+  Result<ReplayedLog> replayed = ReplayedLog::Make(std::move(bytes).value(), kBank);
+  if (!replayed.has_value()) {
+    out.log_refusal = replayed.error();
+    return;
+  }
+  out.log = std::make_shared<const ReplayedLog>(std::move(replayed).value());
+  logs_.Put(out.log_hash, out.log);
+}
+
+Result<Unit> Intake::Bind(Case& out, const Channel& channel, const Bytes& tls_key_name, pki::BootSlot slot) {
+  const ReceivedEvidence& e = *out.evidence;
+  const Bytes quoted = QuotedExtraData(e);
+  pki::TranscriptFields fields{.purpose = out.ticket.purpose,
+                               .trust_domain = trust_domain_,
+                               .server_leaf_hash = Sha256Digest::FromArray({}),
+                               .ticket_id = out.ticket.id,
+                               .nonce = out.ticket.nonce,
+                               .device_id = out.ticket.device_id,
+                               .ek_spki_hash = out.ticket.ek_spki_hash,
+                               .ak_name = out.ak->name(),
+                               .tls_key_name = tls_key_name,
+                               .csr_hash = pki::Sha256(e.csr),
+                               .event_log_hash = out.log_hash,
+                               .boot_slot = slot,
+                               .running_release = e.release_digest,
+                               .highest_epoch = e.epoch_held};
+  std::optional<pki::Transcript> bound;
+  for (const Sha256Digest& leaf : channel.server_leaf_hashes) {
+    fields.server_leaf_hash = leaf;
+    const pki::Transcript transcript = pki::ComputeTranscript(fields);
+    const bool answered = Equal(pki::QuoteExtraData(transcript).view(), quoted);
+    if (answered || !bound.has_value()) bound = transcript;
+    if (answered) break;
+  }
+  if (!bound.has_value()) return Error{Reason::kInternal, "no server leaf is known", "channel.leaf"};
+  out.quote_extra_data = pki::QuoteExtraData(*bound);
+  out.key_qualifying_data = pki::KeyQualifyingData(*bound);
+  if (out.ticket.purpose != pki::Purpose::kEnrol) return Unit{};
+  const Sha256Digest expected = pki::ActivationProof(out.ticket.secret, *bound);
+  pki::WipeBytes(out.ticket.secret);
+  if (!e.activation_proof.has_value() || !pki::ConstantTimeEqual(e.activation_proof->view(), expected.view()))
+    return Error{Reason::kBadSignature, "the credential was not activated for this proof", "activation.proof"};
+  return Unit{};
+}
+
+Result<Case> Intake::Open(Ticket ticket, const Channel& channel, const ProveInput& input,
+                          const Sha256Digest& evidence_hash) {
+  Case out;
+  out.ticket = std::move(ticket);
+  out.evidence = &input.evidence;
+  out.evidence_hash = evidence_hash;
+  const std::string ak_bytes(AsText(out.ticket.ak_public));
+  out.ak = keys_.Find(ak_bytes);
+  if (out.ak == nullptr) {
+    SP_TRY(const pki::PublicArea area, pki::ParsePublicArea(out.ticket.ak_public));
+    SP_TRY(AttestationKey ak, AttestationKey::FromArea(area));
+    out.ak = std::make_shared<const AttestationKey>(std::move(ak));
+    keys_.Put(ak_bytes, out.ak);
+  }
+  SP_TRY(const pki::PublicArea tls_area, pki::ParsePublicArea(input.evidence.tls_public));
+  SP_TRY(const pki::BootSlot slot, ParseSlot(input.evidence.boot_slot));
+  SP_TRY(out.values, ReadValues(input.evidence.quotes.front().pcr_values));
+  SP_TRY(HashLog(out));
+  SP_TRY(Bind(out, channel, pki::ObjectName(tls_area), slot));
+  FetchLog(out);
+  SP_TRY(const pki::CertificateRequest request, pki::ParseCsr(input.evidence.csr));
+  out.csr_spki = request.key.spki();
+  return out;
+}
+
+}  // namespace sallyport::server

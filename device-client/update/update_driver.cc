@@ -1,0 +1,124 @@
+#include "device-client/update/update_driver.h"
+
+namespace sallyport::device {
+
+using ota::BootAction;
+
+namespace {
+
+constexpr unsigned kWhole = 100;
+
+unsigned Percent(const ota::UpdateRecord& record) {
+  const bool written = record.state >= ota::UpdateState::kWritten && record.state <= ota::UpdateState::kCommitted;
+  return written ? kWhole : 0;
+}
+
+}  // namespace
+
+void UpdateDriver::Report(std::string_view gate, std::string detail) {
+  const auto record = parts_.installer.Record();
+  if (!record || !parts_.report) return;
+  UpdateReport report;
+  report.state = ota::StateName(record->state);
+  report.slot = ota::SlotName(record->slot);
+  if (record->state != ota::UpdateState::kIdle) report.release = record->release;
+  report.gate = gate;
+  report.detail = std::move(detail);
+  report.percent = Percent(*record);
+  parts_.report(report);
+}
+
+// A report per percent is enough for a progress bar, whatever the number of segments.
+void UpdateDriver::ReportProgress(const ota::InstallProgress& progress) {
+  const auto percent = static_cast<unsigned>(progress.done / (progress.total / kWhole + 1));
+  if (reported_percent_ == percent || progress.state != ota::UpdateState::kWriting) return;
+  reported_percent_ = percent;
+  const auto record = parts_.installer.Record();
+  if (!record || !parts_.report) return;
+  UpdateReport report;
+  report.state = ota::StateName(progress.state);
+  report.slot = ota::SlotName(record->slot);
+  report.release = record->release;
+  report.percent = percent;
+  parts_.report(report);
+}
+
+Result<UpdateStep> UpdateDriver::Boot() {
+  SP_TRY(const BootAction action, parts_.installer.Judge());
+  switch (action) {
+    case BootAction::kAwaitAttestation: return BeginTrial();
+    case BootAction::kReboot: return Reboot();
+    case BootAction::kRetry: return ArmAndReboot();
+    case BootAction::kRollBack: return RollBack("boot", false);
+    case BootAction::kAbandon: {
+      SP_TRY(parts_.installer.Abandon());
+      Report("install", "the slot being written was booted");
+      return step_;
+    }
+    case BootAction::kReportFallback: Report("fallback", "the firmware fell back to the other slot"); return step_;
+    case BootAction::kNothing:
+    case BootAction::kResumeInstall:
+    case BootAction::kArm: Report("", ""); return step_;
+  }
+  std::abort();
+}
+
+Result<UpdateStep> UpdateDriver::BeginTrial() {
+  SP_TRY(parts_.installer.BeginTrial());
+  trial_ends_ = Duration{parts_.clock.Boot().ms + trial_timeout_.ms};
+  Report("", "");
+  return step_ = UpdateStep::kTrial;
+}
+
+Result<UpdateStep> UpdateDriver::ArmAndReboot() {
+  SP_TRY(parts_.installer.Arm());
+  Report("", "");
+  return Reboot();
+}
+
+Result<UpdateStep> UpdateDriver::Reboot() {
+  SP_TRY(parts_.rebooter.Reboot());
+  return step_ = UpdateStep::kRebooting;
+}
+
+Result<UpdateStep> UpdateDriver::RollBack(std::string_view gate, bool reboot) {
+  SP_TRY(parts_.installer.RollBack());
+  trial_ends_.reset();
+  step_ = UpdateStep::kSettled;
+  Report(gate, "");
+  return reboot ? Reboot() : step_;
+}
+
+Result<UpdateStep> UpdateDriver::Assign(const ota::InstallPlan& plan) {
+  if (step_ != UpdateStep::kSettled) return step_;
+  reported_percent_.reset();
+  const auto installed =
+      parts_.installer.Install(plan, parts_.source, [this](const auto& progress) { ReportProgress(progress); });
+  if (!installed) {
+    Report("install", installed.error().ToString());
+    return installed.error();
+  }
+  SP_TRY(const BootAction action, parts_.installer.Judge());
+  Report("", "");
+  if (action == BootAction::kArm) return ArmAndReboot();
+  if (action == BootAction::kReboot) return Reboot();
+  return step_;
+}
+
+Result<UpdateStep> UpdateDriver::Judged(ota::TrialOutcome outcome, const ota::InstallPlan* plan) {
+  if (step_ != UpdateStep::kTrial) return step_;
+  if (ota::JudgeTrial(outcome) == ota::TrialAction::kRollBack)
+    return RollBack(outcome == ota::TrialOutcome::kTimedOut ? "health-timeout" : "attestation", true);
+  SP_TRY(parts_.installer.Commit(plan));
+  trial_ends_.reset();
+  step_ = UpdateStep::kSettled;
+  Report("", "");
+  return step_;
+}
+
+Result<UpdateStep> UpdateDriver::Tick() {
+  if (!trial_ends_ || parts_.clock.Boot() < *trial_ends_) return step_;
+  return Judged(ota::TrialOutcome::kTimedOut, nullptr);
+}
+
+}  // namespace sallyport::device

@@ -1,0 +1,108 @@
+#include "device-client/update/update_worker.h"
+
+#include <future>
+
+#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fake_random.h"
+#include "tests/fakes/update_world.h"
+
+namespace sallyport::device {
+namespace {
+
+constexpr std::chrono::seconds kPatience{30};
+
+// A latch with a value: set by the worker's thread, awaited by the test.
+class Signal {
+ public:
+  void Set() {
+    if (!set_.exchange(true)) promise_.set_value();
+  }
+  [[nodiscard]] bool Await() { return promise_.get_future().wait_for(kPatience) == std::future_status::ready; }
+
+ private:
+  std::atomic<bool> set_ = false;
+  std::promise<void> promise_;
+};
+
+class SignallingRebooter final : public Rebooter {
+ public:
+  Result<Unit> Reboot() override {
+    asked.Set();
+    return Unit{};
+  }
+  Signal asked;
+};
+
+const TestRelease kOld = MakeTestRelease("1.0.0", 1);
+const TestRelease kNew = MakeTestRelease("2.0.0", 2);
+
+class UpdateWorkerTest : public ::testing::Test {
+ protected:
+  UpdateWorkerTest() { world_.AddRelease(kNew); }
+  UpdateWorkerParts Parts(Rebooter& rebooter, ReportFunction report) {
+    return {{installer_, source_, rebooter, clock_, std::move(report)}, random_};
+  }
+
+  UpdateWorld world_{kOld};
+  ota::Installer installer_ = world_.MakeInstaller();
+  ReleaseSource source_{kNew};
+  FakeClock clock_{UnixTime::FromSeconds(1'800'000'000)};
+  FakeRandom random_;
+};
+
+TEST_F(UpdateWorkerTest, InstallsWhatWasAssignedAndCommitsWhatWasAttested) {
+  SignallingRebooter rebooter;
+  {
+    UpdateWorker worker(Parts(rebooter, {}));
+    worker.Assign(kNew.plan);
+    ASSERT_TRUE(rebooter.asked.Await());
+  }
+  ASSERT_EQ(world_.PowerOn(PowerLoss::kNothing), ota::Slot::kB);
+  Signal committed;
+  SignallingRebooter unused;
+  {
+    UpdateWorker worker(Parts(unused, [&](const UpdateReport& report) {
+      if (report.state == "COMMITTED") committed.Set();
+    }));
+    worker.Judged(ota::TrialOutcome::kAccepted);
+    ASSERT_TRUE(committed.Await());
+  }
+  EXPECT_EQ(world_.BootOrder(), "BA");
+}
+
+// A source that never ends until the sink refuses.
+class EndlessSource final : public ota::PayloadSource {
+ public:
+  Result<Unit> Fetch(const ota::RemoteFile&, uint64_t, uint64_t, ota::ByteSink& sink) override {
+    while (true) {
+      started.Set();
+      SP_TRY(sink.Write({}));
+    }
+  }
+  Signal started;
+};
+
+TEST_F(UpdateWorkerTest, BreaksADownloadOffWhenItStops) {
+  SignallingRebooter rebooter;
+  EndlessSource endless;
+  {
+    UpdateWorker worker({{installer_, endless, rebooter, clock_, {}}, random_});
+    worker.Assign(kNew.plan);
+    ASSERT_TRUE(endless.started.Await());
+  }
+  EXPECT_EQ(ota::StateName(installer_.Record()->state), "WRITING");
+}
+
+TEST_F(UpdateWorkerTest, ReportsAFailureAndKeepsGoing) {
+  source_.File(kNew.plan.facts().uki.path)[0] ^= 1;
+  SignallingRebooter rebooter;
+  Signal failed;
+  UpdateWorker worker(Parts(rebooter, [&](const UpdateReport& report) {
+    if (report.gate == "install") failed.Set();
+  }));
+  worker.Assign(kNew.plan);
+  EXPECT_TRUE(failed.Await());
+}
+
+}  // namespace
+}  // namespace sallyport::device
