@@ -11,7 +11,7 @@
 
 namespace sallyport::device {
 
-// A boot that has not been admitted by then will not be (ota-reference C2, health gate).
+// A boot that has not been admitted by then will not be.
 inline constexpr Duration kTrialTimeout = Minutes(10);
 
 // Rebooter asks the machine to reboot; it returns at once.

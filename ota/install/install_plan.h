@@ -40,7 +40,7 @@ class InstallPlan {
 
  private:
   friend class InstallPlanMaker;    // ota/metadata/install_plan_maker.h
-  friend class InstallPlanForTest;  // tests/fakes/update_world.cc: plans without a signed repository
+  friend class InstallPlanForTest;  // tests/fakes/install_plan_for_test.h
   explicit InstallPlan(InstallFacts facts) : facts_(std::move(facts)) {}
   InstallFacts facts_;
 };

@@ -1,5 +1,5 @@
 // Installer: puts one release into the inactive slot so that a power cut at any moment leaves a machine that
-// boots a verified slot and can go on (ota-reference C2). It neither reboots nor decides when to.
+// boots a verified slot and can go on. It neither reboots nor decides when to.
 #pragma once
 
 #include <functional>

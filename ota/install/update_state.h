@@ -1,4 +1,4 @@
-// The life of one update on a device as a table (architecture 8, ota-reference C2). The names are those of the
+// The life of one update on a device as a table (architecture 8). The names are those of the
 // update report and of docs/protocol.md; DescribeUpdateStates writes the documentation from the same table.
 #pragma once
 

@@ -15,14 +15,9 @@
 #include "ota/install/installer.h"
 #include "ota/payload/pack.h"
 #include "pki/crypto/hash.h"
+#include "tests/fakes/install_plan_for_test.h"
 
 namespace sallyport::ota {
-
-class InstallPlanForTest {
- public:
-  static InstallPlan Make(InstallFacts facts) { return InstallPlan(std::move(facts)); }
-};
-
 namespace {
 
 constexpr uint64_t kMiB = 1 << 20;

@@ -3,15 +3,7 @@
 #include <algorithm>
 
 #include "pki/crypto/hash.h"
-
-namespace sallyport::ota {
-
-class InstallPlanForTest {
- public:
-  static InstallPlan Make(InstallFacts facts) { return InstallPlan(std::move(facts)); }
-};
-
-}  // namespace sallyport::ota
+#include "tests/fakes/install_plan_for_test.h"
 
 namespace sallyport {
 namespace {

@@ -55,6 +55,11 @@ TEST(Pcr4Grammar, RefusesUnknownActionsAndTypes) {
   EXPECT_EQ(FaultOf(Boot().Hashed(4, static_cast<EventType>(0x8000FFFF), {}), 4), "grammar.event");
 }
 
+TEST(Pcr4Grammar, RefusesAnApplicationRelabelledAsUnused) {
+  const EventLogBuilder log = Boot().Application("uki").Measured(4, EventType::kUnused, AsBytes("evil"), {});
+  EXPECT_EQ(FaultOf(log, 4), "grammar.event");
+}
+
 TEST(Pcr4Grammar, RefusesAnApplicationRelabelledAsAnAction) {
   const EventLogBuilder log = Boot().Application("uki").Measured(4, EventType::kEfiAction, AsBytes("evil"), AsBytes(kCalling));
   EXPECT_EQ(FaultOf(log, 4), "grammar.data");

@@ -196,6 +196,28 @@ TEST_F(CheckQuoteRules, RefuseZeroAndOutOfRangeSignatureNumbers) {
   EXPECT_EQ(with(order, s), "quote.signature");
 }
 
+// n - s verifies wherever s does; TPMs emit both, and nothing here depends on one signature having one form.
+TEST_F(CheckQuoteRules, AcceptHighAndLowS) {
+  const Bytes attest = fields_.Write();
+  const Bytes good = ak_.Sign(attest);
+  const Bytes order = HexDecode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").value();
+  ByteReader reader(ByteView(good).subspan(4), "signature");
+  const ByteView r = reader.Sized16(64).value();
+  Bytes s(32, 0);
+  const ByteView low = reader.Sized16(64).value();
+  std::ranges::copy(low, s.end() - static_cast<ptrdiff_t>(low.size()));
+  int borrow = 0;
+  for (size_t i = 32; i-- > 0;) {
+    const int difference = order[i] - s[i] - borrow;
+    borrow = difference < 0 ? 1 : 0;
+    s[i] = static_cast<uint8_t>(difference + 256 * borrow);
+  }
+  ByteWriter other;
+  other.BigU16(pki::tpm::kAlgEcdsa).BigU16(pki::tpm::kAlgSha256).Sized16(r).Sized16(s);
+
+  EXPECT_EQ(FailureOf(attest, other.bytes()), "");
+}
+
 TEST_F(CheckQuoteRules, RefuseASchemeThatIsNotTheKeys) {
   const Bytes attest = fields_.Write();
   Bytes signature = ak_.Sign(attest);

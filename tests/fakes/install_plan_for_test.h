@@ -1,0 +1,15 @@
+// Makes install plans for tests and benchmarks that have no signed repository.
+#pragma once
+
+#include <utility>
+
+#include "ota/install/install_plan.h"
+
+namespace sallyport::ota {
+
+class InstallPlanForTest {
+ public:
+  static InstallPlan Make(InstallFacts facts) { return InstallPlan(std::move(facts)); }
+};
+
+}  // namespace sallyport::ota
