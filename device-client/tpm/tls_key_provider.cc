@@ -23,7 +23,9 @@ Result<Unit> AddProvider() {
   if (OSSL_PROVIDER_load(nullptr, "default") == nullptr) return ProviderFailed("default provider");
   if (OSSL_PROVIDER_add_builtin(nullptr, kTlsKeyProviderName, TlsKeyProviderInit) != 1)
     return ProviderFailed("add");
-  if (OSSL_PROVIDER_load(nullptr, kTlsKeyProviderName) == nullptr) return ProviderFailed("load");
+  // Held for the life of the process: OpenSSL forgets a built-in provider at exit without freeing it.
+  static const OSSL_PROVIDER* const own = OSSL_PROVIDER_load(nullptr, kTlsKeyProviderName);
+  if (own == nullptr) return ProviderFailed("load");
   // Ours offers EC and ECDSA too: without a preference, software keys might be given to it.
   if (EVP_set_default_properties(nullptr, "?provider=default") != 1) return ProviderFailed("properties");
   return Ok();

@@ -6,8 +6,9 @@
 namespace sallyport::ota {
 
 Result<SignedDocument> SignedDocument::Parse(ByteView bytes, uint64_t size_max) {
-  SP_TRY(const JsonValue tree, ParseJson(AsText(bytes), {.size_max = size_max, .depth_max = kMetadataDepthMax}));
-  const JsonCursor document(tree);
+  SP_TRY(JsonValue parsed, ParseJson(AsText(bytes), {.size_max = size_max, .depth_max = kMetadataDepthMax}));
+  const auto tree = std::make_shared<const JsonValue>(std::move(parsed));
+  const JsonCursor document(*tree);
   SignedDocument out;
   SP_TRY(const auto signatures, document.GetElements("signatures"));
   if (signatures.size() > kSignaturesMax)
@@ -22,7 +23,7 @@ Result<SignedDocument> SignedDocument::Parse(ByteView bytes, uint64_t size_max) 
   }
   SP_TRY(const JsonCursor body, document.Member("signed"));
   if (body.value().if_object() == nullptr) return body.Refuse("expected an object");
-  out.body_ = std::make_shared<const JsonValue>(body.value());
+  out.body_ = std::shared_ptr<const JsonValue>(tree, &body.value());  // shares the tree: no copy of the body
   out.canonical_ = CanonicalJson(*out.body_);
   return out;
 }

@@ -2,8 +2,9 @@
 
 #include <openssl/ssl.h>
 
-#include "tests/unit/device-client/enforce/mesh.h"
+#include "device-client/tpm/tls_key_provider.h"
 #include "pki/crypto/openssl_ptr.h"
+#include "tests/unit/device-client/enforce/mesh.h"
 #include "tests/unit/pki/x509/draft.h"
 
 namespace sallyport::device {
@@ -264,6 +265,29 @@ TEST_F(ProxyTest, HandshakesAreCapped) {
 TEST_F(ProxyTest, AFloodOfConnectionsLeavesNothingBehind) {
   for (int i = 0; i < 100; ++i) EXPECT_EQ(Echo(Dial(), "x"), "x");
   EXPECT_TRUE(WaitFor([&] { return camera_proxy_->Connections().empty() && recorder_proxy_->Connections().empty(); }));
+}
+
+TEST_F(ProxyTest, WorksWithAKeyThatOnlyTheTlsKeyProviderCanUse) {
+  std::atomic<int> signatures = 0;
+  const auto sign = [&](const Sha256Digest& digest) -> Result<Bytes> {
+    ++signatures;
+    const pki::EvpPkeyCtx context(EVP_PKEY_CTX_new(static_cast<EVP_PKEY*>(camera_.key.native()), nullptr));
+    Bytes signature(72);
+    size_t size = signature.size();
+    SP_CHECK(EVP_PKEY_sign_init(context.get()) == 1);
+    SP_CHECK(EVP_PKEY_sign(context.get(), signature.data(), &size, digest.view().data(), digest.view().size()) == 1);
+    signature.resize(size);
+    return signature;
+  };
+  const auto reference = TlsKeyReference::Register(camera_.key.public_key(), sign);
+  ASSERT_TRUE(reference);
+  ProxyIdentity identity = mesh_.IdentityOf(camera_);
+  identity.key = ShareKey(*(*reference)->NewNativeKey());
+  ASSERT_TRUE(camera_proxy_->SetIdentity(identity, mesh_.trust()));
+
+  EXPECT_EQ(Echo(Dial(), "signed elsewhere"), "signed elsewhere");
+  EXPECT_EQ(signatures, 1);
+  camera_proxy_->Stop();  // `signatures` goes before the proxy does
 }
 
 TEST_F(ProxyTest, StopCutsWhatIsOpen) {
