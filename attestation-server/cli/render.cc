@@ -1,6 +1,7 @@
 #include "attestation-server/cli/render.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -10,12 +11,30 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::string Cell(const Json& value) {
-  if (value.is_string()) return value.get<std::string>();
+  if (value.is_string()) return value.get<std::string>().empty() ? "-" : value.get<std::string>();
   if (value.is_null()) return "-";
   if (!value.is_array()) return value.dump();
   std::string joined;
   for (const Json& item : value) joined += (joined.empty() ? "" : ",") + Cell(item);
   return joined.empty() ? "-" : joined;
+}
+
+constexpr size_t kCellMax = 72;  // wider cells are cut: --json has them whole
+
+std::string Shown(const Json& value) {
+  std::string cell = Cell(value);
+  if (cell.size() > kCellMax) cell = cell.substr(0, kCellMax - 3) + "...";
+  return cell;
+}
+
+// Rank puts what people look for first and long identifiers last.
+int Rank(const std::string& key) {
+  constexpr std::array kFirst{"seq", "name", "event", "role", "version", "state", "posture", "tier", "online"};
+  constexpr std::array kLast{"digest", "release_digest", "id", "hash", "record", "detail"};
+  const auto first = std::ranges::find(kFirst, key);
+  if (first != kFirst.end()) return static_cast<int>(first - kFirst.begin()) - 100;
+  const auto last = std::ranges::find(kLast, key);
+  return last != kLast.end() ? static_cast<int>(last - kLast.begin()) + 100 : 0;
 }
 
 std::string Padded(const std::string& text, size_t width) {
@@ -27,18 +46,19 @@ std::string Table(const Json& rows) {
   for (const Json& row : rows)
     for (const auto& [key, value] : row.items())
       if (std::ranges::find(columns, key) == columns.end()) columns.push_back(key);
+  std::ranges::stable_sort(columns, {}, Rank);
   std::vector<size_t> widths;
   for (const std::string& column : columns) {
     size_t width = column.size();
     for (const Json& row : rows)
-      if (row.contains(column)) width = std::max(width, Cell(row[column]).size());
+      if (row.contains(column)) width = std::max(width, Shown(row[column]).size());
     widths.push_back(width);
   }
   std::string out;
   for (size_t i = 0; i < columns.size(); ++i) out += Padded(columns[i], widths[i]) + (i + 1 < columns.size() ? "  " : "\n");
   for (const Json& row : rows)
     for (size_t i = 0; i < columns.size(); ++i) {
-      const std::string cell = row.contains(columns[i]) ? Cell(row[columns[i]]) : "-";
+      const std::string cell = row.contains(columns[i]) ? Shown(row[columns[i]]) : "-";
       out += i + 1 < columns.size() ? Padded(cell, widths[i]) + "  " : cell + "\n";
     }
   return out;
@@ -46,9 +66,15 @@ std::string Table(const Json& rows) {
 
 std::string Lines(const Json& object) {
   size_t width = 0;
-  for (const auto& [key, value] : object.items()) width = std::max(width, key.size());
-  std::string out;
+  std::vector<std::string> keys;
   for (const auto& [key, value] : object.items()) {
+    keys.push_back(key);
+    width = std::max(width, key.size());
+  }
+  std::ranges::stable_sort(keys, {}, Rank);
+  std::string out;
+  for (const std::string& key : keys) {
+    const Json& value = object[key];
     const bool nested = value.is_array() && !value.empty() && value.front().is_object();
     out += nested ? key + "\n" + Table(value) : Padded(key, width) + "  " + Cell(value) + "\n";
   }

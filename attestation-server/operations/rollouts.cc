@@ -339,7 +339,11 @@ void RolloutOperations::OnReport(const DeviceUpdateReport& report) {
   const Result<Unit> done = parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
     SP_TRY(std::optional<RolloutDeviceRow> row, FindAssignment(transaction.connection(), report.device_id));
     if (!row) return Unit{};
-    SP_TRY(row->state, ParseWord<UpdateState>(report.state));
+    SP_TRY(const UpdateState state, ParseWord<UpdateState>(report.state));
+    // The first report of an end says why; what follows only repeats that it ended.
+    const bool ended = row->state == UpdateState::kFailed || row->state == UpdateState::kRolledBack;
+    if (ended && state == row->state) return Unit{};
+    row->state = state;
     row->percent = report.percent;
     row->slot = report.slot;
     row->gate = report.gate;

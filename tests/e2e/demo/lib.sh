@@ -160,8 +160,10 @@ start_backend() {
   backends+=($!)
 }
 flow_works() { [ "$(printf 'hello\n' | timeout 5 socat -t 2 - "TCP:127.0.0.1:$1" 2> /dev/null)" = hello ]; }
-refused() { status_of "$1" | jq -e --arg s "$2" '[.refusals[] | select(.service == $s and (.was_open | not))] | length > 0'; }
-refusal_reason() { status_of "$1" | jq -r --arg s "$2" '[.refusals[] | select(.service == $s and (.was_open | not))][-1].reason'; }
+# A refusal names its peer by name until the slice gave it an id.
+refusals_of() { status_of "$1" | jq --arg n "$2" --arg i "$(device_id "$2")" '[.refusals[] | select((.peer == $n or .peer == $i) and (.was_open | not))]'; }
+refused() { refusals_of "$1" "$2" | jq -e 'length > 0'; }
+refusal_reason() { refusals_of "$1" "$2" | jq -r '.[-1].reason'; }
 explain_denial() {
   say sallyport policy explain "$work/policy.yaml" --inventory "$work/inventory.yaml" --from cam-1 --to rec-2 --service rtsp --attested 10s --attested-to 10s || [ $? = 1 ]
 }

@@ -132,8 +132,14 @@ TEST(WireEvidence, KeepsAbsentDigestsAbsent) {
   EXPECT_FALSE(input->evidence.activation_proof.has_value());
 }
 
+Refusal RefusalOf(const std::string& reference_id) {
+  Refusal refusal;
+  refusal.reference_id = reference_id;
+  return refusal;
+}
+
 TEST(RefusalStatus, TellsTheCallerItsReferenceAndNoMore) {
-  const grpc::Status status = RefusalStatus({.reference_id = "ab12"});
+  const grpc::Status status = RefusalStatus(RefusalOf("ab12"));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
   EXPECT_EQ(status.error_message(), "not-admitted");
   api::Refusal detail;
@@ -143,12 +149,15 @@ TEST(RefusalStatus, TellsTheCallerItsReferenceAndNoMore) {
 }
 
 TEST(RefusalStatus, SaysWhenToComeBack) {
-  const grpc::Status later = RefusalStatus({.reference_id = "ab12", .retry_after = Seconds(3)});
+  Refusal busy = RefusalOf("ab12");
+  busy.retry_after = Seconds(3);
+  const grpc::Status later = RefusalStatus(busy);
   EXPECT_EQ(later.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   api::Refusal detail;
   ASSERT_TRUE(detail.ParseFromString(later.error_details()));
   EXPECT_EQ(detail.retry_after_ms(), 3000u);
-  EXPECT_EQ(RefusalStatus({.unavailable = true}).error_code(), grpc::StatusCode::UNAVAILABLE);
+  busy.unavailable = true;
+  EXPECT_EQ(RefusalStatus(busy).error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 TEST(WireAnswers, CarryTheChallengeAndTheCertificate) {
