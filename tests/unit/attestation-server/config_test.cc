@@ -48,7 +48,7 @@ TEST(ServerConfig, ReadsAFullFile) {
   EXPECT_EQ(config->operators.at("alice"), OperatorRole::kAdmin);
   EXPECT_EQ(config->classes.at("edge").evidence_lifetime, Minutes(30));
   EXPECT_TRUE(config->profiles.at("tpm").vendor);
-  EXPECT_EQ(config->pcrs, (std::vector<uint32_t>{0, 2, 4, 7}));
+  EXPECT_EQ(config->pcrs, (std::vector<uint32_t>{0, 2, 4, 7, 11}));
   EXPECT_EQ(config->advertise.device, "0.0.0.0:8442");
 }
 
