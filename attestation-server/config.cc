@@ -110,7 +110,7 @@ const std::vector<ConfigKey<Config>>& ConfigKeys() {
       {"runtime", "private, volatile directory for TLS files", ConfigText(&Config::runtime), true},
       {"unlock_file", "file that unlocks the issuer keys", ConfigText(&Config::unlock_file), true},
       {"profiles", "which TPMs may enrol, by profile name", ReadProfiles, true},
-      {"pcrs", "PCRs of the sha256 bank that are quoted and judged (default 0, 2, 4, 7)", ReadPcrs},
+      {"pcrs", "PCRs of the sha256 bank that are quoted and judged (default 0, 2, 4, 7, 11)", ReadPcrs},
       {"listen", "addresses of the five listeners", read_listen, true},
       {"advertise", "addresses that enrolment files name (default: listen)", read_advertise},
       {"log_level", "debug, info, warning or error (default info)", ReadLogLevel},

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "attestation-server/service/authorisation.h"
+#include "attestation-server/operations/operator_role.h"
 #include "pki/base/result.h"
 #include "pki/base/time.h"
 
@@ -45,7 +45,7 @@ struct Config {
   std::map<std::string, OperatorRole> operators;
   std::map<std::string, DeviceClass> classes;
   std::map<std::string, ProfileConfig> profiles;
-  std::vector<uint32_t> pcrs = {0, 2, 4, 7};  // quoted and judged, sha256 bank
+  std::vector<uint32_t> pcrs = {0, 2, 4, 7, 11};  // quoted and judged, sha256 bank
 };
 
 // ParseConfig reports every finding, one `file:line:column: ...` per line of the error's detail.

@@ -91,7 +91,7 @@ ClientStatus Client::status() const {
 
 void Client::SetStatus(const std::string& refusal) {
   const std::lock_guard lock(inbox_mutex_);
-  status_ = {machine_, state_.device_id, "", "", refusal, {}, state_.epoch};
+  status_ = {machine_, state_.device_id, "", "", refusal, {}, state_.epoch, renewals_};
   if (!session_) return;
   status_.posture = session_->certificate.posture;
   status_.tier = session_->certificate.tier;
@@ -217,6 +217,7 @@ void Client::Failed(const Error& error, const CallFailure& failure) {
       {{"state", std::string(StateName(machine_))}, {"reason", error.ToString()}, {"retry_in", std::to_string(wait.ms) + "ms"}});
   for (const std::string& event : failure.events) Log(LogLevel::kWarning, "own_event_not_accepted", {{"event", event}});
   refused_once_ = refused;
+  if (refused) parts_.sinks.OnRefused();
   Move(refused ? Event::kRefused : Event::kUnreachable);
   SetStatus(error.ToString());
   Wait(wait);
@@ -263,6 +264,7 @@ void Client::Handle(Message message) {
   if (auto* const certificate = std::get_if<IssuedCertificate>(&message)) {
     session_->certificate = std::move(*certificate);
     state_.epoch = std::max(state_.epoch, session_->certificate.epoch);
+    ++renewals_;
     Move(Event::kRenewed);
     return TellIdentity();
   }

@@ -32,6 +32,8 @@ class AgentSinks {
   virtual void OnIdentity(const TlsIdentity& identity, const IssuedCertificate& certificate) = 0;
   // OnAttested: this boot was judged and admitted.
   virtual void OnAttested(const IssuedCertificate& certificate) = 0;
+  // OnRefused: the server judged this boot and said no.
+  virtual void OnRefused() = 0;
   virtual void OnRevocations(const std::vector<PeerRevocation>& revocations) = 0;
   // OnManifest returns the version that is now obeyed.
   virtual Result<uint64_t> OnManifest(const ota::DeviceManifest& manifest) = 0;
@@ -48,6 +50,7 @@ struct ClientStatus {
   std::string last_refusal;
   UnixTime not_after;
   uint64_t epoch = 0;
+  uint64_t renewals = 0;  // since the program started
 };
 
 struct ClientParts {
@@ -70,7 +73,6 @@ class Client final : public LinkHandler {
   void Report(UpdateReport report);
   ClientStatus status() const;
   TrustedTime& time() { return time_; }
-  const ServerTrust& trust() const { return trust_; }
 
   void OnTime(const SignedTime& time) override;
   void OnChallenge(const Challenge& challenge, const Sha256Digest& server_leaf_hash) override;
@@ -142,6 +144,7 @@ class Client final : public LinkHandler {
   UnixTime link_not_after_;  // of the certificate that link_ presented
   bool log_known_ = false;   // the server has judged this boot's log
   bool refused_once_ = false;
+  uint64_t renewals_ = 0;
 
   mutable std::mutex inbox_mutex_;  // guards inbox_, stopping_, status_
   std::condition_variable inbox_changed_;

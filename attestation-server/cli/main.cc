@@ -3,11 +3,13 @@
 #include <cstdio>
 
 #include "attestation-server/cli/command.h"
+#include "attestation-server/cli/ek_commands.h"
 #include "attestation-server/cli/evidence_commands.h"
 #include "attestation-server/cli/identity_commands.h"
 #include "attestation-server/cli/init_command.h"
 #include "attestation-server/cli/operate_commands.h"
 #include "attestation-server/cli/policy_commands.h"
+#include "attestation-server/cli/publish_commands.h"
 #include "attestation-server/cli/release_commands.h"
 #include "attestation-server/cli/uki_commands.h"
 #include "attestation-server/api/tls.h"
@@ -20,11 +22,13 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   server::CommandSink sink;
   server::AddInitCommand(app, sink);
+  server::AddEkCommands(app, sink);
   server::AddEvidenceCommands(app, sink);
   server::AddIdentityCommands(app, sink);
   server::AddUkiCommands(app, sink);
   server::AddPolicyCommands(app, sink);
   server::AddReleaseCommands(app, sink);
+  server::AddPublishCommands(app, sink);
   server::AddOperateCommands(app, sink);
   try {
     app.parse(argc, argv);

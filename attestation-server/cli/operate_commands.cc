@@ -5,72 +5,20 @@
 #include <fstream>
 #include <thread>
 
-#include "attestation-server/cli/admin_client.h"
+#include "attestation-server/cli/admin_session.h"
 #include "attestation-server/cli/progress.h"
-#include "attestation-server/cli/render.h"
-#include "attestation-server/operations/approval.h"
 #include "pki/base/json.h"
 #include "pki/crypto/hash.h"
-#include "pki/x509/certificate.h"
-#include "pki/x509/pem.h"
 
 namespace sallyport::server {
 namespace {
 
 constexpr uint64_t kInputBytesMax = 16 * 1024 * 1024;  // a policy, a reference or an EK list
-constexpr size_t kChunkBytes = 1024 * 1024;
-
-// Common is what every command that asks the service takes.
-struct Common {
-  bool json = false;
-  ServerChoice choice;
-};
-
-template <typename Request>
-using JsonRpc = grpc::Status (api::Admin::Stub::*)(grpc::ClientContext*, const Request&, api::JsonReply*);
-
-Result<AdminClient> Open(const Common& common) {
-  PosixFileSystem files;
-  SP_TRY(const Context context, LoadContext(files, common.choice));
-  return AdminClient::Connect(files, context);
-}
-
-template <typename Request>
-Result<std::string> AskJson(const AdminClient& client, api::Admin::Stub& stub, JsonRpc<Request> rpc, const Request& request) {
-  api::JsonReply reply;
-  SP_TRY(client.Call([&](grpc::ClientContext& context) { return (stub.*rpc)(&context, request, &reply); }));
-  return reply.json();
-}
-
-CommandResult Show(const Result<std::string>& json, const Common& common) {
-  if (!json) return Failure(json.error(), common.json);
-  return CommandResult{ExitCode::kYes, common.json ? *json + "\n" : RenderJson(*json), ""};
-}
-
-template <typename Request>
-CommandResult Ask(const Common& common, JsonRpc<Request> rpc, const Request& request) {
-  Result<AdminClient> client = Open(common);
-  if (!client) return Failure(client.error(), common.json);
-  return Show(AskJson(*client, client->stub(), rpc, request), common);
-}
-
-// Approve signs `action` on `digest` with the key of the operator's context.
-Result<SignedApproval> Approve(const Common& common, std::string_view action, const Sha256Digest& digest) {
-  PosixFileSystem files;
-  SP_TRY(const Context context, LoadContext(files, common.choice));
-  SP_TRY(const Bytes pem, ReadFile(files, context.private_key, kInputBytesMax));
-  SP_TRY(const Bytes chain, ReadFile(files, context.certificate, kInputBytesMax));
-  SP_TRY(const pki::PrivateKey key, pki::PrivateKey::FromPem(AsText(pem), ""));
-  SP_TRY(const std::vector<Bytes> leaf, pki::ParseCertificatePem(AsText(chain)));
-  SP_TRY(const pki::IdentityCertificate certificate, pki::ParseIdentityCertificate(leaf.front()));
-  constexpr Duration kLifetime = Hours(1);
-  return MakeApproval(key, certificate.spiffe_id.text(), action, digest, RealClock().Wall() + kLifetime);
-}
 
 // AskApproved sends `name` with this operator's approval of `action` on the name itself.
-CommandResult AskApproved(const Common& common, JsonRpc<api::ApprovedRequest> rpc, const std::string& name,
+CommandResult AskApproved(const CommonOptions& common, JsonRpc<api::ApprovedRequest> rpc, const std::string& name,
                           std::string_view action, const Sha256Digest& digest) {
-  const Result<SignedApproval> approval = Approve(common, action, digest);
+  const Result<SignedApproval> approval = ApproveWithContext(common, action, digest);
   if (!approval) return Failure(approval.error(), common.json);
   api::ApprovedRequest request;
   request.set_name(name);
@@ -90,12 +38,8 @@ class Group {
     command->footer("Example:\n  " + example);
     return command;
   }
-  std::shared_ptr<Common> AddCommon(CLI::App* command) {
-    auto common = std::make_shared<Common>();
-    command->add_flag("--json", common->json, "Print one JSON object");
-    command->add_option("--server", common->choice.server, "HOST:PORT of the admin listener");
-    command->add_option("--config", common->choice.config, "File with the operator's contexts");
-    return common;
+  std::shared_ptr<CommonOptions> AddCommon(CLI::App* command) {
+    return AddCommonOptions(command);
   }
   void Run(CLI::App* command, std::function<CommandResult()> run) {
     command->callback([&sink = sink_, run = std::move(run)] { sink.Run(run); });
@@ -147,7 +91,7 @@ struct TokenOptions {
   bool auto_approve = false;
 };
 
-CommandResult CreateToken(const Common& common, const TokenOptions& options) {
+CommandResult CreateToken(const CommonOptions& common, const TokenOptions& options) {
   const Result<Duration> expires = ParseDuration(options.expires);
   if (!expires) return Failure(ExitCode::kUsage, expires.error(), common.json);
   api::CreateTokenRequest request;
@@ -160,7 +104,7 @@ CommandResult CreateToken(const Common& common, const TokenOptions& options) {
   request.set_auto_approve(options.auto_approve);
   request.set_ek_sha256(options.ek_sha256);
   request.set_device_name(options.device_name);
-  Result<AdminClient> client = Open(common);
+  Result<AdminClient> client = OpenAdmin(common);
   if (!client) return Failure(client.error(), common.json);
   api::CreateTokenReply reply;
   const Result<Unit> called = client->Call(
@@ -170,7 +114,7 @@ CommandResult CreateToken(const Common& common, const TokenOptions& options) {
   const Result<Unit> written = WriteFileAtomically(files, options.out, AsBytes(reply.enrolment_file()));
   if (!written) return Failure(written.error(), common.json);
   const std::string json = WriteJson(JsonValue::Object({{"token", reply.token_id()}, {"file", options.out}}));
-  return Show(json, common);
+  return ShowJson(json, common);
 }
 
 void AddTokenCommands(CLI::App& app, CommandSink& sink) {
@@ -197,10 +141,10 @@ void AddTokenCommands(CLI::App& app, CommandSink& sink) {
 }
 
 // ImportDevices reads lines `ek_sha256 name site class tag,tag`; `#` starts a comment.
-CommandResult ImportDevices(const Common& common, const std::string& file) {
+CommandResult ImportDevices(const CommonOptions& common, const std::string& file) {
   std::ifstream in(file);
   if (!in) return Failure(ExitCode::kUsage, Error{Reason::kNotFound, "cannot read " + file}, common.json);
-  Result<AdminClient> client = Open(common);
+  Result<AdminClient> client = OpenAdmin(common);
   if (!client) return Failure(client.error(), common.json);
   int line_number = 0;
   int done = 0;
@@ -219,11 +163,11 @@ CommandResult ImportDevices(const Common& common, const std::string& file) {
     request.set_device_class(device_class);
     if (words >> tags)
       for (std::istringstream list(tags); std::getline(list, tags, ',');) request.add_tags(tags);
-    const Result<std::string> reply = AskJson(*client, client->stub(), &api::Admin::Stub::AllowEk, request);
+    const Result<std::string> reply = AskJson(*client, &api::Admin::Stub::AllowEk, request);
     if (!reply) return Failure(ExitCodeOf(reply.error().reason), reply.error(), common.json, {file, line_number, 1});
     ++done;
   }
-  return Show(WriteJson(JsonValue::Object({{"imported", done}})), common);
+  return ShowJson(WriteJson(JsonValue::Object({{"imported", done}})), common);
 }
 
 void AddDeviceCommands(CLI::App& app, CommandSink& sink) {
@@ -261,11 +205,11 @@ void AddDeviceCommands(CLI::App& app, CommandSink& sink) {
   });
 }
 
-CommandResult ImportReference(const Common& common, const std::string& file, const std::string& device_class) {
+CommandResult ImportReference(const CommonOptions& common, const std::string& file, const std::string& device_class) {
   PosixFileSystem files;
   const Result<Bytes> json = ReadFile(files, file, kInputBytesMax);
   if (!json) return Failure(ExitCode::kUsage, json.error(), common.json);
-  const Result<SignedApproval> approval = Approve(common, "reference.import", pki::Sha256(*json));
+  const Result<SignedApproval> approval = ApproveWithContext(common, "reference.import", pki::Sha256(*json));
   if (!approval) return Failure(approval.error(), common.json);
   api::ImportReferenceRequest request;
   request.set_device_class(device_class);
@@ -292,12 +236,12 @@ void AddReferenceCommands(CLI::App& app, CommandSink& sink) {
 }
 
 // ApproveRollout fetches the rollout's digest, so that what is signed is what the server holds.
-CommandResult ApproveRollout(const Common& common, const std::string& name) {
-  Result<AdminClient> client = Open(common);
+CommandResult ApproveRollout(const CommonOptions& common, const std::string& name) {
+  Result<AdminClient> client = OpenAdmin(common);
   if (!client) return Failure(client.error(), common.json);
   api::NameRequest request;
   request.set_name(name);
-  const Result<std::string> shown = AskJson(*client, client->stub(), &api::Admin::Stub::ShowRollout, request);
+  const Result<std::string> shown = AskJson(*client, &api::Admin::Stub::ShowRollout, request);
   if (!shown) return Failure(shown.error(), common.json);
   const Result<Sha256Digest> digest = [&]() -> Result<Sha256Digest> {
     SP_TRY(const JsonValue json, ParseJson(*shown));
@@ -310,14 +254,14 @@ CommandResult ApproveRollout(const Common& common, const std::string& name) {
 }
 
 // WatchRollout polls until the rollout ends or stops by itself; 0 only when it completed.
-CommandResult WatchRollout(const Common& common, const std::string& name, bool until_canary) {
-  Result<AdminClient> client = Open(common);
+CommandResult WatchRollout(const CommonOptions& common, const std::string& name, bool until_canary) {
+  Result<AdminClient> client = OpenAdmin(common);
   if (!client) return Failure(client.error(), common.json);
   api::NameRequest request;
   request.set_name(name);
   ProgressLine progress("rollout " + name);
   while (true) {
-    const Result<std::string> shown = AskJson(*client, client->stub(), &api::Admin::Stub::ShowRollout, request);
+    const Result<std::string> shown = AskJson(*client, &api::Admin::Stub::ShowRollout, request);
     if (!shown) return Failure(shown.error(), common.json);
     const Result<JsonValue> json = ParseJson(*shown);
     if (!json) return Failure(json.error(), common.json);
@@ -336,7 +280,7 @@ CommandResult WatchRollout(const Common& common, const std::string& name, bool u
     const bool ended = *state == "complete" || *state == "halted" || *state == "aborted";
     if (ended || (until_canary && *canary_left == 0)) {
       progress.Finish();
-      CommandResult result = Show(*shown, common);
+      CommandResult result = ShowJson(*shown, common);
       if (*state == "halted" || *state == "aborted") result.code = ExitCode::kNo;
       return result;
     }

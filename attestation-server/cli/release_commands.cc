@@ -211,16 +211,6 @@ void AddSign(CLI::App& release, CommandSink& sink) {
   Add(sign, sink, options, [](FileSystem& files, const auto& o, UnixTime) { return ReleaseSign(files, o); });
 }
 
-void AddPublish(CLI::App& release, CommandSink& sink) {
-  CLI::App* const publish = release.add_subcommand("publish", "Publish what is fully signed; renew the timestamp");
-  publish->footer("Example:\n  sallyport release publish --repository repo --keys keys");
-  const auto options = std::make_shared<ReleasePublishOptions>();
-  publish->add_option("--repository", options->repository, "Repository folder")->required();
-  publish->add_option("--keys", options->keys, "Folder with online/image-*.pem")->required();
-  publish->add_option("--online-passphrase-file", options->online_passphrase_file, "Passphrase of the online keys");
-  Add(publish, sink, options, &ReleasePublish);
-}
-
 void AddInspect(CLI::App& release, CommandSink& sink) {
   CLI::App* const inspect = release.add_subcommand("inspect", "Show a repository or a release.json");
   inspect->footer("Examples:\n  sallyport release inspect repo\n  sallyport release inspect release.json --json");
@@ -264,7 +254,6 @@ void AddReleaseCommands(CLI::App& app, CommandSink& sink) {
   AddKeys(*release, sink);
   AddCreate(*release, sink);
   AddSign(*release, sink);
-  AddPublish(*release, sink);
   AddInspect(*release, sink);
 }
 

@@ -88,6 +88,7 @@ Result<JsonValue> DeviceOperations::Explain(std::string_view name, UnixTime now)
       SP_TRY(same, CountSameFailure(snapshot.connection(), verdict.rule, verdict.diff, now - Days(1)));
     }
     rows.push_back(JsonValue::Object({{"at", FormatRfc3339(verdict.judged_at)},
+                                      {"at_ms", verdict.judged_at.ms},
                                       {"purpose", verdict.purpose},
                                       {"verdict", verdict.passed ? "pass" : "fail"},
                                       {"rule", verdict.rule},

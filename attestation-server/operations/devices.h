@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "attestation-server/operations/operator.h"
+#include "attestation-server/store/devices.h"
 #include "pki/base/json.h"
 
 namespace sallyport::server {

@@ -7,7 +7,7 @@
 
 #include "attestation-server/enrolment/flow.h"
 #include "attestation-server/operations/approval.h"
-#include "attestation-server/service/authorisation.h"
+#include "attestation-server/operations/operator_role.h"
 #include "attestation-server/store/authority.h"
 #include "attestation-server/store/database.h"
 

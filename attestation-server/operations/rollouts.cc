@@ -92,6 +92,34 @@ Result<Unit> CommitSets(Connection& connection, const std::string& device_id) {
   return Unit{};
 }
 
+// SettleDevice: reference values follow what the device ended with.
+Result<Unit> SettleDevice(Transaction& transaction, const RolloutDeviceRow& row) {
+  const bool failed = row.state == UpdateState::kFailed || row.state == UpdateState::kRolledBack;
+  if (!failed && row.state != UpdateState::kCommitted) return Unit{};
+  SP_TRY(failed ? References(transaction.connection()).Withdraw(row.device_id, ReferenceRole::kPending)
+                : CommitSets(transaction.connection(), row.device_id));
+  SP_TRY(transaction.Audit("update.ended", JsonValue::Object({{"device", row.device_id},
+                                                              {"state", TextOf(row.state)},
+                                                              {"rollout", row.rollout},
+                                                              {"gate", row.gate},
+                                                              {"detail", row.detail}})));
+  return Unit{};
+}
+
+// SettleRollout halts or completes the rollout when the reports demand it.
+Result<Unit> SettleRollout(Connection& connection, const std::string& name, UnixTime now) {
+  Rollouts rollouts(connection);
+  SP_TRY(std::optional<RolloutRow> rollout, rollouts.Find(name));
+  SP_TRY(const std::vector<RolloutDeviceRow> devices, rollouts.DevicesOf(name));
+  if (!rollout) return Unit{};
+  const std::optional<ota::RolloutEvent> event =
+      ota::Consider(ToPure(rollout->state), ota::Summarise(ProgressOf(devices)));
+  if (!event) return Unit{};
+  SP_TRY(Fire(*rollout, *event, std::string(ota::RolloutEventName(*event)), now));
+  if (*event == ota::RolloutEvent::kAllDone) SP_TRY(Fire(*rollout, ota::RolloutEvent::kBaked, "complete", now));
+  return rollouts.Update(*rollout);
+}
+
 JsonValue DeviceJson(Connection& connection, const RolloutDeviceRow& row) {
   const Result<DeviceRecord> device = FindDevice(connection, row.device_id);
   return JsonValue::Object({{"name", device ? device->name : row.device_id},
@@ -306,37 +334,23 @@ Result<JsonValue> RolloutOperations::List(std::string_view after, int64_t limit)
   return JsonValue::Array(std::move(out));
 }
 
-void RolloutOperations::OnReport(const std::string& device_id, const std::string& state, uint32_t percent,
-                                 const std::string& slot, const std::string& gate, const std::string& detail) {
+void RolloutOperations::OnReport(const DeviceUpdateReport& report) {
   const UnixTime now = clock_.Wall();
   const Result<Unit> done = parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
-    Connection& connection = transaction.connection();
-    SP_TRY(std::optional<RolloutDeviceRow> row, FindAssignment(connection, device_id));
+    SP_TRY(std::optional<RolloutDeviceRow> row, FindAssignment(transaction.connection(), report.device_id));
     if (!row) return Unit{};
-    SP_TRY(row->state, ParseWord<UpdateState>(state));
-    row->percent = percent;
-    row->slot = slot;
-    row->gate = gate;
-    row->detail = detail;
+    SP_TRY(row->state, ParseWord<UpdateState>(report.state));
+    row->percent = report.percent;
+    row->slot = report.slot;
+    row->gate = report.gate;
+    row->detail = report.detail;
     row->reported_at = now;
-    Rollouts rollouts(connection);
-    SP_TRY(rollouts.UpdateDevice(*row));
-    if (row->state == UpdateState::kCommitted) SP_TRY(CommitSets(connection, device_id));
-    const bool failed = row->state == UpdateState::kFailed || row->state == UpdateState::kRolledBack;
-    if (failed) SP_TRY(References(connection).Withdraw(device_id, ReferenceRole::kPending));
-    if (failed || row->state == UpdateState::kCommitted)
-      SP_TRY(transaction.Audit("update.reported", JsonValue::Object({{"device", device_id}, {"state", state}, {"rollout", row->rollout}, {"gate", gate}, {"detail", detail}})));
-    SP_TRY(RolloutRow rollout, FindRollout(connection, row->rollout));
-    SP_TRY(const std::vector<RolloutDeviceRow> devices, rollouts.DevicesOf(rollout.name));
-    const std::optional<ota::RolloutEvent> event = ota::Consider(ToPure(rollout.state), ota::Summarise(ProgressOf(devices)));
-    if (!event) return Unit{};
-    SP_TRY(Fire(rollout, *event, std::string(ota::RolloutEventName(*event)), now));
-    if (*event == ota::RolloutEvent::kAllDone) SP_TRY(Fire(rollout, ota::RolloutEvent::kBaked, "complete", now));
-    return rollouts.Update(rollout);
+    SP_TRY(Rollouts(transaction.connection()).UpdateDevice(*row));
+    SP_TRY(SettleDevice(transaction, *row));
+    return SettleRollout(transaction.connection(), row->rollout, now);
   });
-  if (!done)
-    return Log(LogLevel::kWarning, "update_report_dropped", {{"device", device_id}, {"reason", done.error().ToString()}});
-  changed_();
+  if (done) return changed_();
+  Log(LogLevel::kWarning, "update_report_dropped", {{"device", report.device_id}, {"reason", done.error().ToString()}});
 }
 
 }  // namespace sallyport::server

@@ -5,7 +5,6 @@
 #include <functional>
 
 #include "attestation-server/operations/operator.h"
-#include "attestation-server/service/fleet.h"
 #include "attestation-server/store/rollouts.h"
 #include "ota/rollout/rollout.h"
 #include "pki/base/json.h"
@@ -19,8 +18,17 @@ struct RolloutOrder {
   std::vector<std::string> devices;  // the others; empty: every active device
 };
 
+struct DeviceUpdateReport {
+  std::string device_id;
+  std::string state;  // ota/install state name
+  uint32_t percent = 0;
+  std::string slot;
+  std::string gate;
+  std::string detail;
+};
+
 // RolloutOperations is thread-safe.
-class RolloutOperations final : public UpdateReports {
+class RolloutOperations {
  public:
   // `changed` is called after a commit that gives devices news.
   RolloutOperations(OperationParts parts, const Clock& clock, std::function<void()> changed)
@@ -40,8 +48,9 @@ class RolloutOperations final : public UpdateReports {
   Result<JsonValue> Show(std::string_view name);
   Result<JsonValue> List(std::string_view after, int64_t limit);
 
-  void OnReport(const std::string& device_id, const std::string& state, uint32_t percent, const std::string& slot,
-                const std::string& gate, const std::string& detail) override;
+  // OnReport keeps what a device says of its update, and does what follows: reference values move with a
+  // commit, and a rollout halts or completes. A report that cannot be kept is logged and dropped.
+  void OnReport(const DeviceUpdateReport& report);
 
  private:
   using Changer = std::function<Result<Unit>(RolloutRow&, Transaction&)>;

@@ -1,7 +1,6 @@
 #include "attestation-server/service/authorisation.h"
 
 #include <algorithm>
-#include <array>
 
 namespace sallyport::server {
 namespace {
@@ -55,8 +54,6 @@ constexpr RpcRule kTable[] = {
 #undef DEVICE
 #undef ADMIN
 
-constexpr std::array<std::string_view, 3> kRoleNames{"viewer", "operator", "admin"};
-
 }  // namespace
 
 std::span<const RpcRule> AuthorisationTable() { return kTable; }
@@ -79,14 +76,5 @@ Result<Unit> CheckOperator(const RpcRule& rule, OperatorRole role) {
   }
   std::abort();
 }
-
-Result<OperatorRole> ParseOperatorRole(std::string_view text) {
-  const auto found = std::ranges::find(kRoleNames, text);
-  if (found == kRoleNames.end())
-    return Error{Reason::kMalformed, "operator role is none of viewer, operator, admin"};
-  return static_cast<OperatorRole>(found - kRoleNames.begin());
-}
-
-std::string_view OperatorRoleName(OperatorRole role) { return kRoleNames[static_cast<size_t>(role)]; }
 
 }  // namespace sallyport::server

@@ -6,14 +6,12 @@
 #include <span>
 #include <string_view>
 
+#include "attestation-server/operations/operator_role.h"
 #include "pki/base/result.h"
 
 namespace sallyport::server {
 
 enum class Listener : uint8_t { kEnrol, kDevice, kAdmin };
-
-// OperatorRole grows in power; a higher role may do all that a lower one may.
-enum class OperatorRole : uint8_t { kViewer, kOperator, kAdmin };
 
 enum class Caller : uint8_t { kAnyone, kDevice, kViewer, kOperator, kAdmin };
 
@@ -30,9 +28,5 @@ Result<RpcRule> FindRule(std::string_view method);
 
 // CheckOperator returns kPolicyDenied ("rpc.role") when `role` is below what `rule` asks.
 Result<Unit> CheckOperator(const RpcRule& rule, OperatorRole role);
-
-// ParseOperatorRole reads "viewer", "operator" or "admin"; kMalformed otherwise.
-Result<OperatorRole> ParseOperatorRole(std::string_view text);
-std::string_view OperatorRoleName(OperatorRole role);
 
 }  // namespace sallyport::server

@@ -58,7 +58,12 @@ grpc::ServerUnaryReactor* EnrolmentService::Prove(grpc::CallbackServerContext* c
   RunOnPool(pool_, reactor, [this, channel = ChannelOf(*context), request, response] {
     const Result<ProveInput> input = FromWire(request->ticket(), request->evidence());
     if (!input) return ToStatus(input.error());
-    return ProveStatus(flow_.Prove(channel, *input, clock_.Wall()), response);
+    const Answer<Admitted> answer = flow_.Prove(channel, *input, clock_.Wall());
+    if (std::holds_alternative<Refusal>(answer))
+      metrics_.CountRefusal("enrolment");
+    else
+      metrics_.CountEnrolment();
+    return ProveStatus(answer, response);
   });
   return reactor;
 }

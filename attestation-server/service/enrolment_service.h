@@ -3,6 +3,7 @@
 
 #include "attestation-server/api/v1/enrolment.grpc.pb.h"
 #include "attestation-server/enrolment/flow.h"
+#include "attestation-server/http/metrics.h"
 #include "attestation-server/service/server_leaves.h"
 #include "attestation-server/service/work_pool.h"
 
@@ -16,8 +17,8 @@ std::string SourceOf(const std::string& grpc_peer);
 // EnrolmentService borrows its parts; they outlive it.
 class EnrolmentService final : public api::Enrolment::CallbackService {
  public:
-  EnrolmentService(EnrolmentFlow& flow, const ServerLeaves& leaves, WorkPool& pool, const Clock& clock)
-      : flow_(flow), leaves_(leaves), pool_(pool), clock_(clock) {}
+  EnrolmentService(EnrolmentFlow& flow, const ServerLeaves& leaves, Metrics& metrics, WorkPool& pool, const Clock& clock)
+      : flow_(flow), leaves_(leaves), metrics_(metrics), pool_(pool), clock_(clock) {}
 
   grpc::ServerUnaryReactor* Begin(grpc::CallbackServerContext* context, const api::BeginRequest* request,
                                   api::BeginResponse* response) override;
@@ -29,6 +30,7 @@ class EnrolmentService final : public api::Enrolment::CallbackService {
 
   EnrolmentFlow& flow_;
   const ServerLeaves& leaves_;
+  Metrics& metrics_;
   WorkPool& pool_;
   const Clock& clock_;
 };

@@ -33,10 +33,10 @@ Bytes SignedTimeBody(UnixTime time, uint64_t incarnation, ByteView nonce) {
 Fleet::Fleet(FleetParts parts, pki::StatementSigner time_signer, pki::TrustBundle bundle, uint64_t incarnation)
     : parts_(parts), time_signer_(std::move(time_signer)), bundle_(std::move(bundle)), incarnation_(incarnation) {}
 
-void Fleet::Attach(EnrolmentFlow& flow, StreamRegistry& streams, UpdateReports& reports) {
+void Fleet::Attach(EnrolmentFlow& flow, StreamRegistry& streams, RolloutOperations& rollouts) {
   flow_ = &flow;
   streams_ = &streams;
-  reports_ = &reports;
+  rollouts_ = &rollouts;
 }
 
 void Fleet::Changed() {
@@ -72,7 +72,11 @@ api::ServerMessage Fleet::Renew(const std::string& device_id, const api::RenewRe
   if (!input) return RefusalMessage({.reference_id = "", .rule = std::string(input.error().name()), .detail = input.error().detail, .events = {}, .retry_after = {}});
   const Answer<Admitted> answer =
       flow_->Renew(device_id, Channel{device_id, parts_.leaves.Hashes()}, *input, parts_.clock.Wall());
-  if (const auto* const refusal = std::get_if<Refusal>(&answer)) return RefusalMessage(*refusal);
+  if (const auto* const refusal = std::get_if<Refusal>(&answer)) {
+    parts_.metrics.CountRefusal("renewal");
+    return RefusalMessage(*refusal);
+  }
+  parts_.metrics.CountRenewal();
   api::ServerMessage message;
   ToWire(std::get<Admitted>(answer), message.mutable_certificate());
   return message;
@@ -92,7 +96,7 @@ void Fleet::Touch(const std::string& device_id, uint64_t manifest_version) {
 }
 
 void Fleet::OnUpdateReport(const std::string& device_id, const api::UpdateReport& report) {
-  reports_->OnReport(device_id, report.state(), report.percent(), report.slot(), report.gate(), report.detail());
+  rollouts_->OnReport({device_id, report.state(), report.percent(), report.slot(), report.gate(), report.detail()});
 }
 
 api::EpochPush Fleet::SignTime(uint64_t epoch, const std::string& time_nonce) {

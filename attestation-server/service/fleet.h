@@ -7,24 +7,19 @@
 
 #include "attestation-server/director/manifests.h"
 #include "attestation-server/enrolment/flow.h"
+#include "attestation-server/http/metrics.h"
+#include "attestation-server/operations/rollouts.h"
 #include "attestation-server/service/device_service.h"
 #include "pki/ca/signed_statement.h"
 #include "pki/ca/trust_bundle.h"
 
 namespace sallyport::server {
 
-// UpdateReports is told what devices say of their updates (operations/rollouts.h).
-class UpdateReports {
- public:
-  virtual ~UpdateReports() = default;
-  virtual void OnReport(const std::string& device_id, const std::string& state, uint32_t percent, const std::string& slot,
-                        const std::string& gate, const std::string& detail) = 0;
-};
-
 struct FleetParts {
   Database& database;
   Manifests& manifests;
   const ServerLeaves& leaves;
+  Metrics& metrics;
   const Clock& clock;
 };
 
@@ -32,7 +27,7 @@ struct FleetParts {
 class Fleet final : public DeviceHost, public FlowEvents {
  public:
   Fleet(FleetParts parts, pki::StatementSigner time_signer, pki::TrustBundle bundle, uint64_t incarnation);
-  void Attach(EnrolmentFlow& flow, StreamRegistry& streams, UpdateReports& reports);
+  void Attach(EnrolmentFlow& flow, StreamRegistry& streams, RolloutOperations& rollouts);
 
   // Changed: policy, rollouts or devices changed; devices with news are told.
   void Changed();
@@ -64,7 +59,7 @@ class Fleet final : public DeviceHost, public FlowEvents {
   std::map<std::string, Sha256Digest> facts_;  // digest of what other devices are told, as last seen
   EnrolmentFlow* flow_ = nullptr;
   StreamRegistry* streams_ = nullptr;
-  UpdateReports* reports_ = nullptr;
+  RolloutOperations* rollouts_ = nullptr;
 };
 
 // SignedTimeBody is what the time statement signs: u64 Unix ms || u64 incarnation || the device's nonce.

@@ -44,6 +44,14 @@ std::string WouldOf(const policy::Decision& decision) {
   return {};
 }
 
+// FindDestination takes an id or, since people write configurations, the name that the slice gives to an id.
+const policy::DeviceFacts* FindDestination(const policy::VerifiedSlice& slice, std::string_view to) {
+  if (const policy::DeviceFacts* const peer = slice.FindPeer(to)) return peer;
+  const auto& facts = slice.policy().facts();
+  const auto found = std::ranges::find(facts, to, &policy::DeviceFacts::name);
+  return found == facts.end() ? nullptr : &*found;
+}
+
 std::string DirectionName(Direction direction) { return direction == Direction::kInbound ? "inbound" : "outbound"; }
 
 }  // namespace
@@ -237,7 +245,7 @@ class Proxy::Core final : public ConnectionHost {
 
   void AcceptOutbound(const OutboundService& service, UniqueFd fd) {
     std::string why = Admit();
-    const policy::DeviceFacts* peer = slice_ ? slice_->FindPeer(service.to) : nullptr;
+    const policy::DeviceFacts* const peer = slice_ ? FindDestination(*slice_, service.to) : nullptr;
     if (why.empty() && !peer) why = slice_ ? "unknown-device" : "no-policy";
     if (why.empty() && service.address.empty() && peer->endpoint.empty()) why = "no-endpoint";
     if (!why.empty()) {
@@ -245,8 +253,8 @@ class Proxy::Core final : public ConnectionHost {
       return Refuse(Direction::kOutbound, service.to, service.service, why, false, true);
     }
     const std::string& address = service.address.empty() ? peer->endpoint : service.address;
-    Begin(Direction::kOutbound, service.to, service.service,
-          Connection::Outbound(*loop_, *this, tls_, std::move(fd), {service.service, service.to, address},
+    Begin(Direction::kOutbound, peer->id, service.service,
+          Connection::Outbound(*loop_, *this, tls_, std::move(fd), {service.service, peer->id, address},
                                config_.open_timeout));
   }
 

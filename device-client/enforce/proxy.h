@@ -20,7 +20,7 @@ struct InboundService {
 
 struct OutboundService {
   std::string service;
-  std::string to;       // device id
+  std::string to;       // device id, or its name in the slice
   std::string listen;   // host:port, numeric; where local applications connect
   std::string address;  // host:port of the peer's proxy; empty: the endpoint in the slice
 };

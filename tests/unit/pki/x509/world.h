@@ -9,7 +9,7 @@ namespace sallyport::pki {
 
 struct World {
   UnixTime now = UnixTime::FromSeconds(1'800'000'000);
-  FakeRandom random;
+  FakeRandom random = FakeRandom();
   TrustDomain domain = *TrustDomain::Parse("edge.example");
   Hierarchy hierarchy = *CreateHierarchy({domain}, random, now);
   RoleAnchors anchors = BundleOf(hierarchy, domain, 1).Anchors();

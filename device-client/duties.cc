@@ -1,0 +1,174 @@
+#include "device-client/duties.h"
+
+#include <algorithm>
+
+#include "ota/metadata/install_plan_maker.h"
+#include "pki/base/log.h"
+#include "pki/crypto/hash.h"
+#include "policies/decision/canonical.h"
+
+namespace sallyport::device {
+namespace {
+
+ContentEndpoint EndpointOf(const pki::EnrolmentFile& enrolment) {
+  ContentEndpoint endpoint{enrolment.servers.content, "", {}};
+  for (const pki::IssuerCertificate& issuer : enrolment.trust_bundle.server_issuers) endpoint.anchors_pem += issuer.ToPem();
+  for (const pki::SpiffeId& id : enrolment.server_ids) endpoint.server_ids.push_back(id.text());
+  return endpoint;
+}
+
+ProxyConfig ProxyConfigOf(const ProxySettings& section) {
+  ProxyConfig out;
+  out.listen = section.inbound.empty() ? "" : section.listen;
+  for (const auto& [service, backend] : section.inbound) out.inbound.push_back({service, backend});
+  for (const OutboundFlow& flow : section.outbound) out.outbound.push_back({flow.service, flow.to, flow.listen, ""});
+  return out;
+}
+
+}  // namespace
+
+Duties::Duties(DutyParts parts, const Config& config, const pki::EnrolmentFile& enrolment)
+    : parts_(parts),
+      config_(config),
+      enrolment_(enrolment),
+      content_(EndpointOf(enrolment), [this]() -> std::optional<TlsIdentity> {
+        const std::lock_guard lock(identity_mutex_);
+        return identity_;
+      }),
+      fetcher_(content_),
+      payload_(content_) {}
+
+Duties::~Duties() { Stop(); }
+
+Result<Unit> Duties::Start(Client& client, const std::string& device_id) {
+  client_ = &client;
+  device_id_ = device_id;
+  SP_TRY(StartProxy());
+  SP_TRY(StartUpdates());
+  if (!device_id_.empty()) Restore();
+  return Unit{};
+}
+
+void Duties::Stop() {
+  if (worker_) worker_->Stop();
+  worker_.reset();
+  if (proxy_) proxy_->Stop();
+}
+
+Result<Unit> Duties::StartProxy() {
+  if (config_.proxy.inbound.empty() && config_.proxy.outbound.empty()) return Unit{};
+  SP_TRY(proxy_, Proxy::Start(ProxyConfigOf(config_.proxy), [client = client_]() -> ProxyTime {
+           const TrustedTime::Reading reading = client->time().Now();
+           return {reading.now, reading.sure};
+         }));
+  return Unit{};
+}
+
+Result<Unit> Duties::StartUpdates() {
+  const UpdateSettings& update = config_.update;
+  if (update.slot_a.empty()) return Unit{};
+  machinery_ = std::make_unique<UpdateMachinery>(
+      parts_.files, UpdatePaths{update.slot_a, update.slot_b, update.esp, update.efivars, config_.state});
+  SP_TRY(const ota::Slot running, machinery_->installer().RunningSlot());
+  SP_TRY(boot_.release, machinery_->installer().RunningRelease());
+  boot_.slot = running == ota::Slot::kA ? pki::BootSlot::kA : pki::BootSlot::kB;
+  worker_ = std::make_unique<UpdateWorker>(
+      UpdateWorkerParts{{machinery_->installer(), payload_, parts_.rebooter, parts_.clock,
+                         [client = client_](const UpdateReport& report) { client->Report(report); }},
+                        parts_.random,
+                        config_.backoff_max});
+  return Unit{};
+}
+
+BootClaim Duties::Boot() { return boot_; }
+
+Result<ota::ManifestVerifier*> Duties::Verifier() {
+  if (verifier_) return verifier_.get();
+  device_id_ = client_->status().device_id;
+  auto verifier = std::make_unique<ota::ManifestVerifier>(
+      parts_.files, config_.state + "/manifest",
+      ota::ManifestIdentity{device_id_, enrolment_.trust_domain.name(), config_.hardware});
+  SP_TRY(verifier->Provision(enrolment_.image_root, enrolment_.director_root));
+  verifier_ = std::move(verifier);
+  return verifier_.get();
+}
+
+// Restore obeys what was held, verified anew: a device that starts offline is not without policy.
+void Duties::Restore() {
+  auto verifier = std::make_unique<ota::ManifestVerifier>(
+      parts_.files, config_.state + "/manifest",
+      ota::ManifestIdentity{device_id_, enrolment_.trust_domain.name(), config_.hardware});
+  const Result<ota::VerifiedManifest> manifest = verifier->VerifyStored({}, client_->time().Now().now);
+  if (!manifest) return Log(LogLevel::kInfo, "no_manifest_held", {{"reason", manifest.error().ToString()}});
+  const Result<Unit> obeyed = Obey(*manifest);
+  if (!obeyed) Log(LogLevel::kWarning, "held_manifest_not_obeyed", {{"reason", obeyed.error().ToString()}});
+}
+
+void Duties::OnIdentity(const TlsIdentity& identity, const IssuedCertificate& /*certificate*/) {
+  {
+    const std::lock_guard lock(identity_mutex_);
+    identity_ = identity;
+  }
+  const Result<Unit> written = WriteFileAtomically(parts_.files, config_.state + "/certificate.pem", AsBytes(identity.chain_pem));
+  if (!written) Log(LogLevel::kWarning, "certificate_not_written", {{"reason", written.error().ToString()}});
+  if (!proxy_) return;
+  const Result<void*> key = identity.key->NewNativeKey();
+  const Result<Unit> set = key ? proxy_->SetIdentity({identity.chain_pem, ShareKey(*key)},
+                                                     {enrolment_.trust_bundle.Anchors(), enrolment_.trust_domain})
+                               : Result<Unit>(key.error());
+  if (!set) Log(LogLevel::kError, "proxy_identity_refused", {{"reason", set.error().ToString()}});
+}
+
+void Duties::OnAttested(const IssuedCertificate& /*certificate*/) {
+  if (worker_) worker_->Judged(ota::TrialOutcome::kAccepted);
+}
+
+void Duties::OnRefused() {
+  if (worker_) worker_->Judged(ota::TrialOutcome::kRefused);
+}
+
+void Duties::OnRevocations(const std::vector<PeerRevocation>& revocations) {
+  for (const PeerRevocation& revocation : revocations) {
+    uint64_t& epoch = revocations_[revocation.device_id];
+    epoch = std::max(epoch, revocation.min_epoch);
+  }
+  if (proxy_) proxy_->SetRevocations(revocations_);
+}
+
+Result<uint64_t> Duties::OnManifest(const ota::DeviceManifest& manifest) {
+  SP_TRY(ota::ManifestVerifier* const verifier, Verifier());
+  SP_TRY(const ota::VerifiedManifest verified, verifier->Verify(manifest, fetcher_, {}, client_->time().Now().now));
+  SP_TRY(Obey(verified));
+  Log(LogLevel::kInfo, "manifest_obeyed", {{"version", std::to_string(verified.version())},
+                                           {"release", verified.release() ? verified.release()->release().version.text() : "none"}});
+  return verified.version();
+}
+
+Result<Unit> Duties::Obey(const ota::VerifiedManifest& manifest) {
+  SP_TRY(ApplySlice(manifest));
+  held_version_ = manifest.version();
+  if (worker_ && manifest.release()) worker_->Assign(ota::InstallPlanMaker::From(*manifest.release()));
+  return Unit{};
+}
+
+Result<Unit> Duties::ApplySlice(const ota::VerifiedManifest& manifest) {
+  if (!manifest.slice() || manifest.slice()->empty()) return Unit{};
+  if (!manifest.policy_manifest())
+    return Error{Reason::kUntrusted, "a slice without a signed policy", "slice.no-policy"};
+  SP_TRY(const policy::PolicyManifest policy, policy::ParsePolicyManifest(AsText(*manifest.policy_manifest())));
+  const Sha256Digest digest = pki::Sha256(*manifest.slice());
+  if (held_slice_ && held_slice_->digest == digest) return Unit{};
+  SP_TRY(policy::VerifiedSlice slice,
+         policy::VerifySlice(AsText(*manifest.slice()), {digest, policy, manifest.trust_domain(), manifest.device_id(), held_slice_}));
+  held_slice_ = policy::HeldSlice{slice.header().version, digest};
+  if (proxy_) proxy_->SetSlice(std::make_shared<const policy::VerifiedSlice>(std::move(slice)));
+  return Unit{};
+}
+
+std::vector<ConnectionInfo> Duties::Connections() const {
+  return proxy_ ? proxy_->Connections() : std::vector<ConnectionInfo>{};
+}
+
+std::vector<Refusal> Duties::Refusals() const { return proxy_ ? proxy_->Refusals() : std::vector<Refusal>{}; }
+
+}  // namespace sallyport::device

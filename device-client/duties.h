@@ -1,0 +1,77 @@
+// Duties: what this device does with its identity and its orders (architecture 6.7): verifies manifests, applies
+// slices in the proxy, hands releases to the update worker.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "device-client/client.h"
+#include "device-client/enforce/proxy.h"
+#include "device-client/update/http_sources.h"
+#include "device-client/update/update_machinery.h"
+#include "device-client/update/update_worker.h"
+
+namespace sallyport::device {
+
+struct DutyParts {
+  FileSystem& files;
+  const Clock& clock;
+  Random& random;
+  Rebooter& rebooter;
+};
+
+// Duties: AgentSinks are called on the client's thread; Connections and the rest are thread-safe.
+class Duties final : public AgentSinks {
+ public:
+  Duties(DutyParts parts, const Config& config, const pki::EnrolmentFile& enrolment);
+  ~Duties() override;
+
+  // Start binds the proxy's listeners, restores the manifest that was held, and judges this boot. `client` gives
+  // trusted time and carries reports; it outlives Stop.
+  Result<Unit> Start(Client& client, const std::string& device_id);
+  void Stop();
+
+  std::vector<ConnectionInfo> Connections() const;
+  std::vector<Refusal> Refusals() const;
+
+  void OnIdentity(const TlsIdentity& identity, const IssuedCertificate& certificate) override;
+  void OnAttested(const IssuedCertificate& certificate) override;
+  void OnRefused() override;
+  void OnRevocations(const std::vector<PeerRevocation>& revocations) override;
+  Result<uint64_t> OnManifest(const ota::DeviceManifest& manifest) override;
+  uint64_t HeldManifestVersion() override { return held_version_; }
+  BootClaim Boot() override;
+
+ private:
+  Result<Unit> StartProxy();
+  Result<Unit> StartUpdates();
+  // Verifier is made once the device knows its id.
+  Result<ota::ManifestVerifier*> Verifier();
+  void Restore();
+  Result<Unit> Obey(const ota::VerifiedManifest& manifest);
+  Result<Unit> ApplySlice(const ota::VerifiedManifest& manifest);
+
+  DutyParts parts_;
+  const Config config_;
+  const pki::EnrolmentFile enrolment_;
+  Client* client_ = nullptr;
+  std::string device_id_;
+  std::unique_ptr<ota::ManifestVerifier> verifier_;
+  std::optional<policy::HeldSlice> held_slice_;
+  std::atomic<uint64_t> held_version_ = 0;
+  std::map<std::string, uint64_t> revocations_;
+
+  mutable std::mutex identity_mutex_;  // guards identity_
+  std::optional<TlsIdentity> identity_;
+  ContentClient content_;
+  HttpFetcher fetcher_;
+  HttpPayloadSource payload_;
+  std::unique_ptr<UpdateMachinery> machinery_;
+  BootClaim boot_;
+  std::unique_ptr<Proxy> proxy_;
+  std::unique_ptr<UpdateWorker> worker_;
+};
+
+}  // namespace sallyport::device

@@ -1,0 +1,31 @@
+// `sallyport-agent`: composition root of the device.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+
+#include "attestation-server/api/tls.h"
+#include "device-client/run.h"
+
+int main(int argc, char** argv) {
+  namespace device = sallyport::device;
+  sallyport::server::PrepareTls();
+  ::setenv("TSS2_LOG", "all+none", 0);  // the TPM's words come through our own errors
+  CLI::App app{"Sallyport agent: proves this device, renews its certificate, enforces its policy, updates its system",
+               "sallyport-agent"};
+  app.footer("Examples:\n  sallyport-agent --config /etc/sallyport/agent.yaml\n"
+             "  sallyport-agent status --config /etc/sallyport/agent.yaml\n"
+             "Exit status 64 asks the supervisor to reboot the machine.");
+  app.set_version_flag("--version", SALLYPORT_VERSION);
+  app.fallthrough();
+  device::RunOptions options;
+  app.add_option("--config", options.config, "Configuration file")->required();
+  app.add_flag("--check-config", options.check_only, "Read the configuration, say whether it is good, and stop");
+  app.add_flag("--once", options.once, "Prove this boot once and stop: 0 admitted, 1 refused");
+  const CLI::App* const status = app.add_subcommand("status", "Print the running agent's status as JSON");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return status->parsed() ? device::PrintStatus(options) : device::RunAgent(options);
+}

@@ -1,0 +1,152 @@
+#include "device-client/run.h"
+
+#include <csignal>
+#include <cstdio>
+
+#include "device-client/status_file.h"
+#include "pki/base/log.h"
+
+namespace sallyport::device {
+namespace {
+
+constexpr uint64_t kConfigBytesMax = 1 << 20;
+
+int ExitStatusOf(Reason reason) {
+  switch (reason) {
+    case Reason::kPolicyDenied:
+    case Reason::kUnauthenticated:
+    case Reason::kBadSignature:
+    case Reason::kStaleNonce:
+    case Reason::kReplayed:
+    case Reason::kRollback:
+    case Reason::kExpired:
+    case Reason::kUntrusted:
+    case Reason::kMismatch:
+    case Reason::kConflict:
+    case Reason::kRateLimited: return 1;
+    case Reason::kMalformed:
+    case Reason::kTooLarge:
+    case Reason::kNotFound:
+    case Reason::kAlreadyExists:
+    case Reason::kUnsupported:
+    case Reason::kNoSpace:
+    case Reason::kInvalidArgument: return 2;
+    case Reason::kUnavailable: return 3;
+    case Reason::kInternal: return 4;
+  }
+  std::abort();
+}
+
+int Fail(const Error& error) {
+  std::fprintf(stderr, "sallyport-agent: %s\n", error.ToString().c_str());
+  return ExitStatusOf(error.reason);
+}
+
+LogLevel LevelOf(std::string_view word) {
+  if (word == "debug") return LogLevel::kDebug;
+  if (word == "warning") return LogLevel::kWarning;
+  if (word == "error") return LogLevel::kError;
+  return LogLevel::kInfo;
+}
+
+Result<Config> LoadConfig(FileSystem& files, const std::string& path) {
+  SP_TRY(const Bytes text, ReadFile(files, path, kConfigBytesMax));
+  return ParseConfig(AsText(text), path);
+}
+
+// StopOnReboot ends the agent; the supervisor sees the exit status.
+class StopOnReboot final : public Rebooter {
+ public:
+  void Attach(Client& client) { client_ = &client; }
+  bool wanted() const { return wanted_; }
+  Result<Unit> Reboot() override {
+    wanted_ = true;
+    client_->Stop();
+    return Unit{};
+  }
+
+ private:
+  Client* client_ = nullptr;
+  std::atomic<bool> wanted_ = false;
+};
+
+// SignalThread stops the client at SIGINT or SIGTERM. Made before any other thread, so that all of them have the
+// signals blocked.
+class SignalThread {
+ public:
+  SignalThread() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGINT);
+    sigaddset(&signals_, SIGTERM);
+    sigaddset(&signals_, SIGUSR1);  // ends the wait when nothing else did
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+  }
+  void Watch(Client& client) {
+    thread_ = std::thread([this, &client] {
+      int signal = 0;
+      while (sigwait(&signals_, &signal) != 0) {
+      }
+      client.Stop();
+    });
+  }
+  ~SignalThread() {
+    if (!thread_.joinable()) return;
+    pthread_kill(thread_.native_handle(), SIGUSR1);
+    thread_.join();
+  }
+
+ private:
+  sigset_t signals_;
+  std::thread thread_;
+};
+
+Result<Unit> Run(const Config& config, bool once, bool& reboot) {
+  SignalThread signals;
+  PosixFileSystem files;
+  SystemRandom random;
+  const RealClock clock;
+  SP_TRY(const Bytes enrolment_text, ReadFile(files, config.enrolment_file, pki::kEnrolmentFileBytesMax));
+  SP_TRY(const pki::EnrolmentFile enrolment, pki::ParseEnrolmentFile(AsText(enrolment_text)));
+  SP_TRY(files.MakeDirectories(config.state));
+  SP_TRY(const AgentState state, LoadState(files, config.state));
+  SP_TRY(InstallTlsKeyProvider());
+  SP_TRY(const std::unique_ptr<Tpm> tpm, Tpm::Open(config.tcti, random));
+  StopOnReboot rebooter;
+  Duties duties({files, clock, random, rebooter}, config, enrolment);
+  Client client({*tpm, files, clock, random, duties}, config, enrolment, state);
+  rebooter.Attach(client);
+  signals.Watch(client);
+  SP_TRY(duties.Start(client, state.device_id));
+  const StatusWriter status(files, StatusPath(config), client, duties);
+  const Result<Unit> ended = client.Run(once);
+  duties.Stop();
+  reboot = rebooter.wanted();
+  return ended;
+}
+
+}  // namespace
+
+int RunAgent(const RunOptions& options) {
+  PosixFileSystem files;
+  const Result<Config> config = LoadConfig(files, options.config);
+  if (!config) return Fail(config.error());
+  if (options.check_only) return std::puts("configuration is good") < 0 ? 4 : 0;
+  SetLogLevel(LevelOf(config->log_level));
+  bool reboot = false;
+  const Result<Unit> ended = Run(*config, options.once, reboot);
+  if (reboot) return kRebootExitStatus;
+  return ended ? 0 : Fail(ended.error());
+}
+
+int PrintStatus(const RunOptions& options) {
+  PosixFileSystem files;
+  const Result<Config> config = LoadConfig(files, options.config);
+  if (!config) return Fail(config.error());
+  const Result<Bytes> status = ReadFile(files, StatusPath(*config), kConfigBytesMax);
+  if (!status) return Fail(Error{Reason::kUnavailable, "no running agent has written " + StatusPath(*config)});
+  std::printf("%s\n", ToString(*status).c_str());
+  return 0;
+}
+
+}  // namespace sallyport::device

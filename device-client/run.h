@@ -1,0 +1,22 @@
+// What the program does once its command line is read.
+#pragma once
+
+#include <string>
+
+namespace sallyport::device {
+
+// The supervisor reboots the machine when the agent ends with this.
+inline constexpr int kRebootExitStatus = 64;
+
+struct RunOptions {
+  std::string config;
+  bool check_only = false;
+  bool once = false;
+};
+
+// Exit status: 0 done, 1 refused, 2 configuration or enrolment file wrong, 3 TPM or server not reachable, 4
+// internal, kRebootExitStatus.
+int RunAgent(const RunOptions& options);
+int PrintStatus(const RunOptions& options);
+
+}  // namespace sallyport::device

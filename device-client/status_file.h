@@ -1,0 +1,40 @@
+// The agent's status as a file, for `sallyport-agent status` and for supervisors. Rewritten when it changes.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <thread>
+
+#include "device-client/duties.h"
+
+namespace sallyport::device {
+
+std::string StatusPath(const Config& config);
+
+// StatusJson: {"state","device_id","posture","tier","not_after","epoch","refusal","slot","release",
+// "manifest_version","connections":[{"direction","peer","service","grant","policy_version","valid_until",
+// "bytes_sent","bytes_received"}],"refusals":[{"at","direction","peer","service","reason","was_open"}]}.
+std::string StatusJson(const ClientStatus& status, Duties& duties);
+
+// StatusWriter looks twice a second. Start to destruction.
+class StatusWriter {
+ public:
+  StatusWriter(FileSystem& files, std::string path, const Client& client, Duties& duties);
+  ~StatusWriter();
+  StatusWriter(const StatusWriter&) = delete;
+  StatusWriter& operator=(const StatusWriter&) = delete;
+
+ private:
+  void Run();
+
+  FileSystem& files_;
+  const std::string path_;
+  const Client& client_;
+  Duties& duties_;
+  std::mutex stop_mutex_;  // guards stopping_
+  std::condition_variable stop_changed_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace sallyport::device
