@@ -158,7 +158,6 @@ Result<DeviceRecord> ApplyPass(DeviceRecord device, const Case& proof, const Ver
   device.last_seen = terms.now;
   if (device.incarnation < terms.incarnation) device.incarnation = terms.incarnation;
   device.reference_set = terms.matched == nullptr ? std::nullopt : std::optional(terms.matched->id);
-  device.evidence_hash = proof.evidence_hash;
   device.running_release = shown;
   device.running_slot = proof.evidence->boot_slot;
   if (!proof.evidence->advertise.empty()) device.endpoint = proof.evidence->advertise;
@@ -182,7 +181,6 @@ DeviceRecord ApplyFailure(DeviceRecord device, const Case& proof, const Verdict&
   device.attested_at = verdict.attested_at;
   device.valid_until = verdict.attested_at;
   device.last_seen = now;
-  device.evidence_hash = proof.evidence_hash;
   return device;
 }
 

@@ -235,7 +235,7 @@ Result<Admitted> Prover::Admit(const Case& proof, const Standing& standing, cons
   plan.verdict = MakeVerdictRow(proof, standing, verdict, refusals_.NewReferenceId(), now);
   plan.audit_event = plan.device.state == DeviceState::kPending ? "device-pending" : "certificate-issued";
   if (plan.device.state == DeviceState::kActive) PlanCertificate(standing, verdict, plan, now);
-  if (proof.ticket.purpose != pki::Purpose::kRenew) SP_TRY(KeepEvidence(proof));
+  if (proof.ticket.purpose != pki::Purpose::kRenew) SP_TRY(KeepEvidence(proof, plan));
   SP_TRY(Commit(proof, standing, plan, now));
   SP_TRY(Admitted admitted, Sign(standing, verdict, plan));
   if (!admitted.pending) parts_.events.OnAdmitted(admitted.device_id);
@@ -254,7 +254,7 @@ Error Prover::Fail(const Case& proof, const Standing& standing, const Verdict& v
   plan.device = ApplyFailure(std::move(device), proof, verdict, config_.incarnation, now);
   plan.verdict = MakeVerdictRow(proof, standing, verdict, about.reference_id, now);
   plan.audit_event = "device-failed";
-  if (Result<Unit> kept = KeepEvidence(proof); !kept.has_value()) return std::move(kept).error();
+  if (Result<Unit> kept = KeepEvidence(proof, plan); !kept.has_value()) return std::move(kept).error();
   if (Result<Unit> done = Commit(proof, standing, plan, now); !done.has_value()) return std::move(done).error();
   about.audited = true;
   parts_.events.OnRevoked(plan.device.id, plan.device.epoch);
@@ -271,7 +271,6 @@ VerdictRow Prover::MakeVerdictRow(const Case& proof, const Standing& standing, c
   row.rule = verdict.rule();
   row.checks = ChecksJson(verdict.checks);
   row.diff = DiffJson(verdict.diff);
-  row.evidence_hash = proof.evidence_hash;
   row.log_hash = proof.log_hash;
   if (const OpenReference* const matched = standing.references.Matched(verdict.matched_label))
     row.reference_set = matched->id;
@@ -284,11 +283,13 @@ VerdictRow Prover::MakeVerdictRow(const Case& proof, const Standing& standing, c
   return row;
 }
 
-// Evidence of a boot is kept before the commit that names it; renewals of the boot leave their hash only.
-Result<Unit> Prover::KeepEvidence(const Case& proof) {
+// Evidence of a boot, and of every failure, is kept before the commit that names it; a renewal within the boot
+// leaves the hash of its bytes in the audit only.
+Result<Unit> Prover::KeepEvidence(const Case& proof, Plan& plan) {
   if (proof.log != nullptr) SP_TRY(parts_.blobs.Put(proof.log->bytes()));
   const std::string document = EvidenceDocument(*proof.evidence, proof.ticket, proof.log_hash);
-  SP_TRY(parts_.blobs.Put(AsBytes(document)));
+  SP_TRY(const Sha256Digest hash, parts_.blobs.Put(AsBytes(document)));
+  plan.device.evidence_hash = plan.verdict.evidence_hash = hash;
   return Unit{};
 }
 

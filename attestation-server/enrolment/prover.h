@@ -56,7 +56,7 @@ class Prover {
              RefusalCase& about);
   VerdictRow MakeVerdictRow(const Case& proof, const Standing& standing, const Verdict& verdict, std::string id,
                             UnixTime now) const;
-  Result<Unit> KeepEvidence(const Case& proof);
+  Result<Unit> KeepEvidence(const Case& proof, Plan& plan);
   void PlanCertificate(const Standing& standing, const Verdict& verdict, Plan& plan, UnixTime now);
   Result<Unit> Commit(const Case& proof, const Standing& standing, const Plan& plan, UnixTime now);
   static Result<Admitted> Sign(const Standing& standing, const Verdict& verdict, const Plan& plan);

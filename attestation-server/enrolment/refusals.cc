@@ -22,8 +22,6 @@ std::string Refusals::NewReferenceId() { return HexEncode(random_.Next<TicketId>
 
 Refusal Refusals::Make(const Error& error, RefusalCase about, UnixTime now, Duration retry_after) {
   if (about.reference_id.empty()) about.reference_id = NewReferenceId();
-  Log(LogLevel::kInfo, "not_admitted",
-      {{"reference", about.reference_id}, {"rule", std::string(error.name())}, {"device", about.device_id}});
   if (!about.audited && retry_after.ms == 0) Audit(error, about, now);
   Refusal out;
   out.reference_id = about.reference_id;
@@ -38,9 +36,11 @@ Refusal Refusals::Make(const Error& error, RefusalCase about, UnixTime now, Dura
 
 void Refusals::Audit(const Error& error, const RefusalCase& about, UnixTime now) {
   if (!about.ak_verified && strangers_.Spend("strangers", now).ms > 0) {
-    ++unaudited_;
+    ++*unaudited_;
     return;
   }
+  Log(LogLevel::kInfo, "not_admitted",
+      {{"reference", about.reference_id}, {"rule", std::string(error.name())}, {"device", about.device_id}});
   JsonValue record = JsonValue::Object({{"at", FormatRfc3339(now)},
                                         {"reference", about.reference_id},
                                         {"purpose", about.purpose},
@@ -54,8 +54,8 @@ void Refusals::Audit(const Error& error, const RefusalCase& about, UnixTime now)
         SP_TRY(transaction.Audit("not-admitted", record));
         return Unit{};
       },
-      [this](const Result<Unit>& done) {
-        if (!done.has_value()) ++unaudited_;
+      [unaudited = unaudited_](const Result<Unit>& done) {
+        if (!done.has_value()) ++*unaudited;
       });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,11 +32,11 @@ class Refusals {
       : database_(database), random_(random), strangers_(strangers, 1) {}
 
   std::string NewReferenceId();
-  // Make answers at once; the audit entry follows on the writer thread. Entries about callers whose AK is not
-  // verified are bounded in number, so that a flood of strangers does not become a flood of writes.
+  // Make answers at once; the audit entry follows on the writer thread. Entries and log lines about callers whose
+  // AK is not verified are bounded in number, so that a flood of strangers does not become a flood of writes.
   Refusal Make(const Error& error, RefusalCase about, UnixTime now, Duration retry_after = {});
   // unaudited counts refusals whose audit entry was dropped.
-  uint64_t unaudited() const { return unaudited_; }
+  uint64_t unaudited() const { return *unaudited_; }
 
  private:
   void Audit(const Error& error, const RefusalCase& about, UnixTime now);
@@ -43,7 +44,8 @@ class Refusals {
   Database& database_;
   Random& random_;
   RateLimiter strangers_;
-  std::atomic<uint64_t> unaudited_ = 0;
+  // Shared with entries still on their way to the writer, which may outlive this object.
+  std::shared_ptr<std::atomic<uint64_t>> unaudited_ = std::make_shared<std::atomic<uint64_t>>(0);
 };
 
 }  // namespace sallyport::server

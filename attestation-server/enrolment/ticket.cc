@@ -93,9 +93,11 @@ Result<Ticket> TicketSealer::Open(ByteView sealed, std::initializer_list<pki::Pu
   const Error foreign{Reason::kBadSignature, "ticket was not made by this server", "ticket.foreign"};
   for (const std::optional<Key>& key : keys) {
     if (!key.has_value()) continue;
-    const auto plain = pki::AeadOpen(*key->key, sealed, AsBytes(kLabel));
+    auto plain = pki::AeadOpenPlain(*key->key, sealed, AsBytes(kLabel));
     if (!plain.has_value()) continue;
-    SP_TRY(Ticket ticket, Read(plain->view()));
+    Result<Ticket> read = Read(*plain);
+    pki::WipeBytes(*plain);
+    SP_TRY(Ticket ticket, std::move(read));
     if (ticket.incarnation != incarnation_) return foreign;
     if (now < ticket.made_at || now - ticket.made_at > kTicketLifetime)
       return Error{Reason::kStaleNonce, "ticket lives 60 s", "ticket.expired"};

@@ -84,7 +84,7 @@ struct DeviceRecord {
   uint64_t policy_version = 0;
   uint64_t issuer_epoch = 0;
   std::optional<Sha256Digest> reference_set;  // the one the last passing verdict matched
-  std::optional<Sha256Digest> evidence_hash;
+  std::optional<Sha256Digest> evidence_hash;  // blob: the newest evidence that was kept
   std::optional<ReleaseDigest> running_release;
   std::string running_slot;
   std::string endpoint;  // host:port of its proxy, a hint

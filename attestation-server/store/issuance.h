@@ -39,7 +39,7 @@ struct VerdictRow {
   std::string rule;       // the first failed rule; empty when passed
   std::string checks;     // JSON: every check with its result
   std::string diff;       // JSON: the device's events that did not match
-  std::optional<Sha256Digest> evidence_hash;
+  std::optional<Sha256Digest> evidence_hash;  // blob; absent for renewals within a boot
   std::optional<Sha256Digest> log_hash;
   std::optional<Sha256Digest> reference_set;
   uint64_t reference_epoch = 0;

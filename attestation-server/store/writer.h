@@ -20,7 +20,8 @@ class Writer {
  public:
   // Work runs on the writer thread. It must not block and must not throw.
   using Work = std::function<Result<Unit>(Transaction&)>;
-  // Done runs on the writer thread, after the commit is durable or the work was refused.
+  // Done runs on the writer thread, after the commit is durable or the work was refused; on the caller's when
+  // the queue is full.
   using Done = std::function<void(Result<Unit>)>;
 
   // Start takes over `connection`. `random` must outlive the writer.

@@ -14,5 +14,8 @@ Bytes AeadSeal(const AeadKey& key, ByteView plain, ByteView associated, Random& 
 // AeadOpen: kMalformed when `box` is shorter than kAeadOverhead; kBadSignature (rule aead.forged) when key,
 // box or `associated` differ in any bit. Thread-safe.
 Result<SecretBytes> AeadOpen(const AeadKey& key, ByteView box, ByteView associated);
+// AeadOpenPlain is AeadOpen into ordinary memory, for what lives no longer than one call: locked memory costs
+// five system calls. The caller wipes it when a secret is inside.
+Result<Bytes> AeadOpenPlain(const AeadKey& key, ByteView box, ByteView associated);
 
 }  // namespace sallyport::pki

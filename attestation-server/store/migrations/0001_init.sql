@@ -112,7 +112,6 @@ CREATE TABLE spent_tickets (
   purpose TEXT NOT NULL CHECK (purpose IN ('enrol', 'renew', 'reattest')),
   spent_at BIGINT NOT NULL
 );
-CREATE INDEX spent_tickets_at ON spent_tickets (spent_at);
 CREATE TABLE certificates (
   serial TEXT PRIMARY KEY,
   device_id TEXT NOT NULL REFERENCES devices (id),
@@ -147,7 +146,7 @@ CREATE TABLE verdicts (
   judged_at BIGINT NOT NULL
 );
 CREATE INDEX verdicts_device ON verdicts (device_id, judged_at);
-CREATE INDEX verdicts_failure ON verdicts (rule, judged_at);
+CREATE INDEX verdicts_failure ON verdicts (rule, judged_at) WHERE passed = 0;
 CREATE TABLE issuers (
   key_id TEXT PRIMARY KEY,
   role TEXT NOT NULL CHECK (role IN ('device', 'server')),

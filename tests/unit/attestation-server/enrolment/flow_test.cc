@@ -47,6 +47,8 @@ TEST_F(FlowTest, AdmissionIsRecordedWhole) {
   EXPECT_EQ(Count("SELECT COUNT(*) FROM verdicts WHERE passed = 1"), 1);
   EXPECT_EQ(Audit().back().event, "certificate-issued");
   EXPECT_TRUE(blobs_.Get(pki::Sha256(device.event_log())).has_value());
+  const Bytes evidence = blobs_.Get(stored.evidence_hash.value()).value();
+  EXPECT_NE(AsText(evidence).find(HexEncode(device.tls_key().area().Marshal())), std::string_view::npos);
   EXPECT_EQ(events_.admitted, std::vector<std::string>{IdOf(device)});
 }
 

@@ -19,6 +19,12 @@ TEST_F(Aead, OpensWhatItSealed) {
   EXPECT_EQ(AsText(plain->view()), "plain");
 }
 
+TEST_F(Aead, OpensIntoOrdinaryMemoryUnderTheSameRules) {
+  EXPECT_EQ(AsText(AeadOpenPlain(key, box, AsBytes("context")).value()), "plain");
+  EXPECT_EQ(AeadOpenPlain(key, box, AsBytes("other")).error().rule, "aead.forged");
+  EXPECT_EQ(AeadOpenPlain(key, ByteView(box).first(kAeadOverhead - 1), {}).error().reason, Reason::kMalformed);
+}
+
 TEST_F(Aead, SealsTheEmptyText) {
   const Bytes empty = AeadSeal(key, {}, {}, random);
 
