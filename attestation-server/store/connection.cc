@@ -42,6 +42,11 @@ Error Translate(const soci::soci_error& error, sqlite3* db) {
   }
 }
 
+// SOCI does not export the type information of its backends, which the vptr sanitizer would need here.
+__attribute__((no_sanitize("vptr"))) sqlite3* HandleOf(soci::session& session) {
+  return static_cast<soci::sqlite3_session_backend*>(session.get_backend())->conn_;
+}
+
 }  // namespace
 
 struct Connection::Statement {
@@ -68,7 +73,7 @@ Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path, Co
     if (path.find('"') != std::string::npos)
       return Error{Reason::kInvalidArgument, "a quote in the database path", "store.path"};
     state->session.open(soci::sqlite3, options);
-    state->db = static_cast<soci::sqlite3_session_backend*>(state->session.get_backend())->conn_;
+    state->db = HandleOf(state->session);
     state->session.once << "PRAGMA journal_mode=WAL";
     state->session.once << "PRAGMA synchronous=FULL";
     state->session.once << "PRAGMA foreign_keys=ON";
