@@ -42,7 +42,7 @@ start_control_plane() {
   server_pid=$!
   wait_for 30 "the control plane" curl -fsS "http://127.0.0.1:$(( base_port + 4 ))/readyz"
 }
-server_cpu_us() { awk -v hz="$(getconf CLK_TCK)" '{sub(/.*\) /, ""); print int(($12+$13)*1000000/hz)}' "/proc/$server_pid/stat"; }
+renewal_cpu_us() { curl -fsS "http://127.0.0.1:$(( base_port + 4 ))/metrics" | awk '$1 == "sallyport_renewal_cpu_seconds_total" {cpu = $2} $1 == "sallyport_renewals_total" {n = $2} END {printf "%.0f", n ? cpu * 1000000 / n : 0}'; }
 
 # make_image VERSION FAULT: a root image of 24 MiB and a UKI that names it.
 make_image() {
