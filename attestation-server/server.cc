@@ -17,6 +17,7 @@
 #include "attestation-server/service/enrolment_service.h"
 #include "attestation-server/service/fleet.h"
 #include "attestation-server/service/listener.h"
+#include "attestation-server/store/issuance.h"
 #include "attestation-server/store/meta.h"
 #include "pki/base/log.h"
 #include "pki/crypto/hash.h"
@@ -292,6 +293,11 @@ void Server::Impl::Maintain() {
     const UnixTime now = world_.clock.Wall();
     const Result<Unit> renewed = publication_->Renew(now);
     if (!renewed) Log(LogLevel::kError, "online_roles_not_renewed", {{"reason", renewed.error().ToString()}});
+    const Result<Unit> pruned = database_->writer().Run([now](Transaction& transaction) -> Result<Unit> {
+      SP_TRY(PruneHistory(transaction.connection(), now));
+      return Unit{};
+    });
+    if (!pruned) Log(LogLevel::kError, "history_not_pruned", {{"reason", pruned.error().ToString()}});
     if (now >= leaf_due) {
       const Result<Unit> issued = IssueServerLeaf();
       if (issued) leaf_due = now + Duration{kServerLeafLifetime.ms / 2};

@@ -135,7 +135,8 @@ Result<IssuedChallenge> Challenger::Renewal(std::string_view device_id, UnixTime
   if (!device.has_value()) return Error{Reason::kNotFound, "no such device", "device.unknown"};
   if (device->state != DeviceState::kActive)
     return Error{Reason::kPolicyDenied, "device is " + std::string(TextOf(device->state)), "device.not-active"};
-  SP_TRY(TakeEkToken(AsText(device->tpm.ek_spki_hash.view()), now, retry_after));
+  // A bucket of its own: strangers who know a device's AK must not use up what it renews with.
+  SP_TRY(TakeEkToken(device->id, now, retry_after));
   Ticket ticket;
   ticket.purpose = pki::Purpose::kRenew;
   ticket.device_id = device->id;

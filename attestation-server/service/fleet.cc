@@ -141,8 +141,10 @@ Result<Unit> Fleet::OnAuthenticated(const pki::VerifiedPeer& peer) {
   if (std::pair(extension.incarnation, extension.epoch) < std::pair(row->incarnation, row->epoch))
     return NotLive("lease.epoch", "certificate of an earlier epoch");
   if (!IsLive(*row, parts_.clock.Wall())) return NotLive("lease.state", "device is not admitted now");
+  std::string serial = HexEncode(peer.certificate().serial);
+  if (serial != row->serial_next) return Unit{};
   parts_.database.writer().Submit(
-      [id = peer.name(), serial = HexEncode(peer.certificate().serial)](Transaction& transaction) {
+      [id = peer.name(), serial = std::move(serial)](Transaction& transaction) {
         return PromoteKey(transaction.connection(), id, serial);
       },
       [](Result<Unit> done) {

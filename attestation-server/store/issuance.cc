@@ -101,13 +101,13 @@ Result<int64_t> CountSameFailure(Connection& connection, std::string_view rule, 
   return row.has_value() ? row->Integer(0) : 0;
 }
 
-Result<int64_t> PruneHistory(Connection& connection, UnixTime before) {
-  SP_TRY(const int64_t tickets,
-         connection.Execute("DELETE FROM spent_tickets WHERE spent_at < :before", {before}));
-  SP_TRY(const int64_t verdicts,
-         connection.Execute("DELETE FROM verdicts WHERE judged_at < :before AND passed = 1", {before}));
-  SP_TRY(const int64_t certificates,
-         connection.Execute("DELETE FROM certificates WHERE not_after < :before", {before}));
+Result<int64_t> PruneHistory(Connection& connection, UnixTime now) {
+  SP_TRY(const int64_t tickets, connection.Execute("DELETE FROM spent_tickets WHERE spent_at < :before",
+                                                   {now - kSpentTicketsKept}));
+  SP_TRY(const int64_t verdicts, connection.Execute("DELETE FROM verdicts WHERE judged_at < :before AND passed = 1",
+                                                    {now - kHistoryKept}));
+  SP_TRY(const int64_t certificates, connection.Execute("DELETE FROM certificates WHERE not_after < :before",
+                                                        {now - kHistoryKept}));
   return tickets + verdicts + certificates;
 }
 

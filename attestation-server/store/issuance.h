@@ -54,7 +54,8 @@ Result<std::vector<VerdictRow>> ListVerdicts(Connection& connection, std::string
 // CountSameFailure says how many devices showed the same failed rule and diff since `since`.
 Result<int64_t> CountSameFailure(Connection& connection, std::string_view rule, std::string_view diff, UnixTime since);
 
-// PruneHistory deletes spent tickets, passed verdicts and ended certificates older than `before`.
-Result<int64_t> PruneHistory(Connection& connection, UnixTime before);
+// PruneHistory deletes spent tickets older than kSpentTicketsKept, and passed verdicts and ended certificates older
+// than kHistoryKept; returns how many. Run it often: it holds the writer for as long as there is to delete.
+Result<int64_t> PruneHistory(Connection& connection, UnixTime now);
 
 }  // namespace sallyport::server

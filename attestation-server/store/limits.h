@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "pki/base/time.h"
+
 namespace sallyport::server {
 
 // One commit carries at most this many transactions: on a medium that takes 5 ms to sync that is 50,000/s, and
@@ -19,6 +21,10 @@ inline constexpr int kBusyTimeoutSeconds = 2;
 inline constexpr uint64_t kEvidenceBlobMax = 5u << 20;
 // One page of a listing.
 inline constexpr int64_t kListMax = 10000;
+// Spent tickets: a ticket lives 60 s; an hour covers a clock that was set back.
+inline constexpr Duration kSpentTicketsKept = Hours(1);
+// Passed verdicts and ended certificates; failures and the audit stay.
+inline constexpr Duration kHistoryKept = Days(30);
 // One audit record: events of a refusal with their diff fit; a flood of text does not.
 inline constexpr size_t kAuditRecordMax = 64u << 10;
 

@@ -291,7 +291,10 @@ TEST_F(RepositoriesTest, IssuanceComesBackAndIsPruned) {
     EXPECT_EQ(CountSameFailure(c, "pcr.value", "[1]", UnixTime{0}).value(), 0);
     SP_TRY(SpendTicket(c, TicketId::FromArray({}), certificate.device_id, "renew", UnixTime{40}));
     EXPECT_TRUE(FindSpentTicket(c, TicketId::FromArray({})).value().has_value());
-    EXPECT_EQ(PruneHistory(c, UnixTime{60}).value(), 2);  // failures stay
+    EXPECT_EQ(PruneHistory(c, UnixTime{40} + kSpentTicketsKept).value(), 0);
+    EXPECT_EQ(PruneHistory(c, UnixTime{41} + kSpentTicketsKept).value(), 1);
+    EXPECT_EQ(PruneHistory(c, UnixTime{60} + kHistoryKept).value(), 1);  // the failure stays
+    EXPECT_EQ(ListVerdicts(c, certificate.device_id, 10).value().size(), 1u);
     EXPECT_FALSE(FindSpentTicket(c, TicketId::FromArray({})).value().has_value());
     return Unit{};
   });
