@@ -179,7 +179,7 @@ Result<Unit> Server::Impl::StartCore() {
   manifests_ = std::make_unique<Manifests>(
       ManifestParts{*database_, director_, zones_},
       ManifestTerms{facts_.trust_domain, static_cast<uint32_t>(facts_.incarnation), config_.manifest_lifetime, std::move(director_roots)});
-  SP_TRY(pki::StatementSigner time_signer, pki::StatementSigner::Make(std::string(kSignedTimeRole), keys_.signed_time));
+  SP_TRY(pki::StatementSigner time_signer, pki::StatementSigner::Make(std::string(pki::kSignedTimeRole), keys_.signed_time));
   fleet_ = std::make_unique<Fleet>(FleetParts{*database_, *manifests_, leaves_, metrics_, world_.clock}, std::move(time_signer), bundle_,
                                    facts_.incarnation);
   SP_TRY(pki::DeviceLeafSigner signer, pki::DeviceLeafSigner::Make(keys_.device_issuer, bundle_.trust_domain));

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "pki/base/log.h"
+#include "pki/ca/signed_statement.h"
 #include "pki/tpm/public_area.h"
 #include "pki/x509/pem.h"
 
@@ -229,6 +230,7 @@ void Client::Connect() {
   if (Lapsed()) return Move(Event::kLapsed);
   LinkHello hello{std::string(kAgentVersion), Bytes(16), parts_.sinks.HeldManifestVersion(), parts_.sinks.Boot().slot};
   parts_.random.Fill(hello.time_nonce);
+  time_nonce_ = hello.time_nonce;
   const IssuedCertificate& certificate = session_->certificate;
   const UnixTime now = time_.Now().now;
   link_not_after_ = certificate.not_after;
@@ -282,7 +284,18 @@ void Client::Handle(Message message) {
   Wait(wait);
 }
 
+// CheckTime: the key of the trust bundle signed this time for this stream.
+Result<Unit> Client::CheckTime(const SignedTime& time) const {
+  const std::optional<pki::PublicKey>& key = enrolment_.trust_bundle.time_key;
+  if (!key) return Error{Reason::kUntrusted, "the trust bundle names no time key", "time.no-key"};
+  SP_TRY(pki::VerifyStatement(*key, pki::kSignedTimeRole,
+                              {pki::SignedTimeBody(time.time, time.incarnation, time_nonce_), time.signature}));
+  return Unit{};
+}
+
 void Client::HandleTime(const SignedTime& time) {
+  const Result<Unit> checked = CheckTime(time);
+  if (!checked) return Log(LogLevel::kError, "time_refused", {{"reason", checked.error().ToString()}});
   time_.Learn(time.time);
   backoff_.Reset();
   const bool rose = time.epoch > state_.epoch;

@@ -112,6 +112,7 @@ class Client final : public LinkHandler {
   void Connect();
   void Stream();
   void Handle(Message message);
+  Result<Unit> CheckTime(const SignedTime& time) const;
   void HandleTime(const SignedTime& time);
   void Renew(const ChallengeArrived& arrived);
   void FetchManifest(uint64_t version);
@@ -141,6 +142,7 @@ class Client final : public LinkHandler {
   std::optional<TlsKey> tried_key_;
   std::unique_ptr<DeviceLink> link_;
   UnixTime switch_at_;
+  Bytes time_nonce_;         // of the hello of link_
   UnixTime link_not_after_;  // of the certificate that link_ presented
   bool log_known_ = false;   // the server has judged this boot's log
   bool refused_once_ = false;

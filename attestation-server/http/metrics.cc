@@ -28,6 +28,11 @@ struct Metrics::State {
                                         .Add({});
   prometheus::Counter& renewals =
       BuildCounter().Name("sallyport_renewals_total").Help("Certificates renewed").Register(registry).Add({});
+  prometheus::Counter& renewal_cpu = BuildCounter()
+                                         .Name("sallyport_renewal_cpu_seconds_total")
+                                         .Help("Processor time of the threads that renewed certificates")
+                                         .Register(registry)
+                                         .Add({});
   prometheus::Family<prometheus::Counter>& refusals = BuildCounter()
                                                           .Name("sallyport_refusals_total")
                                                           .Help("Requests refused, by the rule that refused them")
@@ -50,7 +55,10 @@ Metrics::Metrics() : state_(std::make_unique<State>()) {}
 Metrics::~Metrics() = default;
 
 void Metrics::CountEnrolment() { state_->enrolments.Increment(); }
-void Metrics::CountRenewal() { state_->renewals.Increment(); }
+void Metrics::CountRenewal(std::chrono::nanoseconds cpu) {
+  state_->renewals.Increment();
+  state_->renewal_cpu.Increment(std::chrono::duration<double>(cpu).count());
+}
 void Metrics::CountRefusal(std::string_view rule) {
   state_->refusals.Add({{"rule", std::string(rule)}}).Increment();
 }

@@ -2,6 +2,7 @@
 // static names): nothing a device sends becomes a time series.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -20,7 +21,8 @@ class Metrics {
   Metrics& operator=(const Metrics&) = delete;
 
   void CountEnrolment();
-  void CountRenewal();
+  // CountRenewal adds the processor time that judging, committing and signing took on the calling thread.
+  void CountRenewal(std::chrono::nanoseconds cpu);
   // CountRefusal takes Error::name() of a refusal, which has static storage.
   void CountRefusal(std::string_view rule);
   void SetStreamsOnline(size_t streams);

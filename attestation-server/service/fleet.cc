@@ -1,5 +1,7 @@
 #include "attestation-server/service/fleet.h"
 
+#include <ctime>
+
 #include "attestation-server/service/wire.h"
 #include "attestation-server/store/devices.h"
 #include "pki/base/log.h"
@@ -14,6 +16,12 @@ bool IsLive(const LeaseRow& row, UnixTime now) {
   return admitted && row.posture == Posture::kPassing && now < row.valid_until;
 }
 
+std::chrono::nanoseconds ThreadCpu() {
+  timespec used{};
+  SP_CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
 Error NotLive(std::string_view rule, std::string detail) { return Error{Reason::kPolicyDenied, std::move(detail), rule}; }
 
 api::ServerMessage RefusalMessage(const Refusal& refusal) {
@@ -23,12 +31,6 @@ api::ServerMessage RefusalMessage(const Refusal& refusal) {
 }
 
 }  // namespace
-
-Bytes SignedTimeBody(UnixTime time, uint64_t incarnation, ByteView nonce) {
-  ByteWriter writer;
-  writer.BigU64(static_cast<uint64_t>(time.ms)).BigU64(incarnation).Raw(nonce);
-  return std::move(writer).Take();
-}
 
 Fleet::Fleet(FleetParts parts, pki::StatementSigner time_signer, pki::TrustBundle bundle, uint64_t incarnation)
     : parts_(parts), time_signer_(std::move(time_signer)), bundle_(std::move(bundle)), incarnation_(incarnation) {}
@@ -70,13 +72,14 @@ Result<api::Challenge> Fleet::MakeRenewalChallenge(const std::string& device_id)
 api::ServerMessage Fleet::Renew(const std::string& device_id, const api::RenewRequest& request) {
   const Result<ProveInput> input = FromWire(request.ticket(), request.evidence());
   if (!input) return RefusalMessage({.reference_id = "", .rule = std::string(input.error().name()), .detail = input.error().detail, .events = {}, .retry_after = {}});
+  const std::chrono::nanoseconds before = ThreadCpu();
   const Answer<Admitted> answer =
       flow_->Renew(device_id, Channel{device_id, parts_.leaves.Hashes()}, *input, parts_.clock.Wall());
   if (const auto* const refusal = std::get_if<Refusal>(&answer)) {
     parts_.metrics.CountRefusal("renewal");
     return RefusalMessage(*refusal);
   }
-  parts_.metrics.CountRenewal();
+  parts_.metrics.CountRenewal(ThreadCpu() - before);
   api::ServerMessage message;
   ToWire(std::get<Admitted>(answer), message.mutable_certificate());
   return message;
@@ -104,8 +107,9 @@ api::EpochPush Fleet::SignTime(uint64_t epoch, const std::string& time_nonce) {
   api::EpochPush push;
   push.set_epoch(epoch);
   push.set_time_ms(now.ms);
+  push.set_incarnation(incarnation_);
   const Result<pki::SignedStatement> statement =
-      time_signer_.SignStatement(SignedTimeBody(now, incarnation_, AsBytes(time_nonce)));
+      time_signer_.SignStatement(pki::SignedTimeBody(now, incarnation_, AsBytes(time_nonce)));
   if (statement) push.set_time_signature(ToString(statement->signature));
   return push;
 }

@@ -62,8 +62,4 @@ class Fleet final : public DeviceHost, public FlowEvents {
   RolloutOperations* rollouts_ = nullptr;
 };
 
-// SignedTimeBody is what the time statement signs: u64 Unix ms || u64 incarnation || the device's nonce.
-Bytes SignedTimeBody(UnixTime time, uint64_t incarnation, ByteView nonce);
-inline constexpr std::string_view kSignedTimeRole = "signed-time";
-
 }  // namespace sallyport::server

@@ -53,7 +53,7 @@ void DeviceLink::ReadAll() {
 void DeviceLink::Handle(const api::ServerMessage& message) {
   switch (message.push_case()) {
     case api::ServerMessage::kEpoch:
-      return handler_.OnTime({{message.epoch().time_ms()}, message.epoch().epoch(), ToBytes(message.epoch().time_signature())});
+      return handler_.OnTime({{message.epoch().time_ms()}, message.epoch().epoch(), message.epoch().incarnation(), ToBytes(message.epoch().time_signature())});
     case api::ServerMessage::kRenew: {
       const Result<Sha256Digest> leaf = ServerLeafHash(context_);
       const Result<Challenge> challenge = FromWire(message.renew());

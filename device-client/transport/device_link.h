@@ -16,7 +16,8 @@ namespace sallyport::device {
 struct SignedTime {
   UnixTime time;
   uint64_t epoch = 0;
-  Bytes signature;
+  uint64_t incarnation = 0;
+  Bytes signature;  // unverified
 };
 
 struct PeerRevocation {

@@ -41,4 +41,10 @@ Result<VerifiedBody> VerifyStatement(const PublicKey& key, std::string_view role
   return VerifiedBody(statement.body);
 }
 
+Bytes SignedTimeBody(UnixTime time, uint64_t incarnation, ByteView nonce) {
+  ByteWriter writer;
+  writer.BigU64(static_cast<uint64_t>(time.ms)).BigU64(incarnation).Raw(nonce);
+  return std::move(writer).Take();
+}
+
 }  // namespace sallyport::pki

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "pki/base/time.h"
 #include "pki/crypto/signature.h"
 
 namespace sallyport::pki {
@@ -45,5 +46,10 @@ class VerifiedBody {
 // VerifyStatement: kBadSignature (rule statement.signature) for another key, role or body; kUnsupported for
 // keys that are neither Ed25519 nor P-256.
 Result<VerifiedBody> VerifyStatement(const PublicKey& key, std::string_view role, const SignedStatement& statement);
+
+// Signed time (docs/protocol.md, "The stream"): the body is u64 Unix ms || u64 incarnation || the nonce of the
+// device's hello, so that no time of another device or of an earlier stream counts.
+inline constexpr std::string_view kSignedTimeRole = "signed-time";
+Bytes SignedTimeBody(UnixTime time, uint64_t incarnation, ByteView nonce);
 
 }  // namespace sallyport::pki

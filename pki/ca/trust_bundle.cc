@@ -43,6 +43,15 @@ Result<std::vector<IssuerCertificate>> ReadIssuers(const JsonCursor& json, std::
   return out;
 }
 
+Result<std::optional<PublicKey>> ReadTimeKey(const JsonCursor& json) {
+  const std::optional<JsonCursor> member = json.Find("time_key");
+  if (!member) return std::optional<PublicKey>();
+  SP_TRY(const std::string_view pem, member->String());
+  Result<PublicKey> key = PublicKey::FromPem(pem);
+  if (!key || key->type() != KeyType::kEd25519) return member->Refuse("expected an Ed25519 key", "bundle.time-key");
+  return std::optional<PublicKey>(*std::move(key));
+}
+
 // CheckRoles: one key, one role. Two certificates of one key would let one role pass as the other.
 Result<Unit> CheckRoles(const TrustBundle& bundle) {
   std::vector<const IssuerCertificate*> all{&bundle.pki_root, &bundle.operator_root};
@@ -71,20 +80,22 @@ TrustBundle BundleOf(const Hierarchy& hierarchy, const TrustDomain& trust_domain
 }
 
 JsonValue TrustBundleToJson(const TrustBundle& bundle) {
-  return JsonValue::Object({{"sallyport", kVersion},
-                            {"trust_domain", bundle.trust_domain.name()},
-                            {"sequence", bundle.sequence},
-                            {"pki_root", bundle.pki_root.ToPem()},
-                            {"device_issuers", Pems(bundle.device_issuers)},
-                            {"server_issuers", Pems(bundle.server_issuers)},
-                            {"operator_root", bundle.operator_root.ToPem()}});
+  std::vector<JsonMember> members{{"sallyport", kVersion},
+                                  {"trust_domain", bundle.trust_domain.name()},
+                                  {"sequence", bundle.sequence},
+                                  {"pki_root", bundle.pki_root.ToPem()},
+                                  {"device_issuers", Pems(bundle.device_issuers)},
+                                  {"server_issuers", Pems(bundle.server_issuers)},
+                                  {"operator_root", bundle.operator_root.ToPem()}};
+  if (bundle.time_key) members.push_back({"time_key", bundle.time_key->ToPem()});
+  return JsonValue::Object(std::move(members));
 }
 
 std::string WriteTrustBundle(const TrustBundle& bundle) { return WriteJson(TrustBundleToJson(bundle)); }
 
 Result<TrustBundle> TrustBundleFromJson(const JsonCursor& json) {
   SP_TRY(json.OnlyKeys({"sallyport", "trust_domain", "sequence", "pki_root", "device_issuers", "server_issuers",
-                        "operator_root"}));
+                        "operator_root", "time_key"}));
   SP_TRY(const std::string_view version, json.GetString("sallyport"));
   if (version != kVersion) return Error{Reason::kUnsupported, "trust bundle of another version", "bundle.version"};
   SP_TRY(const std::string_view name, json.GetString("trust_domain"));
@@ -97,6 +108,7 @@ Result<TrustBundle> TrustBundleFromJson(const JsonCursor& json) {
   TrustBundle bundle{std::move(trust_domain),   sequence,
                      std::move(pki_root),       std::move(device_issuers),
                      std::move(server_issuers), std::move(operator_root)};
+  SP_TRY(bundle.time_key, ReadTimeKey(json));
   SP_TRY(CheckRoles(bundle));
   return bundle;
 }

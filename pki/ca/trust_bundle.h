@@ -21,6 +21,8 @@ struct TrustBundle {
   std::vector<IssuerCertificate> device_issuers;
   std::vector<IssuerCertificate> server_issuers;
   IssuerCertificate operator_root;
+  // The Ed25519 key of the server's signed time; without one a device never learns the time.
+  std::optional<PublicKey> time_key = {};
 
   RoleAnchors Anchors() const;
   // PkiRootDigest is SHA-256 of the root's DER.
@@ -32,7 +34,7 @@ TrustBundle BundleOf(const Hierarchy& hierarchy, const TrustDomain& trust_domain
 JsonValue TrustBundleToJson(const TrustBundle& bundle);
 std::string WriteTrustBundle(const TrustBundle& bundle);
 // ParseTrustBundle: errors of ParseJson and JsonCursor; kUnsupported (rule bundle.version);
-// kUntrusted (rules bundle.issuer-signature, bundle.root-signature), kMismatch (rule bundle.role-twice),
+// kMalformed (rule bundle.time-key); kUntrusted (rules bundle.issuer-signature, bundle.root-signature), kMismatch (rule bundle.role-twice),
 // kTooLarge (rule bundle.issuers). Pure.
 Result<TrustBundle> ParseTrustBundle(std::string_view text);
 Result<TrustBundle> TrustBundleFromJson(const JsonCursor& json);

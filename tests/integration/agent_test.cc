@@ -121,10 +121,7 @@ class AgentTest : public testing::Test {
     return stub_->WaitFor([=](const Seen& seen) { return seen.streams.size() == count && seen.hellos.size() == count; });
   }
   void PushTime() {
-    api::ServerMessage message;
-    message.mutable_epoch()->set_epoch(1);
-    message.mutable_epoch()->set_time_ms(clock_.Wall().ms);
-    stub_->Push(message);
+    stub_->PushTime(clock_.Wall());
   }
 
   std::string dir_;
@@ -277,6 +274,19 @@ TEST_F(AgentTest, PassesRevocationsOn) {
 
   ASSERT_TRUE(sinks_.WaitFor([](const auto& told) { return told.revocations.size() == 1; }));
   EXPECT_EQ(sinks_.told().revocations[0].min_epoch, 3u);
+}
+
+TEST_F(AgentTest, BelievesNoTimeThatTheTimeKeyDidNotSign) {
+  StartAgent();
+  ASSERT_TRUE(StreamsAre(1));
+
+  stub_->PushTime(clock_.Wall() + Days(1), true);
+  PushTime();  // in order, so that the forged one was judged when this one counts
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!client_->time().Now().sure && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+
+  ASSERT_TRUE(client_->time().Now().sure);
+  EXPECT_LT(client_->time().Now().now, clock_.Wall() + Hours(1));
 }
 
 TEST_F(AgentTest, OnceSaysWhyItWasRefused) {

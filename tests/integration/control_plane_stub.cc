@@ -1,6 +1,7 @@
 #include "tests/integration/control_plane_stub.h"
 
 #include "attestation-server/evidence/key_evidence.h"
+#include "pki/ca/signed_statement.h"
 #include "pki/tpm/make_credential.h"
 #include "pki/x509/csr.h"
 #include "pki/x509/pem.h"
@@ -169,7 +170,8 @@ std::unique_ptr<grpc::Server> ControlPlaneStub::Serve(const std::string& path, g
 }
 
 pki::EnrolmentFile ControlPlaneStub::EnrolmentFile() const {
-  const pki::TrustBundle bundle{trust_domain_, 1, root_, {device_issuer_.certificate}, {server_issuer_.certificate}, root_};
+  pki::TrustBundle bundle{trust_domain_, 1, root_, {device_issuer_.certificate}, {server_issuer_.certificate}, root_};
+  bundle.time_key = time_key_.public_key();
   return {.trust_domain = trust_domain_,
           .development = true,
           .servers = {"unix:" + dir_ + "/enrol.sock", "unix:" + dir_ + "/device.sock", "unix:" + dir_ + "/none"},
@@ -179,6 +181,19 @@ pki::EnrolmentFile ControlPlaneStub::EnrolmentFile() const {
           .image_root = {},
           .director_root = {},
           .token = "secret-token"};
+}
+
+void ControlPlaneStub::PushTime(UnixTime time, bool forged) {
+  constexpr uint64_t kIncarnation = 1;
+  const pki::PrivateKey key = forged ? *pki::PrivateKey::Generate(pki::KeyType::kEd25519) : time_key_;
+  const Bytes body = pki::SignedTimeBody(time, kIncarnation, AsBytes(seen().hellos.back().time_nonce()));
+  const pki::StatementSigner signer = *pki::StatementSigner::Make(std::string(pki::kSignedTimeRole), key);
+  api::ServerMessage message;
+  message.mutable_epoch()->set_epoch(1);
+  message.mutable_epoch()->set_time_ms(time.ms);
+  message.mutable_epoch()->set_incarnation(kIncarnation);
+  message.mutable_epoch()->set_time_signature(ToString(signer.SignStatement(body)->signature));
+  Push(message);
 }
 
 void ControlPlaneStub::Set(const Conduct& conduct) {

@@ -47,6 +47,8 @@ class ControlPlaneStub {
   ~ControlPlaneStub();
 
   pki::EnrolmentFile EnrolmentFile() const;
+  // PushTime signs `time` for the newest stream; `forged` with another key.
+  void PushTime(UnixTime time, bool forged = false);
   void Set(const Conduct& conduct);
   // WaitFor returns false when `condition` did not come true within 20 s.
   bool WaitFor(const std::function<bool(const Seen&)>& condition);
@@ -87,6 +89,7 @@ class ControlPlaneStub {
   RealClock clock_;
   mutable SystemRandom random_;
   const pki::TrustDomain trust_domain_;
+  pki::PrivateKey time_key_ = *pki::PrivateKey::Generate(pki::KeyType::kEd25519);
   pki::PrivateKey root_key_;
   pki::IssuerCertificate root_;
   Issuer device_issuer_;

@@ -42,7 +42,7 @@ start_control_plane() {
   server_pid=$!
   wait_for 30 "the control plane" curl -fsS "http://127.0.0.1:$(( base_port + 4 ))/readyz"
 }
-server_cpu_us() { awk -v hz="$(getconf CLK_TCK)" '{sub(/.*\) /, ""); print int(($12+$13)*1000000/hz)}' "/proc/$server_pid/stat"; }
+renewal_cpu_us() { curl -fsS "http://127.0.0.1:$(( base_port + 4 ))/metrics" | awk '$1 == "sallyport_renewal_cpu_seconds_total" {cpu = $2} $1 == "sallyport_renewals_total" {n = $2} END {printf "%.0f", n ? cpu * 1000000 / n : 0}'; }
 
 # make_image VERSION FAULT: a root image of 24 MiB and a UKI that names it.
 make_image() {
@@ -52,9 +52,10 @@ make_image() {
   quiet sh "$node_tools/make_uki.sh" --version "$1" --image "$image" --out "$work/uki-$1.efi" ${2:+--fault "$2"}
 }
 
-declare -A proxy_port=([cam-1]=15101 [cam-2]=15102 [cam-3]=15103 [rec-1]=15104 [rec-2]=15105 [gw-1]=15106)
-declare -A backend_port=([rec-1]=15204 [rec-2]=15205 [gw-1]=15206)
-declare -A flow_port=([cam-1:rec-1]=15301 [cam-1:rec-2]=15302 [cam-2:rec-1]=15303 [cam-3:rec-2]=15304 [rec-1:gw-1]=15305)
+p=$base_port
+declare -A proxy_port=([cam-1]=$((p+91)) [cam-2]=$((p+92)) [cam-3]=$((p+93)) [rec-1]=$((p+94)) [rec-2]=$((p+95)) [gw-1]=$((p+96)))
+declare -A backend_port=([rec-1]=$((p+194)) [rec-2]=$((p+195)) [gw-1]=$((p+196)))
+declare -A flow_port=([cam-1:rec-1]=$((p+291)) [cam-1:rec-2]=$((p+292)) [cam-2:rec-1]=$((p+293)) [cam-3:rec-2]=$((p+294)) [rec-1:gw-1]=$((p+295)))
 
 make_node() {
   local name=$1 dir=$work/$1 port=${proxy_port[$1]} key

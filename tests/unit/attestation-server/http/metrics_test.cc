@@ -43,7 +43,7 @@ TEST(Metrics, LosesNothingWhenThreadsCountAtOnce) {
   for (int i = 0; i < 4; ++i)
     threads.emplace_back([&metrics] {
       for (int n = 0; n < 500; ++n) {
-        metrics.CountRenewal();
+        metrics.CountRenewal(std::chrono::microseconds(1));
         metrics.CountRefusal("peer.expired");
         metrics.SetStreamsOnline(7);
       }
