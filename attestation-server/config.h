@@ -51,7 +51,7 @@ struct Config {
 // ParseConfig reports every finding, one `file:line:column: ...` per line of the error's detail.
 Result<Config> ParseConfig(std::string_view text, const std::string& file);
 
-// DescribeConfig writes one line per key with its default and meaning; docs/operations/config.md is made of it.
+// DescribeConfig writes one line per key with its default and meaning; docs/operations/config.md holds its output and a test compares.
 std::string DescribeConfig();
 
 }  // namespace sallyport::server

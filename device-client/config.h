@@ -49,7 +49,7 @@ struct Config {
 // ParseConfig reports every finding, one `file:line:column: ...` per line of the error's detail.
 Result<Config> ParseConfig(std::string_view text, const std::string& file);
 
-// DescribeConfig writes one table row per key; docs/operations/agent-config.md is made of it.
+// DescribeConfig writes one table row per key; docs/operations/config.md holds its output and a test compares.
 std::string DescribeConfig();
 
 }  // namespace sallyport::device

@@ -87,7 +87,7 @@ class SignalThread {
       int signal = 0;
       while (sigwait(&signals_, &signal) != 0) {
       }
-      client.Stop();
+      if (signal != SIGUSR1) client.Stop();  // after SIGUSR1 there is no client any more
     });
   }
   ~SignalThread() {

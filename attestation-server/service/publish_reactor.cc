@@ -1,6 +1,7 @@
 #include "attestation-server/service/publish_reactor.h"
 
 #include "attestation-server/service/status.h"
+#include "pki/crypto/hash.h"
 
 namespace sallyport::server {
 namespace {
@@ -31,6 +32,7 @@ class PublishReactor final : public grpc::ServerReadReactor<api::PublishChunk> {
     written_ += chunk_.data().size();
     if (written_ > kUploadBytesMax) return Error{Reason::kTooLarge, path_ + " is too large", "publish.size"};
     SP_TRY(file_->WriteAt(written_ - chunk_.data().size(), AsBytes(chunk_.data())));
+    hasher_->Update(AsBytes(chunk_.data()));
     return chunk_.last() ? End() : Ok();
   }
 
@@ -38,6 +40,7 @@ class PublishReactor final : public grpc::ServerReadReactor<api::PublishChunk> {
     SP_TRY(path_, parts_.publication.UploadPath(chunk_.path()));
     SP_TRY(parts_.files.MakeDirectories(path_.substr(0, path_.rfind('/'))));
     SP_TRY(file_, parts_.files.Open(path_ + ".part", OpenMode::kCreate));
+    hasher_.emplace(pki::HashAlgorithm::kSha256);
     written_ = 0;
     return Unit{};
   }
@@ -45,8 +48,16 @@ class PublishReactor final : public grpc::ServerReadReactor<api::PublishChunk> {
   Result<Unit> End() {
     SP_TRY(file_->Sync());
     file_.reset();
+    SP_TRY(CheckDigest(HexEncode(hasher_->Finish())));
     SP_TRY(parts_.files.Rename(path_ + ".part", path_));
     return parts_.files.SyncDirectory(path_.substr(0, path_.rfind('/')));
+  }
+
+  // Targets are immutable and carry their digest in their name: no upload can put other bytes under it.
+  Result<Unit> CheckDigest(const std::string& digest) const {
+    const std::string name = path_.substr(path_.rfind('/') + 1);
+    if (path_.find("/targets/") == std::string::npos || name.starts_with(digest + ".")) return Unit{};
+    return Error{Reason::kMismatch, name + " does not hold what its name says", "publish.digest"};
   }
 
   void Publish() {
@@ -65,6 +76,7 @@ class PublishReactor final : public grpc::ServerReadReactor<api::PublishChunk> {
   api::JsonReply* const reply_;
   api::PublishChunk chunk_;
   std::unique_ptr<File> file_;
+  std::optional<pki::Hasher> hasher_;
   std::string path_;
   uint64_t written_ = 0;
 };

@@ -1,5 +1,7 @@
 #include "attestation-server/config.h"
 
+#include "pki/base/file_system.h"
+
 namespace sallyport::server {
 namespace {
 
@@ -112,6 +114,13 @@ TEST(ServerConfig, ReportsEveryFinding) {
 TEST(ServerConfig, DescribesEachKey) {
   for (const char* key : {"`trust_domain`", "`listen.enrol`", "`pcrs`", "`unlock_file`"})
     EXPECT_THAT(DescribeConfig(), HasSubstr(key));
+}
+
+TEST(ServerConfig, IsDocumented) {
+  PosixFileSystem files;
+  const Bytes document = *ReadFile(files, SALLYPORT_SOURCE_DIR "/docs/operations/config.md", 1 << 20);
+
+  EXPECT_NE(AsText(document).find(DescribeConfig()), std::string_view::npos);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "device-client/agent/machine.h"
 
+#include "pki/base/file_system.h"
+
 namespace sallyport::device {
 namespace {
 
@@ -31,6 +33,13 @@ TEST(Machine, SaysNothingForAnEventWithoutMeaning) {
 TEST(Machine, DescribesEveryEdge) {
   const std::string table = DescribeMachine();
   EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), static_cast<ptrdiff_t>(std::size(kEdges)) + 2);
+}
+
+TEST(Machine, IsTheOneOfTheProtocolDocument) {
+  PosixFileSystem files;
+  const Bytes document = *ReadFile(files, SALLYPORT_SOURCE_DIR "/docs/protocol.md", 1 << 20);
+
+  EXPECT_NE(AsText(document).find(DescribeMachine()), std::string_view::npos);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "ota/rollout/rollout.h"
 
+#include "pki/base/file_system.h"
+
 namespace sallyport::ota {
 namespace {
 
@@ -74,6 +76,13 @@ TEST(Summarise, CountsPercentOfTheWhole) {
   EXPECT_EQ(progress.total, 3u);
   EXPECT_EQ(progress.done, 1u);
   EXPECT_EQ(progress.canary_left, 0u);
+}
+
+TEST(RolloutTable, IsTheOneOfTheProtocolDocument) {
+  PosixFileSystem files;
+  const Bytes document = *ReadFile(files, SALLYPORT_SOURCE_DIR "/docs/protocol.md", 1 << 20);
+
+  EXPECT_NE(AsText(document).find(DescribeRollout()), std::string_view::npos);
 }
 
 }  // namespace
