@@ -4,6 +4,7 @@
 #   run.sh [--keep] [--json FILE]
 # Needs SALLYPORT_BIN: the directory of the built programs. Exit 0 only if every step did what it says.
 set -euo pipefail
+started_in=${SALLYPORT_DEMO_CWD:-$PWD}  # ./demo changes directory before it starts this
 cd "$(dirname "$0")"
 # shellcheck source=lib.sh
 . ./lib.sh
@@ -17,7 +18,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ -z "$json_file" ] || json_file=$(realpath -m "$OLDPWD/$json_file" 2>/dev/null || realpath -m "$json_file")
+case $json_file in '' | /*) ;; *) json_file=$started_in/$json_file ;; esac
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/sp.XXXXXX")
 cp_dir=$work/cp
