@@ -24,7 +24,8 @@ const std::vector<ConfigKey<Endpoints>>& EndpointKeys() {
       {"enrol", "enrolment and re-attestation (TLS)", ConfigAddress(&Endpoints::enrol), true},
       {"device", "enrolled devices (mTLS)", ConfigAddress(&Endpoints::device), true},
       {"admin", "operators (mTLS)", ConfigAddress(&Endpoints::admin)},
-      {"content", "image repository and payloads (HTTPS, mTLS)", ConfigAddress(&Endpoints::content), true},
+      {"content", "image repository and payloads (HTTPS, mTLS)", ConfigAddress(&Endpoints::content),
+       true},
       {"http", "health and metrics (HTTP)", ConfigAddress(&Endpoints::http)}};
   return keys;
 }
@@ -35,8 +36,10 @@ void ReadPcrs(Config& out, const YamlNode& node, Diagnostics& findings) {
     uint32_t pcr = kPcrMax + 1;
     const char* const end = item.text.data() + item.text.size();
     const auto [stop, error] = std::from_chars(item.text.data(), end, pcr);
-    if (error != std::errc() || stop != end || pcr > kPcrMax) findings.Add(Code::kRange, item.at, "expected a PCR of 0 to 23");
-    if (!out.pcrs.empty() && pcr <= out.pcrs.back()) findings.Add(Code::kRange, item.at, "PCRs rise and appear once");
+    if (error != std::errc() || stop != end || pcr > kPcrMax)
+      findings.Add(Code::kRange, item.at, "expected a PCR of 0 to 23");
+    if (!out.pcrs.empty() && pcr <= out.pcrs.back())
+      findings.Add(Code::kRange, item.at, "PCRs rise and appear once");
     out.pcrs.push_back(pcr);
   }
   if (out.pcrs.empty()) findings.Add(Code::kType, node.at, "expected a list of PCRs");
@@ -50,12 +53,15 @@ const std::vector<ConfigKey<DeviceClass>>& ClassKeys() {
 }
 
 const std::vector<ConfigKey<ProfileConfig>>& ProfileKeys() {
-  static const auto read_vendor = [](ProfileConfig& out, const YamlNode& node, Diagnostics& findings) {
-    if (node.text != "true" && node.text != "false") return findings.Add(Code::kType, node.at, "expected true or false");
+  static const auto read_vendor = [](ProfileConfig& out, const YamlNode& node,
+                                     Diagnostics& findings) {
+    if (node.text != "true" && node.text != "false")
+      return findings.Add(Code::kType, node.at, "expected true or false");
     out.vendor = node.text == "true";
   };
   static const std::vector<ConfigKey<ProfileConfig>> keys{
-      {"roots", "directory with the accepted EK issuer certificates", ConfigText(&ProfileConfig::roots), true},
+      {"roots", "directory with the accepted EK issuer certificates",
+       ConfigText(&ProfileConfig::roots), true},
       {"vendor", "false for test roots, in development only (default true)", read_vendor}};
   return keys;
 }
@@ -63,17 +69,20 @@ const std::vector<ConfigKey<ProfileConfig>>& ProfileKeys() {
 void ReadProfiles(Config& out, const YamlNode& node, Diagnostics& findings) {
   if (node.kind != YamlNode::Kind::kMap || node.entries.empty())
     return findings.Add(Code::kType, node.at, "expected a map of profiles");
-  for (const YamlEntry& entry : node.entries) ReadConfigMap(out.profiles[entry.key], entry.value, ProfileKeys(), findings);
+  for (const YamlEntry& entry : node.entries)
+    ReadConfigMap(out.profiles[entry.key], entry.value, ProfileKeys(), findings);
 }
 
 void ReadClasses(Config& out, const YamlNode& node, Diagnostics& findings) {
   if (node.kind != YamlNode::Kind::kMap || node.entries.empty())
     return findings.Add(Code::kType, node.at, "expected a map of device classes");
-  for (const YamlEntry& entry : node.entries) ReadConfigMap(out.classes[entry.key], entry.value, ClassKeys(), findings);
+  for (const YamlEntry& entry : node.entries)
+    ReadConfigMap(out.classes[entry.key], entry.value, ClassKeys(), findings);
 }
 
 void ReadOperators(Config& out, const YamlNode& node, Diagnostics& findings) {
-  if (node.kind != YamlNode::Kind::kMap) return findings.Add(Code::kType, node.at, "expected a map of operators");
+  if (node.kind != YamlNode::Kind::kMap)
+    return findings.Add(Code::kType, node.at, "expected a map of operators");
   for (const YamlEntry& entry : node.entries) {
     const Result<OperatorRole> role = ParseOperatorRole(entry.value.text);
     if (!role) {
@@ -96,21 +105,26 @@ void ReadVersion(Config&, const YamlNode& node, Diagnostics& findings) {
 const std::vector<ConfigKey<Config>>& ConfigKeys() {
   static const auto read_listen = [](Config& out, const YamlNode& node, Diagnostics& findings) {
     ReadConfigMap(out.listen, node, EndpointKeys(), findings);
-    for (const auto& [name, address] : {std::pair("admin", &out.listen.admin), std::pair("http", &out.listen.http)})
-      if (address->empty()) findings.Add(Code::kType, node.at, std::string("key '") + name + "' is missing");
+    for (const auto& [name, address] :
+         {std::pair("admin", &out.listen.admin), std::pair("http", &out.listen.http)})
+      if (address->empty())
+        findings.Add(Code::kType, node.at, std::string("key '") + name + "' is missing");
   };
   static const auto read_advertise = [](Config& out, const YamlNode& node, Diagnostics& findings) {
     ReadConfigMap(out.advertise, node, EndpointKeys(), findings);
   };
   static const std::vector<ConfigKey<Config>> keys{
       {"sallyport", "server/v1", ReadVersion, true},
-      {"trust_domain", "SPIFFE trust domain, fixed at init", ConfigText(&Config::trust_domain), true},
+      {"trust_domain", "SPIFFE trust domain, fixed at init", ConfigText(&Config::trust_domain),
+       true},
       {"name", "the server's name in its certificate (default control)", ConfigText(&Config::name)},
-      {"state", "directory of the database, keys and repositories", ConfigText(&Config::state), true},
+      {"state", "directory of the database, keys and repositories", ConfigText(&Config::state),
+       true},
       {"runtime", "private, volatile directory for TLS files", ConfigText(&Config::runtime), true},
       {"unlock_file", "file that unlocks the issuer keys", ConfigText(&Config::unlock_file), true},
       {"profiles", "which TPMs may enrol, by profile name", ReadProfiles, true},
-      {"pcrs", "PCRs of the sha256 bank that are quoted and judged (default 0, 2, 4, 7, 11)", ReadPcrs},
+      {"pcrs", "PCRs of the sha256 bank that are quoted and judged (default 0, 2, 4, 7, 11)",
+       ReadPcrs},
       {"listen", "addresses of the five listeners", read_listen, true},
       {"advertise", "addresses that enrolment files name (default: listen)", read_advertise},
       {"log_level", "debug, info, warning or error (default info)", ReadLogLevel},
@@ -135,7 +149,8 @@ Result<Config> ParseConfig(std::string_view text, const std::string& file) {
 
 std::string DescribeConfig() {
   return DescribeConfigKeys("", ConfigKeys()) + DescribeConfigKeys("listen.", EndpointKeys()) +
-         DescribeConfigKeys("classes.<name>.", ClassKeys()) + DescribeConfigKeys("profiles.<name>.", ProfileKeys());
+         DescribeConfigKeys("classes.<name>.", ClassKeys()) +
+         DescribeConfigKeys("profiles.<name>.", ProfileKeys());
 }
 
 }  // namespace sallyport::server

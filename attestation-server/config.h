@@ -1,5 +1,5 @@
-// The configuration of sallyportd: one YAML file, strict (unknown key, wrong type or range: refused with
-// file:line:column). Pure; reading the file is main's.
+// The configuration of sallyportd: one YAML file, strict (unknown key, wrong type or range: refused
+// with file:line:column). Pure; reading the file is main's.
 #pragma once
 
 #include <map>
@@ -20,8 +20,8 @@ struct DeviceClass {
 
 // ProfileConfig: which TPMs may enrol.
 struct ProfileConfig {
-  std::string roots;    // directory with EK issuer certificates, PEM or DER
-  bool vendor = true;   // false: test roots; the tier stays below `measured`
+  std::string roots;   // directory with EK issuer certificates, PEM or DER
+  bool vendor = true;  // false: test roots; the tier stays below `measured`
 };
 
 struct Endpoints {
@@ -34,12 +34,12 @@ struct Endpoints {
 
 struct Config {
   std::string trust_domain;
-  std::string name = "control";        // the server's SPIFFE path /server/<name>
-  std::string state;                   // directory: database, keys, repositories
-  std::string runtime;                 // private, volatile directory: TLS files
-  std::string unlock_file;             // unlocks the issuer keys
+  std::string name = "control";  // the server's SPIFFE path /server/<name>
+  std::string state;             // directory: database, keys, repositories
+  std::string runtime;           // private, volatile directory: TLS files
+  std::string unlock_file;       // unlocks the issuer keys
   Endpoints listen;
-  Endpoints advertise;                 // what enrolment files say; default: listen
+  Endpoints advertise;  // what enrolment files say; default: listen
   std::string log_level = "info";
   Duration manifest_lifetime = Hours(24);  // expiry of director metadata: the offline lease
   std::map<std::string, OperatorRole> operators;
@@ -51,7 +51,8 @@ struct Config {
 // ParseConfig reports every finding, one `file:line:column: ...` per line of the error's detail.
 Result<Config> ParseConfig(std::string_view text, const std::string& file);
 
-// DescribeConfig writes one line per key with its default and meaning; docs/operations/config.md holds its output and a test compares.
+// DescribeConfig writes one line per key with its default and meaning; docs/operations/config.md
+// holds its output and a test compares.
 std::string DescribeConfig();
 
 }  // namespace sallyport::server

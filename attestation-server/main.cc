@@ -49,7 +49,8 @@ int main(int argc, char** argv) {
   std::string config;
   bool check_only = false;
   app.add_option("--config", config, "Configuration file")->required();
-  app.add_flag("--check-config", check_only, "Read the configuration, say whether it is good, and stop");
+  app.add_flag("--check-config", check_only,
+               "Read the configuration, say whether it is good, and stop");
   CLI11_PARSE(app, argc, argv);
   return Run(config, check_only);
 }

@@ -40,7 +40,8 @@ pki::HostNames HostNamesOf(const Config& config) {
   pki::HostNames names;
   std::vector<std::string> seen;
   for (const Endpoints* const endpoints : {&config.advertise, &config.listen})
-    for (const std::string* const address : {&endpoints->enrol, &endpoints->device, &endpoints->admin, &endpoints->content}) {
+    for (const std::string* const address :
+         {&endpoints->enrol, &endpoints->device, &endpoints->admin, &endpoints->content}) {
       const std::string host = HostOf(*address);
       if (host.empty() || std::ranges::find(seen, host) != seen.end()) continue;
       seen.push_back(host);
@@ -59,9 +60,11 @@ Result<Profiles> LoadProfiles(FileSystem& files, const Config& config, bool deve
   Profiles profiles;
   for (const auto& [name, profile] : config.profiles) {
     if (!profile.vendor && !development)
-      return Error{Reason::kInvalidArgument, "profile '" + name + "' has test roots outside development", "profile.vendor"};
+      return Error{Reason::kInvalidArgument,
+                   "profile '" + name + "' has test roots outside development", "profile.vendor"};
     Result<pki::EkRoots> roots = LoadEkRoots(files, profile.roots);
-    if (!roots) return std::move(roots).error().WithContext("profile '" + name + "', " + profile.roots);
+    if (!roots)
+      return std::move(roots).error().WithContext("profile '" + name + "', " + profile.roots);
     profiles.emplace(name, Profile{*std::move(roots), profile.vendor});
   }
   return profiles;
@@ -70,7 +73,8 @@ Result<Profiles> LoadProfiles(FileSystem& files, const Config& config, bool deve
 Result<std::vector<Bytes>> LoadDirectorRoots(FileSystem& files, const std::string& directory) {
   std::vector<Bytes> roots;
   while (true) {
-    Result<Bytes> root = ReadFile(files, directory + "/" + std::to_string(roots.size() + 1) + ".root.json", kFileBytesMax);
+    Result<Bytes> root = ReadFile(
+        files, directory + "/" + std::to_string(roots.size() + 1) + ".root.json", kFileBytesMax);
     if (root) {
       roots.push_back(*std::move(root));
     } else if (root.error().reason == Reason::kNotFound && !roots.empty()) {
@@ -86,8 +90,8 @@ Result<std::vector<Bytes>> LoadDirectorRoots(FileSystem& files, const std::strin
 // Impl's members are in order of construction: what is later uses what is earlier.
 class Server::Impl {
  public:
-  Impl(const Config& config, const ServerWorld& world, DeploymentFacts facts, ServerKeys keys, pki::TrustBundle bundle,
-       std::unique_ptr<Database> database)
+  Impl(const Config& config, const ServerWorld& world, DeploymentFacts facts, ServerKeys keys,
+       pki::TrustBundle bundle, std::unique_ptr<Database> database)
       : config_(config),
         world_(world),
         layout_{config.state},
@@ -98,7 +102,8 @@ class Server::Impl {
         blobs_(world.files, layout_.evidence()),
         pool_(kPoolThreads),
         zones_(policy::ZoneFiles(world.files)),
-        director_(facts_.trust_domain, keys_.director.targets, keys_.director.snapshot, keys_.director.timestamp) {}
+        director_(facts_.trust_domain, keys_.director.targets, keys_.director.snapshot,
+                  keys_.director.timestamp) {}
 
   ~Impl() { Stop(); }
 
@@ -160,29 +165,38 @@ class Server::Impl {
 };
 
 Result<pki::EnrolmentFile> Server::Impl::EnrolmentBase() {
-  SP_TRY(Bytes image_root, ReadFile(world_.files, layout_.image_repository() + "/metadata/1.root.json", kFileBytesMax));
-  SP_TRY(const std::vector<Bytes> director_roots, LoadDirectorRoots(world_.files, layout_.director_roots()));
+  SP_TRY(
+      Bytes image_root,
+      ReadFile(world_.files, layout_.image_repository() + "/metadata/1.root.json", kFileBytesMax));
+  SP_TRY(const std::vector<Bytes> director_roots,
+         LoadDirectorRoots(world_.files, layout_.director_roots()));
   SP_TRY(pki::SpiffeId server_id, pki::ServerSpiffeId(bundle_.trust_domain, config_.name));
-  return pki::EnrolmentFile{bundle_.trust_domain,
-                            facts_.development,
-                            {config_.advertise.enrol, config_.advertise.device, config_.advertise.content},
-                            {std::move(server_id)},
-                            bundle_.PkiRootDigest(),
-                            bundle_,
-                            std::move(image_root),
-                            director_roots.front(),
-                            ""};
+  return pki::EnrolmentFile{
+      bundle_.trust_domain,
+      facts_.development,
+      {config_.advertise.enrol, config_.advertise.device, config_.advertise.content},
+      {std::move(server_id)},
+      bundle_.PkiRootDigest(),
+      bundle_,
+      std::move(image_root),
+      director_roots.front(),
+      ""};
 }
 
 Result<Unit> Server::Impl::StartCore() {
-  SP_TRY(std::vector<Bytes> director_roots, LoadDirectorRoots(world_.files, layout_.director_roots()));
+  SP_TRY(std::vector<Bytes> director_roots,
+         LoadDirectorRoots(world_.files, layout_.director_roots()));
   manifests_ = std::make_unique<Manifests>(
       ManifestParts{*database_, director_, zones_},
-      ManifestTerms{facts_.trust_domain, static_cast<uint32_t>(facts_.incarnation), config_.manifest_lifetime, std::move(director_roots)});
-  SP_TRY(pki::StatementSigner time_signer, pki::StatementSigner::Make(std::string(pki::kSignedTimeRole), keys_.signed_time));
-  fleet_ = std::make_unique<Fleet>(FleetParts{*database_, *manifests_, leaves_, metrics_, world_.clock}, std::move(time_signer), bundle_,
-                                   facts_.incarnation);
-  SP_TRY(pki::DeviceLeafSigner signer, pki::DeviceLeafSigner::Make(keys_.device_issuer, bundle_.trust_domain));
+      ManifestTerms{facts_.trust_domain, static_cast<uint32_t>(facts_.incarnation),
+                    config_.manifest_lifetime, std::move(director_roots)});
+  SP_TRY(pki::StatementSigner time_signer,
+         pki::StatementSigner::Make(std::string(pki::kSignedTimeRole), keys_.signed_time));
+  fleet_ =
+      std::make_unique<Fleet>(FleetParts{*database_, *manifests_, leaves_, metrics_, world_.clock},
+                              std::move(time_signer), bundle_, facts_.incarnation);
+  SP_TRY(pki::DeviceLeafSigner signer,
+         pki::DeviceLeafSigner::Make(keys_.device_issuer, bundle_.trust_domain));
   SP_TRY(auto profiles, LoadProfiles(world_.files, config_, facts_.development));
   FlowConfig flow{.trust_domain = bundle_.trust_domain,
                   .development = facts_.development,
@@ -191,40 +205,48 @@ Result<Unit> Server::Impl::StartCore() {
                   .profiles = std::move(profiles),
                   .pcrs = config_.pcrs,
                   .limits = {}};
-  for (const auto& [name, device_class] : config_.classes) flow.classes.emplace(name, ClassTimes{device_class.evidence_lifetime});
-  flow_ = std::make_unique<EnrolmentFlow>(std::move(flow), FlowParts{*database_, blobs_, world_.random, *fleet_},
-                                          std::make_shared<const pki::DeviceLeafSigner>(std::move(signer)));
+  for (const auto& [name, device_class] : config_.classes)
+    flow.classes.emplace(name, ClassTimes{device_class.evidence_lifetime});
+  flow_ = std::make_unique<EnrolmentFlow>(
+      std::move(flow), FlowParts{*database_, blobs_, world_.random, *fleet_},
+      std::make_shared<const pki::DeviceLeafSigner>(std::move(signer)));
   streams_ = std::make_unique<StreamRegistry>(*fleet_, world_.clock);
   const OperationParts parts{*database_, world_.random, *fleet_};
   const auto changed = [this] { fleet_->Changed(); };
-  devices_ = std::make_unique<DeviceOperations>(parts, [this](const std::string& id) { return streams_->IsOnline(id); });
+  devices_ = std::make_unique<DeviceOperations>(
+      parts, [this](const std::string& id) { return streams_->IsOnline(id); });
   SP_TRY(pki::EnrolmentFile base, EnrolmentBase());
   tokens_ = std::make_unique<TokenOperations>(parts, std::move(base));
   rollouts_ = std::make_unique<RolloutOperations>(parts, world_.clock, changed);
   publication_ = std::make_unique<PublicationOperations>(
       parts,
-      PublicationOperations::Repository{world_.files, layout_.image_repository(), facts_.trust_domain, keys_.image}, zones_, changed);
+      PublicationOperations::Repository{world_.files, layout_.image_repository(),
+                                        facts_.trust_domain, keys_.image},
+      zones_, changed);
   fleet_->Attach(*flow_, *streams_, *rollouts_);
   return Unit{};
 }
 
 AdminService::Identity Server::Impl::AdminIdentity() {
-  return {bundle_.Anchors(), bundle_.trust_domain, config_.operators, [this] { return StatusJson(); }, [this] { return CaJson(); }};
+  return {bundle_.Anchors(), bundle_.trust_domain, config_.operators,
+          [this] { return StatusJson(); }, [this] { return CaJson(); }};
 }
 
 // IssueServerLeaf makes a new key and leaf and gives them to every listener.
 Result<Unit> Server::Impl::IssueServerLeaf() {
   const UnixTime now = world_.clock.Wall();
-  SP_TRY(const pki::ServerLeafSigner signer, pki::ServerLeafSigner::Make(keys_.server_issuer, bundle_.trust_domain));
+  SP_TRY(const pki::ServerLeafSigner signer,
+         pki::ServerLeafSigner::Make(keys_.server_issuer, bundle_.trust_domain));
   SP_TRY(const pki::PrivateKey key, pki::PrivateKey::Generate(pki::KeyType::kP256));
   SP_TRY(const pki::IssuedLeaf leaf,
-         signer.SignServerLeaf(config_.name, HostNamesOf(config_), key.public_key().spki(), now - kBackdate,
-                               now + kServerLeafLifetime, world_.random));
+         signer.SignServerLeaf(config_.name, HostNamesOf(config_), key.public_key().spki(),
+                               now - kBackdate, now + kServerLeafLifetime, world_.random));
   SP_TRY(leaf_key_pem_, key.SealedPem(""));
   leaf_chain_pem_ = pki::CertificatePem(leaf.der) + keys_.server_issuer.certificate.ToPem();
   leaves_.Add(pki::Sha256(leaf.der), leaf.not_after, now);
   std::string device_anchors;
-  for (const pki::IssuerCertificate& issuer : bundle_.device_issuers) device_anchors += issuer.ToPem();
+  for (const pki::IssuerCertificate& issuer : bundle_.device_issuers)
+    device_anchors += issuer.ToPem();
   if (content_) SP_TRY(content_->Replace({leaf_key_pem_, leaf_chain_pem_, bundle_.Anchors()}));
   SP_TRY(enrol_tls_.Replace({leaf_key_pem_, leaf_chain_pem_, ""}));
   SP_TRY(device_tls_.Replace({leaf_key_pem_, leaf_chain_pem_, device_anchors}));
@@ -232,9 +254,11 @@ Result<Unit> Server::Impl::IssueServerLeaf() {
 }
 
 Result<Unit> Server::Impl::StartHttp() {
-  SP_TRY(content_, ContentServer::Start({config_.listen.content, layout_.image_repository(), bundle_.trust_domain},
-                                        {leaf_key_pem_, leaf_chain_pem_, bundle_.Anchors()}, world_.clock,
-                                        [this](const pki::VerifiedPeer& peer) { return fleet_->OnAuthenticated(peer); }));
+  SP_TRY(content_,
+         ContentServer::Start(
+             {config_.listen.content, layout_.image_repository(), bundle_.trust_domain},
+             {leaf_key_pem_, leaf_chain_pem_, bundle_.Anchors()}, world_.clock,
+             [this](const pki::VerifiedPeer& peer) { return fleet_->OnAuthenticated(peer); }));
   SP_TRY(health_, HealthServer::Start(config_.listen.http, metrics_, [this]() -> Result<Unit> {
            metrics_.SetStreamsOnline(streams_->size());
            if (!ready_) return Error{Reason::kUnavailable, "starting or stopping", "not-ready"};
@@ -245,14 +269,21 @@ Result<Unit> Server::Impl::StartHttp() {
 }
 
 Result<Unit> Server::Impl::StartListeners() {
-  enrolment_service_ = std::make_unique<EnrolmentService>(*flow_, leaves_, metrics_, pool_, world_.clock);
-  device_service_ = std::make_unique<DeviceService>(*fleet_, *streams_, pool_, world_.clock,
-                                                    DeviceService::Identity{bundle_.Anchors(), bundle_.trust_domain});
-  admin_service_ = std::make_unique<AdminService>(
-      AdminParts{*devices_, *tokens_, *rollouts_, *publication_, *database_, world_.files, pool_, world_.clock}, AdminIdentity());
-  SP_TRY(enrol_listener_, StartListener(config_.listen.enrol, enrol_tls_, ClientCertificates::kNone, {enrolment_service_.get()}));
-  SP_TRY(device_listener_, StartListener(config_.listen.device, device_tls_, ClientCertificates::kRequired, {device_service_.get()}));
-  SP_TRY(admin_listener_, StartListener(config_.listen.admin, admin_tls_, ClientCertificates::kRequired, {admin_service_.get()}));
+  enrolment_service_ =
+      std::make_unique<EnrolmentService>(*flow_, leaves_, metrics_, pool_, world_.clock);
+  device_service_ = std::make_unique<DeviceService>(
+      *fleet_, *streams_, pool_, world_.clock,
+      DeviceService::Identity{bundle_.Anchors(), bundle_.trust_domain});
+  admin_service_ =
+      std::make_unique<AdminService>(AdminParts{*devices_, *tokens_, *rollouts_, *publication_,
+                                                *database_, world_.files, pool_, world_.clock},
+                                     AdminIdentity());
+  SP_TRY(enrol_listener_, StartListener(config_.listen.enrol, enrol_tls_, ClientCertificates::kNone,
+                                        {enrolment_service_.get()}));
+  SP_TRY(device_listener_, StartListener(config_.listen.device, device_tls_,
+                                         ClientCertificates::kRequired, {device_service_.get()}));
+  SP_TRY(admin_listener_, StartListener(config_.listen.admin, admin_tls_,
+                                        ClientCertificates::kRequired, {admin_service_.get()}));
   return ProbeRefusesTls12(config_.listen.enrol);
 }
 
@@ -260,7 +291,9 @@ JsonValue Server::Impl::StatusJson() {
   Result<Snapshot> snapshot = database_->Read();
   const Result<std::optional<Row>> counts =
       snapshot ? snapshot->connection().QueryOne(
-                     "SELECT COUNT(*), COALESCE(SUM(state = 'active'), 0), COALESCE(SUM(state = 'quarantined'), 0) FROM devices", "iii")
+                     "SELECT COUNT(*), COALESCE(SUM(state = 'active'), 0), COALESCE(SUM(state = "
+                     "'quarantined'), 0) FROM devices",
+                     "iii")
                : Result<std::optional<Row>>(snapshot.error());
   const bool known = counts && counts->has_value();
   return JsonValue::Object({{"trust_domain", facts_.trust_domain},
@@ -275,11 +308,15 @@ JsonValue Server::Impl::StatusJson() {
 
 JsonValue Server::Impl::CaJson() {
   const auto row = [](std::string role, const pki::IssuerCertificate& issuer) {
-    return JsonValue::Object({{"role", std::move(role)}, {"key_id", HexEncode(issuer.key_id)}, {"not_after", FormatRfc3339(issuer.not_after)}});
+    return JsonValue::Object({{"role", std::move(role)},
+                              {"key_id", HexEncode(issuer.key_id)},
+                              {"not_after", FormatRfc3339(issuer.not_after)}});
   };
   std::vector<JsonValue> rows{row("pki-root", bundle_.pki_root)};
-  for (const pki::IssuerCertificate& issuer : bundle_.device_issuers) rows.push_back(row("device", issuer));
-  for (const pki::IssuerCertificate& issuer : bundle_.server_issuers) rows.push_back(row("server", issuer));
+  for (const pki::IssuerCertificate& issuer : bundle_.device_issuers)
+    rows.push_back(row("device", issuer));
+  for (const pki::IssuerCertificate& issuer : bundle_.server_issuers)
+    rows.push_back(row("server", issuer));
   rows.push_back(row("operator-root", bundle_.operator_root));
   return JsonValue::Array(std::move(rows));
 }
@@ -292,16 +329,20 @@ void Server::Impl::Maintain() {
     lock.unlock();
     const UnixTime now = world_.clock.Wall();
     const Result<Unit> renewed = publication_->Renew(now);
-    if (!renewed) Log(LogLevel::kError, "online_roles_not_renewed", {{"reason", renewed.error().ToString()}});
-    const Result<Unit> pruned = database_->writer().Run([now](Transaction& transaction) -> Result<Unit> {
-      SP_TRY(PruneHistory(transaction.connection(), now));
-      return Unit{};
-    });
-    if (!pruned) Log(LogLevel::kError, "history_not_pruned", {{"reason", pruned.error().ToString()}});
+    if (!renewed)
+      Log(LogLevel::kError, "online_roles_not_renewed", {{"reason", renewed.error().ToString()}});
+    const Result<Unit> pruned =
+        database_->writer().Run([now](Transaction& transaction) -> Result<Unit> {
+          SP_TRY(PruneHistory(transaction.connection(), now));
+          return Unit{};
+        });
+    if (!pruned)
+      Log(LogLevel::kError, "history_not_pruned", {{"reason", pruned.error().ToString()}});
     if (now >= leaf_due) {
       const Result<Unit> issued = IssueServerLeaf();
       if (issued) leaf_due = now + Duration{kServerLeafLifetime.ms / 2};
-      if (!issued) Log(LogLevel::kError, "server_leaf_not_renewed", {{"reason", issued.error().ToString()}});
+      if (!issued)
+        Log(LogLevel::kError, "server_leaf_not_renewed", {{"reason", issued.error().ToString()}});
     }
     lock.lock();
   }
@@ -330,7 +371,8 @@ void Server::Impl::Stop() {
   if (content_) content_->Stop();
   if (streams_) streams_->Shutdown();
   const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(5);
-  for (const std::unique_ptr<grpc::Server>* const listener : {&enrol_listener_, &device_listener_, &admin_listener_})
+  for (const std::unique_ptr<grpc::Server>* const listener :
+       {&enrol_listener_, &device_listener_, &admin_listener_})
     if (*listener) (*listener)->Shutdown(deadline);
 }
 
@@ -348,9 +390,13 @@ Result<std::unique_ptr<Server>> Server::Start(const Config& config, const Server
     SP_TRY(Snapshot snapshot, database->Read());
     SP_TRY(facts, ReadDeployment(snapshot.connection()));
   }
-  if (facts.trust_domain != config.trust_domain || bundle.trust_domain.name() != config.trust_domain)
-    return Error{Reason::kMismatch, "configuration, database and trust bundle name different trust domains", "server.trust-domain"};
-  auto impl = std::make_unique<Impl>(config, world, std::move(facts), std::move(keys), std::move(bundle), std::move(database));
+  if (facts.trust_domain != config.trust_domain ||
+      bundle.trust_domain.name() != config.trust_domain)
+    return Error{Reason::kMismatch,
+                 "configuration, database and trust bundle name different trust domains",
+                 "server.trust-domain"};
+  auto impl = std::make_unique<Impl>(config, world, std::move(facts), std::move(keys),
+                                     std::move(bundle), std::move(database));
   SP_TRY(impl->Start());
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }

@@ -1,5 +1,5 @@
-// Server: the composition of sallyportd. Start opens everything in order and refuses to run half; Stop ends it
-// in the reverse order.
+// Server: the composition of sallyportd. Start opens everything in order and refuses to run half;
+// Stop ends it in the reverse order.
 #pragma once
 
 #include <memory>
@@ -19,8 +19,8 @@ struct ServerWorld {
 
 class Server {
  public:
-  // Start returns once every listener is up. kUnavailable, kBadSignature (unlock file), kUnsupported (database
-  // of a newer program), or whatever a part refuses; the detail says which.
+  // Start returns once every listener is up. kUnavailable, kBadSignature (unlock file),
+  // kUnsupported (database of a newer program), or whatever a part refuses; the detail says which.
   static Result<std::unique_ptr<Server>> Start(const Config& config, const ServerWorld& world);
   ~Server();
 

@@ -20,7 +20,8 @@ Result<std::string> OnlinePassphrase(FileSystem& files, const std::string& unloc
   return HexEncode(pki::HmacSha256(contents, {AsBytes("sallyport/update-keys/v1")}));
 }
 
-Result<ServerKeys> OpenServerKeys(FileSystem& files, const StateLayout& layout, const std::string& unlock_path) {
+Result<ServerKeys> OpenServerKeys(FileSystem& files, const StateLayout& layout,
+                                  const std::string& unlock_path) {
   SP_TRY(const pki::UnlockSecret unlock, LoadUnlock(files, unlock_path));
   SP_TRY(const pki::IssuerStore store, pki::IssuerStore::Open(files, layout.issuers(), unlock));
   SP_TRY(pki::IssuerKey device_issuer, store.GetIssuer(kDeviceIssuerName));
@@ -34,7 +35,10 @@ Result<ServerKeys> OpenServerKeys(FileSystem& files, const StateLayout& layout, 
   SP_TRY(const ota::Signer targets, load(ota::kDirectorTargetsKey));
   SP_TRY(const ota::Signer snapshot, load(ota::kDirectorSnapshotKey));
   SP_TRY(const ota::Signer timestamp, load(ota::kDirectorTimestampKey));
-  return ServerKeys{std::move(device_issuer), std::move(server_issuer), std::move(signed_time), std::move(image),
+  return ServerKeys{std::move(device_issuer),
+                    std::move(server_issuer),
+                    std::move(signed_time),
+                    std::move(image),
                     {targets.key, snapshot.key, timestamp.key}};
 }
 

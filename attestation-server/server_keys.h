@@ -1,5 +1,5 @@
-// Everything secret that sallyportd holds, opened once at start with the unlock file; and the layout of its
-// state directory, shared by `sallyport init` and sallyportd.
+// Everything secret that sallyportd holds, opened once at start with the unlock file; and the
+// layout of its state directory, shared by `sallyport init` and sallyportd.
 #pragma once
 
 #include <string>
@@ -44,10 +44,12 @@ struct ServerKeys {
 
 // LoadUnlock reads the unlock file; it must hold at least as much as a key file.
 Result<pki::UnlockSecret> LoadUnlock(FileSystem& files, const std::string& path);
-// OnlinePassphrase seals the update keys; derived from the unlock file, so that one secret opens all.
+// OnlinePassphrase seals the update keys; derived from the unlock file, so that one secret opens
+// all.
 Result<std::string> OnlinePassphrase(FileSystem& files, const std::string& unlock_path);
 
 // OpenServerKeys: errors of IssuerStore and ota::LoadSigner; kBadSignature for another unlock file.
-Result<ServerKeys> OpenServerKeys(FileSystem& files, const StateLayout& layout, const std::string& unlock_path);
+Result<ServerKeys> OpenServerKeys(FileSystem& files, const StateLayout& layout,
+                                  const std::string& unlock_path);
 
 }  // namespace sallyport::server

@@ -13,7 +13,8 @@ namespace sallyport::server {
 void NotifyReady() {
   const char* const path = std::getenv("NOTIFY_SOCKET");
   sockaddr_un address{};
-  if (path == nullptr || std::strlen(path) == 0 || std::strlen(path) >= sizeof(address.sun_path)) return;
+  if (path == nullptr || std::strlen(path) == 0 || std::strlen(path) >= sizeof(address.sun_path))
+    return;
   address.sun_family = AF_UNIX;
   std::strcpy(address.sun_path, path);
   if (path[0] == '@') address.sun_path[0] = '\0';
@@ -21,7 +22,8 @@ void NotifyReady() {
   if (fd < 0) return;
   constexpr std::string_view kReady = "READY=1";
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
-  if (::sendto(fd, kReady.data(), kReady.size(), 0, reinterpret_cast<const sockaddr*>(&address), size) < 0)
+  if (::sendto(fd, kReady.data(), kReady.size(), 0, reinterpret_cast<const sockaddr*>(&address),
+               size) < 0)
     Log(LogLevel::kWarning, "readiness_not_told");
   ::close(fd);
 }

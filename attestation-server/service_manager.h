@@ -11,7 +11,8 @@ namespace sallyport::server {
 // NotifyReady tells systemd (NOTIFY_SOCKET) that the service is up; nothing happens without one.
 void NotifyReady();
 
-// StopSignal blocks SIGINT and SIGTERM for the process from its construction on; Wait returns at the first one.
+// StopSignal blocks SIGINT and SIGTERM for the process from its construction on; Wait returns at
+// the first one.
 class StopSignal {
  public:
   StopSignal();

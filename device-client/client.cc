@@ -12,14 +12,16 @@ namespace sallyport::device {
 namespace {
 
 constexpr std::string_view kAgentVersion = "0.1.0";
-constexpr Duration kPendingRetry = Seconds(10);        // an operator is asked; patience costs nothing
-constexpr Duration kPoll = Milliseconds(500);          // how late a lapse or a switch may be noticed
-constexpr int64_t kSwitchFraction = 8;                 // the connection moves with 1/8 of the old lifetime left
-constexpr Duration kSaveTimeEvery = Minutes(5);        // wear: the floor of trusted time need not be exact
+constexpr Duration kPendingRetry = Seconds(10);  // an operator is asked; patience costs nothing
+constexpr Duration kPoll = Milliseconds(500);    // how late a lapse or a switch may be noticed
+constexpr int64_t kSwitchFraction = 8;  // the connection moves with 1/8 of the old lifetime left
+constexpr Duration kSaveTimeEvery =
+    Minutes(5);  // wear: the floor of trusted time need not be exact
 
 ServerTrust TrustOf(const pki::EnrolmentFile& file) {
   ServerTrust trust;
-  for (const pki::IssuerCertificate& issuer : file.trust_bundle.server_issuers) trust.anchors_pem += issuer.ToPem();
+  for (const pki::IssuerCertificate& issuer : file.trust_bundle.server_issuers)
+    trust.anchors_pem += issuer.ToPem();
   for (const pki::SpiffeId& id : file.server_ids) trust.server_ids.push_back(id.text());
   return trust;
 }
@@ -30,7 +32,9 @@ std::string ChainPem(const IssuedCertificate& certificate) {
   return pem;
 }
 
-bool IsRefusal(Reason reason) { return reason == Reason::kPolicyDenied || reason == Reason::kUnauthenticated; }
+bool IsRefusal(Reason reason) {
+  return reason == Reason::kPolicyDenied || reason == Reason::kUnauthenticated;
+}
 
 }  // namespace
 
@@ -51,7 +55,9 @@ Client::~Client() { DropLink(); }
 void Client::DropLink() {
   link_.reset();
   const std::lock_guard lock(inbox_mutex_);
-  std::erase_if(inbox_, [](const Message& message) { return !std::holds_alternative<UpdateReport>(message); });
+  std::erase_if(inbox_, [](const Message& message) {
+    return !std::holds_alternative<UpdateReport>(message);
+  });
 }
 
 void Client::Stop() {
@@ -73,7 +79,8 @@ void Client::Post(Message message) {
 
 std::optional<Client::Message> Client::NextMessage(Duration wait) {
   std::unique_lock lock(inbox_mutex_);
-  inbox_changed_.wait_for(lock, std::chrono::milliseconds(wait.ms), [this] { return stopping_ || !inbox_.empty(); });
+  inbox_changed_.wait_for(lock, std::chrono::milliseconds(wait.ms),
+                          [this] { return stopping_ || !inbox_.empty(); });
   if (inbox_.empty()) return std::nullopt;
   Message message = std::move(inbox_.front());
   inbox_.pop_front();
@@ -82,7 +89,8 @@ std::optional<Client::Message> Client::NextMessage(Duration wait) {
 
 void Client::Wait(Duration duration) {
   std::unique_lock lock(inbox_mutex_);
-  inbox_changed_.wait_for(lock, std::chrono::milliseconds(duration.ms), [this] { return stopping_; });
+  inbox_changed_.wait_for(lock, std::chrono::milliseconds(duration.ms),
+                          [this] { return stopping_; });
 }
 
 ClientStatus Client::status() const {
@@ -104,7 +112,8 @@ Result<Unit> Client::Run(bool once) {
   while (!stopping()) {
     Step();
     if (once && machine_ == State::kConnect) return Unit{};
-    if (once && refused_once_) return Error{Reason::kPolicyDenied, status().last_refusal, "not-admitted"};
+    if (once && refused_once_)
+      return Error{Reason::kPolicyDenied, status().last_refusal, "not-admitted"};
   }
   DropLink();
   Remember();
@@ -123,11 +132,15 @@ void Client::Step() {
 void Client::Move(Event event) {
   const std::optional<State> next = Next(machine_, event);
   if (!next) {
-    return Log(LogLevel::kWarning, "event_without_meaning",
-               {{"state", std::string(StateName(machine_))}, {"event", std::string(EventName(event))}});
+    return Log(
+        LogLevel::kWarning, "event_without_meaning",
+        {{"state", std::string(StateName(machine_))}, {"event", std::string(EventName(event))}});
   }
   if (*next != machine_)
-    Log(LogLevel::kInfo, "state", {{"from", std::string(StateName(machine_))}, {"event", std::string(EventName(event))}, {"to", std::string(StateName(*next))}});
+    Log(LogLevel::kInfo, "state",
+        {{"from", std::string(StateName(machine_))},
+         {"event", std::string(EventName(event))},
+         {"to", std::string(StateName(*next))}});
   machine_ = *next;
 }
 
@@ -137,7 +150,8 @@ void Client::Attempt(pki::Purpose purpose) {
   Result<ProveAnswer> answer = Prove(purpose, server);
   if (!answer) return Failed(answer.error(), server.failure());
   if (answer->certificate) return Admit(*std::move(answer->certificate));
-  Log(LogLevel::kInfo, "enrolment_pending", {{"next", "an operator approves with: sallyport device approve"}});
+  Log(LogLevel::kInfo, "enrolment_pending",
+      {{"next", "an operator approves with: sallyport device approve"}});
   Move(Event::kPending);
   SetStatus("pending");
   Wait(kPendingRetry);
@@ -164,8 +178,8 @@ Result<ProveAnswer> Client::Prove(pki::Purpose purpose, EnrolClient& server) {
   SP_TRY(const BeginAnswer begin, server.Begin(purpose, ek_certificates, ek_public, ak_public_));
   std::optional<pki::SecretBytes> secret;
   if (enrol) {
-    SP_TRY(pki::SecretBytes opened,
-           parts_.tpm.ActivateCredential(config_.ek, begin.credential_blob, begin.encrypted_secret));
+    SP_TRY(pki::SecretBytes opened, parts_.tpm.ActivateCredential(config_.ek, begin.credential_blob,
+                                                                  begin.encrypted_secret));
     secret = std::move(opened);
   }
   SP_TRY(tried_key_, NewKey(begin.challenge));
@@ -188,7 +202,8 @@ Result<ProveAnswer> Client::Prove(pki::Purpose purpose, EnrolClient& server) {
 void Client::Admit(IssuedCertificate certificate) {
   SP_CHECK(tried_key_.has_value());
   const Result<pki::PublicArea> area = pki::ParsePublicArea(tried_key_->public_area);
-  const Result<pki::PublicKey> key = area ? area->ToPublicKey() : Result<pki::PublicKey>(area.error());
+  const Result<pki::PublicKey> key =
+      area ? area->ToPublicKey() : Result<pki::PublicKey>(area.error());
   if (!key) return Failed(key.error(), {});
   const TlsKeyId id = tried_key_->id;
   Result<std::shared_ptr<const TlsKeyReference>> reference = TlsKeyReference::Register(
@@ -206,8 +221,9 @@ void Client::Admit(IssuedCertificate certificate) {
 }
 
 void Client::TellIdentity() {
-  parts_.sinks.OnIdentity({ChainPem(session_->certificate), session_->reference, pki::KeyProtection::kTpmNullHierarchy},
-                          session_->certificate);
+  parts_.sinks.OnIdentity(
+      {ChainPem(session_->certificate), session_->reference, pki::KeyProtection::kTpmNullHierarchy},
+      session_->certificate);
   SetStatus("");
 }
 
@@ -215,8 +231,11 @@ void Client::Failed(const Error& error, const CallFailure& failure) {
   const bool refused = IsRefusal(error.reason);
   const Duration wait = backoff_.Next(failure.retry_after);
   Log(LogLevel::kWarning, refused ? "not_admitted" : "attempt_failed",
-      {{"state", std::string(StateName(machine_))}, {"reason", error.ToString()}, {"retry_in", std::to_string(wait.ms) + "ms"}});
-  for (const std::string& event : failure.events) Log(LogLevel::kWarning, "own_event_not_accepted", {{"event", event}});
+      {{"state", std::string(StateName(machine_))},
+       {"reason", error.ToString()},
+       {"retry_in", std::to_string(wait.ms) + "ms"}});
+  for (const std::string& event : failure.events)
+    Log(LogLevel::kWarning, "own_event_not_accepted", {{"event", event}});
   refused_once_ = refused;
   if (refused) parts_.sinks.OnRefused();
   Move(refused ? Event::kRefused : Event::kUnreachable);
@@ -224,19 +243,23 @@ void Client::Failed(const Error& error, const CallFailure& failure) {
   Wait(wait);
 }
 
-bool Client::Lapsed() const { return !session_ || time_.Now().now >= session_->certificate.not_after; }
+bool Client::Lapsed() const {
+  return !session_ || time_.Now().now >= session_->certificate.not_after;
+}
 
 void Client::Connect() {
   if (Lapsed()) return Move(Event::kLapsed);
-  LinkHello hello{std::string(kAgentVersion), Bytes(16), parts_.sinks.HeldManifestVersion(), parts_.sinks.Boot().slot};
+  LinkHello hello{std::string(kAgentVersion), Bytes(16), parts_.sinks.HeldManifestVersion(),
+                  parts_.sinks.Boot().slot};
   parts_.random.Fill(hello.time_nonce);
   time_nonce_ = hello.time_nonce;
   const IssuedCertificate& certificate = session_->certificate;
   const UnixTime now = time_.Now().now;
   link_not_after_ = certificate.not_after;
   switch_at_ = certificate.not_after - Duration{(certificate.not_after - now).ms / kSwitchFraction};
-  link_ = std::make_unique<DeviceLink>(enrolment_.servers.device, trust_,
-                                       ClientIdentity{session_->reference->pem(), ChainPem(certificate)}, hello, *this);
+  link_ = std::make_unique<DeviceLink>(
+      enrolment_.servers.device, trust_,
+      ClientIdentity{session_->reference->pem(), ChainPem(certificate)}, hello, *this);
   Move(Event::kConnected);
   SetStatus("");
 }
@@ -258,11 +281,14 @@ void Client::Stream() {
 
 void Client::Handle(Message message) {
   if (const auto* const time = std::get_if<SignedTime>(&message)) return HandleTime(*time);
-  if (const auto* const challenge = std::get_if<ChallengeArrived>(&message)) return Renew(*challenge);
+  if (const auto* const challenge = std::get_if<ChallengeArrived>(&message))
+    return Renew(*challenge);
   if (const auto* const revocations = std::get_if<std::vector<PeerRevocation>>(&message))
     return parts_.sinks.OnRevocations(*revocations);
-  if (const auto* const manifest = std::get_if<ManifestArrived>(&message)) return FetchManifest(manifest->version);
-  if (const auto* const report = std::get_if<UpdateReport>(&message)) return link_->SendUpdateReport(*report);
+  if (const auto* const manifest = std::get_if<ManifestArrived>(&message))
+    return FetchManifest(manifest->version);
+  if (const auto* const report = std::get_if<UpdateReport>(&message))
+    return link_->SendUpdateReport(*report);
   if (auto* const certificate = std::get_if<IssuedCertificate>(&message)) {
     session_->certificate = std::move(*certificate);
     state_.epoch = std::max(state_.epoch, session_->certificate.epoch);
@@ -279,7 +305,8 @@ void Client::Handle(Message message) {
   DropLink();
   Move(closed.refused ? Event::kRefused : Event::kDisconnected);
   const Duration wait = backoff_.Next(closed.failure.retry_after);
-  Log(LogLevel::kInfo, "stream_ended", {{"reason", closed.failure.error.ToString()}, {"retry_in", std::to_string(wait.ms) + "ms"}});
+  Log(LogLevel::kInfo, "stream_ended",
+      {{"reason", closed.failure.error.ToString()}, {"retry_in", std::to_string(wait.ms) + "ms"}});
   SetStatus(closed.failure.error.ToString());
   Wait(wait);
 }
@@ -288,14 +315,16 @@ void Client::Handle(Message message) {
 Result<Unit> Client::CheckTime(const SignedTime& time) const {
   const std::optional<pki::PublicKey>& key = enrolment_.trust_bundle.time_key;
   if (!key) return Error{Reason::kUntrusted, "the trust bundle names no time key", "time.no-key"};
-  SP_TRY(pki::VerifyStatement(*key, pki::kSignedTimeRole,
-                              {pki::SignedTimeBody(time.time, time.incarnation, time_nonce_), time.signature}));
+  SP_TRY(pki::VerifyStatement(
+      *key, pki::kSignedTimeRole,
+      {pki::SignedTimeBody(time.time, time.incarnation, time_nonce_), time.signature}));
   return Unit{};
 }
 
 void Client::HandleTime(const SignedTime& time) {
   const Result<Unit> checked = CheckTime(time);
-  if (!checked) return Log(LogLevel::kError, "time_refused", {{"reason", checked.error().ToString()}});
+  if (!checked)
+    return Log(LogLevel::kError, "time_refused", {{"reason", checked.error().ToString()}});
   time_.Learn(time.time);
   backoff_.Reset();
   const bool rose = time.epoch > state_.epoch;
@@ -304,27 +333,33 @@ void Client::HandleTime(const SignedTime& time) {
 }
 
 void Client::Renew(const ChallengeArrived& arrived) {
-  const Result<Evidence> evidence = attester_.Attest({.purpose = pki::Purpose::kRenew,
-                                                      .challenge = arrived.challenge,
-                                                      .server_leaf_hash = arrived.leaf,
-                                                      .trust_domain = enrolment_.trust_domain.name(),
-                                                      .ak_public = ak_public_,
-                                                      .tls_key = session_->key,
-                                                      .boot = parts_.sinks.Boot(),
-                                                      .epoch_held = state_.epoch,
-                                                      .token = "",
-                                                      .advertise = config_.advertise,
-                                                      .send_log = !log_known_});
-  if (!evidence) return Log(LogLevel::kError, "renewal_failed", {{"reason", evidence.error().ToString()}});
+  const Result<Evidence> evidence =
+      attester_.Attest({.purpose = pki::Purpose::kRenew,
+                        .challenge = arrived.challenge,
+                        .server_leaf_hash = arrived.leaf,
+                        .trust_domain = enrolment_.trust_domain.name(),
+                        .ak_public = ak_public_,
+                        .tls_key = session_->key,
+                        .boot = parts_.sinks.Boot(),
+                        .epoch_held = state_.epoch,
+                        .token = "",
+                        .advertise = config_.advertise,
+                        .send_log = !log_known_});
+  if (!evidence)
+    return Log(LogLevel::kError, "renewal_failed", {{"reason", evidence.error().ToString()}});
   log_known_ = true;
   link_->SendRenewal(arrived.challenge.ticket, *evidence);
 }
 
 void Client::FetchManifest(uint64_t version) {
   const Result<ota::DeviceManifest> manifest = link_->GetManifest();
-  if (!manifest) return Log(LogLevel::kWarning, "manifest_unavailable", {{"reason", manifest.error().ToString()}});
+  if (!manifest)
+    return Log(LogLevel::kWarning, "manifest_unavailable",
+               {{"reason", manifest.error().ToString()}});
   const Result<uint64_t> obeyed = parts_.sinks.OnManifest(*manifest);
-  if (!obeyed) return Log(LogLevel::kError, "manifest_refused", {{"version", std::to_string(version)}, {"reason", obeyed.error().ToString()}});
+  if (!obeyed)
+    return Log(LogLevel::kError, "manifest_refused",
+               {{"version", std::to_string(version)}, {"reason", obeyed.error().ToString()}});
   link_->SendAck(state_.epoch, *obeyed);
 }
 
@@ -345,11 +380,15 @@ void Client::Report(UpdateReport report) {
   Post(std::move(report));
 }
 void Client::OnTime(const SignedTime& time) { Post(time); }
-void Client::OnChallenge(const Challenge& challenge, const Sha256Digest& leaf) { Post(ChallengeArrived{challenge, leaf}); }
+void Client::OnChallenge(const Challenge& challenge, const Sha256Digest& leaf) {
+  Post(ChallengeArrived{challenge, leaf});
+}
 void Client::OnCertificate(const IssuedCertificate& certificate) { Post(certificate); }
 void Client::OnRefusal(const CallFailure& refusal) { Post(refusal); }
 void Client::OnRevocations(const std::vector<PeerRevocation>& revocations) { Post(revocations); }
 void Client::OnManifestAvailable(uint64_t version) { Post(ManifestArrived{version}); }
-void Client::OnClosed(bool refused, const CallFailure& failure) { Post(LinkClosed{refused, failure}); }
+void Client::OnClosed(bool refused, const CallFailure& failure) {
+  Post(LinkClosed{refused, failure});
+}
 
 }  // namespace sallyport::device

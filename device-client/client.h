@@ -1,5 +1,5 @@
-// The agent's loop: one thread that does what the state table asks for (device-client/agent/machine.h), and
-// tells the sinks what is true now.
+// The agent's loop: one thread that does what the state table asks for
+// (device-client/agent/machine.h), and tells the sinks what is true now.
 #pragma once
 
 #include <condition_variable>
@@ -24,7 +24,8 @@
 
 namespace sallyport::device {
 
-// AgentSinks is what the agent's identity and orders are for. Called on the client's thread; must not block long.
+// AgentSinks is what the agent's identity and orders are for. Called on the client's thread; must
+// not block long.
 class AgentSinks {
  public:
   virtual ~AgentSinks() = default;
@@ -66,7 +67,8 @@ class Client final : public LinkHandler {
   Client(ClientParts parts, Config config, pki::EnrolmentFile enrolment, AgentState state);
   ~Client() override;
 
-  // Run returns after Stop, or with `once` after the first admission (kPolicyDenied when it was refused).
+  // Run returns after Stop, or with `once` after the first admission (kPolicyDenied when it was
+  // refused).
   Result<Unit> Run(bool once);
   void Stop();
   // Report queues an update report for the server. Thread-safe.
@@ -94,8 +96,9 @@ class Client final : public LinkHandler {
     bool refused;
     CallFailure failure;
   };
-  using Message = std::variant<SignedTime, ChallengeArrived, IssuedCertificate, CallFailure, std::vector<PeerRevocation>,
-                               ManifestArrived, LinkClosed, UpdateReport>;
+  using Message =
+      std::variant<SignedTime, ChallengeArrived, IssuedCertificate, CallFailure,
+                   std::vector<PeerRevocation>, ManifestArrived, LinkClosed, UpdateReport>;
   struct Session {
     TlsKey key;
     std::shared_ptr<const TlsKeyReference> reference;

@@ -18,21 +18,27 @@ const std::vector<ConfigKey<OutboundFlow>>& OutboundKeys() {
   static const std::vector<ConfigKey<OutboundFlow>> keys{
       {"service", "service of the policy", ConfigText(&OutboundFlow::service), true},
       {"to", "name or id of the device that offers it", ConfigText(&OutboundFlow::to), true},
-      {"listen", "local host:port that programs connect to", ConfigAddress(&OutboundFlow::listen), true}};
+      {"listen", "local host:port that programs connect to", ConfigAddress(&OutboundFlow::listen),
+       true}};
   return keys;
 }
 
 const std::vector<ConfigKey<ProxySettings>>& ProxyKeys() {
   static const auto inbound = [](ProxySettings& out, const YamlNode& node, Diagnostics& findings) {
-    if (node.kind != YamlNode::Kind::kMap) return findings.Add(Code::kType, node.at, "expected a map service: host:port");
-    for (const YamlEntry& entry : node.entries) policy::ReadConfigAddress(out.inbound[entry.key], entry.value, findings);
+    if (node.kind != YamlNode::Kind::kMap)
+      return findings.Add(Code::kType, node.at, "expected a map service: host:port");
+    for (const YamlEntry& entry : node.entries)
+      policy::ReadConfigAddress(out.inbound[entry.key], entry.value, findings);
   };
   static const auto outbound = [](ProxySettings& out, const YamlNode& node, Diagnostics& findings) {
-    if (node.kind != YamlNode::Kind::kList) return findings.Add(Code::kType, node.at, "expected a list of flows");
-    for (const YamlNode& item : node.items) ReadConfigMap(out.outbound.emplace_back(), item, OutboundKeys(), findings);
+    if (node.kind != YamlNode::Kind::kList)
+      return findings.Add(Code::kType, node.at, "expected a list of flows");
+    for (const YamlNode& item : node.items)
+      ReadConfigMap(out.outbound.emplace_back(), item, OutboundKeys(), findings);
   };
   static const std::vector<ConfigKey<ProxySettings>> keys{
-      {"listen", "where peers connect (default 0.0.0.0:15008)", ConfigAddress(&ProxySettings::listen)},
+      {"listen", "where peers connect (default 0.0.0.0:15008)",
+       ConfigAddress(&ProxySettings::listen)},
       {"inbound", "service: backend host:port", inbound},
       {"outbound", "flows that local programs open", outbound}};
   return keys;
@@ -75,7 +81,8 @@ const std::vector<ConfigKey<Config>>& Keys() {
       {"hardware", "hardware id that releases name", ConfigText(&Config::hardware), true},
       {"advertise", "host:port at which peers reach the proxy", ConfigAddress(&Config::advertise)},
       {"ek", "endorsement key: p-256 or rsa-2048 (default p-256)", ek},
-      {"backoff_max", "longest wait after failures (default 5m)", ConfigDuration(&Config::backoff_max, Seconds(1), Hours(1))},
+      {"backoff_max", "longest wait after failures (default 5m)",
+       ConfigDuration(&Config::backoff_max, Seconds(1), Hours(1))},
       {"log_level", "debug, info, warning or error (default info)", log_level},
       {"proxy", "the identity-aware proxy", proxy},
       {"update", "slots and boot control; without it the device takes no updates", update}};
@@ -95,7 +102,8 @@ Result<Config> ParseConfig(std::string_view text, const std::string& file) {
 
 std::string DescribeConfig() {
   return DescribeConfigKeys("", Keys()) + DescribeConfigKeys("proxy.", ProxyKeys()) +
-         DescribeConfigKeys("proxy.outbound[].", OutboundKeys()) + DescribeConfigKeys("update.", UpdateKeys());
+         DescribeConfigKeys("proxy.outbound[].", OutboundKeys()) +
+         DescribeConfigKeys("update.", UpdateKeys());
 }
 
 }  // namespace sallyport::device

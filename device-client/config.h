@@ -1,5 +1,5 @@
-// The configuration of sallyport-agent: one YAML file, strict (unknown key, wrong type or range: refused with
-// file:line:column). Pure; reading the file is main's.
+// The configuration of sallyport-agent: one YAML file, strict (unknown key, wrong type or range:
+// refused with file:line:column). Pure; reading the file is main's.
 #pragma once
 
 #include <map>
@@ -26,19 +26,19 @@ struct ProxySettings {
 };
 
 struct UpdateSettings {
-  std::string slot_a;   // block device or file
+  std::string slot_a;  // block device or file
   std::string slot_b;
   std::string esp;      // mounted EFI system partition
   std::string efivars;  // directory of EFI variables
 };
 
 struct Config {
-  std::string state;            // directory
-  std::string tcti;             // device:/dev/tpmrm0 or swtpm:path=SOCKET
+  std::string state;  // directory
+  std::string tcti;   // device:/dev/tpmrm0 or swtpm:path=SOCKET
   std::string event_log = "/sys/kernel/security/tpm0/binary_bios_measurements";
   std::string enrolment_file;
-  std::string hardware;         // hardware id that releases name
-  std::string advertise;        // host:port of the proxy as peers reach it
+  std::string hardware;   // hardware id that releases name
+  std::string advertise;  // host:port of the proxy as peers reach it
   pki::EkTemplate ek = pki::EkTemplate::kL2P256;
   Duration backoff_max = Minutes(5);
   std::string log_level = "info";
@@ -49,7 +49,8 @@ struct Config {
 // ParseConfig reports every finding, one `file:line:column: ...` per line of the error's detail.
 Result<Config> ParseConfig(std::string_view text, const std::string& file);
 
-// DescribeConfig writes one table row per key; docs/operations/config.md holds its output and a test compares.
+// DescribeConfig writes one table row per key; docs/operations/config.md holds its output and a
+// test compares.
 std::string DescribeConfig();
 
 }  // namespace sallyport::device

@@ -12,7 +12,8 @@ namespace {
 
 ContentEndpoint EndpointOf(const pki::EnrolmentFile& enrolment) {
   ContentEndpoint endpoint{enrolment.servers.content, "", {}};
-  for (const pki::IssuerCertificate& issuer : enrolment.trust_bundle.server_issuers) endpoint.anchors_pem += issuer.ToPem();
+  for (const pki::IssuerCertificate& issuer : enrolment.trust_bundle.server_issuers)
+    endpoint.anchors_pem += issuer.ToPem();
   for (const pki::SpiffeId& id : enrolment.server_ids) endpoint.server_ids.push_back(id.text());
   return endpoint;
 }
@@ -21,7 +22,8 @@ ProxyConfig ProxyConfigOf(const ProxySettings& section) {
   ProxyConfig out;
   out.listen = section.inbound.empty() ? "" : section.listen;
   for (const auto& [service, backend] : section.inbound) out.inbound.push_back({service, backend});
-  for (const OutboundFlow& flow : section.outbound) out.outbound.push_back({flow.service, flow.to, flow.listen, ""});
+  for (const OutboundFlow& flow : section.outbound)
+    out.outbound.push_back({flow.service, flow.to, flow.listen, ""});
   return out;
 }
 
@@ -31,10 +33,11 @@ Duties::Duties(DutyParts parts, const Config& config, const pki::EnrolmentFile& 
     : parts_(parts),
       config_(config),
       enrolment_(enrolment),
-      content_(EndpointOf(enrolment), [this]() -> std::optional<TlsIdentity> {
-        const std::lock_guard lock(identity_mutex_);
-        return identity_;
-      }),
+      content_(EndpointOf(enrolment),
+               [this]() -> std::optional<TlsIdentity> {
+                 const std::lock_guard lock(identity_mutex_);
+                 return identity_;
+               }),
       fetcher_(content_),
       payload_(content_) {}
 
@@ -68,15 +71,16 @@ Result<Unit> Duties::StartUpdates() {
   const UpdateSettings& update = config_.update;
   if (update.slot_a.empty()) return Unit{};
   machinery_ = std::make_unique<UpdateMachinery>(
-      parts_.files, UpdatePaths{update.slot_a, update.slot_b, update.esp, update.efivars, config_.state});
+      parts_.files,
+      UpdatePaths{update.slot_a, update.slot_b, update.esp, update.efivars, config_.state});
   SP_TRY(const ota::Slot running, machinery_->installer().RunningSlot());
   SP_TRY(boot_.release, machinery_->installer().RunningRelease());
   boot_.slot = running == ota::Slot::kA ? pki::BootSlot::kA : pki::BootSlot::kB;
-  worker_ = std::make_unique<UpdateWorker>(
-      UpdateWorkerParts{{machinery_->installer(), payload_, parts_.rebooter, parts_.clock,
-                         [client = client_](const UpdateReport& report) { client->Report(report); }},
-                        parts_.random,
-                        config_.backoff_max});
+  worker_ = std::make_unique<UpdateWorker>(UpdateWorkerParts{
+      {machinery_->installer(), payload_, parts_.rebooter, parts_.clock,
+       [client = client_](const UpdateReport& report) { client->Report(report); }},
+      parts_.random,
+      config_.backoff_max});
   return Unit{};
 }
 
@@ -98,10 +102,13 @@ void Duties::Restore() {
   auto verifier = std::make_unique<ota::ManifestVerifier>(
       parts_.files, config_.state + "/manifest",
       ota::ManifestIdentity{device_id_, enrolment_.trust_domain.name(), config_.hardware});
-  const Result<ota::VerifiedManifest> manifest = verifier->VerifyStored({}, client_->time().Now().now);
-  if (!manifest) return Log(LogLevel::kInfo, "no_manifest_held", {{"reason", manifest.error().ToString()}});
+  const Result<ota::VerifiedManifest> manifest =
+      verifier->VerifyStored({}, client_->time().Now().now);
+  if (!manifest)
+    return Log(LogLevel::kInfo, "no_manifest_held", {{"reason", manifest.error().ToString()}});
   const Result<Unit> obeyed = Obey(*manifest);
-  if (!obeyed) Log(LogLevel::kWarning, "held_manifest_not_obeyed", {{"reason", obeyed.error().ToString()}});
+  if (!obeyed)
+    Log(LogLevel::kWarning, "held_manifest_not_obeyed", {{"reason", obeyed.error().ToString()}});
 }
 
 void Duties::OnIdentity(const TlsIdentity& identity, const IssuedCertificate& /*certificate*/) {
@@ -109,13 +116,16 @@ void Duties::OnIdentity(const TlsIdentity& identity, const IssuedCertificate& /*
     const std::lock_guard lock(identity_mutex_);
     identity_ = identity;
   }
-  const Result<Unit> written = WriteFileAtomically(parts_.files, config_.state + "/certificate.pem", AsBytes(identity.chain_pem));
-  if (!written) Log(LogLevel::kWarning, "certificate_not_written", {{"reason", written.error().ToString()}});
+  const Result<Unit> written = WriteFileAtomically(parts_.files, config_.state + "/certificate.pem",
+                                                   AsBytes(identity.chain_pem));
+  if (!written)
+    Log(LogLevel::kWarning, "certificate_not_written", {{"reason", written.error().ToString()}});
   if (!proxy_) return;
   const Result<void*> key = identity.key->NewNativeKey();
-  const Result<Unit> set = key ? proxy_->SetIdentity({identity.chain_pem, ShareKey(*key)},
-                                                     {enrolment_.trust_bundle.Anchors(), enrolment_.trust_domain})
-                               : Result<Unit>(key.error());
+  const Result<Unit> set =
+      key ? proxy_->SetIdentity({identity.chain_pem, ShareKey(*key)},
+                                {enrolment_.trust_bundle.Anchors(), enrolment_.trust_domain})
+          : Result<Unit>(key.error());
   if (!set) Log(LogLevel::kError, "proxy_identity_refused", {{"reason", set.error().ToString()}});
 }
 
@@ -137,17 +147,20 @@ void Duties::OnRevocations(const std::vector<PeerRevocation>& revocations) {
 
 Result<uint64_t> Duties::OnManifest(const ota::DeviceManifest& manifest) {
   SP_TRY(ota::ManifestVerifier* const verifier, Verifier());
-  SP_TRY(const ota::VerifiedManifest verified, verifier->Verify(manifest, fetcher_, {}, client_->time().Now().now));
+  SP_TRY(const ota::VerifiedManifest verified,
+         verifier->Verify(manifest, fetcher_, {}, client_->time().Now().now));
   SP_TRY(Obey(verified));
-  Log(LogLevel::kInfo, "manifest_obeyed", {{"version", std::to_string(verified.version())},
-                                           {"release", verified.release() ? verified.release()->release().version.text() : "none"}});
+  Log(LogLevel::kInfo, "manifest_obeyed",
+      {{"version", std::to_string(verified.version())},
+       {"release", verified.release() ? verified.release()->release().version.text() : "none"}});
   return verified.version();
 }
 
 Result<Unit> Duties::Obey(const ota::VerifiedManifest& manifest) {
   SP_TRY(ApplySlice(manifest));
   held_version_ = manifest.version();
-  if (worker_ && manifest.release()) worker_->Assign(ota::InstallPlanMaker::From(*manifest.release()));
+  if (worker_ && manifest.release())
+    worker_->Assign(ota::InstallPlanMaker::From(*manifest.release()));
   return Unit{};
 }
 
@@ -155,11 +168,13 @@ Result<Unit> Duties::ApplySlice(const ota::VerifiedManifest& manifest) {
   if (!manifest.slice() || manifest.slice()->empty()) return Unit{};
   if (!manifest.policy_manifest())
     return Error{Reason::kUntrusted, "a slice without a signed policy", "slice.no-policy"};
-  SP_TRY(const policy::PolicyManifest policy, policy::ParsePolicyManifest(AsText(*manifest.policy_manifest())));
+  SP_TRY(const policy::PolicyManifest policy,
+         policy::ParsePolicyManifest(AsText(*manifest.policy_manifest())));
   const Sha256Digest digest = pki::Sha256(*manifest.slice());
   if (held_slice_ && held_slice_->digest == digest) return Unit{};
   SP_TRY(policy::VerifiedSlice slice,
-         policy::VerifySlice(AsText(*manifest.slice()), {digest, policy, manifest.trust_domain(), manifest.device_id(), held_slice_}));
+         policy::VerifySlice(AsText(*manifest.slice()), {digest, policy, manifest.trust_domain(),
+                                                         manifest.device_id(), held_slice_}));
   held_slice_ = policy::HeldSlice{slice.header().version, digest};
   if (proxy_) proxy_->SetSlice(std::make_shared<const policy::VerifiedSlice>(std::move(slice)));
   return Unit{};
@@ -169,6 +184,8 @@ std::vector<ConnectionInfo> Duties::Connections() const {
   return proxy_ ? proxy_->Connections() : std::vector<ConnectionInfo>{};
 }
 
-std::vector<Refusal> Duties::Refusals() const { return proxy_ ? proxy_->Refusals() : std::vector<Refusal>{}; }
+std::vector<Refusal> Duties::Refusals() const {
+  return proxy_ ? proxy_->Refusals() : std::vector<Refusal>{};
+}
 
 }  // namespace sallyport::device

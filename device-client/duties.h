@@ -1,5 +1,5 @@
-// Duties: what this device does with its identity and its orders (architecture 6.7): verifies manifests, applies
-// slices in the proxy, hands releases to the update worker.
+// Duties: what this device does with its identity and its orders (architecture 6.7): verifies
+// manifests, applies slices in the proxy, hands releases to the update worker.
 #pragma once
 
 #include <atomic>
@@ -28,8 +28,8 @@ class Duties final : public AgentSinks {
   Duties(DutyParts parts, const Config& config, const pki::EnrolmentFile& enrolment);
   ~Duties() override;
 
-  // Start binds the proxy's listeners, restores the manifest that was held, and judges this boot. `client` gives
-  // trusted time and carries reports; it outlives Stop.
+  // Start binds the proxy's listeners, restores the manifest that was held, and judges this boot.
+  // `client` gives trusted time and carries reports; it outlives Stop.
   Result<Unit> Start(Client& client, const std::string& device_id);
   void Stop();
 

@@ -10,18 +10,23 @@ int main(int argc, char** argv) {
   namespace device = sallyport::device;
   sallyport::server::PrepareTls();
   ::setenv("TSS2_LOG", "all+none", 0);  // the TPM's words come through our own errors
-  CLI::App app{"Sallyport agent: proves this device, renews its certificate, enforces its policy, updates its system",
-               "sallyport-agent"};
-  app.footer("Examples:\n  sallyport-agent --config /etc/sallyport/agent.yaml\n"
-             "  sallyport-agent status --config /etc/sallyport/agent.yaml\n"
-             "Exit status 64 asks the supervisor to reboot the machine.");
+  CLI::App app{
+      "Sallyport agent: proves this device, renews its certificate, enforces its policy, updates "
+      "its system",
+      "sallyport-agent"};
+  app.footer(
+      "Examples:\n  sallyport-agent --config /etc/sallyport/agent.yaml\n"
+      "  sallyport-agent status --config /etc/sallyport/agent.yaml\n"
+      "Exit status 64 asks the supervisor to reboot the machine.");
   app.set_version_flag("--version", SALLYPORT_VERSION);
   app.fallthrough();
   device::RunOptions options;
   app.add_option("--config", options.config, "Configuration file")->required();
-  app.add_flag("--check-config", options.check_only, "Read the configuration, say whether it is good, and stop");
+  app.add_flag("--check-config", options.check_only,
+               "Read the configuration, say whether it is good, and stop");
   app.add_flag("--once", options.once, "Prove this boot once and stop: 0 admitted, 1 refused");
-  const CLI::App* const status = app.add_subcommand("status", "Print the running agent's status as JSON");
+  const CLI::App* const status =
+      app.add_subcommand("status", "Print the running agent's status as JSON");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -70,8 +70,8 @@ class StopOnReboot final : public Rebooter {
   std::atomic<bool> wanted_ = false;
 };
 
-// SignalThread stops the client at SIGINT or SIGTERM. Made before any other thread, so that all of them have the
-// signals blocked.
+// SignalThread stops the client at SIGINT or SIGTERM. Made before any other thread, so that all of
+// them have the signals blocked.
 class SignalThread {
  public:
   SignalThread() {
@@ -106,7 +106,8 @@ Result<Unit> Run(const Config& config, bool once, bool& reboot) {
   PosixFileSystem files;
   SystemRandom random;
   const RealClock clock;
-  SP_TRY(const Bytes enrolment_text, ReadFile(files, config.enrolment_file, pki::kEnrolmentFileBytesMax));
+  SP_TRY(const Bytes enrolment_text,
+         ReadFile(files, config.enrolment_file, pki::kEnrolmentFileBytesMax));
   SP_TRY(const pki::EnrolmentFile enrolment, pki::ParseEnrolmentFile(AsText(enrolment_text)));
   SP_TRY(files.MakeDirectories(config.state));
   SP_TRY(const AgentState state, LoadState(files, config.state));
@@ -144,7 +145,8 @@ int PrintStatus(const RunOptions& options) {
   const Result<Config> config = LoadConfig(files, options.config);
   if (!config) return Fail(config.error());
   const Result<Bytes> status = ReadFile(files, StatusPath(*config), kConfigBytesMax);
-  if (!status) return Fail(Error{Reason::kUnavailable, "no running agent has written " + StatusPath(*config)});
+  if (!status)
+    return Fail(Error{Reason::kUnavailable, "no running agent has written " + StatusPath(*config)});
   std::printf("%s\n", ToString(*status).c_str());
   return 0;
 }

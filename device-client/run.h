@@ -14,8 +14,8 @@ struct RunOptions {
   bool once = false;
 };
 
-// Exit status: 0 done, 1 refused, 2 configuration or enrolment file wrong, 3 TPM or server not reachable, 4
-// internal, kRebootExitStatus.
+// Exit status: 0 done, 1 refused, 2 configuration or enrolment file wrong, 3 TPM or server not
+// reachable, 4 internal, kRebootExitStatus.
 int RunAgent(const RunOptions& options);
 int PrintStatus(const RunOptions& options);
 

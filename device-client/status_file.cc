@@ -9,24 +9,26 @@ namespace {
 constexpr std::chrono::milliseconds kLookEvery{500};
 
 JsonValue ConnectionJson(const ConnectionInfo& connection) {
-  return JsonValue::Object({{"direction", connection.direction == Direction::kInbound ? "inbound" : "outbound"},
-                            {"peer", connection.peer},
-                            {"service", connection.service},
-                            {"grant", connection.grant},
-                            {"policy_version", connection.policy_version},
-                            {"valid_until", FormatRfc3339(connection.valid_until)},
-                            {"bytes_sent", connection.bytes_sent},
-                            {"bytes_received", connection.bytes_received}});
+  return JsonValue::Object(
+      {{"direction", connection.direction == Direction::kInbound ? "inbound" : "outbound"},
+       {"peer", connection.peer},
+       {"service", connection.service},
+       {"grant", connection.grant},
+       {"policy_version", connection.policy_version},
+       {"valid_until", FormatRfc3339(connection.valid_until)},
+       {"bytes_sent", connection.bytes_sent},
+       {"bytes_received", connection.bytes_received}});
 }
 
 JsonValue RefusalJson(const Refusal& refusal) {
-  return JsonValue::Object({{"at", FormatRfc3339(refusal.at)},
-                            {"at_ms", refusal.at.ms},
-                            {"direction", refusal.direction == Direction::kInbound ? "inbound" : "outbound"},
-                            {"peer", refusal.peer},
-                            {"service", refusal.service},
-                            {"reason", refusal.reason},
-                            {"was_open", refusal.was_open}});
+  return JsonValue::Object(
+      {{"at", FormatRfc3339(refusal.at)},
+       {"at_ms", refusal.at.ms},
+       {"direction", refusal.direction == Direction::kInbound ? "inbound" : "outbound"},
+       {"peer", refusal.peer},
+       {"service", refusal.service},
+       {"reason", refusal.reason},
+       {"was_open", refusal.was_open}});
 }
 
 }  // namespace
@@ -35,7 +37,8 @@ std::string StatusPath(const Config& config) { return config.state + "/status.js
 
 std::string StatusJson(const ClientStatus& status, Duties& duties) {
   std::vector<JsonValue> connections;
-  for (const ConnectionInfo& connection : duties.Connections()) connections.push_back(ConnectionJson(connection));
+  for (const ConnectionInfo& connection : duties.Connections())
+    connections.push_back(ConnectionJson(connection));
   std::vector<JsonValue> refusals;
   for (const Refusal& refusal : duties.Refusals()) refusals.push_back(RefusalJson(refusal));
   const BootClaim boot = duties.Boot();
@@ -54,8 +57,11 @@ std::string StatusJson(const ClientStatus& status, Duties& duties) {
                                       {"refusals", JsonValue::Array(std::move(refusals))}}));
 }
 
-StatusWriter::StatusWriter(FileSystem& files, std::string path, const Client& client, Duties& duties)
-    : files_(files), path_(std::move(path)), client_(client), duties_(duties), thread_([this] { Run(); }) {}
+StatusWriter::StatusWriter(FileSystem& files, std::string path, const Client& client,
+                           Duties& duties)
+    : files_(files), path_(std::move(path)), client_(client), duties_(duties), thread_([this] {
+        Run();
+      }) {}
 
 StatusWriter::~StatusWriter() {
   {
@@ -73,7 +79,8 @@ void StatusWriter::Run() {
     std::string now = StatusJson(client_.status(), duties_);
     if (now != written) {
       const Result<Unit> done = WriteFileAtomically(files_, path_, AsBytes(now));
-      if (!done) Log(LogLevel::kWarning, "status_not_written", {{"reason", done.error().ToString()}});
+      if (!done)
+        Log(LogLevel::kWarning, "status_not_written", {{"reason", done.error().ToString()}});
       written = std::move(now);
     }
     stop_changed_.wait_for(lock, kLookEvery, [this] { return stopping_; });

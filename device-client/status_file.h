@@ -1,4 +1,5 @@
-// The agent's status as a file, for `sallyport-agent status` and for supervisors. Rewritten when it changes.
+// The agent's status as a file, for `sallyport-agent status` and for supervisors. Rewritten when it
+// changes.
 #pragma once
 
 #include <atomic>

@@ -35,7 +35,8 @@ Result<AdminClient> AdminClient::Connect(FileSystem& files, const Context& conte
   options.watch_identity_key_cert_pairs();
   options.set_certificate_verifier(MakeServerVerifier({context.server_id}));
   options.set_check_call_host(false);
-  return AdminClient(api::Admin::NewStub(grpc::CreateChannel(context.server, ge::TlsCredentials(options))));
+  return AdminClient(
+      api::Admin::NewStub(grpc::CreateChannel(context.server, ge::TlsCredentials(options))));
 }
 
 Result<Unit> AdminClient::Call(const std::function<grpc::Status(grpc::ClientContext&)>& rpc) const {

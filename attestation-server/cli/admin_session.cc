@@ -33,7 +33,8 @@ CommandResult ShowJson(const Result<std::string>& json, const CommonOptions& com
   return CommandResult{ExitCode::kYes, common.json ? *json + "\n" : RenderJson(*json), ""};
 }
 
-Result<SignedApproval> ApproveWithContext(const CommonOptions& common, std::string_view action, const Sha256Digest& digest) {
+Result<SignedApproval> ApproveWithContext(const CommonOptions& common, std::string_view action,
+                                          const Sha256Digest& digest) {
   PosixFileSystem files;
   SP_TRY(const Context context, LoadContext(files, common.choice));
   SP_TRY(const Bytes pem, ReadFile(files, context.private_key, kPemBytesMax));
@@ -41,7 +42,8 @@ Result<SignedApproval> ApproveWithContext(const CommonOptions& common, std::stri
   SP_TRY(const pki::PrivateKey key, pki::PrivateKey::FromPem(AsText(pem), ""));
   SP_TRY(const std::vector<Bytes> leaf, pki::ParseCertificatePem(AsText(chain)));
   SP_TRY(const pki::IdentityCertificate certificate, pki::ParseIdentityCertificate(leaf.front()));
-  return MakeApproval(key, certificate.spiffe_id.text(), action, digest, RealClock().Wall() + kApprovalLifetime);
+  return MakeApproval(key, certificate.spiffe_id.text(), action, digest,
+                      RealClock().Wall() + kApprovalLifetime);
 }
 
 }  // namespace sallyport::server

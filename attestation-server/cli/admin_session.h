@@ -1,4 +1,5 @@
-// What every command that asks the service has in common: its options, the connection, and showing the answer.
+// What every command that asks the service has in common: its options, the connection, and showing
+// the answer.
 #pragma once
 
 #include "attestation-server/cli/admin_client.h"
@@ -21,12 +22,15 @@ Result<AdminClient> OpenAdmin(const CommonOptions& common);
 CommandResult ShowJson(const Result<std::string>& json, const CommonOptions& common);
 
 template <typename Request>
-using JsonRpc = grpc::Status (api::Admin::Stub::*)(grpc::ClientContext*, const Request&, api::JsonReply*);
+using JsonRpc = grpc::Status (api::Admin::Stub::*)(grpc::ClientContext*, const Request&,
+                                                   api::JsonReply*);
 
 template <typename Request>
 Result<std::string> AskJson(AdminClient& client, JsonRpc<Request> rpc, const Request& request) {
   api::JsonReply reply;
-  SP_TRY(client.Call([&](grpc::ClientContext& context) { return (client.stub().*rpc)(&context, request, &reply); }));
+  SP_TRY(client.Call([&](grpc::ClientContext& context) {
+    return (client.stub().*rpc)(&context, request, &reply);
+  }));
   return reply.json();
 }
 
@@ -38,6 +42,7 @@ CommandResult Ask(const CommonOptions& common, JsonRpc<Request> rpc, const Reque
 }
 
 // ApproveWithContext signs `action` on `digest` with the key of the operator's context.
-Result<SignedApproval> ApproveWithContext(const CommonOptions& common, std::string_view action, const Sha256Digest& digest);
+Result<SignedApproval> ApproveWithContext(const CommonOptions& common, std::string_view action,
+                                          const Sha256Digest& digest);
 
 }  // namespace sallyport::server

@@ -46,7 +46,9 @@ CommandResult Failure(ExitCode code, const Error& error, bool json, const Source
     body["line"] = at.line;
     body["column"] = at.column;
   }
-  result.out = nlohmann::ordered_json{{"error", body}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  result.out = nlohmann::ordered_json{{"error", body}}.dump(
+                   -1, ' ', false, nlohmann::json::error_handler_t::replace) +
+               "\n";
   return result;
 }
 

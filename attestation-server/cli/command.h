@@ -1,4 +1,5 @@
-// What every command of `sallyport` has in common: a result that main prints, and exit codes (docs/operations/cli.md).
+// What every command of `sallyport` has in common: a result that main prints, and exit codes
+// (docs/operations/cli.md).
 #pragma once
 
 #include <functional>
@@ -12,7 +13,8 @@ class App;
 
 namespace sallyport::server {
 
-// ExitCode: 0 yes or done, 1 a clear no, 2 input or usage wrong, 3 service not reachable, 4 internal.
+// ExitCode: 0 yes or done, 1 a clear no, 2 input or usage wrong, 3 service not reachable, 4
+// internal.
 enum class ExitCode : int { kYes = 0, kNo = 1, kUsage = 2, kUnreachable = 3, kInternal = 4 };
 
 // CommandResult is what a command prints; `out` and `err` end with a newline unless empty.
@@ -26,7 +28,8 @@ struct CommandResult {
 ExitCode ExitCodeOf(Reason reason);
 
 // Failure renders `error`: the sentence on standard error, and with `json` the error object of
-// docs/operations/cli.md on standard output. `file`, `line` and `column` are left out when empty or 0.
+// docs/operations/cli.md on standard output. `file`, `line` and `column` are left out when empty or
+// 0.
 struct SourcePosition {
   std::string file;
   int line = 0;
@@ -37,7 +40,8 @@ CommandResult Failure(ExitCode code, const Error& error, bool json, const Source
 
 // CommandSink takes the chosen command to run after parsing. A group registers its commands with
 //   void AddXCommands(CLI::App& app, CommandSink& sink);
-// and each callback does `sink.Run([options] { return DoIt(*options); })`. `json` is a flag of each command.
+// and each callback does `sink.Run([options] { return DoIt(*options); })`. `json` is a flag of each
+// command.
 class CommandSink {
  public:
   void Run(std::function<CommandResult()> command) { command_ = std::move(command); }

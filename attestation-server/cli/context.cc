@@ -13,7 +13,7 @@ constexpr uint64_t kConfigBytesMax = 64 * 1024;  // a hand-written file
 
 struct Field {
   const char* key;
-  std::string Context::*member;
+  std::string Context::* member;
   bool path;
 };
 constexpr std::array<Field, 5> kFields{{{"server", &Context::server, false},
@@ -23,13 +23,14 @@ constexpr std::array<Field, 5> kFields{{{"server", &Context::server, false},
                                         {"private_key", &Context::private_key, true}}};
 
 Error At(const std::string& file, const YAML::Mark& mark, std::string what) {
-  return Error{Reason::kMalformed, file + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1) +
-                                       ": " + std::move(what)};
+  return Error{Reason::kMalformed, file + ":" + std::to_string(mark.line + 1) + ":" +
+                                       std::to_string(mark.column + 1) + ": " + std::move(what)};
 }
 
 std::string Resolve(const std::string& file, const std::string& path) {
   const size_t slash = file.rfind('/');
-  return path.starts_with('/') || slash == std::string::npos ? path : file.substr(0, slash + 1) + path;
+  return path.starts_with('/') || slash == std::string::npos ? path
+                                                             : file.substr(0, slash + 1) + path;
 }
 
 Result<Context> ReadContext(const YAML::Node& node, const std::string& file) {
@@ -37,14 +38,18 @@ Result<Context> ReadContext(const YAML::Node& node, const std::string& file) {
   if (!node.IsMap()) return At(file, node.Mark(), "the current context is not a map");
   for (const auto& entry : node) {
     const std::string key = entry.first.Scalar();
-    const auto found = std::ranges::find_if(kFields, [&](const Field& field) { return key == field.key; });
+    const auto found =
+        std::ranges::find_if(kFields, [&](const Field& field) { return key == field.key; });
     if (found == kFields.end()) return At(file, entry.first.Mark(), "unknown key '" + key + "'");
     if (!entry.second.IsScalar()) return At(file, entry.second.Mark(), "'" + key + "' is not text");
-    if (!(context.*(found->member)).empty()) return At(file, entry.first.Mark(), "duplicate key '" + key + "'");
-    context.*(found->member) = found->path ? Resolve(file, entry.second.Scalar()) : entry.second.Scalar();
+    if (!(context.*(found->member)).empty())
+      return At(file, entry.first.Mark(), "duplicate key '" + key + "'");
+    context.*(found->member) =
+        found->path ? Resolve(file, entry.second.Scalar()) : entry.second.Scalar();
   }
   for (const Field& field : kFields)
-    if ((context.*(field.member)).empty()) return At(file, node.Mark(), std::string("'") + field.key + "' is missing");
+    if ((context.*(field.member)).empty())
+      return At(file, node.Mark(), std::string("'") + field.key + "' is missing");
   return context;
 }
 
@@ -79,10 +84,12 @@ Result<Context> LoadContext(FileSystem& files, const ServerChoice& choice) {
   if (path.empty()) path = EnvironmentOr("HOME", "/root") + "/.config/sallyport/config.yaml";
   Result<Bytes> text = ReadFile(files, path, kConfigBytesMax);
   if (!text)
-    return Error{Reason::kNotFound, "no operator context (" + text.error().detail +
-                                        "); `sallyport init` makes one, --config or SALLYPORT_CONFIG names another"};
+    return Error{Reason::kNotFound,
+                 "no operator context (" + text.error().detail +
+                     "); `sallyport init` makes one, --config or SALLYPORT_CONFIG names another"};
   SP_TRY(Context context, ParseContexts(AsText(*text), path));
-  const std::string server = choice.server.empty() ? EnvironmentOr("SALLYPORT_SERVER", "") : choice.server;
+  const std::string server =
+      choice.server.empty() ? EnvironmentOr("SALLYPORT_SERVER", "") : choice.server;
   if (!server.empty()) context.server = server;
   return context;
 }

@@ -54,16 +54,20 @@ Check CheckOf(std::string_view rule, const Error* error) {
 
 Outcome Judge(ByteView bytes, const pki::EkRoots& roots, UnixTime now) {
   const Result<pki::EkCertificate> parsed = pki::ParseEkCertificate(bytes);
-  if (!parsed) return {{}, {CheckOf("", &parsed.error()), {"ek.chain", "not-run", "certificate was refused before"}}};
+  if (!parsed)
+    return {
+        {},
+        {CheckOf("", &parsed.error()), {"ek.chain", "not-run", "certificate was refused before"}}};
   const Result<Unit> chain = roots.Verify(*parsed, {}, now);
-  return {*parsed, {CheckOf("ek.profile", nullptr), CheckOf("ek.chain", chain ? nullptr : &chain.error())}};
+  return {*parsed,
+          {CheckOf("ek.profile", nullptr), CheckOf("ek.chain", chain ? nullptr : &chain.error())}};
 }
 
 std::string AsJson(const Outcome& outcome) {
   std::vector<JsonValue> checks;
   for (const Check& check : outcome.checks)
-    checks.push_back(
-        JsonValue::Object({{"rule", check.rule}, {"result", check.result}, {"detail", check.detail}}));
+    checks.push_back(JsonValue::Object(
+        {{"rule", check.rule}, {"result", check.result}, {"detail", check.detail}}));
   const auto fact = [&](auto read) {
     return outcome.certificate ? JsonValue(std::string(read(*outcome.certificate))) : JsonValue();
   };
@@ -80,10 +84,12 @@ std::string AsJson(const Outcome& outcome) {
 std::string AsText(const Outcome& outcome) {
   std::string out = outcome.passed() ? "verdict       pass\n" : "verdict       fail\n";
   if (outcome.certificate)
-    out += "manufacturer  " + outcome.certificate->manufacturer + "\nmodel         " + outcome.certificate->model +
-           "\nversion       " + outcome.certificate->version + "\nkey           " + KeyName(outcome.certificate->key) + "\n";
+    out += "manufacturer  " + outcome.certificate->manufacturer + "\nmodel         " +
+           outcome.certificate->model + "\nversion       " + outcome.certificate->version +
+           "\nkey           " + KeyName(outcome.certificate->key) + "\n";
   for (const Check& check : outcome.checks)
-    out += std::string(check.result) + "  " + check.rule + (check.detail.empty() ? "" : ": " + check.detail) + "\n";
+    out += std::string(check.result) + "  " + check.rule +
+           (check.detail.empty() ? "" : ": " + check.detail) + "\n";
   return out;
 }
 
@@ -91,21 +97,28 @@ std::string AsText(const Outcome& outcome) {
 
 CommandResult VerifyEkFile(FileSystem& files, const EkVerifyOptions& options, UnixTime now) {
   const Result<Bytes> certificate = ReadFile(files, options.cert, kFileBytesMax);
-  if (!certificate) return Failure(ExitCode::kUsage, certificate.error(), options.json, {options.cert});
+  if (!certificate)
+    return Failure(ExitCode::kUsage, certificate.error(), options.json, {options.cert});
   const Result<pki::EkRoots> roots = ReadRoots(files, options.roots);
   if (!roots) return Failure(ExitCode::kUsage, roots.error(), options.json, {options.roots});
   const Outcome outcome = Judge(*certificate, *roots, now);
-  return {outcome.passed() ? ExitCode::kYes : ExitCode::kNo, options.json ? AsJson(outcome) : AsText(outcome), ""};
+  return {outcome.passed() ? ExitCode::kYes : ExitCode::kNo,
+          options.json ? AsJson(outcome) : AsText(outcome), ""};
 }
 
 void AddEkCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent = app.add_subcommand("ek", "Endorsement key certificates of TPMs");
   parent->require_subcommand(1);
-  CLI::App* const verify = parent->add_subcommand("verify", "Verify an EK certificate to its vendor's root");
-  verify->footer("Examples:\n  sallyport ek verify --cert ek.der --roots /etc/sallyport/ek-roots --json");
+  CLI::App* const verify =
+      parent->add_subcommand("verify", "Verify an EK certificate to its vendor's root");
+  verify->footer(
+      "Examples:\n  sallyport ek verify --cert ek.der --roots /etc/sallyport/ek-roots --json");
   const auto options = std::make_shared<EkVerifyOptions>();
-  verify->add_option("--cert", options->cert, "EK certificate, DER or PEM; NV padding is cut off")->required();
-  verify->add_option("--roots", options->roots, "directory of accepted roots and known intermediates")->required();
+  verify->add_option("--cert", options->cert, "EK certificate, DER or PEM; NV padding is cut off")
+      ->required();
+  verify
+      ->add_option("--roots", options->roots, "directory of accepted roots and known intermediates")
+      ->required();
   verify->add_flag("--json", options->json, "Print one JSON object");
   verify->callback([&sink, options] {
     sink.Run([options] {

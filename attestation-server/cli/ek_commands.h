@@ -1,4 +1,5 @@
-// `sallyport ek verify`: is this the certificate of a TPM whose vendor we accept; what the server does at enrolment.
+// `sallyport ek verify`: is this the certificate of a TPM whose vendor we accept; what the server
+// does at enrolment.
 #pragma once
 
 #include <string>
@@ -15,9 +16,9 @@ struct EkVerifyOptions {
   bool json = false;
 };
 
-// VerifyEkFile: exit code 0 when the certificate fits the EK profile and its chain ends in a root of the
-// directory at `now`; 1 with the failed rule otherwise, malformed certificates included; 2 for unreadable files
-// and roots that do not parse.
+// VerifyEkFile: exit code 0 when the certificate fits the EK profile and its chain ends in a root
+// of the directory at `now`; 1 with the failed rule otherwise, malformed certificates included; 2
+// for unreadable files and roots that do not parse.
 CommandResult VerifyEkFile(FileSystem& files, const EkVerifyOptions& options, UnixTime now);
 
 void AddEkCommands(CLI::App& app, CommandSink& sink);

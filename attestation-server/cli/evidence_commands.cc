@@ -8,7 +8,8 @@
 namespace sallyport::server {
 namespace {
 
-// Larger files are not event logs; those between this and kLogBytesMax are refused by the parser, by name.
+// Larger files are not event logs; those between this and kLogBytesMax are refused by the parser,
+// by name.
 constexpr uint64_t kLogFileBytesMax = 4 * kLogBytesMax;
 
 std::string_view FormatName(LogFormat format) {
@@ -28,8 +29,10 @@ std::string ReplayJson(const EventLog& log) {
   for (const ReplayedBank& bank : ReplayAll(log)) {
     std::vector<JsonMember> pcrs;
     for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr)
-      if (bank.touched(pcr)) pcrs.push_back({std::to_string(pcr), HexEncode(bank.value(pcr).view())});
-    if (!pcrs.empty()) banks.push_back({std::string(BankName(bank.bank())), JsonValue::Object(std::move(pcrs))});
+      if (bank.touched(pcr))
+        pcrs.push_back({std::to_string(pcr), HexEncode(bank.value(pcr).view())});
+    if (!pcrs.empty())
+      banks.push_back({std::string(BankName(bank.bank())), JsonValue::Object(std::move(pcrs))});
   }
   return WriteJson(JsonValue::Object({{"format", FormatName(log.format)},
                                       {"events", log.events.size()},
@@ -40,9 +43,11 @@ std::string ReplayJson(const EventLog& log) {
 }
 
 std::string ReplayText(const EventLog& log) {
-  std::string out = std::string(FormatName(log.format)) + " log, " + std::to_string(log.events.size()) + " events\n";
+  std::string out = std::string(FormatName(log.format)) + " log, " +
+                    std::to_string(log.events.size()) + " events\n";
   const std::optional<bool> secure_boot = SecureBootOf(log);
-  out += std::string("secure boot ") + (secure_boot ? (*secure_boot ? "on" : "off") : "not stated") + "\n";
+  out += std::string("secure boot ") +
+         (secure_boot ? (*secure_boot ? "on" : "off") : "not stated") + "\n";
   for (const ReplayedBank& bank : ReplayAll(log))
     for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr)
       if (bank.touched(pcr))
@@ -81,7 +86,8 @@ JsonValue DecodedJson(const Event& event) {
   std::vector<JsonMember> out;
   const std::string text = DescribeData(event);
   if (!text.empty()) out.push_back({"text", text});
-  if (const Result<EfiVariable> variable = ParseEfiVariable(event.data); IsVariable(event.type) && variable) {
+  if (const Result<EfiVariable> variable = ParseEfiVariable(event.data);
+      IsVariable(event.type) && variable) {
     out.push_back({"guid", variable->guid});
     out.push_back({"name", variable->name});
     out.push_back({"size", variable->content.size()});
@@ -92,7 +98,8 @@ JsonValue DecodedJson(const Event& event) {
 std::string EventJson(const Event& event) {
   std::vector<JsonMember> digests;
   for (const Bank bank : kBanks)
-    if (!event.digest(bank).empty()) digests.push_back({std::string(BankName(bank)), HexEncode(event.digest(bank))});
+    if (!event.digest(bank).empty())
+      digests.push_back({std::string(BankName(bank)), HexEncode(event.digest(bank))});
   return WriteJson(JsonValue::Object({{"index", event.index},
                                       {"pcr", event.pcr},
                                       {"type", EventTypeLabel(event.type)},
@@ -107,7 +114,8 @@ std::string EventJson(const Event& event) {
 std::string EventText(const Event& event) {
   const std::optional<Bank> bank = StrongestBank(event);
   const std::optional<bool> matches = DataMatches(event);
-  std::string out = std::to_string(event.index) + "  pcr " + std::to_string(event.pcr) + "  " + EventTypeLabel(event.type);
+  std::string out = std::to_string(event.index) + "  pcr " + std::to_string(event.pcr) + "  " +
+                    EventTypeLabel(event.type);
   if (bank) out += "  " + HexEncode(event.digest(*bank).first(8));
   if (matches) out += *matches ? "  data matches" : "  DATA DIFFERS";
   const std::string text = DescribeData(event);
@@ -127,8 +135,8 @@ CommandResult WithLog(FileSystem& files, const EvidenceLogOptions& options, Rend
 
 using LogCommand = CommandResult (*)(FileSystem&, const EvidenceLogOptions&);
 
-void AddLogCommand(CLI::App& parent, CommandSink& sink, const char* name, const char* about, const char* example,
-                   LogCommand run) {
+void AddLogCommand(CLI::App& parent, CommandSink& sink, const char* name, const char* about,
+                   const char* example, LogCommand run) {
   CLI::App* const command = parent.add_subcommand(name, about);
   command->footer(std::string("Example:\n  ") + example);
   const auto options = std::make_shared<EvidenceLogOptions>();
@@ -143,21 +151,32 @@ void AddLogCommand(CLI::App& parent, CommandSink& sink, const char* name, const 
 }
 
 void AddVerifyCommand(CLI::App& parent, CommandSink& sink) {
-  CLI::App* const command = parent.add_subcommand("verify", "Verify a quote, its log and its measurements");
+  CLI::App* const command =
+      parent.add_subcommand("verify", "Verify a quote, its log and its measurements");
   command->footer(
       "Examples:\n"
-      "  sallyport evidence verify --ak ak.pub --attest quote.msg --signature quote.sig --nonce 00ff --pcrs sha256:4,7\n"
-      "  sallyport evidence verify ... --log binary_bios_measurements --reference edge.json --json");
+      "  sallyport evidence verify --ak ak.pub --attest quote.msg --signature quote.sig --nonce "
+      "00ff --pcrs sha256:4,7\n"
+      "  sallyport evidence verify ... --log binary_bios_measurements --reference edge.json "
+      "--json");
   const auto options = std::make_shared<EvidenceVerifyOptions>();
-  command->add_option("--ak", options->ak, "Attestation key: PEM, TPMT_PUBLIC or TPM2B_PUBLIC")->required();
+  command->add_option("--ak", options->ak, "Attestation key: PEM, TPMT_PUBLIC or TPM2B_PUBLIC")
+      ->required();
   command->add_option("--attest", options->attest, "TPMS_ATTEST")->required();
-  command->add_option("--signature", options->signature, "TPMT_SIGNATURE, or DER of an ECDSA signature")->required();
+  command
+      ->add_option("--signature", options->signature,
+                   "TPMT_SIGNATURE, or DER of an ECDSA signature")
+      ->required();
   command->add_option("--nonce", options->nonce, "The exact extraData, in hex")->required();
-  command->add_option("--pcrs", options->pcrs, "Requested bank and PCRs, as sha256:0,1,2")->required();
-  command->add_option("--pcr-values", options->pcr_values, "PCR values: {\"sha256\":{\"0\":\"<hex>\"}}");
+  command->add_option("--pcrs", options->pcrs, "Requested bank and PCRs, as sha256:0,1,2")
+      ->required();
+  command->add_option("--pcr-values", options->pcr_values,
+                      "PCR values: {\"sha256\":{\"0\":\"<hex>\"}}");
   command->add_option("--log", options->log, "Event log");
-  command->add_option("--reference", options->references, "Reference file; several are alternatives");
-  command->add_option("--ak-parent", options->ak_parent, "endorsement (a primary of that hierarchy) or any");
+  command->add_option("--reference", options->references,
+                      "Reference file; several are alternatives");
+  command->add_option("--ak-parent", options->ak_parent,
+                      "endorsement (a primary of that hierarchy) or any");
   command->add_flag("--json", options->json, "Print one JSON object");
   command->callback([&sink, options] {
     sink.Run([options] {
@@ -170,7 +189,9 @@ void AddVerifyCommand(CLI::App& parent, CommandSink& sink) {
 }  // namespace
 
 CommandResult ReplayLogFile(FileSystem& files, const EvidenceLogOptions& options) {
-  return WithLog(files, options, [&](const EventLog& log) { return options.json ? ReplayJson(log) : ReplayText(log); });
+  return WithLog(files, options, [&](const EventLog& log) {
+    return options.json ? ReplayJson(log) : ReplayText(log);
+  });
 }
 
 CommandResult ListLogEvents(FileSystem& files, const EvidenceLogOptions& options) {
@@ -182,7 +203,8 @@ CommandResult ListLogEvents(FileSystem& files, const EvidenceLogOptions& options
 }
 
 void AddEvidenceCommands(CLI::App& app, CommandSink& sink) {
-  CLI::App* const parent = app.add_subcommand("evidence", "Inspect and verify boot evidence, without a server");
+  CLI::App* const parent =
+      app.add_subcommand("evidence", "Inspect and verify boot evidence, without a server");
   parent->require_subcommand(1);
   AddLogCommand(*parent, sink, "replay", "Replay an event log to PCR values",
                 "sallyport evidence replay --log binary_bios_measurements --json", ReplayLogFile);

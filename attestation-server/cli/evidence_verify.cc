@@ -1,4 +1,5 @@
-// VerifyEvidence: the steps of Judge (attestation-server/evidence/verdict.h) that the given files allow.
+// VerifyEvidence: the steps of Judge (attestation-server/evidence/verdict.h) that the given files
+// allow.
 #include <charconv>
 
 #include "attestation-server/cli/evidence_commands.h"
@@ -9,15 +10,17 @@
 namespace sallyport::server {
 namespace {
 
-constexpr uint64_t kFileBytesMax = 16 << 20;  // far above every cap of the parsers, which refuse by name
+constexpr uint64_t kFileBytesMax =
+    16 << 20;  // far above every cap of the parsers, which refuse by name
 constexpr std::string_view kStructureRule[] = {"ak.structure"};
 constexpr std::string_view kReplayRule[] = {"log.replay"};
 constexpr std::string_view kReferenceRule[] = {"reference.available"};
-constexpr std::string_view kRequired[] = {"quote.signature", "quote.structure", "quote.extra-data", "quote.selection"};
-
+constexpr std::string_view kRequired[] = {"quote.signature", "quote.structure", "quote.extra-data",
+                                          "quote.selection"};
 
 struct Selection {
-  std::optional<pki::HashAlgorithm> bank;  // nothing for SHA-1: it can be asked for, and never passes
+  std::optional<pki::HashAlgorithm>
+      bank;  // nothing for SHA-1: it can be asked for, and never passes
   uint32_t mask = 0;
 };
 
@@ -29,14 +32,17 @@ struct Inputs {
   std::vector<Candidate> candidates;
 };
 
-Error Usage(std::string detail) { return Error{Reason::kInvalidArgument, std::move(detail), "usage"}; }
+Error Usage(std::string detail) {
+  return Error{Reason::kInvalidArgument, std::move(detail), "usage"};
+}
 
 Result<uint32_t> ParsePcrList(std::string_view list) {
   uint32_t mask = 0;
   while (!list.empty()) {
     uint32_t pcr = 0;
     const auto [end, error] = std::from_chars(list.data(), list.data() + list.size(), pcr);
-    if (error != std::errc() || pcr >= kPcrCount || (mask >> pcr & 1) != 0) return Usage("--pcrs: not a list of pcrs");
+    if (error != std::errc() || pcr >= kPcrCount || (mask >> pcr & 1) != 0)
+      return Usage("--pcrs: not a list of pcrs");
     mask |= 1u << pcr;
     list.remove_prefix(static_cast<size_t>(end - list.data()));
     if (list.empty()) return mask;
@@ -49,7 +55,8 @@ Result<uint32_t> ParsePcrList(std::string_view list) {
 Result<Selection> ParseSelection(std::string_view text) {
   const size_t colon = text.find(':');
   const std::optional<Bank> bank = BankFromName(text.substr(0, colon));
-  if (colon == std::string_view::npos || !bank) return Usage("--pcrs: expected BANK:PCR,PCR,... with a known bank");
+  if (colon == std::string_view::npos || !bank)
+    return Usage("--pcrs: expected BANK:PCR,PCR,... with a known bank");
   SP_TRY(const uint32_t mask, ParsePcrList(text.substr(colon + 1)));
   Selection out{std::nullopt, mask};
   if (*bank != Bank::kSha1) out.bank = static_cast<pki::HashAlgorithm>(*bank);
@@ -77,12 +84,14 @@ class Reader {
   std::string file_;
 };
 
-Result<std::vector<Candidate>> ReadReferences(Reader& reader, const EvidenceVerifyOptions& options, const Selection& s) {
+Result<std::vector<Candidate>> ReadReferences(Reader& reader, const EvidenceVerifyOptions& options,
+                                              const Selection& s) {
   std::vector<Candidate> out;
   for (const std::string& path : options.references) {
     SP_TRY(const Bytes bytes, reader.Read(path));
     SP_TRY(ReferenceFile file, ParseReferenceFile(AsText(bytes)));
-    if (s.bank && file.bank != *s.bank) return Usage("the reference is for another bank than --pcrs");
+    if (s.bank && file.bank != *s.bank)
+      return Usage("the reference is for another bank than --pcrs");
     file.expectation.label = path;
     out.push_back({ReferenceRole::kCommitted, std::move(file.expectation)});
   }
@@ -120,11 +129,13 @@ Result<AttestationKey> ParseAk(ByteView bytes) {
   return AttestationKey::FromArea(area);
 }
 
-// One DER INTEGER of Ecdsa-Sig-Value, without the sign byte. P-384 numbers still have short lengths.
+// One DER INTEGER of Ecdsa-Sig-Value, without the sign byte. P-384 numbers still have short
+// lengths.
 Result<ByteView> DerNumber(ByteReader& reader) {
   SP_TRY(const uint8_t tag, reader.U8());
   SP_TRY(const uint8_t size, reader.U8());
-  if (tag != 0x02 || size == 0 || size > 49) return Error{Reason::kMalformed, "not an ecdsa signature"};
+  if (tag != 0x02 || size == 0 || size > 49)
+    return Error{Reason::kMalformed, "not an ecdsa signature"};
   SP_TRY(const ByteView number, reader.Take(size));
   return number[0] == 0 ? number.subspan(1) : number;
 }
@@ -148,18 +159,20 @@ Bytes TpmSignatureOf(const AttestationKey& ak, const Bytes& signature) {
   return out ? *std::move(out) : signature;
 }
 
-// PcrValuesOf takes the requested PCRs out of the file; what is missing or malformed is left out, and the rule
-// quote.values says so.
+// PcrValuesOf takes the requested PCRs out of the file; what is missing or malformed is left out,
+// and the rule quote.values says so.
 std::vector<PcrValue> PcrValuesOf(const Bytes& json, pki::HashAlgorithm bank, uint32_t mask) {
   std::vector<PcrValue> out;
   const Result<JsonValue> value = ParseJson(AsText(json));
   const JsonValue* const values = value ? value->Find(pki::HashName(bank)) : nullptr;
   if (values == nullptr) return out;
   for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) {
-    const JsonValue* const hex = (mask >> pcr & 1) != 0 ? values->Find(std::to_string(pcr)) : nullptr;
+    const JsonValue* const hex =
+        (mask >> pcr & 1) != 0 ? values->Find(std::to_string(pcr)) : nullptr;
     if (hex == nullptr || hex->if_string() == nullptr) continue;
     const Result<Bytes> bytes = HexDecode(*hex->if_string());
-    if (bytes && bytes->size() == pki::DigestSize(bank)) out.push_back({pcr, PcrDigest::Of(*bytes)});
+    if (bytes && bytes->size() == pki::DigestSize(bank))
+      out.push_back({pcr, PcrDigest::Of(*bytes)});
   }
   return out;
 }
@@ -169,7 +182,8 @@ struct Outcome {
   std::vector<EventDifference> diff;
 
   bool passed() const {
-    return checks.FirstFailure() == nullptr && std::ranges::all_of(kRequired, [&](std::string_view rule) {
+    return checks.FirstFailure() == nullptr &&
+           std::ranges::all_of(kRequired, [&](std::string_view rule) {
              return checks.Of(rule) == CheckResult::kPass;
            });
   }
@@ -180,9 +194,10 @@ class Verifier {
   explicit Verifier(const Inputs& inputs) : in_(inputs) {}
 
   Outcome Run() {
-    for (const auto rules : {std::span<const std::string_view>(kStructureRule), AkRules(), LogRules(), QuoteRules(),
-                             std::span<const std::string_view>(kReplayRule),
-                             std::span<const std::string_view>(kReferenceRule)})
+    for (const auto rules :
+         {std::span<const std::string_view>(kStructureRule), AkRules(), LogRules(), QuoteRules(),
+          std::span<const std::string_view>(kReplayRule),
+          std::span<const std::string_view>(kReferenceRule)})
       out_.checks.Add(rules);
     const Result<AttestationKey> ak = ParseAk(in_.ak);
     if (!out_.checks.Take("ak.structure", ak)) return std::move(out_);
@@ -206,7 +221,8 @@ class Verifier {
       quote.values = &values;
     }
     if (log != nullptr) quote.replay = &log->pcrs();
-    const QuoteExpectation expected{in_.nonce, bank, in_.selection.mask, in_.ak_parent, std::nullopt, 0};
+    const QuoteExpectation expected{in_.nonce,     bank,         in_.selection.mask,
+                                    in_.ak_parent, std::nullopt, 0};
     const std::optional<AuthenticatedQuote> verified = CheckQuote(ak, quote, expected, out_.checks);
     if (verified)
       JudgePcrs(verified->pcrs, log);
@@ -221,8 +237,10 @@ class Verifier {
     }
     log_ = ReplayedLog::Make(*in_.log, bank);
     LogInput input;
-    if (*log_) input.log = &**log_;
-    else input.refusal = log_->error();
+    if (*log_)
+      input.log = &**log_;
+    else
+      input.refusal = log_->error();
     return CheckLog(input, bank, out_.checks);
   }
 
@@ -243,20 +261,22 @@ class Verifier {
 };
 
 JsonValue DifferenceJson(const EventDifference& difference) {
-  return JsonValue::Object({{"pcr", difference.pcr},
-                            {"event", difference.event_index ? JsonValue(*difference.event_index) : JsonValue()},
-                            {"type", difference.type},
-                            {"got", difference.got},
-                            {"data", difference.data},
-                            {"expected", difference.expected},
-                            {"what", difference.what}});
+  return JsonValue::Object(
+      {{"pcr", difference.pcr},
+       {"event", difference.event_index ? JsonValue(*difference.event_index) : JsonValue()},
+       {"type", difference.type},
+       {"got", difference.got},
+       {"data", difference.data},
+       {"expected", difference.expected},
+       {"what", difference.what}});
 }
 
 std::string OutcomeJson(const Outcome& outcome) {
   std::vector<JsonValue> checks;
   for (const Check& check : outcome.checks.checks())
-    checks.push_back(JsonValue::Object(
-        {{"rule", check.rule}, {"result", CheckResultName(check.result)}, {"detail", check.detail}}));
+    checks.push_back(JsonValue::Object({{"rule", check.rule},
+                                        {"result", CheckResultName(check.result)},
+                                        {"detail", check.detail}}));
   std::vector<JsonValue> diff;
   for (const EventDifference& difference : outcome.diff) diff.push_back(DifferenceJson(difference));
   return WriteJson(JsonValue::Object({{"verdict", outcome.passed() ? "pass" : "fail"},
@@ -270,7 +290,8 @@ std::string OutcomeText(const Outcome& outcome) {
   for (const Check& check : outcome.checks.checks()) {
     std::string result(CheckResultName(check.result));
     result.resize(9, ' ');
-    out += "  " + result + std::string(check.rule) + (check.detail.empty() ? "" : "  " + check.detail) + "\n";
+    out += "  " + result + std::string(check.rule) +
+           (check.detail.empty() ? "" : "  " + check.detail) + "\n";
   }
   for (const EventDifference& difference : outcome.diff) {
     out += OwnEvent(difference) + "\n";
@@ -287,7 +308,8 @@ CommandResult VerifyEvidence(FileSystem& files, const EvidenceVerifyOptions& opt
   const Result<Inputs> inputs = ReadInputs(reader, options);
   if (!inputs) return Failure(ExitCode::kUsage, inputs.error(), options.json, {reader.file()});
   const Outcome outcome = Verifier(*inputs).Run();
-  return {outcome.passed() ? ExitCode::kYes : ExitCode::kNo, options.json ? OutcomeJson(outcome) : OutcomeText(outcome), ""};
+  return {outcome.passed() ? ExitCode::kYes : ExitCode::kNo,
+          options.json ? OutcomeJson(outcome) : OutcomeText(outcome), ""};
 }
 
 }  // namespace sallyport::server

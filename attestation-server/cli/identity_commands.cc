@@ -14,7 +14,9 @@ CommandResult CheckIds(const std::vector<std::string>& ids, bool json) {
     if (!parsed) result.code = ExitCode::kNo;
     const std::string reason = parsed ? "" : std::string(parsed.error().name());
     if (json)
-      result.out += WriteJson(JsonValue::Object({{"id", id}, {"valid", parsed.has_value()}, {"reason", reason}})) + "\n";
+      result.out += WriteJson(JsonValue::Object(
+                        {{"id", id}, {"valid", parsed.has_value()}, {"reason", reason}})) +
+                    "\n";
     else
       result.out += id + (parsed ? "  valid\n" : "  invalid: " + parsed.error().ToString() + "\n");
   }
@@ -24,7 +26,8 @@ CommandResult CheckIds(const std::vector<std::string>& ids, bool json) {
 void AddIdentityCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent = app.add_subcommand("id", "SPIFFE identities");
   parent->require_subcommand(1);
-  CLI::App* const check = parent->add_subcommand("check", "Say whether identities keep to the SPIFFE-ID standard");
+  CLI::App* const check =
+      parent->add_subcommand("check", "Say whether identities keep to the SPIFFE-ID standard");
   check->footer("Example:\n  sallyport id check spiffe://edge.example/server/control");
   const auto ids = std::make_shared<std::vector<std::string>>();
   const auto json = std::make_shared<bool>(false);

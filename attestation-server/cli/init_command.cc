@@ -45,12 +45,15 @@ Result<Unit> WriteUnlock(Tools& tools, const std::string& path) {
 Result<Unit> StoreIssuers(Tools& tools, const Places& places, const pki::Hierarchy& hierarchy,
                           const pki::PrivateKey& time_key) {
   SP_TRY(const pki::UnlockSecret unlock, LoadUnlock(tools.files, places.unlock()));
-  SP_TRY(pki::IssuerStore online, pki::IssuerStore::Create(tools.files, places.layout().issuers(), unlock, {}, tools.random));
+  SP_TRY(pki::IssuerStore online, pki::IssuerStore::Create(tools.files, places.layout().issuers(),
+                                                           unlock, {}, tools.random));
   SP_TRY(online.PutIssuer(kDeviceIssuerName, hierarchy.device_issuer, tools.random));
   SP_TRY(online.PutIssuer(kServerIssuerName, hierarchy.server_issuer, tools.random));
   SP_TRY(online.PutKey(kSignedTimeName, time_key, tools.random));
   SP_TRY(const pki::UnlockSecret offline_unlock, LoadUnlock(tools.files, places.offline_unlock()));
-  SP_TRY(pki::IssuerStore offline, pki::IssuerStore::Create(tools.files, places.offline() + "/issuers", offline_unlock, {}, tools.random));
+  SP_TRY(pki::IssuerStore offline,
+         pki::IssuerStore::Create(tools.files, places.offline() + "/issuers", offline_unlock, {},
+                                  tools.random));
   SP_TRY(offline.PutIssuer(kPkiRootName, hierarchy.pki_root, tools.random));
   return offline.PutIssuer(kOperatorRootName, hierarchy.operator_root, tools.random);
 }
@@ -66,52 +69,62 @@ Result<Unit> FoundUpdates(Tools& tools, const Places& places, const InitOptions&
                                 .online_passphrase = std::move(passphrase)},
                                tools.now));
   std::error_code error;
-  std::filesystem::rename(layout.update_keys() + "/offline", places.offline() + "/update-keys", error);
+  std::filesystem::rename(layout.update_keys() + "/offline", places.offline() + "/update-keys",
+                          error);
   if (error) return Error{Reason::kUnavailable, "move the offline keys: " + error.message()};
   return Unit{};
 }
 
-Result<Unit> WriteOperator(Tools& tools, const Places& places, const InitOptions& options, const pki::Hierarchy& hierarchy,
-                           const pki::TrustBundle& bundle) {
+Result<Unit> WriteOperator(Tools& tools, const Places& places, const InitOptions& options,
+                           const pki::Hierarchy& hierarchy, const pki::TrustBundle& bundle) {
   const std::string name = options.operator_name;
   SP_TRY(const std::string key, hierarchy.first_operator.key.SealedPem(""));
   SP_TRY(WriteText(tools, places.operators() + "/" + name + ".key", key));
-  SP_TRY(WriteText(tools, places.operators() + "/" + name + ".pem", pki::CertificatePem(hierarchy.first_operator.leaf.der)));
-  SP_TRY(WriteText(tools, places.operators() + "/trust-bundle.json", pki::WriteTrustBundle(bundle)));
+  SP_TRY(WriteText(tools, places.operators() + "/" + name + ".pem",
+                   pki::CertificatePem(hierarchy.first_operator.leaf.der)));
+  SP_TRY(
+      WriteText(tools, places.operators() + "/trust-bundle.json", pki::WriteTrustBundle(bundle)));
   SP_TRY(const pki::SpiffeId server, pki::ServerSpiffeId(bundle.trust_domain, options.server_name));
   return WriteText(tools, places.operators() + "/config.yaml",
-                   "sallyport: contexts/v1\ncurrent: default\ncontexts:\n  default:\n    server: " + options.host + ":" +
-                       std::to_string(options.base_port + 2) + "\n    server_id: " + server.text() +
-                       "\n    trust_bundle: trust-bundle.json\n    certificate: " + name + ".pem\n    private_key: " + name +
-                       ".key\n");
+                   "sallyport: contexts/v1\ncurrent: default\ncontexts:\n  default:\n    server: " +
+                       options.host + ":" + std::to_string(options.base_port + 2) +
+                       "\n    server_id: " + server.text() +
+                       "\n    trust_bundle: trust-bundle.json\n    certificate: " + name +
+                       ".pem\n    private_key: " + name + ".key\n");
 }
 
 std::string ConfigText(const Places& places, const InitOptions& options) {
-  std::string out = "sallyport: server/v1\ntrust_domain: " + options.trust_domain + "\nname: " + options.server_name +
-                    "\nstate: " + places.layout().state + "\nruntime: " + places.root + "/run\nunlock_file: " + places.unlock() +
+  std::string out = "sallyport: server/v1\ntrust_domain: " + options.trust_domain +
+                    "\nname: " + options.server_name + "\nstate: " + places.layout().state +
+                    "\nruntime: " + places.root + "/run\nunlock_file: " + places.unlock() +
                     "\nlisten:\n";
   unsigned port = options.base_port;
   for (const char* listener : {"enrol", "device", "admin", "content", "http"})
     out += std::string("  ") + listener + ": " + options.host + ":" + std::to_string(port++) + "\n";
-  out += "operators:\n  " + options.operator_name + ": admin\nclasses:\n  online:\n    evidence_lifetime: " +
-         options.evidence_lifetime + "\nprofiles:\n  default:\n    roots: " + places.vendor() +
+  out += "operators:\n  " + options.operator_name +
+         ": admin\nclasses:\n  online:\n    evidence_lifetime: " + options.evidence_lifetime +
+         "\nprofiles:\n  default:\n    roots: " + places.vendor() +
          "\n    vendor: " + (options.development ? "false" : "true") + "\n";
   return out;
 }
 
 Result<Unit> FoundDatabase(Tools& tools, const Places& places, const InitOptions& options) {
-  SP_TRY(const std::unique_ptr<Database> database, Database::Open(places.layout().database(), tools.random));
+  SP_TRY(const std::unique_ptr<Database> database,
+         Database::Open(places.layout().database(), tools.random));
   return database->writer().Run([&](Transaction& transaction) {
-    return InitialiseDeployment(transaction.connection(), {options.trust_domain, options.development, 1});
+    return InitialiseDeployment(transaction.connection(),
+                                {options.trust_domain, options.development, 1});
   });
 }
 
 Result<Unit> Found(Tools& tools, const Places& places, const InitOptions& options) {
   if (ReadFile(tools.files, places.config(), 1 << 20).has_value())
-    return Error{Reason::kAlreadyExists, places.root + " holds a deployment already", "init.exists"};
+    return Error{Reason::kAlreadyExists, places.root + " holds a deployment already",
+                 "init.exists"};
   SP_TRY(const pki::TrustDomain trust_domain, pki::TrustDomain::Parse(options.trust_domain));
   SP_TRY(ParseDuration(options.evidence_lifetime));
-  SP_TRY(const pki::Hierarchy hierarchy, pki::CreateHierarchy({trust_domain, options.operator_name}, tools.random, tools.now));
+  SP_TRY(const pki::Hierarchy hierarchy,
+         pki::CreateHierarchy({trust_domain, options.operator_name}, tools.random, tools.now));
   SP_TRY(const pki::PrivateKey time_key, pki::PrivateKey::Generate(pki::KeyType::kEd25519));
   pki::TrustBundle bundle = pki::BundleOf(hierarchy, trust_domain, 1);
   bundle.time_key = time_key.public_key();
@@ -145,28 +158,45 @@ CommandResult Init(const InitOptions& options) {
             ""};
   }
   return {ExitCode::kYes,
-          "Founded trust domain " + options.trust_domain + " in " + places.root + "\n\nNext:\n  1. Move " + places.offline() +
-              " (PKI root, operator root, TUF keys of people) off this machine.\n  2. Put the EK issuer certificates of your "
+          "Founded trust domain " + options.trust_domain + " in " + places.root +
+              "\n\nNext:\n  1. Move " + places.offline() +
+              " (PKI root, operator root, TUF keys of people) off this machine.\n  2. Put the EK "
+              "issuer certificates of your "
               "TPMs into " +
               places.vendor() + "\n  3. sallyportd --config " + places.config() +
-              "\n  4. export SALLYPORT_CONFIG=" + places.operators() + "/config.yaml; sallyport status\n",
-          options.development ? "warning: development trust domain: test TPM roots are allowed, no device reaches tier measured "
+              "\n  4. export SALLYPORT_CONFIG=" + places.operators() +
+              "/config.yaml; sallyport status\n",
+          options.development ? "warning: development trust domain: test TPM roots are allowed, no "
+                                "device reaches tier measured "
                                 "without a vendor chain, one signature is enough\n"
                               : ""};
 }
 
 void AddInitCommand(CLI::App& app, CommandSink& sink) {
-  CLI::App* const command = app.add_subcommand("init", "Found a trust domain: keys, repositories, first operator, configuration");
-  command->footer("Example:\n  sallyport init --dir /etc/sallyport --trust-domain edge.example --host control.edge.example");
+  CLI::App* const command = app.add_subcommand(
+      "init", "Found a trust domain: keys, repositories, first operator, configuration");
+  command->footer(
+      "Example:\n  sallyport init --dir /etc/sallyport --trust-domain edge.example --host "
+      "control.edge.example");
   const auto options = std::make_shared<InitOptions>();
   command->add_option("--dir", options->directory, "Directory to found it in")->required();
-  command->add_option("--trust-domain", options->trust_domain, "SPIFFE trust domain; cannot be changed later")->required();
-  command->add_option("--operator", options->operator_name, "Name of the first operator")->capture_default_str();
-  command->add_option("--server-name", options->server_name, "Name in the server's certificate")->capture_default_str();
-  command->add_option("--host", options->host, "Host name or address of the listeners")->capture_default_str();
-  command->add_option("--base-port", options->base_port, "First of five ports")->check(CLI::Range(1, 32760))->capture_default_str();
-  command->add_option("--evidence-lifetime", options->evidence_lifetime, "How long a proof holds")->capture_default_str();
-  command->add_flag("--development", options->development, "Allow test TPMs and single signatures; cannot be switched later");
+  command
+      ->add_option("--trust-domain", options->trust_domain,
+                   "SPIFFE trust domain; cannot be changed later")
+      ->required();
+  command->add_option("--operator", options->operator_name, "Name of the first operator")
+      ->capture_default_str();
+  command->add_option("--server-name", options->server_name, "Name in the server's certificate")
+      ->capture_default_str();
+  command->add_option("--host", options->host, "Host name or address of the listeners")
+      ->capture_default_str();
+  command->add_option("--base-port", options->base_port, "First of five ports")
+      ->check(CLI::Range(1, 32760))
+      ->capture_default_str();
+  command->add_option("--evidence-lifetime", options->evidence_lifetime, "How long a proof holds")
+      ->capture_default_str();
+  command->add_flag("--development", options->development,
+                    "Allow test TPMs and single signatures; cannot be switched later");
   command->add_flag("--json", options->json, "Print one JSON object");
   command->callback([&sink, options] { sink.Run([options] { return Init(*options); }); });
 }

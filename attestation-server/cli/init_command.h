@@ -1,4 +1,5 @@
-// `sallyport init`: the keys, first repositories, first operator and configuration of a new trust domain.
+// `sallyport init`: the keys, first repositories, first operator and configuration of a new trust
+// domain.
 #pragma once
 
 #include <string>

@@ -17,7 +17,8 @@
 int main(int argc, char** argv) {
   namespace server = sallyport::server;
   server::PrepareTls();
-  CLI::App app{"Sallyport: device identity, policy and updates for fleets of edge nodes", "sallyport"};
+  CLI::App app{"Sallyport: device identity, policy and updates for fleets of edge nodes",
+               "sallyport"};
   app.set_version_flag("--version", SALLYPORT_VERSION);
   app.require_subcommand(1);
   server::CommandSink sink;

@@ -16,8 +16,9 @@ namespace {
 constexpr uint64_t kInputBytesMax = 16 * 1024 * 1024;  // a policy, a reference or an EK list
 
 // AskApproved sends `name` with this operator's approval of `action` on the name itself.
-CommandResult AskApproved(const CommonOptions& common, JsonRpc<api::ApprovedRequest> rpc, const std::string& name,
-                          std::string_view action, const Sha256Digest& digest) {
+CommandResult AskApproved(const CommonOptions& common, JsonRpc<api::ApprovedRequest> rpc,
+                          const std::string& name, std::string_view action,
+                          const Sha256Digest& digest) {
   const Result<SignedApproval> approval = ApproveWithContext(common, action, digest);
   if (!approval) return Failure(approval.error(), common.json);
   api::ApprovedRequest request;
@@ -38,20 +39,20 @@ class Group {
     command->footer("Example:\n  " + example);
     return command;
   }
-  std::shared_ptr<CommonOptions> AddCommon(CLI::App* command) {
-    return AddCommonOptions(command);
-  }
+  std::shared_ptr<CommonOptions> AddCommon(CLI::App* command) { return AddCommonOptions(command); }
   void Run(CLI::App* command, std::function<CommandResult()> run) {
     command->callback([&sink = sink_, run = std::move(run)] { sink.Run(run); });
   }
   // AddList and AddNamed are the two commonest shapes.
-  void AddList(const std::string& name, const std::string& help, const std::string& example, JsonRpc<api::ListRequest> rpc) {
+  void AddList(const std::string& name, const std::string& help, const std::string& example,
+               JsonRpc<api::ListRequest> rpc) {
     CLI::App* const command = Add(name, help, example);
     const auto common = AddCommon(command);
     const auto request = std::make_shared<api::ListRequest>();
     const auto limit = std::make_shared<unsigned>(0);
     const auto after = std::make_shared<std::string>();
-    command->add_option("--limit", *limit, "Rows at most (default 100)")->check(CLI::Range(1, 10000));
+    command->add_option("--limit", *limit, "Rows at most (default 100)")
+        ->check(CLI::Range(1, 10000));
     command->add_option("--after", *after, "Start after this name");
     Run(command, [=] {
       request->set_limit(*limit);
@@ -59,7 +60,8 @@ class Group {
       return Ask(*common, rpc, *request);
     });
   }
-  void AddNamed(const std::string& name, const std::string& help, const std::string& example, JsonRpc<api::NameRequest> rpc) {
+  void AddNamed(const std::string& name, const std::string& help, const std::string& example,
+                JsonRpc<api::NameRequest> rpc) {
     CLI::App* const command = Add(name, help, example);
     const auto common = AddCommon(command);
     const auto target = std::make_shared<std::string>();
@@ -76,7 +78,8 @@ class Group {
     const auto common = AddCommon(command);
     const auto target = std::make_shared<std::string>();
     command->add_option("name", *target, "Name or id")->required();
-    Run(command, [=] { return AskApproved(*common, rpc, *target, action, pki::Sha256(AsBytes(*target))); });
+    Run(command,
+        [=] { return AskApproved(*common, rpc, *target, action, pki::Sha256(AsBytes(*target))); });
   }
 
  private:
@@ -107,13 +110,16 @@ CommandResult CreateToken(const CommonOptions& common, const TokenOptions& optio
   Result<AdminClient> client = OpenAdmin(common);
   if (!client) return Failure(client.error(), common.json);
   api::CreateTokenReply reply;
-  const Result<Unit> called = client->Call(
-      [&](grpc::ClientContext& context) { return client->stub().CreateToken(&context, request, &reply); });
+  const Result<Unit> called = client->Call([&](grpc::ClientContext& context) {
+    return client->stub().CreateToken(&context, request, &reply);
+  });
   if (!called) return Failure(called.error(), common.json);
   PosixFileSystem files;
-  const Result<Unit> written = WriteFileAtomically(files, options.out, AsBytes(reply.enrolment_file()));
+  const Result<Unit> written =
+      WriteFileAtomically(files, options.out, AsBytes(reply.enrolment_file()));
   if (!written) return Failure(written.error(), common.json);
-  const std::string json = WriteJson(JsonValue::Object({{"token", reply.token_id()}, {"file", options.out}}));
+  const std::string json =
+      WriteJson(JsonValue::Object({{"token", reply.token_id()}, {"file", options.out}}));
   return ShowJson(json, common);
 }
 
@@ -121,8 +127,9 @@ void AddTokenCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent = app.add_subcommand("token", "Enrolment files and their one-time tokens");
   parent->require_subcommand(1);
   Group group(*parent, sink);
-  CLI::App* const create = group.Add("create", "Make an enrolment file for a device or a batch",
-                                      "sallyport token create --out cam-1.json --name cam-1 --site berlin --tags camera");
+  CLI::App* const create =
+      group.Add("create", "Make an enrolment file for a device or a batch",
+                "sallyport token create --out cam-1.json --name cam-1 --site berlin --tags camera");
   const auto common = group.AddCommon(create);
   const auto options = std::make_shared<TokenOptions>();
   create->add_option("--out", options->out, "File to write")->required();
@@ -131,19 +138,23 @@ void AddTokenCommands(CLI::App& app, CommandSink& sink) {
   create->add_option("--site", options->site, "Site of the devices")->required();
   create->add_option("--class", options->device_class, "Device class")->capture_default_str();
   create->add_option("--tags", options->tags, "Tags, comma separated")->delimiter(',');
-  create->add_option("--count", options->count, "How many devices may use it")->check(CLI::Range(1, 10000));
+  create->add_option("--count", options->count, "How many devices may use it")
+      ->check(CLI::Range(1, 10000));
   create->add_option("--expires", options->expires, "Lifetime, e.g. 24h")->capture_default_str();
   create->add_option("--ek-sha256", options->ek_sha256, "Bind to one EK (hex SHA-256 of its SPKI)");
-  create->add_flag("--auto-approve", options->auto_approve, "Admit without an operator (count <= 100, expiry <= 24h)");
+  create->add_flag("--auto-approve", options->auto_approve,
+                   "Admit without an operator (count <= 100, expiry <= 24h)");
   group.Run(create, [=] { return CreateToken(*common, *options); });
   group.AddList("list", "List tokens", "sallyport token list", &api::Admin::Stub::ListTokens);
-  group.AddNamed("revoke", "Revoke a token", "sallyport token revoke batch-7", &api::Admin::Stub::RevokeToken);
+  group.AddNamed("revoke", "Revoke a token", "sallyport token revoke batch-7",
+                 &api::Admin::Stub::RevokeToken);
 }
 
 // ImportDevices reads lines `ek_sha256 name site class tag,tag`; `#` starts a comment.
 CommandResult ImportDevices(const CommonOptions& common, const std::string& file) {
   std::ifstream in(file);
-  if (!in) return Failure(ExitCode::kUsage, Error{Reason::kNotFound, "cannot read " + file}, common.json);
+  if (!in)
+    return Failure(ExitCode::kUsage, Error{Reason::kNotFound, "cannot read " + file}, common.json);
   Result<AdminClient> client = OpenAdmin(common);
   if (!client) return Failure(client.error(), common.json);
   int line_number = 0;
@@ -154,8 +165,9 @@ CommandResult ImportDevices(const CommonOptions& common, const std::string& file
     std::string ek, name, site, device_class, tags;
     if (!(words >> ek)) continue;
     if (!(words >> name >> site >> device_class))
-      return Failure(ExitCode::kUsage, Error{Reason::kMalformed, "expected: ek_sha256 name site class [tags]"}, common.json,
-                     {file, line_number, 1});
+      return Failure(ExitCode::kUsage,
+                     Error{Reason::kMalformed, "expected: ek_sha256 name site class [tags]"},
+                     common.json, {file, line_number, 1});
     api::AllowEkRequest request;
     request.set_ek_sha256(ek);
     request.set_device_name(name);
@@ -164,7 +176,9 @@ CommandResult ImportDevices(const CommonOptions& common, const std::string& file
     if (words >> tags)
       for (std::istringstream list(tags); std::getline(list, tags, ',');) request.add_tags(tags);
     const Result<std::string> reply = AskJson(*client, &api::Admin::Stub::AllowEk, request);
-    if (!reply) return Failure(ExitCodeOf(reply.error().reason), reply.error(), common.json, {file, line_number, 1});
+    if (!reply)
+      return Failure(ExitCodeOf(reply.error().reason), reply.error(), common.json,
+                     {file, line_number, 1});
     ++done;
   }
   return ShowJson(WriteJson(JsonValue::Object({{"imported", done}})), common);
@@ -174,27 +188,34 @@ void AddDeviceCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent = app.add_subcommand("device", "Devices of the fleet");
   parent->require_subcommand(1);
   Group group(*parent, sink);
-  CLI::App* const import = group.Add("import", "Allow the endorsement keys listed in a file", "sallyport device import eks.txt");
+  CLI::App* const import = group.Add("import", "Allow the endorsement keys listed in a file",
+                                     "sallyport device import eks.txt");
   const auto common = group.AddCommon(import);
   const auto file = std::make_shared<std::string>();
   import->add_option("file", *file, "Lines: ek_sha256 name site class tag,tag")->required();
   group.Run(import, [=] { return ImportDevices(*common, *file); });
-  group.AddList("list", "List devices", "sallyport device list --json", &api::Admin::Stub::ListDevices);
-  group.AddNamed("show", "Show one device", "sallyport device show cam-1", &api::Admin::Stub::ShowDevice);
-  group.AddNamed("explain", "Say why a device was admitted or refused, event by event", "sallyport device explain cam-1",
-                  &api::Admin::Stub::ExplainDevice);
+  group.AddList("list", "List devices", "sallyport device list --json",
+                &api::Admin::Stub::ListDevices);
+  group.AddNamed("show", "Show one device", "sallyport device show cam-1",
+                 &api::Admin::Stub::ShowDevice);
+  group.AddNamed("explain", "Say why a device was admitted or refused, event by event",
+                 "sallyport device explain cam-1", &api::Admin::Stub::ExplainDevice);
   group.AddApproved("approve", "Admit a device that waits", "sallyport device approve cam-1",
-                     &api::Admin::Stub::ApproveDevice, "device.approve");
-  group.AddApproved("release", "Lift a quarantine (two operators)", "sallyport device release cam-1",
-                     &api::Admin::Stub::ReleaseDevice, "device.release");
-  group.AddApproved("decommission", "Retire a device for good", "sallyport device decommission cam-1",
-                     &api::Admin::Stub::DecommissionDevice, "device.decommission");
-  CLI::App* const quarantine = group.Add("quarantine", "Cut a device off now", "sallyport device quarantine cam-1 --why OPS-7");
+                    &api::Admin::Stub::ApproveDevice, "device.approve");
+  group.AddApproved("release", "Lift a quarantine (two operators)",
+                    "sallyport device release cam-1", &api::Admin::Stub::ReleaseDevice,
+                    "device.release");
+  group.AddApproved("decommission", "Retire a device for good",
+                    "sallyport device decommission cam-1", &api::Admin::Stub::DecommissionDevice,
+                    "device.decommission");
+  CLI::App* const quarantine = group.Add("quarantine", "Cut a device off now",
+                                         "sallyport device quarantine cam-1 --why OPS-7");
   const auto quarantine_common = group.AddCommon(quarantine);
   const auto request = std::make_shared<std::array<std::string, 3>>();
   (*request)[1] = "operator";
   quarantine->add_option("name", (*request)[0], "Name or id")->required();
-  quarantine->add_option("--cause", (*request)[1], "operator or clone")->check(CLI::IsMember({"operator", "clone"}));
+  quarantine->add_option("--cause", (*request)[1], "operator or clone")
+      ->check(CLI::IsMember({"operator", "clone"}));
   quarantine->add_option("--why", (*request)[2], "Reason for the audit")->required();
   group.Run(quarantine, [=] {
     api::QuarantineRequest wire;
@@ -205,11 +226,13 @@ void AddDeviceCommands(CLI::App& app, CommandSink& sink) {
   });
 }
 
-CommandResult ImportReference(const CommonOptions& common, const std::string& file, const std::string& device_class) {
+CommandResult ImportReference(const CommonOptions& common, const std::string& file,
+                              const std::string& device_class) {
   PosixFileSystem files;
   const Result<Bytes> json = ReadFile(files, file, kInputBytesMax);
   if (!json) return Failure(ExitCode::kUsage, json.error(), common.json);
-  const Result<SignedApproval> approval = ApproveWithContext(common, "reference.import", pki::Sha256(*json));
+  const Result<SignedApproval> approval =
+      ApproveWithContext(common, "reference.import", pki::Sha256(*json));
   if (!approval) return Failure(approval.error(), common.json);
   api::ImportReferenceRequest request;
   request.set_device_class(device_class);
@@ -221,18 +244,20 @@ CommandResult ImportReference(const CommonOptions& common, const std::string& fi
 }
 
 void AddReferenceCommands(CLI::App& app, CommandSink& sink) {
-  CLI::App* const parent = app.add_subcommand("reference", "Reference values that devices are judged by");
+  CLI::App* const parent =
+      app.add_subcommand("reference", "Reference values that devices are judged by");
   parent->require_subcommand(1);
   Group group(*parent, sink);
   CLI::App* const import = group.Add("import", "Add a set of reference values to a class",
-                                      "sallyport reference import base.json --class online");
+                                     "sallyport reference import base.json --class online");
   const auto common = group.AddCommon(import);
   const auto file = std::make_shared<std::string>();
   const auto device_class = std::make_shared<std::string>();
   import->add_option("file", *file, "reference/v1 JSON")->required();
   import->add_option("--class", *device_class, "Device class")->required();
   group.Run(import, [=] { return ImportReference(*common, *file, *device_class); });
-  group.AddList("list", "List sets and their states", "sallyport reference list", &api::Admin::Stub::ListReferences);
+  group.AddList("list", "List sets and their states", "sallyport reference list",
+                &api::Admin::Stub::ListReferences);
 }
 
 // ApproveRollout fetches the rollout's digest, so that what is signed is what the server holds.
@@ -254,7 +279,8 @@ CommandResult ApproveRollout(const CommonOptions& common, const std::string& nam
 }
 
 // WatchRollout polls until the rollout ends or stops by itself; 0 only when it completed.
-CommandResult WatchRollout(const CommonOptions& common, const std::string& name, bool until_canary) {
+CommandResult WatchRollout(const CommonOptions& common, const std::string& name,
+                           bool until_canary) {
   Result<AdminClient> client = OpenAdmin(common);
   if (!client) return Failure(client.error(), common.json);
   api::NameRequest request;
@@ -273,10 +299,12 @@ CommandResult WatchRollout(const CommonOptions& common, const std::string& name,
     const Result<int64_t> failed = rollout.GetInteger("failed");
     const Result<int64_t> canary_left = rollout.GetInteger("canary_left");
     if (!state || !done || !total || !percent || !failed || !canary_left)
-      return Failure(Error{Reason::kInternal, "the server's answer lacks rollout figures"}, common.json);
-    progress.Update(static_cast<unsigned>(*percent),
-                    std::string(*state) + ", " + std::to_string(*done) + "/" + std::to_string(*total) + " devices, " +
-                        std::to_string(*failed) + " failed");
+      return Failure(Error{Reason::kInternal, "the server's answer lacks rollout figures"},
+                     common.json);
+    progress.Update(static_cast<unsigned>(*percent), std::string(*state) + ", " +
+                                                         std::to_string(*done) + "/" +
+                                                         std::to_string(*total) + " devices, " +
+                                                         std::to_string(*failed) + " failed");
     const bool ended = *state == "complete" || *state == "halted" || *state == "aborted";
     if (ended || (until_canary && *canary_left == 0)) {
       progress.Finish();
@@ -294,17 +322,22 @@ struct RolloutOptions {
 };
 
 void AddRolloutCommands(CLI::App& app, CommandSink& sink) {
-  CLI::App* const parent = app.add_subcommand("rollout", "Deliver a release to the fleet, canaries first");
+  CLI::App* const parent =
+      app.add_subcommand("rollout", "Deliver a release to the fleet, canaries first");
   parent->require_subcommand(1);
   Group group(*parent, sink);
-  CLI::App* const create = group.Add("create", "Draft a rollout of a published release",
-                                      "sallyport rollout create v2 --release edge-os/2.0.0 --canary cam-1");
+  CLI::App* const create =
+      group.Add("create", "Draft a rollout of a published release",
+                "sallyport rollout create v2 --release edge-os/2.0.0 --canary cam-1");
   const auto common = group.AddCommon(create);
   const auto options = std::make_shared<RolloutOptions>();
   create->add_option("name", options->name, "Name of the rollout")->required();
   create->add_option("--release", options->release, "PRODUCT/VERSION")->required();
-  create->add_option("--canary", options->canary, "Devices that go first, comma separated")->delimiter(',')->required();
-  create->add_option("--devices", options->devices, "The others (default: every active device)")->delimiter(',');
+  create->add_option("--canary", options->canary, "Devices that go first, comma separated")
+      ->delimiter(',')
+      ->required();
+  create->add_option("--devices", options->devices, "The others (default: every active device)")
+      ->delimiter(',');
   group.Run(create, [=] {
     api::CreateRolloutRequest request;
     request.set_name(options->name);
@@ -313,23 +346,30 @@ void AddRolloutCommands(CLI::App& app, CommandSink& sink) {
     for (const std::string& device : options->devices) request.add_devices(device);
     return Ask(*common, &api::Admin::Stub::CreateRollout, request);
   });
-  CLI::App* const approve = group.Add("approve", "Sign your approval of a rollout", "sallyport rollout approve v2");
+  CLI::App* const approve =
+      group.Add("approve", "Sign your approval of a rollout", "sallyport rollout approve v2");
   const auto approve_common = group.AddCommon(approve);
   const auto approve_name = std::make_shared<std::string>();
   approve->add_option("name", *approve_name, "Name of the rollout")->required();
   group.Run(approve, [=] { return ApproveRollout(*approve_common, *approve_name); });
-  CLI::App* const watch = group.Add("watch", "Follow a rollout until it ends", "sallyport rollout watch v2");
+  CLI::App* const watch =
+      group.Add("watch", "Follow a rollout until it ends", "sallyport rollout watch v2");
   const auto watch_common = group.AddCommon(watch);
   const auto watch_name = std::make_shared<std::string>();
   const auto until_canary = std::make_shared<bool>(false);
   watch->add_option("name", *watch_name, "Name of the rollout")->required();
   watch->add_flag("--until-canary", *until_canary, "Stop when the canaries are done");
   group.Run(watch, [=] { return WatchRollout(*watch_common, *watch_name, *until_canary); });
-  group.AddNamed("advance", "Go on from the canaries to the rest", "sallyport rollout advance v2", &api::Admin::Stub::AdvanceRollout);
-  group.AddNamed("pause", "Assign no further device", "sallyport rollout pause v2", &api::Admin::Stub::PauseRollout);
-  group.AddNamed("resume", "Go on after a pause", "sallyport rollout resume v2", &api::Admin::Stub::ResumeRollout);
-  group.AddNamed("abort", "End a rollout", "sallyport rollout abort v2", &api::Admin::Stub::AbortRollout);
-  group.AddNamed("status", "Show a rollout", "sallyport rollout status v2", &api::Admin::Stub::ShowRollout);
+  group.AddNamed("advance", "Go on from the canaries to the rest", "sallyport rollout advance v2",
+                 &api::Admin::Stub::AdvanceRollout);
+  group.AddNamed("pause", "Assign no further device", "sallyport rollout pause v2",
+                 &api::Admin::Stub::PauseRollout);
+  group.AddNamed("resume", "Go on after a pause", "sallyport rollout resume v2",
+                 &api::Admin::Stub::ResumeRollout);
+  group.AddNamed("abort", "End a rollout", "sallyport rollout abort v2",
+                 &api::Admin::Stub::AbortRollout);
+  group.AddNamed("status", "Show a rollout", "sallyport rollout status v2",
+                 &api::Admin::Stub::ShowRollout);
   group.AddList("list", "List rollouts", "sallyport rollout list", &api::Admin::Stub::ListRollouts);
 }
 
@@ -337,11 +377,14 @@ void AddAuditCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent = app.add_subcommand("audit", "The tamper-evident record");
   parent->require_subcommand(1);
   Group group(*parent, sink);
-  CLI::App* const tail = group.Add("tail", "Show the latest entries", "sallyport audit tail --limit 20");
+  CLI::App* const tail =
+      group.Add("tail", "Show the latest entries", "sallyport audit tail --limit 20");
   const auto common = group.AddCommon(tail);
   const auto limit = std::make_shared<unsigned>(20);
   const auto after = std::make_shared<uint64_t>(0);
-  tail->add_option("--limit", *limit, "Entries at most")->check(CLI::Range(1, 10000))->capture_default_str();
+  tail->add_option("--limit", *limit, "Entries at most")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
   tail->add_option("--after", *after, "Start after this sequence number");
   group.Run(tail, [=] {
     api::TailAuditRequest request;
@@ -349,7 +392,8 @@ void AddAuditCommands(CLI::App& app, CommandSink& sink) {
     request.set_after_seq(*after);
     return Ask(*common, &api::Admin::Stub::TailAudit, request);
   });
-  group.AddList("verify", "Check the whole hash chain", "sallyport audit verify", &api::Admin::Stub::VerifyAudit);
+  group.AddList("verify", "Check the whole hash chain", "sallyport audit verify",
+                &api::Admin::Stub::VerifyAudit);
 }
 
 void AddServiceCommands(CLI::App& app, CommandSink& sink) {
@@ -360,7 +404,8 @@ void AddServiceCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const ca = app.add_subcommand("ca", "Issuers");
   ca->require_subcommand(1);
   Group ca_group(*ca, sink);
-  ca_group.AddList("status", "Show issuers and their ends", "sallyport ca status", &api::Admin::Stub::ShowCa);
+  ca_group.AddList("status", "Show issuers and their ends", "sallyport ca status",
+                   &api::Admin::Stub::ShowCa);
 }
 
 }  // namespace

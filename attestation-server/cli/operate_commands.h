@@ -1,4 +1,5 @@
-// Commands that ask a running service: device, token, policy apply, reference, rollout, audit, ca, status.
+// Commands that ask a running service: device, token, policy apply, reference, rollout, audit, ca,
+// status.
 #pragma once
 
 #include "attestation-server/cli/command.h"

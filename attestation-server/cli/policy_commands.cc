@@ -29,8 +29,8 @@ Result<std::string> ReadText(FileSystem& files, const std::string& path) {
   return ToString(ByteView(bytes));
 }
 
-std::optional<LoadedPolicy> Load(const PolicyWorld& world, std::string_view text, const policy::Inventory* inventory,
-                                 Diagnostics& out) {
+std::optional<LoadedPolicy> Load(const PolicyWorld& world, std::string_view text,
+                                 const policy::Inventory* inventory, Diagnostics& out) {
   auto read = policy::ReadPolicy(text, world.zones, out);
   if (!read) return std::nullopt;
   auto rules = policy::Lower(*read, inventory, out);
@@ -75,14 +75,19 @@ class Report {
     return JsonValue::Array(std::move(items));
   }
   JsonValue Json() const {
-    const JsonValue tests = tested_ ? JsonValue::Object({{"passed", counts_.passed}, {"failed", counts_.failed}}) : JsonValue();
+    const JsonValue tests =
+        tested_ ? JsonValue::Object({{"passed", counts_.passed}, {"failed", counts_.failed}})
+                : JsonValue();
     return JsonValue::Object({{"errors", List(true)}, {"warnings", List(false)}, {"tests", tests}});
   }
   std::string Summary() const {
-    const auto errors = std::ranges::count_if(findings_, [](const Diagnostic& d) { return policy::IsError(d.code); });
+    const auto errors = std::ranges::count_if(
+        findings_, [](const Diagnostic& d) { return policy::IsError(d.code); });
     const auto warnings = static_cast<ptrdiff_t>(findings_.size()) - errors;
-    std::string text = std::to_string(errors) + " errors, " + std::to_string(warnings) + " warnings";
-    text += tested_ ? ", " + std::to_string(counts_.passed) + " tests passed, " + std::to_string(counts_.failed) + " failed"
+    std::string text =
+        std::to_string(errors) + " errors, " + std::to_string(warnings) + " warnings";
+    text += tested_ ? ", " + std::to_string(counts_.passed) + " tests passed, " +
+                          std::to_string(counts_.failed) + " failed"
                     : ", tests not run (no inventory)";
     return text + "\n";
   }
@@ -95,7 +100,8 @@ class Report {
 };
 
 // ReadInventoryFile reports into `report`; nothing when the file cannot be used.
-std::optional<policy::Inventory> ReadInventoryFile(const PolicyWorld& world, const std::string& path, Report& report) {
+std::optional<policy::Inventory> ReadInventoryFile(const PolicyWorld& world,
+                                                   const std::string& path, Report& report) {
   Diagnostics out(path);
   std::optional<policy::Inventory> inventory;
   const auto text = ReadText(world.files, path);
@@ -109,8 +115,8 @@ std::optional<policy::Inventory> ReadInventoryFile(const PolicyWorld& world, con
 }
 
 // Examine runs every check on one file; returns the policy when nothing was an error.
-std::optional<LoadedPolicy> Examine(const PolicyWorld& world, const std::string& path, const policy::Inventory* inventory,
-                                    Report& report) {
+std::optional<LoadedPolicy> Examine(const PolicyWorld& world, const std::string& path,
+                                    const policy::Inventory* inventory, Report& report) {
   Diagnostics out(path);
   std::optional<LoadedPolicy> loaded;
   const auto text = ReadText(world.files, path);
@@ -134,21 +140,26 @@ std::optional<LoadedPolicy> Examine(const PolicyWorld& world, const std::string&
 
 // FailureOf turns the first error of `out` into the error object of a command.
 CommandResult FailureOf(const Diagnostics& out, bool json) {
-  const auto first = std::ranges::find_if(out.all(), [](const Diagnostic& d) { return policy::IsError(d.code); });
+  const auto first =
+      std::ranges::find_if(out.all(), [](const Diagnostic& d) { return policy::IsError(d.code); });
   SP_CHECK(first != out.all().end());
-  return Failure(ExitCode::kUsage, Error{Reason::kMalformed, first->message, policy::CodeName(first->code)}, json,
+  return Failure(ExitCode::kUsage,
+                 Error{Reason::kMalformed, first->message, policy::CodeName(first->code)}, json,
                  {first->file, first->at.line, first->at.column});
 }
 
-Result<const policy::Device*> FindDevice(const policy::Inventory& inventory, const std::string& name) {
+Result<const policy::Device*> FindDevice(const policy::Inventory& inventory,
+                                         const std::string& name) {
   std::vector<std::string> names;
   for (const policy::Device& device : inventory.devices) {
     if (device.name == name) return &device;
     names.push_back(device.name);
   }
   const std::string near = policy::ClosestName(name, names);
-  return Error{Reason::kInvalidArgument,
-               "unknown device '" + name + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)"), "E-REF"};
+  return Error{
+      Reason::kInvalidArgument,
+      "unknown device '" + name + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)"),
+      "E-REF"};
 }
 
 Result<std::optional<Duration>> Age(const std::string& text) {
@@ -165,13 +176,15 @@ Result<UnixTime> TimeOr(const std::string& text, UnixTime otherwise) {
 
 JsonValue NearestJson(const policy::Decision& decision) {
   if (!decision.nearest) return {};
-  return JsonValue::Object(
-      {{"grant", decision.nearest->grant}, {"failed", decision.nearest->failed}, {"side", decision.nearest->side}});
+  return JsonValue::Object({{"grant", decision.nearest->grant},
+                            {"failed", decision.nearest->failed},
+                            {"side", decision.nearest->side}});
 }
 
 std::string DecisionJson(const policy::Decision& decision) {
   const JsonValue by = decision.by.empty() ? JsonValue() : JsonValue(decision.by);
-  const JsonValue until = decision.valid_until ? JsonValue(FormatRfc3339(*decision.valid_until)) : JsonValue();
+  const JsonValue until =
+      decision.valid_until ? JsonValue(FormatRfc3339(*decision.valid_until)) : JsonValue();
   return WriteJson(JsonValue::Object({{"decision", decision.allowed() ? "allow" : "deny"},
                                       {"by", by},
                                       {"nearest", NearestJson(decision)},
@@ -185,7 +198,8 @@ std::string DecisionText(const policy::Decision& decision, const policy::RuleSet
   if (!decision.by.empty()) text += " by " + std::string(decision.by);
   if (!decision.allowed() && decision.by.empty()) text += ": " + std::string(decision.reason);
   if (decision.nearest) {
-    text += "\nnearest: " + std::string(decision.nearest->grant) + " failed " + std::string(decision.nearest->failed);
+    text += "\nnearest: " + std::string(decision.nearest->grant) + " failed " +
+            std::string(decision.nearest->failed);
     if (!decision.nearest->side.empty()) text += " (" + std::string(decision.nearest->side) + ")";
   }
   if (decision.valid_until) text += "\nvalid until " + FormatRfc3339(*decision.valid_until);
@@ -196,8 +210,8 @@ std::string DecisionText(const policy::Decision& decision, const policy::RuleSet
 }
 
 // Answer decides the question of `explain` over what was loaded.
-Result<CommandResult> Answer(const PolicyWorld& world, const PolicyExplainOptions& options, const LoadedPolicy& loaded,
-                             const policy::Inventory& inventory) {
+Result<CommandResult> Answer(const PolicyWorld& world, const PolicyExplainOptions& options,
+                             const LoadedPolicy& loaded, const policy::Inventory& inventory) {
   SP_TRY(const policy::Device* from, FindDevice(inventory, options.from));
   SP_TRY(const policy::Device* to, FindDevice(inventory, options.to));
   SP_TRY(const UnixTime at, TimeOr(options.at, world.now));
@@ -206,14 +220,16 @@ Result<CommandResult> Answer(const PolicyWorld& world, const PolicyExplainOption
   const auto compiled = policy::Compile(loaded.rules, policy::FactsOf(inventory));
   if (!compiled.FindService(options.service))
     return Error{Reason::kInvalidArgument, "unknown service '" + options.service + "'", "E-REF"};
-  const policy::Decision decision =
-      policy::Decide(compiled, {policy::PartyOf(*from, attested, at), policy::PartyOf(*to, attested_to, at),
-                                options.service, at, true, nullptr});
+  const policy::Decision decision = policy::Decide(
+      compiled, {policy::PartyOf(*from, attested, at), policy::PartyOf(*to, attested_to, at),
+                 options.service, at, true, nullptr});
   return CommandResult{decision.allowed() ? ExitCode::kYes : ExitCode::kNo,
-                       options.json ? DecisionJson(decision) : DecisionText(decision, loaded.rules), ""};
+                       options.json ? DecisionJson(decision) : DecisionText(decision, loaded.rules),
+                       ""};
 }
 
-// Tidy drops trailing white space, carriage returns and repeated blank lines, and ends with one newline.
+// Tidy drops trailing white space, carriage returns and repeated blank lines, and ends with one
+// newline.
 std::string Tidy(std::string_view text) {
   std::string out;
   bool blank = true;  // none at the start
@@ -238,7 +254,8 @@ CommandResult CheckPolicies(const PolicyWorld& world, const PolicyCheckOptions& 
     inventory = ReadInventoryFile(world, options.inventory, report);
     if (!inventory) return report.Render(options.json);
   }
-  for (const std::string& file : options.files) Examine(world, file, inventory ? &*inventory : nullptr, report);
+  for (const std::string& file : options.files)
+    Examine(world, file, inventory ? &*inventory : nullptr, report);
   return report.Render(options.json);
 }
 
@@ -248,7 +265,8 @@ CommandResult ExplainPolicy(const PolicyWorld& world, const PolicyExplainOptions
     if (!text) return Failure(ExitCode::kUsage, text.error(), options.json, {path});
   }
   Diagnostics inventory_findings(options.inventory);
-  const auto inventory = policy::ReadInventory(*ReadText(world.files, options.inventory), inventory_findings);
+  const auto inventory =
+      policy::ReadInventory(*ReadText(world.files, options.inventory), inventory_findings);
   if (!inventory) return FailureOf(inventory_findings, options.json);
   Diagnostics findings(options.file);
   const auto loaded = Load(world, *ReadText(world.files, options.file), &*inventory, findings);
@@ -269,8 +287,9 @@ CommandResult FormatPolicy(const PolicyWorld& world, const PolicyFormatOptions& 
   const auto terms = policy::ManifestTerms{1, {}, {}};
   if (!after || policy::WritePolicyManifest(policy::MakePolicyManifest(before->rules, terms)) !=
                     policy::WritePolicyManifest(policy::MakePolicyManifest(after->rules, terms)))
-    return Failure(ExitCode::kNo, Error{Reason::kConflict, "formatting would change its meaning; left as it is"}, false,
-                   {options.file});
+    return Failure(ExitCode::kNo,
+                   Error{Reason::kConflict, "formatting would change its meaning; left as it is"},
+                   false, {options.file});
   if (!options.write) return {ExitCode::kYes, tidy, ""};
   if (tidy != *text) {
     const auto written = WriteFileAtomically(world.files, options.file, AsBytes(tidy));
@@ -288,12 +307,16 @@ CommandResult MakeManifest(const PolicyWorld& world, const PolicyManifestOptions
   const auto not_before = TimeOr(options.not_before, world.now);
   const auto expires = ParseRfc3339(options.expires);
   if (!not_before || !expires || *expires <= *not_before)
-    return Failure(ExitCode::kUsage, Error{Reason::kInvalidArgument, "--expires must be a time after --not-before"}, options.json);
-  const std::string text =
-      policy::WritePolicyManifest(policy::MakePolicyManifest(loaded->rules, {options.version, *not_before, *expires}));
+    return Failure(ExitCode::kUsage,
+                   Error{Reason::kInvalidArgument, "--expires must be a time after --not-before"},
+                   options.json);
+  const std::string text = policy::WritePolicyManifest(
+      policy::MakePolicyManifest(loaded->rules, {options.version, *not_before, *expires}));
   const auto written = WriteFileAtomically(world.files, options.out, AsBytes(text));
   if (!written) return Failure(written.error(), options.json, {options.out});
-  return {ExitCode::kYes, options.json ? text + "\n" : "wrote " + options.out + "; sign it with the policy role\n", ""};
+  return {ExitCode::kYes,
+          options.json ? text + "\n" : "wrote " + options.out + "; sign it with the policy role\n",
+          ""};
 }
 
 namespace {
@@ -311,15 +334,20 @@ void OnRun(CLI::App* command, CommandSink& sink, std::shared_ptr<Options> option
 
 void AddCheckAndTest(CLI::App* parent, CommandSink& sink) {
   auto options = std::make_shared<PolicyCheckOptions>();
-  CLI::App* check = parent->add_subcommand("check", "Report every error and warning, with file:line:column");
+  CLI::App* check =
+      parent->add_subcommand("check", "Report every error and warning, with file:line:column");
   check->add_option("file", options->files, "Policy files")->required();
-  check->add_option("--inventory", options->inventory, "Inventory file: resolves devices, proves guardrails, runs tests");
+  check->add_option("--inventory", options->inventory,
+                    "Inventory file: resolves devices, proves guardrails, runs tests");
   check->add_flag("--json", options->json, "Print one JSON object");
-  check->footer("Examples:\n  sallyport policy check video-edge.yaml\n  sallyport policy check *.yaml --inventory fleet.yaml --json");
+  check->footer(
+      "Examples:\n  sallyport policy check video-edge.yaml\n  sallyport policy check *.yaml "
+      "--inventory fleet.yaml --json");
   OnRun(check, sink, options, CheckPolicies);
 
   options = std::make_shared<PolicyCheckOptions>();
-  CLI::App* test = parent->add_subcommand("test", "Run the tests inside a policy over an inventory");
+  CLI::App* test =
+      parent->add_subcommand("test", "Run the tests inside a policy over an inventory");
   test->add_option("file", options->files, "Policy file")->required()->expected(1);
   test->add_option("--inventory", options->inventory, "Inventory file")->required();
   test->add_flag("--json", options->json, "Print one JSON object");
@@ -329,7 +357,8 @@ void AddCheckAndTest(CLI::App* parent, CommandSink& sink) {
 
 void AddExplain(CLI::App* parent, CommandSink& sink) {
   auto options = std::make_shared<PolicyExplainOptions>();
-  CLI::App* explain = parent->add_subcommand("explain", "Say whether one device may reach another, and why");
+  CLI::App* explain =
+      parent->add_subcommand("explain", "Say whether one device may reach another, and why");
   explain->add_option("file", options->file, "Policy file")->required();
   explain->add_option("--inventory", options->inventory, "Inventory file")->required();
   explain->add_option("--from", options->from, "Initiating device")->required();
@@ -339,7 +368,9 @@ void AddExplain(CLI::App* parent, CommandSink& sink) {
   explain->add_option("--attested", options->attested, "Age of the proof of --from, such as 5m");
   explain->add_option("--attested-to", options->attested_to, "Age of the proof of --to");
   explain->add_flag("--json", options->json, "Print one JSON object");
-  explain->footer("Examples:\n  sallyport policy explain p.yaml --inventory fleet.yaml --from lap-7 --to cam-1 --service ssh --attested 11m");
+  explain->footer(
+      "Examples:\n  sallyport policy explain p.yaml --inventory fleet.yaml --from lap-7 --to cam-1 "
+      "--service ssh --attested 11m");
   OnRun(explain, sink, options, ExplainPolicy);
 }
 
@@ -352,15 +383,21 @@ void AddFormatAndManifest(CLI::App* parent, CommandSink& sink) {
   OnRun(fmt, sink, format, FormatPolicy);
 
   auto options = std::make_shared<PolicyManifestOptions>();
-  CLI::App* manifest = parent->add_subcommand("manifest", "Write policy.json for the offline policy role to sign");
+  CLI::App* manifest =
+      parent->add_subcommand("manifest", "Write policy.json for the offline policy role to sign");
   manifest->add_option("file", options->file, "Policy file")->required();
-  manifest->add_option("--inventory", options->inventory, "Inventory file with device ids")->required();
-  manifest->add_option("--version", options->version, "Higher than every version before")->required()->check(CLI::PositiveNumber);
+  manifest->add_option("--inventory", options->inventory, "Inventory file with device ids")
+      ->required();
+  manifest->add_option("--version", options->version, "Higher than every version before")
+      ->required()
+      ->check(CLI::PositiveNumber);
   manifest->add_option("--not-before", options->not_before, "RFC 3339 (default: now)");
   manifest->add_option("--expires", options->expires, "RFC 3339")->required();
   manifest->add_option("--out", options->out, "File to write")->required();
   manifest->add_flag("--json", options->json, "Print the manifest");
-  manifest->footer("Examples:\n  sallyport policy manifest p.yaml --inventory fleet.yaml --version 3 --expires 2027-06-30T00:00:00Z --out policy.json");
+  manifest->footer(
+      "Examples:\n  sallyport policy manifest p.yaml --inventory fleet.yaml --version 3 --expires "
+      "2027-06-30T00:00:00Z --out policy.json");
   OnRun(manifest, sink, options, MakeManifest);
 }
 

@@ -1,5 +1,5 @@
-// `sallyport policy check|test|explain|fmt|manifest`: everything about a policy that needs no server, by the same
-// code that the server and the devices run (docs/operations/cli.md).
+// `sallyport policy check|test|explain|fmt|manifest`: everything about a policy that needs no
+// server, by the same code that the server and the devices run (docs/operations/cli.md).
 #pragma once
 
 #include <optional>
@@ -20,13 +20,15 @@ struct PolicyWorld {
   UnixTime now;
 };
 
-// PolicyCheckOptions are those of `check` (several files, inventory optional) and `test` (one file, required).
+// PolicyCheckOptions are those of `check` (several files, inventory optional) and `test` (one file,
+// required).
 struct PolicyCheckOptions {
   std::vector<std::string> files;
   std::string inventory;
   bool json = false;
 };
-// CheckPolicies exits with 2 for any E-* but E-TEST and E-GUARDRAIL, with 1 when only those were found.
+// CheckPolicies exits with 2 for any E-* but E-TEST and E-GUARDRAIL, with 1 when only those were
+// found.
 CommandResult CheckPolicies(const PolicyWorld& world, const PolicyCheckOptions& options);
 
 struct PolicyExplainOptions {
@@ -59,7 +61,8 @@ struct PolicyManifestOptions {
   std::string out;
   bool json = false;
 };
-// MakeManifest writes policy.json for the offline role `policy` to sign; refused unless the policy passes `test`.
+// MakeManifest writes policy.json for the offline role `policy` to sign; refused unless the policy
+// passes `test`.
 CommandResult MakeManifest(const PolicyWorld& world, const PolicyManifestOptions& options);
 
 void AddPolicyCommands(CLI::App& app, CommandSink& sink);

@@ -7,7 +7,8 @@
 
 namespace sallyport::server {
 
-ProgressLine::ProgressLine(std::string title) : title_(std::move(title)), terminal_(::isatty(STDERR_FILENO) == 1) {}
+ProgressLine::ProgressLine(std::string title)
+    : title_(std::move(title)), terminal_(::isatty(STDERR_FILENO) == 1) {}
 
 void ProgressLine::Update(unsigned percent, const std::string& state) {
   constexpr unsigned kWidth = 30;

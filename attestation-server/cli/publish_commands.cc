@@ -25,31 +25,37 @@ struct Upload {
   uint64_t size;
 };
 
-// Uploads lists staged drafts and every target file, drafts last: what they name is there before them.
+// Uploads lists staged drafts and every target file, drafts last: what they name is there before
+// them.
 Result<std::vector<Upload>> Uploads(const std::string& repository) {
   std::vector<Upload> out;
   std::error_code error;
   for (const char* const folder : {"targets", "staged"}) {
-    for (std::filesystem::recursive_directory_iterator it(repository + "/" + folder, error), end; !error && it != end; it.increment(error)) {
+    for (std::filesystem::recursive_directory_iterator it(repository + "/" + folder, error), end;
+         !error && it != end; it.increment(error)) {
       if (!it->is_regular_file()) continue;
       const std::string path = std::filesystem::relative(it->path(), repository).string();
       if (std::string_view(folder) == "staged" && !path.ends_with(".json")) continue;
       out.push_back({path, it->file_size()});
     }
   }
-  if (out.empty()) return Error{Reason::kNotFound, repository + " has nothing to publish", "publish.empty"};
+  if (out.empty())
+    return Error{Reason::kNotFound, repository + " has nothing to publish", "publish.empty"};
   return out;
 }
 
 Result<Unit> SendFile(FileSystem& files, const std::string& repository, const Upload& upload,
                       grpc::ClientWriter<api::PublishChunk>& writer) {
-  SP_TRY(const std::unique_ptr<File> file, files.Open(repository + "/" + upload.path, OpenMode::kRead));
+  SP_TRY(const std::unique_ptr<File> file,
+         files.Open(repository + "/" + upload.path, OpenMode::kRead));
   std::string buffer;
   uint64_t offset = 0;
   do {
     buffer.resize(static_cast<size_t>(std::min<uint64_t>(kChunkBytes, upload.size - offset)));
-    SP_TRY(const size_t read, file->ReadAt(offset, {reinterpret_cast<uint8_t*>(buffer.data()), buffer.size()}));
-    if (read != buffer.size()) return Error{Reason::kUnavailable, upload.path + " changed while it was read"};
+    SP_TRY(const size_t read,
+           file->ReadAt(offset, {reinterpret_cast<uint8_t*>(buffer.data()), buffer.size()}));
+    if (read != buffer.size())
+      return Error{Reason::kUnavailable, upload.path + " changed while it was read"};
     api::PublishChunk chunk;
     if (offset == 0) chunk.set_path(upload.path);
     offset += read;
@@ -60,8 +66,10 @@ Result<Unit> SendFile(FileSystem& files, const std::string& repository, const Up
   return Unit{};
 }
 
-// TakeMetadata writes what the service published into the operator's own copy, so that the next release builds on it.
-Result<Unit> TakeMetadata(FileSystem& files, const std::string& repository, const JsonCursor& reply) {
+// TakeMetadata writes what the service published into the operator's own copy, so that the next
+// release builds on it.
+Result<Unit> TakeMetadata(FileSystem& files, const std::string& repository,
+                          const JsonCursor& reply) {
   SP_TRY(const JsonCursor metadata, reply.Member("metadata"));
   SP_TRY(const auto entries, metadata.Entries());
   for (const auto& [name, value] : entries) {
@@ -71,7 +79,8 @@ Result<Unit> TakeMetadata(FileSystem& files, const std::string& repository, cons
     SP_TRY(WriteFileAtomically(files, repository + "/metadata/" + std::string(name), bytes));
   }
   std::error_code error;
-  for (std::filesystem::directory_iterator it(repository + "/staged", error), end; !error && it != end; it.increment(error))
+  for (std::filesystem::directory_iterator it(repository + "/staged", error), end;
+       !error && it != end; it.increment(error))
     if (it->path().extension() == ".json") SP_TRY(files.Remove(it->path().string()));
   return Unit{};
 }
@@ -85,7 +94,8 @@ Result<std::string> UploadAndPublish(const CommonOptions& common, const std::str
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kUploadDeadline);
   api::JsonReply reply;
-  const std::unique_ptr<grpc::ClientWriter<api::PublishChunk>> writer = client.stub().PublishFiles(&context, &reply);
+  const std::unique_ptr<grpc::ClientWriter<api::PublishChunk>> writer =
+      client.stub().PublishFiles(&context, &reply);
   ProgressLine progress("publish");
   uint64_t sent = 0;
   Result<Unit> sending = Ok();
@@ -96,8 +106,10 @@ Result<std::string> UploadAndPublish(const CommonOptions& common, const std::str
     progress.Update(static_cast<unsigned>(sent * 100 / total), upload.path);
   }
   progress.Finish();
-  if (sending) writer->WritesDone();
-  else context.TryCancel();
+  if (sending)
+    writer->WritesDone();
+  else
+    context.TryCancel();
   const grpc::Status status = writer->Finish();
   if (!status.ok() && status.error_code() != grpc::StatusCode::CANCELLED) return FromStatus(status);
   SP_TRY(sending);
@@ -108,13 +120,19 @@ Result<std::string> UploadAndPublish(const CommonOptions& common, const std::str
 }
 
 void AddReleasePublish(CLI::App& release, CommandSink& sink) {
-  CLI::App* const command = release.add_subcommand("publish", "Publish what is fully signed, through the service or locally");
-  command->footer("Examples:\n  sallyport release publish --repository repo\n  sallyport release publish --repository repo --keys keys");
+  CLI::App* const command = release.add_subcommand(
+      "publish", "Publish what is fully signed, through the service or locally");
+  command->footer(
+      "Examples:\n  sallyport release publish --repository repo\n  sallyport release publish "
+      "--repository repo --keys keys");
   const auto options = std::make_shared<ReleasePublishOptions>();
   const auto common = AddCommonOptions(command);
   command->add_option("--repository", options->repository, "Repository folder")->required();
-  command->add_option("--keys", options->keys, "Publish here with these keys (folder with online/image-*.pem), without a service");
-  command->add_option("--online-passphrase-file", options->online_passphrase_file, "Passphrase of the online keys");
+  command->add_option(
+      "--keys", options->keys,
+      "Publish here with these keys (folder with online/image-*.pem), without a service");
+  command->add_option("--online-passphrase-file", options->online_passphrase_file,
+                      "Passphrase of the online keys");
   command->callback([&sink, options, common] {
     sink.Run([options, common] {
       options->json = common->json;
@@ -142,7 +160,8 @@ Result<std::string> SignPolicyFile(const PolicySignOptions& options) {
   }
   SP_TRY(const ota::Signer signer, ota::LoadSigner(files, options.key, passphrase));
   ota::RepositoryFolder folder(files, options.repository);
-  SP_TRY(const ota::SigningStatus status, ota::SignPolicy(folder, manifest, parsed.expires, signer));
+  SP_TRY(const ota::SigningStatus status,
+         ota::SignPolicy(folder, manifest, parsed.expires, signer));
   return WriteJson(JsonValue::Object({{"policy", parsed.name},
                                       {"version", parsed.version},
                                       {"signatures", status.signatures},
@@ -151,13 +170,16 @@ Result<std::string> SignPolicyFile(const PolicySignOptions& options) {
 }
 
 void AddPolicySign(CLI::App& policy, CommandSink& sink) {
-  CLI::App* const command = policy.add_subcommand("sign", "Sign a policy manifest with one key of the policy role");
-  command->footer("Example:\n  sallyport policy sign policy.json --repository repo --key policy-1.pem");
+  CLI::App* const command =
+      policy.add_subcommand("sign", "Sign a policy manifest with one key of the policy role");
+  command->footer(
+      "Example:\n  sallyport policy sign policy.json --repository repo --key policy-1.pem");
   const auto options = std::make_shared<PolicySignOptions>();
   command->add_option("manifest", options->manifest, "File made by `policy manifest`")->required();
   command->add_option("--repository", options->repository, "Repository folder")->required();
   command->add_option("--key", options->key, "Private key file")->required();
-  command->add_option("--passphrase-file", options->passphrase_file, "File with the passphrase of the key");
+  command->add_option("--passphrase-file", options->passphrase_file,
+                      "File with the passphrase of the key");
   command->add_flag("--json", options->json, "Print one JSON object");
   command->callback([&sink, options] {
     sink.Run([options] { return ShowJson(SignPolicyFile(*options), {options->json, {}}); });

@@ -1,4 +1,5 @@
-// `sallyport release ...`: update keys, releases, signatures and publishing, offline and without a server.
+// `sallyport release ...`: update keys, releases, signatures and publishing, offline and without a
+// server.
 #pragma once
 
 #include <string>
@@ -57,12 +58,13 @@ struct ReleaseInspectOptions {
   bool json = false;
 };
 
-// Each returns exit 1 for a clear no (threshold not met, foreign key, what a device would refuse), 2 for
-// wrong input. Facts are one JSON object with `json`.
+// Each returns exit 1 for a clear no (threshold not met, foreign key, what a device would refuse),
+// 2 for wrong input. Facts are one JSON object with `json`.
 CommandResult ReleaseKeysCreate(FileSystem& files, const ReleaseKeyOptions& options);
 CommandResult ReleaseKeysFound(FileSystem& files, const ReleaseFoundOptions& options, UnixTime now);
 CommandResult ReleaseCreate(FileSystem& files, const ReleaseCreateOptions& options, UnixTime now);
-// ReleaseSign is also how a person signs root or policy drafts; exit 0 says that this signature is in.
+// ReleaseSign is also how a person signs root or policy drafts; exit 0 says that this signature is
+// in.
 CommandResult ReleaseSign(FileSystem& files, const ReleaseSignOptions& options);
 CommandResult ReleasePublish(FileSystem& files, const ReleasePublishOptions& options, UnixTime now);
 CommandResult ReleaseInspect(FileSystem& files, const ReleaseInspectOptions& options, UnixTime now);

@@ -29,7 +29,8 @@ std::string Shown(const Json& value) {
 
 // Rank puts what people look for first and long identifiers last.
 int Rank(const std::string& key) {
-  constexpr std::array kFirst{"seq", "name", "event", "role", "version", "state", "posture", "tier", "online"};
+  constexpr std::array kFirst{"seq",   "name",    "event", "role",  "version",
+                              "state", "posture", "tier",  "online"};
   constexpr std::array kLast{"digest", "release_digest", "id", "hash", "record", "detail"};
   const auto first = std::ranges::find(kFirst, key);
   if (first != kFirst.end()) return static_cast<int>(first - kFirst.begin()) - 100;
@@ -55,7 +56,8 @@ std::string Table(const Json& rows) {
     widths.push_back(width);
   }
   std::string out;
-  for (size_t i = 0; i < columns.size(); ++i) out += Padded(columns[i], widths[i]) + (i + 1 < columns.size() ? "  " : "\n");
+  for (size_t i = 0; i < columns.size(); ++i)
+    out += Padded(columns[i], widths[i]) + (i + 1 < columns.size() ? "  " : "\n");
   for (const Json& row : rows)
     for (size_t i = 0; i < columns.size(); ++i) {
       const std::string cell = row.contains(columns[i]) ? Shown(row[columns[i]]) : "-";

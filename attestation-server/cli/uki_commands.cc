@@ -37,17 +37,19 @@ std::string AsJson(const ota::UkiMeasurements& uki, bool all_phases) {
   std::vector<JsonMember> phases;
   for (const ota::Pcr11Phase& phase : ChosenPhases(uki, all_phases))
     phases.push_back({phase.path, HexEncode(phase.value)});
-  return WriteJson(JsonValue::Object({{"authenticode_sha256", HexEncode(uki.authenticode)},
-                                      {"pcr4_events", HexArray(uki.pcr4_secure_boot_off)},
-                                      {"pcr4_events_secure_boot", HexArray(uki.pcr4_secure_boot_on)},
-                                      {"pcr9_events", HexArray(uki.pcr9)},
-                                      {"pcr11_events", HexArray(uki.pcr11)},
-                                      {"pcr11", JsonValue::Object(std::move(phases))},
-                                      {"sections", SectionsJson(uki)}})) +
+  return WriteJson(
+             JsonValue::Object({{"authenticode_sha256", HexEncode(uki.authenticode)},
+                                {"pcr4_events", HexArray(uki.pcr4_secure_boot_off)},
+                                {"pcr4_events_secure_boot", HexArray(uki.pcr4_secure_boot_on)},
+                                {"pcr9_events", HexArray(uki.pcr9)},
+                                {"pcr11_events", HexArray(uki.pcr11)},
+                                {"pcr11", JsonValue::Object(std::move(phases))},
+                                {"sections", SectionsJson(uki)}})) +
          "\n";
 }
 
-void AddEvents(std::string& out, const std::string& title, const std::vector<Sha256Digest>& events) {
+void AddEvents(std::string& out, const std::string& title,
+               const std::vector<Sha256Digest>& events) {
   if (events.empty()) return;
   out += title + "\n";
   for (const Sha256Digest& event : events) out += "  " + HexEncode(event) + "\n";
@@ -56,8 +58,8 @@ void AddEvents(std::string& out, const std::string& title, const std::vector<Sha
 std::string AsText(const ota::UkiMeasurements& uki, bool all_phases) {
   std::string out = "authenticode sha256\n  " + HexEncode(uki.authenticode) + "\nsections\n";
   for (const ota::UkiSection& section : uki.sections)
-    out += "  " + HexEncode(section.sha256) + "  " + section.name + "  " + std::to_string(section.size) + " bytes" +
-           (section.measured ? "  measured" : "") + "\n";
+    out += "  " + HexEncode(section.sha256) + "  " + section.name + "  " +
+           std::to_string(section.size) + " bytes" + (section.measured ? "  measured" : "") + "\n";
   AddEvents(out, "pcr 4 events, secure boot off", uki.pcr4_secure_boot_off);
   AddEvents(out, "pcr 4 events, secure boot on", uki.pcr4_secure_boot_on);
   AddEvents(out, "pcr 9 events", uki.pcr9);
@@ -75,17 +77,22 @@ CommandResult MeasureUkiFile(FileSystem& files, const UkiMeasureOptions& options
   if (!file) return Failure(ExitCode::kUsage, file.error(), options.json, at);
   const Result<ota::UkiMeasurements> uki = ota::MeasureUki(*file);
   if (!uki) return Failure(ExitCode::kUsage, uki.error(), options.json, at);
-  return {ExitCode::kYes, options.json ? AsJson(*uki, options.phases) : AsText(*uki, options.phases), ""};
+  return {ExitCode::kYes,
+          options.json ? AsJson(*uki, options.phases) : AsText(*uki, options.phases), ""};
 }
 
 void AddUkiCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent = app.add_subcommand("uki", "Unified kernel images");
   parent->require_subcommand(1);
-  CLI::App* const measure = parent->add_subcommand("measure", "Print what a UKI or PE image will make a boot measure");
-  measure->footer("Examples:\n  sallyport uki measure uki.efi\n  sallyport uki measure uki.efi --phases --json");
+  CLI::App* const measure =
+      parent->add_subcommand("measure", "Print what a UKI or PE image will make a boot measure");
+  measure->footer(
+      "Examples:\n  sallyport uki measure uki.efi\n  sallyport uki measure uki.efi --phases "
+      "--json");
   const auto options = std::make_shared<UkiMeasureOptions>();
   measure->add_option("file", options->file, "UKI or PE file")->required();
-  measure->add_flag("--phases", options->phases, "PCR 11 after every boot phase of systemd-pcrphase");
+  measure->add_flag("--phases", options->phases,
+                    "PCR 11 after every boot phase of systemd-pcrphase");
   measure->add_flag("--json", options->json, "Print one JSON object");
   measure->callback([&sink, options] {
     sink.Run([options] {

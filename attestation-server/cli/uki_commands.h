@@ -1,4 +1,5 @@
-// `sallyport uki measure`: what an image will make firmware and systemd-stub measure, without a server.
+// `sallyport uki measure`: what an image will make firmware and systemd-stub measure, without a
+// server.
 #pragma once
 
 #include <string>
@@ -14,7 +15,8 @@ struct UkiMeasureOptions {
   bool json = false;
 };
 
-// MeasureUkiFile reads a UKI or another PE image. Exit code 2 with the reader's rule when it is neither.
+// MeasureUkiFile reads a UKI or another PE image. Exit code 2 with the reader's rule when it is
+// neither.
 CommandResult MeasureUkiFile(FileSystem& files, const UkiMeasureOptions& options);
 
 void AddUkiCommands(CLI::App& app, CommandSink& sink);

@@ -25,12 +25,14 @@ ota::TargetFiles TargetsOf(const DirectorOrder& order) {
   ota::TargetFiles out;
   if (order.release) {
     const AssignedRelease& release = *order.release;
-    out.emplace(release.path,
-                ota::TargetFile{release.length, ota::Digests::FromSha256(release.sha256), release.custom});
+    out.emplace(
+        release.path,
+        ota::TargetFile{release.length, ota::Digests::FromSha256(release.sha256), release.custom});
   }
   if (order.slice) {
-    out.emplace(ota::kSliceTargetPath, ota::TargetFile{*order.slice->length, *order.slice->digests,
-                                                       JsonValue::Object({{"kind", "policy-slice"}})});
+    out.emplace(ota::kSliceTargetPath,
+                ota::TargetFile{*order.slice->length, *order.slice->digests,
+                                JsonValue::Object({{"kind", "policy-slice"}})});
   }
   return out;
 }
@@ -40,12 +42,12 @@ ota::TargetFiles TargetsOf(const DirectorOrder& order) {
 Result<AssignedRelease> AssignRelease(ByteView release_json, std::string rollout) {
   SP_TRY(const ota::Release release, ota::ParseRelease(release_json));
   return AssignedRelease{ota::ReleaseDirectory(release.product, release.version) + "/release.json",
-                         release_json.size(), pki::Sha256(release_json), ota::ReleaseCustom(release),
-                         std::move(rollout)};
+                         release_json.size(), pki::Sha256(release_json),
+                         ota::ReleaseCustom(release), std::move(rollout)};
 }
 
-LocalDirectorSigner::LocalDirectorSigner(std::string trust_domain, pki::PrivateKey targets, pki::PrivateKey snapshot,
-                                         pki::PrivateKey timestamp)
+LocalDirectorSigner::LocalDirectorSigner(std::string trust_domain, pki::PrivateKey targets,
+                                         pki::PrivateKey snapshot, pki::PrivateKey timestamp)
     : trust_domain_(std::move(trust_domain)),
       targets_(std::move(targets)),
       snapshot_(std::move(snapshot)),
@@ -53,10 +55,11 @@ LocalDirectorSigner::LocalDirectorSigner(std::string trust_domain, pki::PrivateK
 
 Result<DirectorMetadata> LocalDirectorSigner::SignDirector(const DirectorOrder& order) {
   const uint64_t version = order.version();
-  JsonValue statement = JsonValue::Object({{"device", order.device_id},
-                                           {"trust_domain", trust_domain_},
-                                           {"incarnation", order.incarnation},
-                                           {"rollout", order.release ? order.release->rollout : std::string()}});
+  JsonValue statement =
+      JsonValue::Object({{"device", order.device_id},
+                         {"trust_domain", trust_domain_},
+                         {"incarnation", order.incarnation},
+                         {"rollout", order.release ? order.release->rollout : std::string()}});
   const JsonValue targets = ota::TargetsBody({.version = version,
                                               .expires = order.expires,
                                               .targets = TargetsOf(order),
@@ -64,16 +67,21 @@ Result<DirectorMetadata> LocalDirectorSigner::SignDirector(const DirectorOrder& 
                                               .sallyport = std::move(statement)});
   DirectorMetadata out;
   SP_TRY(out.targets, ota::WriteSigned(targets, {&targets_}));
-  const JsonValue snapshot =
-      ota::SnapshotBody(version, order.expires, {{"targets", ota::MetaFileOf(version, out.targets)}});
+  const JsonValue snapshot = ota::SnapshotBody(
+      version, order.expires, {{"targets", ota::MetaFileOf(version, out.targets)}});
   SP_TRY(out.snapshot, ota::WriteSigned(snapshot, {&snapshot_}));
-  const JsonValue timestamp = ota::TimestampBody(version, order.expires, ota::MetaFileOf(version, out.snapshot));
+  const JsonValue timestamp =
+      ota::TimestampBody(version, order.expires, ota::MetaFileOf(version, out.snapshot));
   SP_TRY(out.timestamp, ota::WriteSigned(timestamp, {&timestamp_}));
   return out;
 }
 
-Director::Director(DirectorSigner& signer, NextVersion next_version, Duration lease, size_t entries_max)
-    : signer_(signer), next_version_(std::move(next_version)), lease_(lease), entries_max_(entries_max) {
+Director::Director(DirectorSigner& signer, NextVersion next_version, Duration lease,
+                   size_t entries_max)
+    : signer_(signer),
+      next_version_(std::move(next_version)),
+      lease_(lease),
+      entries_max_(entries_max) {
   SP_CHECK(lease.ms >= kBucketsPerLease * 1000 && entries_max > 0);
 }
 
@@ -83,8 +91,8 @@ Result<DirectorMetadata> Director::MetadataFor(const Assignment& assignment, Uni
   const Sha256Digest key = CacheKey(assignment, expires);
   if (auto cached = Cached(assignment.device_id, key)) return *std::move(cached);
   SP_TRY(const Version version, next_version_(assignment.device_id));
-  DirectorOrder order{assignment.device_id, version.incarnation, version.counter,
-                      expires,              assignment.release,  std::nullopt};
+  DirectorOrder order{assignment.device_id, version.incarnation, version.counter, expires,
+                      assignment.release,   std::nullopt};
   if (!assignment.slice.empty()) order.slice = ota::MetaFileOf(0, assignment.slice);
   SP_TRY(DirectorMetadata metadata, signer_.SignDirector(order));
   Keep(assignment.device_id, {key, metadata});
@@ -96,7 +104,8 @@ void Director::Forget(const std::string& device_id) {
   entries_.erase(device_id);
 }
 
-std::optional<DirectorMetadata> Director::Cached(const std::string& device_id, const Sha256Digest& key) {
+std::optional<DirectorMetadata> Director::Cached(const std::string& device_id,
+                                                 const Sha256Digest& key) {
   const std::lock_guard lock(entries_mutex_);
   const auto at = entries_.find(device_id);
   if (at == entries_.end() || at->second.key != key) return std::nullopt;

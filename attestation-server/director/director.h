@@ -1,5 +1,5 @@
-// The director repository: per-device metadata made on demand (docs/protocol.md, "Director"). Its root is
-// offline; targets, snapshot and timestamp are signed here with three online keys.
+// The director repository: per-device metadata made on demand (docs/protocol.md, "Director"). Its
+// root is offline; targets, snapshot and timestamp are signed here with three online keys.
 #pragma once
 
 #include <deque>
@@ -44,8 +44,8 @@ struct DirectorMetadata {
   Bytes targets;
 };
 
-// DirectorSigner is a typed signer: it takes an order, never bytes, so that it can move into another process.
-// Thread-safe.
+// DirectorSigner is a typed signer: it takes an order, never bytes, so that it can move into
+// another process. Thread-safe.
 class DirectorSigner {
  public:
   virtual ~DirectorSigner() = default;
@@ -73,8 +73,8 @@ struct Assignment {
   ByteView slice;  // slice.json; empty for none. Borrowed during the call
 };
 
-// Director caches what it made until the assignment changes or an eighth of the lease has passed, so that
-// asking again is cheap and gives the same bytes. Thread-safe.
+// Director caches what it made until the assignment changes or an eighth of the lease has passed,
+// so that asking again is cheap and gives the same bytes. Thread-safe.
 class Director {
  public:
   // NextVersion gives an (incarnation, counter) that was never given for the device before.
@@ -87,7 +87,8 @@ class Director {
   // `lease` is how long a device may go on without the server; `entries_max` bounds the cache.
   Director(DirectorSigner& signer, NextVersion next_version, Duration lease, size_t entries_max);
 
-  // MetadataFor returns metadata that is valid for 7/8 to 8/8 of the lease. Errors of NextVersion and the signer.
+  // MetadataFor returns metadata that is valid for 7/8 to 8/8 of the lease. Errors of NextVersion
+  // and the signer.
   Result<DirectorMetadata> MetadataFor(const Assignment& assignment, UnixTime now);
   // Forget drops a device, so that the next call signs anew.
   void Forget(const std::string& device_id);
@@ -106,7 +107,7 @@ class Director {
   size_t entries_max_;
   std::mutex entries_mutex_;
   std::unordered_map<std::string, Entry> entries_;  // guarded by entries_mutex_
-  std::deque<std::string> order_;                   // first in, first out; guarded by entries_mutex_
+  std::deque<std::string> order_;  // first in, first out; guarded by entries_mutex_
 };
 
 }  // namespace sallyport::server

@@ -45,9 +45,10 @@ policy::Inventory InventoryOf(const std::vector<DeviceRecord>& devices, UnixTime
   for (const DeviceRecord& device : devices) {
     if (device.state == DeviceState::kRetired) continue;
     const bool proven = device.attested_at.ms > 0 && PostureAt(device, now) == Posture::kPassing;
-    out.devices.push_back({device.id, device.name, device.placement.site, device.placement.tags, TierOf(device.tier),
-                           StateOf(device),
-                           proven ? std::optional<Duration>(now - device.attested_at) : std::nullopt});
+    out.devices.push_back(
+        {device.id, device.name, device.placement.site, device.placement.tags, TierOf(device.tier),
+         StateOf(device),
+         proven ? std::optional<Duration>(now - device.attested_at) : std::nullopt});
   }
   return out;
 }
@@ -55,8 +56,8 @@ policy::Inventory InventoryOf(const std::vector<DeviceRecord>& devices, UnixTime
 std::vector<policy::DeviceFacts> FactsOf(const std::vector<DeviceRecord>& devices) {
   std::vector<policy::DeviceFacts> out;
   for (const DeviceRecord& device : devices)
-    out.push_back({device.id, device.name, device.placement.site, device.placement.tags, policy::Tier::kNone,
-                   StateOf(device), device.epoch, device.endpoint});
+    out.push_back({device.id, device.name, device.placement.site, device.placement.tags,
+                   policy::Tier::kNone, StateOf(device), device.epoch, device.endpoint});
   return out;
 }
 

@@ -1,4 +1,5 @@
-// The store's devices as the policy sees them: names for people and tests, facts for slices. Reads only.
+// The store's devices as the policy sees them: names for people and tests, facts for slices. Reads
+// only.
 #pragma once
 
 #include "attestation-server/store/devices.h"

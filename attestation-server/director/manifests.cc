@@ -10,14 +10,17 @@
 namespace sallyport::server {
 namespace {
 
-constexpr size_t kCachedDevicesMax = 200'000;  // about 5 KB each: twice the largest fleet we plan for
+constexpr size_t kCachedDevicesMax =
+    200'000;  // about 5 KB each: twice the largest fleet we plan for
 
 }  // namespace
 
 Manifests::Manifests(ManifestParts parts, ManifestTerms terms)
     : parts_(parts),
       terms_(std::move(terms)),
-      director_(parts_.signer, [this](const std::string&) { return NextVersion(); }, terms_.lease, kCachedDevicesMax) {}
+      director_(
+          parts_.signer, [this](const std::string&) { return NextVersion(); }, terms_.lease,
+          kCachedDevicesMax) {}
 
 void Manifests::Invalidate() {
   const std::lock_guard lock(world_mutex_);
@@ -41,10 +44,14 @@ Result<Manifests::World> Manifests::LoadWorld(UnixTime now) {
   SP_TRY(const std::vector<DeviceRecord> devices, LoadDevices(snapshot.connection()));
   SP_TRY(world.manifest, policy::ParsePolicyManifest(row->manifest));
   policy::Diagnostics findings("policy " + std::to_string(row->version));
-  const std::optional<policy::Policy> parsed = policy::ReadPolicy(row->source, parts_.zones, findings);
+  const std::optional<policy::Policy> parsed =
+      policy::ReadPolicy(row->source, parts_.zones, findings);
   const policy::Inventory inventory = InventoryOf(devices, now);
-  const std::optional<policy::RuleSet> lowered = parsed ? policy::Lower(*parsed, &inventory, findings) : std::nullopt;
-  if (!lowered) return Error{Reason::kMalformed, "the policy in force does not compile over today's devices", "policy.stale"};
+  const std::optional<policy::RuleSet> lowered =
+      parsed ? policy::Lower(*parsed, &inventory, findings) : std::nullopt;
+  if (!lowered)
+    return Error{Reason::kMalformed, "the policy in force does not compile over today's devices",
+                 "policy.stale"};
   world.texts = policy::MakePolicyTexts(*lowered);
   SP_TRY(policy::RuleSet rules, policy::ReadSignedRules(world.texts, *world.manifest));
   world.compiled = policy::Compile(std::move(rules), FactsOf(devices));
@@ -61,34 +68,41 @@ Result<std::shared_ptr<const Manifests::World>> Manifests::CurrentWorld(UnixTime
   return world_;
 }
 
-Result<std::string> Manifests::SliceText(const World& world, const policy::SliceHeader& header) const {
+Result<std::string> Manifests::SliceText(const World& world,
+                                         const policy::SliceHeader& header) const {
   if (!world.compiled) return std::string();
   return policy::BuildSlice(header, *world.compiled, *world.manifest, world.texts);
 }
 
 Result<std::optional<AssignedRelease>> Manifests::ReleaseOf(const std::string& device_id) {
   SP_TRY(Snapshot snapshot, parts_.database.Read());
-  SP_TRY(const std::optional<RolloutDeviceRow> assignment, FindAssignment(snapshot.connection(), device_id));
+  SP_TRY(const std::optional<RolloutDeviceRow> assignment,
+         FindAssignment(snapshot.connection(), device_id));
   if (!assignment) return std::optional<AssignedRelease>();
-  SP_TRY(const std::optional<RolloutRow> rollout, Rollouts(snapshot.connection()).Find(assignment->rollout));
+  SP_TRY(const std::optional<RolloutRow> rollout,
+         Rollouts(snapshot.connection()).Find(assignment->rollout));
   if (!rollout) return std::optional<AssignedRelease>();
-  SP_TRY(const std::optional<ReleaseRow> release, FindRelease(snapshot.connection(), rollout->release));
+  SP_TRY(const std::optional<ReleaseRow> release,
+         FindRelease(snapshot.connection(), rollout->release));
   if (!release) return std::optional<AssignedRelease>();
   SP_TRY(AssignedRelease assigned, AssignRelease(AsBytes(release->json), rollout->name));
   return std::optional<AssignedRelease>(std::move(assigned));
 }
 
-Result<Manifests::Held> Manifests::Compare(const std::string& device_id, const World& world, UnixTime now) {
+Result<Manifests::Held> Manifests::Compare(const std::string& device_id, const World& world,
+                                           UnixTime now) {
   const int64_t half_lease = now.ms / (terms_.lease.ms / 2);
   Held held;
   {
     const std::lock_guard lock(world_mutex_);
     held = held_[device_id];
   }
-  if (held.generation > 0 && held.world == world.serial && held.half_lease == half_lease) return held;
+  if (held.generation > 0 && held.world == world.serial && held.half_lease == half_lease)
+    return held;
   SP_TRY(const std::string text, SliceText(world, {terms_.trust_domain, device_id, {}, {}, {}}));
   SP_TRY(const std::optional<AssignedRelease> release, ReleaseOf(device_id));
-  const Sha256Digest content = pki::Sha256({AsBytes(text), release ? release->sha256.view() : ByteView()});
+  const Sha256Digest content =
+      pki::Sha256({AsBytes(text), release ? release->sha256.view() : ByteView()});
   if (held.generation == 0 || content != held.content || half_lease != held.half_lease) {
     ++held.generation;
     held.made = false;
@@ -112,17 +126,21 @@ Result<ota::DeviceManifest> Manifests::For(const std::string& device_id, UnixTim
   SP_TRY(Held held, Compare(device_id, *world, now));
   if (!held.made) {
     SP_TRY(const Director::Version version, NextVersion());
-    SP_TRY(const std::string slice, SliceText(*world, {terms_.trust_domain, device_id, {version.incarnation, version.counter},
-                                                       now, now + terms_.lease}));
+    SP_TRY(const std::string slice, SliceText(*world, {terms_.trust_domain,
+                                                       device_id,
+                                                       {version.incarnation, version.counter},
+                                                       now,
+                                                       now + terms_.lease}));
     held.slice = ToBytes(slice);
     held.made = true;
     const std::lock_guard lock(world_mutex_);
     held_[device_id] = held;
   }
   SP_TRY(std::optional<AssignedRelease> release, ReleaseOf(device_id));
-  SP_TRY(DirectorMetadata metadata, director_.MetadataFor({device_id, std::move(release), held.slice}, now));
-  return ota::DeviceManifest{terms_.director_roots, std::move(metadata.timestamp), std::move(metadata.snapshot),
-                             std::move(metadata.targets), held.slice};
+  SP_TRY(DirectorMetadata metadata,
+         director_.MetadataFor({device_id, std::move(release), held.slice}, now));
+  return ota::DeviceManifest{terms_.director_roots, std::move(metadata.timestamp),
+                             std::move(metadata.snapshot), std::move(metadata.targets), held.slice};
 }
 
 }  // namespace sallyport::server

@@ -1,5 +1,5 @@
-// Manifests: what each device shall run and whom it may talk to, made when asked and kept until something
-// that concerns the device changes.
+// Manifests: what each device shall run and whom it may talk to, made when asked and kept until
+// something that concerns the device changes.
 #pragma once
 
 #include <map>
@@ -37,8 +37,8 @@ class Manifests {
   // Invalidate: devices, policy or rollouts changed. Cheap; work is done when a device asks.
   void Invalidate();
 
-  // Generation rises when what the device shall obey has changed (or half of its lease is over). It is no
-  // version of anything signed; it tells the stream to push.
+  // Generation rises when what the device shall obey has changed (or half of its lease is over). It
+  // is no version of anything signed; it tells the stream to push.
   Result<uint64_t> Generation(const std::string& device_id, UnixTime now);
 
   // For makes the manifest. kNotFound for an unknown device.
@@ -53,8 +53,8 @@ class Manifests {
     std::optional<policy::CompiledPolicy> compiled;
   };
   struct Held {
-    uint64_t world = 0;        // serial of the world it was compared with
-    int64_t half_lease = 0;    // number of the half lease it was made in
+    uint64_t world = 0;      // serial of the world it was compared with
+    int64_t half_lease = 0;  // number of the half lease it was made in
     uint64_t generation = 0;
     Sha256Digest content = Sha256Digest::FromArray({});
     Bytes slice;
@@ -63,7 +63,8 @@ class Manifests {
 
   Result<std::shared_ptr<const World>> CurrentWorld(UnixTime now);
   Result<World> LoadWorld(UnixTime now);
-  // Contents is the slice with a fixed header, and the assigned release: what decides whether a device has news.
+  // Contents is the slice with a fixed header, and the assigned release: what decides whether a
+  // device has news.
   Result<std::string> SliceText(const World& world, const policy::SliceHeader& header) const;
   Result<std::optional<AssignedRelease>> ReleaseOf(const std::string& device_id);
   Result<Director::Version> NextVersion();

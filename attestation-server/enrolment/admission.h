@@ -1,5 +1,5 @@
-// The door (architecture 6.1): an EK chain of the profile AND (a listed EK OR a token). Pure: the store's
-// rows come in, a decision goes out. The chain is judged in ek_certificate.h.
+// The door (architecture 6.1): an EK chain of the profile AND (a listed EK OR a token). Pure: the
+// store's rows come in, a decision goes out. The chain is judged in ek_certificate.h.
 #pragma once
 
 #include <optional>
@@ -27,9 +27,11 @@ struct AdmissionGround {
 };
 
 // DecideAdmission: a listed EK wins over a token. kPolicyDenied: "admission.unlisted" (neither),
-// "token.unknown", "token.other-ek"; kReplayed "token.spent"; kExpired "token.expired"; kPolicyDenied
-// "token.revoked". A token without EK binding leads to pending unless it auto-approves within the limits.
-Result<AdmissionGround> DecideAdmission(const std::optional<ListedEk>& listed, const std::optional<TokenRecord>& token,
-                                        bool token_sent, const Sha256Digest& ek_spki_hash, UnixTime now);
+// "token.unknown", "token.other-ek"; kReplayed "token.spent"; kExpired "token.expired";
+// kPolicyDenied "token.revoked". A token without EK binding leads to pending unless it
+// auto-approves within the limits.
+Result<AdmissionGround> DecideAdmission(const std::optional<ListedEk>& listed,
+                                        const std::optional<TokenRecord>& token, bool token_sent,
+                                        const Sha256Digest& ek_spki_hash, UnixTime now);
 
 }  // namespace sallyport::server

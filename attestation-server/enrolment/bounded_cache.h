@@ -1,4 +1,5 @@
-// BoundedCache keeps what is dear to make and the same for many calls; the entry used longest ago goes first.
+// BoundedCache keeps what is dear to make and the same for many calls; the entry used longest ago
+// goes first.
 #pragma once
 
 #include <list>

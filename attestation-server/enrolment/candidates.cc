@@ -46,7 +46,8 @@ Result<OpenReferences> ReferenceReader::Open(const std::vector<JudgedReference>&
     Expectation expectation = file->expectation;
     expectation.label = LabelOf(judged.row);
     out.rows.push_back({expectation.label, judged.row.id, judged.row.release});
-    std::vector<Expectation>& set = judged.role.has_value() ? SetOf(sets, *judged.role) : sets.platform;
+    std::vector<Expectation>& set =
+        judged.role.has_value() ? SetOf(sets, *judged.role) : sets.platform;
     set.push_back(std::move(expectation));
   }
   out.candidates = ChooseCandidates(sets);

@@ -24,7 +24,8 @@ struct OpenReferences {
   std::vector<Candidate> candidates;
   std::vector<OpenReference> rows;
 
-  // Matched names the row behind a verdict's matched label: the release when one took part, else the platform's.
+  // Matched names the row behind a verdict's matched label: the release when one took part, else
+  // the platform's.
   const OpenReference* Matched(const std::string& matched_label) const;
 };
 
@@ -32,8 +33,8 @@ struct OpenReferences {
 class ReferenceReader {
  public:
   explicit ReferenceReader(size_t files_max) : files_(files_max) {}
-  // Open returns what ChooseCandidates makes of the rows. kInternal ("reference.stored") when a row that was
-  // checked at import does not parse.
+  // Open returns what ChooseCandidates makes of the rows. kInternal ("reference.stored") when a row
+  // that was checked at import does not parse.
   Result<OpenReferences> Open(const std::vector<JudgedReference>& rows);
 
  private:

@@ -11,7 +11,9 @@ namespace sallyport::server {
 
 namespace {
 
-Error TooLarge(std::string_view rule) { return Error{Reason::kTooLarge, "more bytes than any device sends", rule}; }
+Error TooLarge(std::string_view rule) {
+  return Error{Reason::kTooLarge, "more bytes than any device sends", rule};
+}
 Error RateLimited() { return Error{Reason::kRateLimited, "too many attempts", "rate-limited"}; }
 
 Result<Unit> CheckSizes(const BeginInput& input) {
@@ -27,8 +29,8 @@ Result<Unit> CheckSizes(const BeginInput& input) {
 
 }  // namespace
 
-Challenger::Challenger(const FlowConfig& config, Database& database, Random& random, TicketSealer& sealer,
-                       Refusals& refusals)
+Challenger::Challenger(const FlowConfig& config, Database& database, Random& random,
+                       TicketSealer& sealer, Refusals& refusals)
     : config_(config),
       database_(database),
       random_(random),
@@ -37,13 +39,17 @@ Challenger::Challenger(const FlowConfig& config, Database& database, Random& ran
       per_source_(config.limits.per_source, kRateLimitKeysMax),
       per_ek_(config.limits.per_ek, kRateLimitKeysMax) {}
 
-Answer<IssuedChallenge> Challenger::Begin(const Channel& channel, const BeginInput& input, UnixTime now) {
-  const RefusalCase about{.purpose = std::string(pki::PurposeName(input.purpose)), .source = channel.source};
-  if (const Result<Unit> sizes = CheckSizes(input); !sizes.has_value()) return refusals_.Make(sizes.error(), about, now);
+Answer<IssuedChallenge> Challenger::Begin(const Channel& channel, const BeginInput& input,
+                                          UnixTime now) {
+  const RefusalCase about{.purpose = std::string(pki::PurposeName(input.purpose)),
+                          .source = channel.source};
+  if (const Result<Unit> sizes = CheckSizes(input); !sizes.has_value())
+    return refusals_.Make(sizes.error(), about, now);
   Duration retry_after = per_source_.Spend(channel.source, now);
   if (retry_after.ms > 0) return refusals_.Make(RateLimited(), about, now, retry_after);
-  Result<IssuedChallenge> issued = input.purpose == pki::Purpose::kEnrol ? BeginEnrol(input, now, retry_after)
-                                                                         : BeginReattest(input, now, retry_after);
+  Result<IssuedChallenge> issued = input.purpose == pki::Purpose::kEnrol
+                                       ? BeginEnrol(input, now, retry_after)
+                                       : BeginReattest(input, now, retry_after);
   if (!issued.has_value()) return refusals_.Make(issued.error(), about, now, retry_after);
   return std::move(issued).value();
 }
@@ -77,7 +83,8 @@ Result<Unit> Challenger::CheckKnown(const Sha256Digest& ek_spki_hash, const Byte
   return Unit{};
 }
 
-Result<IssuedChallenge> Challenger::BeginEnrol(const BeginInput& input, UnixTime now, Duration& retry_after) {
+Result<IssuedChallenge> Challenger::BeginEnrol(const BeginInput& input, UnixTime now,
+                                               Duration& retry_after) {
   SP_TRY(const pki::PublicArea ek_claim, pki::ParsePublicArea(input.ek_public));
   SP_TRY(const pki::PublicKey ek_key, ek_claim.ToPublicKey());
   SP_TRY(const pki::PublicArea ak, pki::ParsePublicArea(input.ak_public));
@@ -105,7 +112,8 @@ Result<IssuedChallenge> Challenger::BeginEnrol(const BeginInput& input, UnixTime
   return out;
 }
 
-Result<IssuedChallenge> Challenger::BeginReattest(const BeginInput& input, UnixTime now, Duration& retry_after) {
+Result<IssuedChallenge> Challenger::BeginReattest(const BeginInput& input, UnixTime now,
+                                                  Duration& retry_after) {
   if (input.purpose != pki::Purpose::kReattest)
     return Error{Reason::kInvalidArgument, "enrol or reattest", "begin.purpose"};
   SP_TRY(const pki::PublicArea ak, pki::ParsePublicArea(input.ak_public));
@@ -115,8 +123,10 @@ Result<IssuedChallenge> Challenger::BeginReattest(const BeginInput& input, UnixT
     SP_TRY(Snapshot snapshot, database_.Read());
     SP_TRY(device, Devices(snapshot.connection()).FindByAk(ak_name));
   }
-  if (!device.has_value()) return Error{Reason::kNotFound, "no device has this attestation key", "device.unknown"};
-  if (device->state == DeviceState::kRetired) return Error{Reason::kPolicyDenied, device->name, "device.retired"};
+  if (!device.has_value())
+    return Error{Reason::kNotFound, "no device has this attestation key", "device.unknown"};
+  if (device->state == DeviceState::kRetired)
+    return Error{Reason::kPolicyDenied, device->name, "device.retired"};
   SP_TRY(TakeEkToken(AsText(device->tpm.ek_spki_hash.view()), now, retry_after));
   Ticket ticket;
   ticket.purpose = pki::Purpose::kReattest;
@@ -126,7 +136,8 @@ Result<IssuedChallenge> Challenger::BeginReattest(const BeginInput& input, UnixT
   return Issue(std::move(ticket), now);
 }
 
-Result<IssuedChallenge> Challenger::Renewal(std::string_view device_id, UnixTime now, Duration& retry_after) {
+Result<IssuedChallenge> Challenger::Renewal(std::string_view device_id, UnixTime now,
+                                            Duration& retry_after) {
   std::optional<DeviceRecord> device;
   {
     SP_TRY(Snapshot snapshot, database_.Read());
@@ -134,7 +145,8 @@ Result<IssuedChallenge> Challenger::Renewal(std::string_view device_id, UnixTime
   }
   if (!device.has_value()) return Error{Reason::kNotFound, "no such device", "device.unknown"};
   if (device->state != DeviceState::kActive)
-    return Error{Reason::kPolicyDenied, "device is " + std::string(TextOf(device->state)), "device.not-active"};
+    return Error{Reason::kPolicyDenied, "device is " + std::string(TextOf(device->state)),
+                 "device.not-active"};
   // A bucket of its own: strangers who know a device's AK must not use up what it renews with.
   SP_TRY(TakeEkToken(device->id, now, retry_after));
   Ticket ticket;

@@ -10,14 +10,16 @@ namespace sallyport::server {
 // Challenger is thread-safe. Borrows everything.
 class Challenger {
  public:
-  Challenger(const FlowConfig& config, Database& database, Random& random, TicketSealer& sealer, Refusals& refusals);
+  Challenger(const FlowConfig& config, Database& database, Random& random, TicketSealer& sealer,
+             Refusals& refusals);
 
   Answer<IssuedChallenge> Begin(const Channel& channel, const BeginInput& input, UnixTime now);
   Answer<IssuedChallenge> BeginRenewal(std::string_view device_id, UnixTime now);
 
  private:
   Result<IssuedChallenge> BeginEnrol(const BeginInput& input, UnixTime now, Duration& retry_after);
-  Result<IssuedChallenge> BeginReattest(const BeginInput& input, UnixTime now, Duration& retry_after);
+  Result<IssuedChallenge> BeginReattest(const BeginInput& input, UnixTime now,
+                                        Duration& retry_after);
   Result<IssuedChallenge> Renewal(std::string_view device_id, UnixTime now, Duration& retry_after);
   Result<Unit> TakeEkToken(std::string_view key, UnixTime now, Duration& retry_after);
   Result<Unit> CheckKnown(const Sha256Digest& ek_spki_hash, const Bytes& ak_name);

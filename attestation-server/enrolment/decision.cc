@@ -16,7 +16,9 @@ constexpr size_t kDerivedNameCharacters = 12;
 constexpr double kRenewAt = 0.5;
 constexpr double kRenewSpread = 0.05;
 
-Error Denied(std::string detail, std::string_view rule) { return Error{Reason::kPolicyDenied, std::move(detail), rule}; }
+Error Denied(std::string detail, std::string_view rule) {
+  return Error{Reason::kPolicyDenied, std::move(detail), rule};
+}
 
 std::string_view CauseRule(QuarantineCause cause) {
   switch (cause) {
@@ -33,12 +35,15 @@ bool Holds(const std::optional<KeySlot>& slot, const Bytes& tls_name) {
   return slot.has_value() && slot->tls_name == tls_name;
 }
 
-std::string FirmwareText(uint64_t version) { return HexEncode(std::move(ByteWriter().BigU64(version)).Take()); }
+std::string FirmwareText(uint64_t version) {
+  return HexEncode(std::move(ByteWriter().BigU64(version)).Take());
+}
 
 std::optional<ClockRecord> LastClock(const DeviceRecord& device) {
   if (!device.boot.has_value()) return std::nullopt;
   const BootRecord& boot = *device.boot;
-  return ClockRecord{{boot.clock_ms, boot.reset_count, boot.restart_count, boot.clock_safe}, boot.generation};
+  return ClockRecord{{boot.clock_ms, boot.reset_count, boot.restart_count, boot.clock_safe},
+                     boot.generation};
 }
 
 Result<pki::KeyProtection> ProtectionOf(const ProvenTlsKey& key, const ClassTimes& times) {
@@ -60,15 +65,20 @@ Result<Unit> ClearQuarantine(DeviceRecord& device, const BootId& passed_boot) {
 
 }  // namespace
 
-DeviceRecord NewDevice(const FlowConfig& config, const Case& proof, const AdmissionGround& ground, bool vendor_chain,
-                       const std::string& source, UnixTime now) {
+DeviceRecord NewDevice(const FlowConfig& config, const Case& proof, const AdmissionGround& ground,
+                       bool vendor_chain, const std::string& source, UnixTime now) {
   DeviceRecord device;
   device.id = proof.ticket.device_id;
-  device.name = ground.device_name.empty() ? device.id.substr(0, kDerivedNameCharacters) : ground.device_name;
+  device.name =
+      ground.device_name.empty() ? device.id.substr(0, kDerivedNameCharacters) : ground.device_name;
   device.trust_domain = config.trust_domain.name();
   device.placement = ground.placement;
-  device.tpm = {proof.ticket.ek_spki_hash, proof.ticket.ek_manufacturer, proof.ticket.ek_model,
-                proof.ticket.ek_version,   vendor_chain,                 proof.ticket.ak_public,
+  device.tpm = {proof.ticket.ek_spki_hash,
+                proof.ticket.ek_manufacturer,
+                proof.ticket.ek_model,
+                proof.ticket.ek_version,
+                vendor_chain,
+                proof.ticket.ak_public,
                 proof.ak->name()};
   device.provenance = {ground.kind, ground.token_id, source};
   device.state = ground.pending ? DeviceState::kPending : DeviceState::kEnrolled;
@@ -91,7 +101,8 @@ Result<Unit> CheckStanding(const DeviceRecord& device, const Case& proof, uint64
   }
   if (device.state != DeviceState::kActive)
     return Denied("device is " + std::string(TextOf(device.state)), "device.not-active");
-  if (creation) return Denied("a renewal certifies the key of the boot again", "renew.certification");
+  if (creation)
+    return Denied("a renewal certifies the key of the boot again", "renew.certification");
   return Unit{};
 }
 
@@ -103,48 +114,59 @@ bool IsPostureFailure(const Case& proof, const Verdict& verdict) {
   if (!MayDisclose(verdict) || proof.log_unknown()) return false;
   for (const std::string_view rule : {"quote.qualified-signer", "quote.selection", "quote.clock"})
     if (verdict.checks.Of(rule) != CheckResult::kPass) return false;
-  constexpr std::array kPostureRules{std::string_view("log."), std::string_view("pcr."),
-                                     std::string_view("reference.match"), std::string_view("quote.digest"),
-                                     std::string_view("quote.values"), std::string_view("quote.firmware")};
+  constexpr std::array kPostureRules{std::string_view("log."),
+                                     std::string_view("pcr."),
+                                     std::string_view("reference.match"),
+                                     std::string_view("quote.digest"),
+                                     std::string_view("quote.values"),
+                                     std::string_view("quote.firmware")};
   const Check* const failure = verdict.checks.FirstFailure();
   return failure != nullptr && std::ranges::any_of(kPostureRules, [&](std::string_view prefix) {
            return failure->rule.starts_with(prefix);
          });
 }
 
-std::optional<BootRecord> JudgedBoot(const DeviceRecord& device, const Case& proof, const Verdict& verdict) {
+std::optional<BootRecord> JudgedBoot(const DeviceRecord& device, const Case& proof,
+                                     const Verdict& verdict) {
   if (!MayDisclose(verdict)) return std::nullopt;  // the bytes below are signed from here on
   const auto attest = pki::ParseAttest(proof.evidence->quotes.front().attest);
   if (!attest.has_value()) return std::nullopt;
   const auto judged = JudgeClock(attest->clock, LastClock(device));
   if (!judged.has_value()) return std::nullopt;
-  return BootRecord{ComputeBootId(proof.ak->name(), judged->generation, attest->clock, proof.log_hash),
-                    judged->generation,
-                    attest->clock.reset_count,
-                    attest->clock.restart_count,
-                    attest->clock.clock_ms,
-                    attest->clock.safe,
-                    FirmwareText(attest->firmware_version),
-                    proof.log_hash};
+  return BootRecord{
+      ComputeBootId(proof.ak->name(), judged->generation, attest->clock, proof.log_hash),
+      judged->generation,
+      attest->clock.reset_count,
+      attest->clock.restart_count,
+      attest->clock.clock_ms,
+      attest->clock.safe,
+      FirmwareText(attest->firmware_version),
+      proof.log_hash};
 }
 
-Result<DeviceRecord> ApplyPass(DeviceRecord device, const Case& proof, const Verdict& verdict, const PassTerms& terms) {
+Result<DeviceRecord> ApplyPass(DeviceRecord device, const Case& proof, const Verdict& verdict,
+                               const PassTerms& terms) {
   const std::optional<BootRecord> boot = JudgedBoot(device, proof, verdict);
-  SP_CHECK(verdict.passing() && verdict.key.has_value() && verdict.quote.has_value() && boot.has_value());
+  SP_CHECK(verdict.passing() && verdict.key.has_value() && verdict.quote.has_value() &&
+           boot.has_value());
   if (proof.ticket.purpose == pki::Purpose::kRenew) {
-    if (verdict.quote->boot.relation != BootRelation::kSameBoot || device.boot->log_hash != proof.log_hash)
+    if (verdict.quote->boot.relation != BootRelation::kSameBoot ||
+        device.boot->log_hash != proof.log_hash)
       return Denied("a new boot attests anew", "renew.new-boot");
-    if (!Holds(device.current_key, verdict.key->name()) && !Holds(device.next_key, verdict.key->name()))
+    if (!Holds(device.current_key, verdict.key->name()) &&
+        !Holds(device.next_key, verdict.key->name()))
       return Error{Reason::kMismatch, "not the key of this boot", "renew.key"};
   }
-  const std::optional<ReleaseDigest> shown = terms.matched == nullptr ? std::nullopt : terms.matched->release;
+  const std::optional<ReleaseDigest> shown =
+      terms.matched == nullptr ? std::nullopt : terms.matched->release;
   const std::optional<ReleaseDigest>& claimed = proof.evidence->release_digest;
   if (shown.has_value() && claimed.has_value() && shown != claimed)
     return Error{Reason::kMismatch, "the log shows another release", "claim.release"};
   SP_TRY(device.key_protection, ProtectionOf(*verdict.key, terms.times));
   SP_TRY(ClearQuarantine(device, boot->id));
   device.state = *NextIdentity(device.state, IdentityEvent::kPassed);
-  const bool capped = !device.tpm.vendor_chain || device.key_protection != pki::KeyProtection::kTpmNullHierarchy;
+  const bool capped =
+      !device.tpm.vendor_chain || device.key_protection != pki::KeyProtection::kTpmNullHierarchy;
   device.tier = capped ? std::min(verdict.tier, pki::Tier::kAttested) : verdict.tier;
   device.posture = Posture::kPassing;
   device.reason.clear();
@@ -153,8 +175,9 @@ Result<DeviceRecord> ApplyPass(DeviceRecord device, const Case& proof, const Ver
   device.attested_at = verdict.attested_at;
   device.valid_until = verdict.valid_until;
   const auto life = static_cast<double>((verdict.valid_until - verdict.attested_at).ms);
-  device.renew_after = verdict.attested_at +
-                       Milliseconds(static_cast<int64_t>(life * (kRenewAt + kRenewSpread * terms.jitter)));
+  device.renew_after =
+      verdict.attested_at +
+      Milliseconds(static_cast<int64_t>(life * (kRenewAt + kRenewSpread * terms.jitter)));
   device.last_seen = terms.now;
   if (device.incarnation < terms.incarnation) device.incarnation = terms.incarnation;
   device.reference_set = terms.matched == nullptr ? std::nullopt : std::optional(terms.matched->id);
@@ -164,8 +187,8 @@ Result<DeviceRecord> ApplyPass(DeviceRecord device, const Case& proof, const Ver
   return device;
 }
 
-DeviceRecord ApplyFailure(DeviceRecord device, const Case& proof, const Verdict& verdict, uint64_t incarnation,
-                          UnixTime now) {
+DeviceRecord ApplyFailure(DeviceRecord device, const Case& proof, const Verdict& verdict,
+                          uint64_t incarnation, UnixTime now) {
   const std::optional<BootRecord> boot = JudgedBoot(device, proof, verdict);
   if (device.posture != Posture::kFailing) ++device.epoch;
   if (device.incarnation < incarnation) device.incarnation = incarnation;

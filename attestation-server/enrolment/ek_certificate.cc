@@ -20,14 +20,16 @@ Result<pki::EkRoots> LoadEkRoots(FileSystem& files, const std::string& directory
   return roots;
 }
 
-Result<ScreenedEk> ScreenEk(std::span<const Bytes> certificates, ByteView ek_public, const Profiles& profiles,
-                            UnixTime now) {
+Result<ScreenedEk> ScreenEk(std::span<const Bytes> certificates, ByteView ek_public,
+                            const Profiles& profiles, UnixTime now) {
   if (certificates.empty()) return Error{Reason::kMalformed, "no EK certificate", "ek.missing"};
-  if (certificates.size() > pki::kEkChainMax) return Error{Reason::kTooLarge, "EK chain", "ek.chain-length"};
+  if (certificates.size() > pki::kEkChainMax)
+    return Error{Reason::kTooLarge, "EK chain", "ek.chain-length"};
   SP_TRY(pki::EkCertificate certificate, pki::ParseEkCertificate(certificates.front()));
   SP_TRY(pki::PublicArea area, pki::EkPublicFromKey(certificate.key));
   if (!Equal(area.Marshal(), ek_public))
-    return Error{Reason::kMismatch, "EK is not the key of its certificate in the known template", "ek.key"};
+    return Error{Reason::kMismatch, "EK is not the key of its certificate in the known template",
+                 "ek.key"};
   Bytes spki = certificate.key.spki();
   ScreenedEk out{std::move(certificate), std::move(area), std::move(spki), {}};
   Result<Unit> last = Error{Reason::kUntrusted, "no profile is configured", "ek.chain"};

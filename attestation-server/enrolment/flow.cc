@@ -7,7 +7,8 @@ namespace sallyport::server {
 
 class EnrolmentFlow::Impl {
  public:
-  Impl(FlowConfig config, const FlowParts& parts, std::shared_ptr<const pki::DeviceLeafSigner> signer)
+  Impl(FlowConfig config, const FlowParts& parts,
+       std::shared_ptr<const pki::DeviceLeafSigner> signer)
       : config_(std::move(config)),
         sealer_(parts.random, config_.incarnation),
         refusals_(parts.database, parts.random, config_.limits.refusal_audit),
@@ -25,7 +26,8 @@ class EnrolmentFlow::Impl {
   Prover prover_;
 };
 
-EnrolmentFlow::EnrolmentFlow(FlowConfig config, FlowParts parts, std::shared_ptr<const pki::DeviceLeafSigner> signer)
+EnrolmentFlow::EnrolmentFlow(FlowConfig config, FlowParts parts,
+                             std::shared_ptr<const pki::DeviceLeafSigner> signer)
     : impl_(std::make_unique<Impl>(std::move(config), parts, std::move(signer))) {}
 EnrolmentFlow::~EnrolmentFlow() = default;
 
@@ -33,20 +35,23 @@ void EnrolmentFlow::ReplaceSigner(std::shared_ptr<const pki::DeviceLeafSigner> s
   impl_->prover().ReplaceSigner(std::move(signer));
 }
 
-Answer<IssuedChallenge> EnrolmentFlow::Begin(const Channel& channel, const BeginInput& input, UnixTime now) {
+Answer<IssuedChallenge> EnrolmentFlow::Begin(const Channel& channel, const BeginInput& input,
+                                             UnixTime now) {
   return impl_->challenger().Begin(channel, input, now);
 }
 
-Answer<Admitted> EnrolmentFlow::Prove(const Channel& channel, const ProveInput& input, UnixTime now) {
-  return impl_->prover().Prove({pki::Purpose::kEnrol, pki::Purpose::kReattest}, "", channel, input, now);
+Answer<Admitted> EnrolmentFlow::Prove(const Channel& channel, const ProveInput& input,
+                                      UnixTime now) {
+  return impl_->prover().Prove({pki::Purpose::kEnrol, pki::Purpose::kReattest}, "", channel, input,
+                               now);
 }
 
 Answer<IssuedChallenge> EnrolmentFlow::BeginRenewal(std::string_view device_id, UnixTime now) {
   return impl_->challenger().BeginRenewal(device_id, now);
 }
 
-Answer<Admitted> EnrolmentFlow::Renew(std::string_view device_id, const Channel& channel, const ProveInput& input,
-                                      UnixTime now) {
+Answer<Admitted> EnrolmentFlow::Renew(std::string_view device_id, const Channel& channel,
+                                      const ProveInput& input, UnixTime now) {
   return impl_->prover().Prove({pki::Purpose::kRenew}, device_id, channel, input, now);
 }
 

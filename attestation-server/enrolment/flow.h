@@ -1,6 +1,6 @@
 // The life of a device's proof, from challenge to certificate (architecture 6.2-6.6), without gRPC.
-// Begin and BeginRenewal change no stored state. Prove and Renew judge, commit in one transaction, and only
-// then sign. Every refusal has a reference id; its rule goes to the audit.
+// Begin and BeginRenewal change no stored state. Prove and Renew judge, commit in one transaction,
+// and only then sign. Every refusal has a reference id; its rule goes to the audit.
 #pragma once
 
 #include <map>
@@ -22,7 +22,8 @@ namespace sallyport::server {
 // ClassTimes: how long one class of devices may live on one proof.
 struct ClassTimes {
   Duration evidence_lifetime = Hours(1);  // NotAfter, valid_until: counted from the challenge
-  // A TLS key outside the null hierarchy survives a reboot; allowed only where an offline reboot must work.
+  // A TLS key outside the null hierarchy survives a reboot; allowed only where an offline reboot
+  // must work.
   bool key_may_outlive_boot = false;
 };
 
@@ -30,14 +31,15 @@ struct FlowConfig {
   pki::TrustDomain trust_domain;
   bool development = false;
   uint64_t incarnation = 1;
-  std::map<std::string, ClassTimes, std::less<>> classes;  // by class name; an unknown class is refused
+  std::map<std::string, ClassTimes, std::less<>>
+      classes;  // by class name; an unknown class is refused
   Profiles profiles;
-  std::vector<uint32_t> pcrs;                              // quoted in the SHA-256 bank, ascending
+  std::vector<uint32_t> pcrs;  // quoted in the SHA-256 bank, ascending
   RateLimits limits;
 };
 
-// FlowEvents is told what was committed, so that streams can be pushed. Called after the commit, on the
-// caller's thread; must not block.
+// FlowEvents is told what was committed, so that streams can be pushed. Called after the commit, on
+// the caller's thread; must not block.
 class FlowEvents {
  public:
   virtual ~FlowEvents() = default;
@@ -58,7 +60,8 @@ struct FlowParts {
 // nothing to group).
 class EnrolmentFlow {
  public:
-  EnrolmentFlow(FlowConfig config, FlowParts parts, std::shared_ptr<const pki::DeviceLeafSigner> signer);
+  EnrolmentFlow(FlowConfig config, FlowParts parts,
+                std::shared_ptr<const pki::DeviceLeafSigner> signer);
   ~EnrolmentFlow();
 
   // ReplaceSigner swaps the device issuer; the caller has raised Counter::kIssuerEpoch before.
@@ -70,7 +73,8 @@ class EnrolmentFlow {
   // BeginRenewal makes the challenge for a device that is known by its live certificate.
   Answer<IssuedChallenge> BeginRenewal(std::string_view device_id, UnixTime now);
   // Renew takes tickets of BeginRenewal from the same device.
-  Answer<Admitted> Renew(std::string_view device_id, const Channel& channel, const ProveInput& input, UnixTime now);
+  Answer<Admitted> Renew(std::string_view device_id, const Channel& channel,
+                         const ProveInput& input, UnixTime now);
 
  private:
   class Impl;

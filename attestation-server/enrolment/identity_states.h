@@ -1,4 +1,5 @@
-// The identity of a device as a table (architecture 8). Posture and reachability are other axes. Pure.
+// The identity of a device as a table (architecture 8). Posture and reachability are other axes.
+// Pure.
 #pragma once
 
 #include <optional>
@@ -52,12 +53,15 @@ constexpr std::optional<DeviceState> NextIdentity(DeviceState from, IdentityEven
 constexpr bool IdentityTableIsDeterministic() {
   for (size_t i = 0; i < std::size(kIdentityEdges); ++i)
     for (size_t j = i + 1; j < std::size(kIdentityEdges); ++j)
-      if (kIdentityEdges[i].from == kIdentityEdges[j].from && kIdentityEdges[i].event == kIdentityEdges[j].event)
+      if (kIdentityEdges[i].from == kIdentityEdges[j].from &&
+          kIdentityEdges[i].event == kIdentityEdges[j].event)
         return false;
   return true;
 }
 static_assert(IdentityTableIsDeterministic());
-static_assert(!NextIdentity(DeviceState::kRetired, IdentityEvent::kPassed), "nothing leads out of retirement");
-static_assert(!NextIdentity(DeviceState::kQuarantined, IdentityEvent::kPassed), "a pass alone clears no quarantine");
+static_assert(!NextIdentity(DeviceState::kRetired, IdentityEvent::kPassed),
+              "nothing leads out of retirement");
+static_assert(!NextIdentity(DeviceState::kQuarantined, IdentityEvent::kPassed),
+              "a pass alone clears no quarantine");
 
 }  // namespace sallyport::server

@@ -24,7 +24,8 @@ Result<Unit> Fits(size_t size, size_t size_max, std::string_view what) {
 
 bool IsHostAndPort(std::string_view text) {
   return text.size() <= kAdvertiseMax &&
-         text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]") ==
+         text.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]") ==
              std::string_view::npos;
 }
 
@@ -44,7 +45,8 @@ Result<std::vector<PcrValue>> ReadValues(const std::map<uint32_t, Bytes>& receiv
   return out;
 }
 
-// QuotedExtraData is read from bytes that nothing has verified yet: only to choose among our own leaves.
+// QuotedExtraData is read from bytes that nothing has verified yet: only to choose among our own
+// leaves.
 Bytes QuotedExtraData(const ReceivedEvidence& evidence) {
   if (evidence.quotes.empty()) return {};
   const auto attest = pki::ParseAttest(evidence.quotes.front().attest);
@@ -57,7 +59,8 @@ Result<Unit> CheckSizes(const ProveInput& input) {
   const ReceivedEvidence& e = input.evidence;
   if (e.protocol_version != pki::kProtocolVersion)
     return Error{Reason::kUnsupported, "protocol version", "protocol.version"};
-  if (e.quotes.size() > kQuotesMax) return Error{Reason::kTooLarge, "one quote per bank", "evidence.quotes"};
+  if (e.quotes.size() > kQuotesMax)
+    return Error{Reason::kTooLarge, "one quote per bank", "evidence.quotes"};
   if (e.quotes.empty()) return Error{Reason::kMalformed, "no quote", "evidence.quotes"};
   SP_TRY(Fits(input.ticket.size(), kTicketBytesMax, "ticket"));
   SP_TRY(Fits(e.quotes.front().attest.size(), pki::kAttestBytesMax, "quote"));
@@ -69,7 +72,8 @@ Result<Unit> CheckSizes(const ProveInput& input) {
   SP_TRY(Fits(e.key_attest.size(), pki::kAttestBytesMax, "key attestation"));
   SP_TRY(Fits(e.key_signature.size(), pki::kTpmSignatureBytesMax, "key signature"));
   SP_TRY(Fits(e.csr.size(), pki::kCsrBytesMax, "csr"));
-  if (!IsHostAndPort(e.advertise)) return Error{Reason::kMalformed, "not host:port", "evidence.advertise"};
+  if (!IsHostAndPort(e.advertise))
+    return Error{Reason::kMalformed, "not host:port", "evidence.advertise"};
   return Unit{};
 }
 
@@ -78,15 +82,18 @@ Sha256Digest EvidenceHash(const ProveInput& input) {
   ByteWriter out;
   out.Sized32(input.ticket).BigU32(e.protocol_version);
   for (const ReceivedQuote& quote : e.quotes) {
-    out.Sized32(quote.attest).Sized32(quote.signature).BigU32(static_cast<uint32_t>(quote.pcr_values.size()));
+    out.Sized32(quote.attest)
+        .Sized32(quote.signature)
+        .BigU32(static_cast<uint32_t>(quote.pcr_values.size()));
     for (const auto& [pcr, value] : quote.pcr_values) out.BigU32(pcr).Sized32(value);
   }
   const Sha256Digest log = pki::Sha256(e.event_log);
   out.Raw(log.view());
   for (const ByteView field :
-       {e.event_log_hash.has_value() ? e.event_log_hash->view() : ByteView(), ByteView(e.tls_public),
-        ByteView(e.creation_data), ByteView(e.key_attest), ByteView(e.key_signature), ByteView(e.csr),
-        AsBytes(e.boot_slot), e.release_digest.has_value() ? e.release_digest->view() : ByteView(),
+       {e.event_log_hash.has_value() ? e.event_log_hash->view() : ByteView(),
+        ByteView(e.tls_public), ByteView(e.creation_data), ByteView(e.key_attest),
+        ByteView(e.key_signature), ByteView(e.csr), AsBytes(e.boot_slot),
+        e.release_digest.has_value() ? e.release_digest->view() : ByteView(),
         e.activation_proof.has_value() ? e.activation_proof->view() : ByteView(), AsBytes(e.token),
         AsBytes(e.advertise)})
     out.Sized32(field);
@@ -94,9 +101,11 @@ Sha256Digest EvidenceHash(const ProveInput& input) {
   return pki::Sha256(out.bytes());
 }
 
-std::string EvidenceDocument(const ReceivedEvidence& e, const Ticket& ticket, const Sha256Digest& log_hash) {
+std::string EvidenceDocument(const ReceivedEvidence& e, const Ticket& ticket,
+                             const Sha256Digest& log_hash) {
   std::vector<JsonMember> values;
-  for (const auto& [pcr, value] : e.quotes.front().pcr_values) values.push_back({std::to_string(pcr), HexEncode(value)});
+  for (const auto& [pcr, value] : e.quotes.front().pcr_values)
+    values.push_back({std::to_string(pcr), HexEncode(value)});
   const JsonValue json = JsonValue::Object(
       {{"sallyport", "evidence/v1"},
        {"purpose", pki::PurposeName(ticket.purpose)},
@@ -110,7 +119,8 @@ std::string EvidenceDocument(const ReceivedEvidence& e, const Ticket& ticket, co
        {"pcr_values", JsonValue::Object(std::move(values))},
        {"event_log_sha256", HexEncode(log_hash)},
        {"tls_public", HexEncode(e.tls_public)},
-       {"key_certification", e.key_certification == KeyCertification::kCreation ? "creation" : "certify"},
+       {"key_certification",
+        e.key_certification == KeyCertification::kCreation ? "creation" : "certify"},
        {"creation_data", HexEncode(e.creation_data)},
        {"key_attest", HexEncode(e.key_attest)},
        {"key_signature", HexEncode(e.key_signature)},
@@ -122,12 +132,16 @@ std::string EvidenceDocument(const ReceivedEvidence& e, const Ticket& ticket, co
 }
 
 Intake::Intake(EvidenceBlobs& blobs, std::string trust_domain)
-    : blobs_(blobs), trust_domain_(std::move(trust_domain)), logs_(kLogCacheMax), keys_(kAkCacheMax) {}
+    : blobs_(blobs),
+      trust_domain_(std::move(trust_domain)),
+      logs_(kLogCacheMax),
+      keys_(kAkCacheMax) {}
 
 Result<Unit> Intake::HashLog(Case& out) {
   const ReceivedEvidence& e = *out.evidence;
   const bool sent = !e.event_log.empty();
-  out.log_hash = sent || !e.event_log_hash.has_value() ? pki::Sha256(e.event_log) : *e.event_log_hash;
+  out.log_hash =
+      sent || !e.event_log_hash.has_value() ? pki::Sha256(e.event_log) : *e.event_log_hash;
   if (sent && e.event_log_hash.has_value() && *e.event_log_hash != out.log_hash)
     return Error{Reason::kMismatch, "the log is not the one it is said to be", "evidence.log-hash"};
   return Unit{};
@@ -153,7 +167,8 @@ void Intake::FetchLog(Case& out) {
   logs_.Put(out.log_hash, out.log);
 }
 
-Result<Unit> Intake::Bind(Case& out, const Channel& channel, const Bytes& tls_key_name, pki::BootSlot slot) {
+Result<Unit> Intake::Bind(Case& out, const Channel& channel, const Bytes& tls_key_name,
+                          pki::BootSlot slot) {
   const ReceivedEvidence& e = *out.evidence;
   const Bytes quoted = QuotedExtraData(e);
   pki::TranscriptFields fields{.purpose = out.ticket.purpose,
@@ -178,14 +193,17 @@ Result<Unit> Intake::Bind(Case& out, const Channel& channel, const Bytes& tls_ke
     if (answered || !bound.has_value()) bound = transcript;
     if (answered) break;
   }
-  if (!bound.has_value()) return Error{Reason::kInternal, "no server leaf is known", "channel.leaf"};
+  if (!bound.has_value())
+    return Error{Reason::kInternal, "no server leaf is known", "channel.leaf"};
   out.quote_extra_data = pki::QuoteExtraData(*bound);
   out.key_qualifying_data = pki::KeyQualifyingData(*bound);
   if (out.ticket.purpose != pki::Purpose::kEnrol) return Unit{};
   const Sha256Digest expected = pki::ActivationProof(out.ticket.secret, *bound);
   pki::WipeBytes(out.ticket.secret);
-  if (!e.activation_proof.has_value() || !pki::ConstantTimeEqual(e.activation_proof->view(), expected.view()))
-    return Error{Reason::kBadSignature, "the credential was not activated for this proof", "activation.proof"};
+  if (!e.activation_proof.has_value() ||
+      !pki::ConstantTimeEqual(e.activation_proof->view(), expected.view()))
+    return Error{Reason::kBadSignature, "the credential was not activated for this proof",
+                 "activation.proof"};
   return Unit{};
 }
 

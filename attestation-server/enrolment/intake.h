@@ -1,4 +1,5 @@
-// Intake: from received bytes to a case that can be judged. What does not depend on the store happens here.
+// Intake: from received bytes to a case that can be judged. What does not depend on the store
+// happens here.
 #pragma once
 
 #include <memory>
@@ -14,16 +15,17 @@
 
 namespace sallyport::server {
 
-// CheckSizes refuses with kTooLarge or kMalformed before anything is parsed or hashed: "evidence.size",
-// "evidence.quotes", "evidence.advertise"; kUnsupported "protocol.version".
+// CheckSizes refuses with kTooLarge or kMalformed before anything is parsed or hashed:
+// "evidence.size", "evidence.quotes", "evidence.advertise"; kUnsupported "protocol.version".
 Result<Unit> CheckSizes(const ProveInput& input);
 
 // EvidenceHash covers every byte that was received, so that a retry is known by it.
 Sha256Digest EvidenceHash(const ProveInput& input);
 
-// EvidenceDocument is the evidence as JSON without its log (which is a blob of its own): all that is needed to
-// judge it again, with the ticket's fields.
-std::string EvidenceDocument(const ReceivedEvidence& evidence, const Ticket& ticket, const Sha256Digest& log_hash);
+// EvidenceDocument is the evidence as JSON without its log (which is a blob of its own): all that
+// is needed to judge it again, with the ticket's fields.
+std::string EvidenceDocument(const ReceivedEvidence& evidence, const Ticket& ticket,
+                             const Sha256Digest& log_hash);
 
 // Case is one proof, parsed. Borrows the evidence.
 struct Case {
@@ -47,16 +49,18 @@ class Intake {
  public:
   Intake(EvidenceBlobs& blobs, std::string trust_domain);
 
-  // Open makes the case. Errors of ParsePublicArea, ParseCsr; kMismatch "evidence.log-hash"; kMalformed
-  // "evidence.slot", "evidence.pcr-values"; for enrol kBadSignature "activation.proof": the TPM of the EK did
-  // not open the credential, or did it for another transcript. Several server leaves may be current: T is
-  // taken over the one that the quote answers to, else over the newest.
-  Result<Case> Open(Ticket ticket, const Channel& channel, const ProveInput& input, const Sha256Digest& evidence_hash);
+  // Open makes the case. Errors of ParsePublicArea, ParseCsr; kMismatch "evidence.log-hash";
+  // kMalformed "evidence.slot", "evidence.pcr-values"; for enrol kBadSignature "activation.proof":
+  // the TPM of the EK did not open the credential, or did it for another transcript. Several server
+  // leaves may be current: T is taken over the one that the quote answers to, else over the newest.
+  Result<Case> Open(Ticket ticket, const Channel& channel, const ProveInput& input,
+                    const Sha256Digest& evidence_hash);
 
  private:
   static Result<Unit> HashLog(Case& out);
   void FetchLog(Case& out);
-  Result<Unit> Bind(Case& out, const Channel& channel, const Bytes& tls_key_name, pki::BootSlot slot);
+  Result<Unit> Bind(Case& out, const Channel& channel, const Bytes& tls_key_name,
+                    pki::BootSlot slot);
 
   EvidenceBlobs& blobs_;
   const std::string trust_domain_;

@@ -1,5 +1,5 @@
-// What goes into the protocol of architecture 6.2-6.6 and what comes out of it, free of gRPC. Sizes are
-// checked by the flow, not by whoever fills these.
+// What goes into the protocol of architecture 6.2-6.6 and what comes out of it, free of gRPC. Sizes
+// are checked by the flow, not by whoever fills these.
 #pragma once
 
 #include <map>
@@ -21,7 +21,8 @@ namespace sallyport::server {
 // Channel is what the service knows of the connection.
 struct Channel {
   std::string source;  // the peer's address without its port: key of the rate limits
-  // Leaves the listener presents or presented a moment ago (a reload between two calls); newest first.
+  // Leaves the listener presents or presented a moment ago (a reload between two calls); newest
+  // first.
   std::vector<Sha256Digest> server_leaf_hashes;
 };
 
@@ -59,15 +60,15 @@ struct ReceivedQuote {
 struct ReceivedEvidence {
   uint32_t protocol_version = 0;
   std::vector<ReceivedQuote> quotes;
-  Bytes event_log;                               // empty: the log named by event_log_hash
+  Bytes event_log;  // empty: the log named by event_log_hash
   std::optional<Sha256Digest> event_log_hash;
-  Bytes tls_public;                              // TPMT_PUBLIC
+  Bytes tls_public;  // TPMT_PUBLIC
   KeyCertification key_certification = KeyCertification::kCreation;
-  Bytes creation_data;                           // TPMS_CREATION_DATA, kCreation only
-  Bytes key_attest;                              // TPMS_ATTEST
-  Bytes key_signature;                           // TPMT_SIGNATURE by the AK
+  Bytes creation_data;  // TPMS_CREATION_DATA, kCreation only
+  Bytes key_attest;     // TPMS_ATTEST
+  Bytes key_signature;  // TPMT_SIGNATURE by the AK
   Bytes csr;
-  std::string boot_slot;                         // "A", "B" or empty
+  std::string boot_slot;  // "A", "B" or empty
   std::optional<ReleaseDigest> release_digest;
   uint64_t epoch_held = 0;
   std::optional<Sha256Digest> activation_proof;  // enrol only
@@ -91,11 +92,11 @@ struct Admitted {
   pki::Tier tier = pki::Tier::kNone;
 };
 
-// Refusal is what the caller may be told, and no more. Until its AK is verified that is `reference_id`
-// alone; the audit has the rule under that id.
+// Refusal is what the caller may be told, and no more. Until its AK is verified that is
+// `reference_id` alone; the audit has the rule under that id.
 struct Refusal {
-  std::string reference_id;         // 32 hex digits
-  std::string rule;                 // empty: not for this caller
+  std::string reference_id;  // 32 hex digits
+  std::string rule;          // empty: not for this caller
   std::string detail;
   std::vector<std::string> events;  // the device's own events that did not match
   Duration retry_after;             // above zero: too many, come back

@@ -37,21 +37,23 @@ std::string ChecksJson(const CheckList& checks) {
   std::vector<JsonValue> out;
   for (const Check& check : checks.checks())
     if (check.result != CheckResult::kPass)
-      out.push_back(JsonValue::Object(
-          {{"rule", check.rule}, {"result", CheckResultName(check.result)}, {"detail", check.detail}}));
+      out.push_back(JsonValue::Object({{"rule", check.rule},
+                                       {"result", CheckResultName(check.result)},
+                                       {"detail", check.detail}}));
   return WriteJson(JsonValue::Array(std::move(out)));
 }
 
 std::string DiffJson(const std::vector<EventDifference>& differences) {
   std::vector<JsonValue> out;
   for (const EventDifference& d : differences)
-    out.push_back(JsonValue::Object({{"pcr", d.pcr},
-                                     {"event", d.event_index.has_value() ? static_cast<int64_t>(*d.event_index) : -1},
-                                     {"type", d.type},
-                                     {"got", d.got},
-                                     {"data", d.data},
-                                     {"expected", d.expected},
-                                     {"what", d.what}}));
+    out.push_back(JsonValue::Object(
+        {{"pcr", d.pcr},
+         {"event", d.event_index.has_value() ? static_cast<int64_t>(*d.event_index) : -1},
+         {"type", d.type},
+         {"got", d.got},
+         {"data", d.data},
+         {"expected", d.expected},
+         {"what", d.what}}));
   return WriteJson(JsonValue::Array(std::move(out)));
 }
 
@@ -76,8 +78,8 @@ JsonValue AuditRecord(const Case& proof, const DeviceRecord& device, const Verdi
 
 }  // namespace
 
-Prover::Prover(const FlowConfig& config, const FlowParts& parts, TicketSealer& sealer, Refusals& refusals,
-               std::shared_ptr<const pki::DeviceLeafSigner> signer)
+Prover::Prover(const FlowConfig& config, const FlowParts& parts, TicketSealer& sealer,
+               Refusals& refusals, std::shared_ptr<const pki::DeviceLeafSigner> signer)
     : config_(config),
       parts_(parts),
       sealer_(sealer),
@@ -98,8 +100,9 @@ std::shared_ptr<const pki::DeviceLeafSigner> Prover::signer() {
   return signer_;
 }
 
-Answer<Admitted> Prover::Prove(std::initializer_list<pki::Purpose> accepted, std::string_view device_id,
-                               const Channel& channel, const ProveInput& input, UnixTime now) {
+Answer<Admitted> Prover::Prove(std::initializer_list<pki::Purpose> accepted,
+                               std::string_view device_id, const Channel& channel,
+                               const ProveInput& input, UnixTime now) {
   RefusalCase about{.purpose = std::string(pki::PurposeName(*accepted.begin())),
                     .source = channel.source,
                     .device_id = std::string(device_id)};
@@ -108,8 +111,9 @@ Answer<Admitted> Prover::Prove(std::initializer_list<pki::Purpose> accepted, std
   return std::move(admitted).value();
 }
 
-Result<Admitted> Prover::Open(std::initializer_list<pki::Purpose> accepted, std::string_view device_id,
-                              const Channel& channel, const ProveInput& input, UnixTime now, RefusalCase& about) {
+Result<Admitted> Prover::Open(std::initializer_list<pki::Purpose> accepted,
+                              std::string_view device_id, const Channel& channel,
+                              const ProveInput& input, UnixTime now, RefusalCase& about) {
   SP_TRY(CheckSizes(input));
   SP_TRY(Ticket ticket, sealer_.Open(input.ticket, accepted, now));
   about.purpose = pki::PurposeName(ticket.purpose);
@@ -118,7 +122,8 @@ Result<Admitted> Prover::Open(std::initializer_list<pki::Purpose> accepted, std:
     return Error{Reason::kMismatch, "ticket of another device", "ticket.other-device"};
   const Sha256Digest evidence_hash = EvidenceHash(input);
   const TicketId ticket_id = ticket.id;
-  if (std::optional<Admitted> kept = answers_.Find(ticket_id, evidence_hash, now)) return *std::move(kept);
+  if (std::optional<Admitted> kept = answers_.Find(ticket_id, evidence_hash, now))
+    return *std::move(kept);
   SP_TRY(const Case proof, intake_.Open(std::move(ticket), channel, input, evidence_hash));
   for (int attempt = 1;; ++attempt) {
     Result<Admitted> admitted = Attempt(proof, channel.source, now, about);
@@ -126,7 +131,8 @@ Result<Admitted> Prover::Open(std::initializer_list<pki::Purpose> accepted, std:
       answers_.Keep(ticket_id, evidence_hash, *admitted, now);
       return admitted;
     }
-    if (admitted.error().reason != Reason::kConflict || attempt == kJudgeAttemptsMax) return admitted;
+    if (admitted.error().reason != Reason::kConflict || attempt == kJudgeAttemptsMax)
+      return admitted;
   }
 }
 
@@ -138,12 +144,15 @@ Result<AdmissionGround> Prover::Ground(Connection& connection, const Case& proof
     SP_TRY(const Sha256Digest hash, HashToken(proof.evidence->token));
     SP_TRY(token, Tokens(connection).FindBySecret(hash));
   }
-  SP_TRY(AdmissionGround ground, DecideAdmission(listed, token, token_sent, proof.ticket.ek_spki_hash, now));
+  SP_TRY(AdmissionGround ground,
+         DecideAdmission(listed, token, token_sent, proof.ticket.ek_spki_hash, now));
   if (std::ranges::find(proof.ticket.profiles, ground.profile) == proof.ticket.profiles.end())
-    return Error{Reason::kPolicyDenied, "the EK chain is not of profile '" + ground.profile + "'", "admission.profile"};
+    return Error{Reason::kPolicyDenied, "the EK chain is not of profile '" + ground.profile + "'",
+                 "admission.profile"};
   if (!ground.device_name.empty()) {
     SP_TRY(const auto named, Devices(connection).FindByName(ground.device_name));
-    if (named.has_value()) return Error{Reason::kAlreadyExists, ground.device_name, "admission.name-taken"};
+    if (named.has_value())
+      return Error{Reason::kAlreadyExists, ground.device_name, "admission.name-taken"};
   }
   return ground;
 }
@@ -168,7 +177,8 @@ Result<Prover::Standing> Prover::Read(const Case& proof, UnixTime now) {
     SP_TRY(out.ground, Ground(connection, proof, now));
     out.device_class = out.ground->placement.device_class;
   }
-  SP_TRY(const auto rows, References(connection).ForDevice(proof.ticket.device_id, out.device_class));
+  SP_TRY(const auto rows,
+         References(connection).ForDevice(proof.ticket.device_id, out.device_class));
   SP_TRY(out.references, references_.Open(rows));
   return out;
 }
@@ -177,11 +187,11 @@ Verdict Prover::Judge(const Case& proof, const Standing& standing, const ClassTi
   const ReceivedEvidence& e = *proof.evidence;
   server::EvidenceInput evidence;
   evidence.ak = proof.ak.get();
-  evidence.quote = {e.quotes.front().attest, e.quotes.front().signature, proof.values.empty() ? nullptr : &proof.values,
-                    nullptr};
+  evidence.quote = {e.quotes.front().attest, e.quotes.front().signature,
+                    proof.values.empty() ? nullptr : &proof.values, nullptr};
   evidence.log = {proof.log.get(), proof.log_refusal};
-  evidence.key = KeyInput{e.key_certification, e.tls_public, e.creation_data, e.key_attest, e.key_signature,
-                          proof.csr_spki};
+  evidence.key = KeyInput{e.key_certification, e.tls_public,    e.creation_data,
+                          e.key_attest,        e.key_signature, proof.csr_spki};
   JudgeContext context;
   context.quote.extra_data = proof.quote_extra_data.view();
   context.quote.bank = pki::HashAlgorithm::kSha256;
@@ -189,10 +199,12 @@ Verdict Prover::Judge(const Case& proof, const Standing& standing, const ClassTi
   if (standing.device.has_value()) {
     context.frozen_ak_name = standing.device->tpm.ak_name;
     if (const auto& boot = standing.device->boot)
-      context.quote.last = ClockRecord{{boot->clock_ms, boot->reset_count, boot->restart_count, boot->clock_safe},
-                                       boot->generation};
+      context.quote.last =
+          ClockRecord{{boot->clock_ms, boot->reset_count, boot->restart_count, boot->clock_safe},
+                      boot->generation};
   }
-  context.key = KeyExpectation{proof.key_qualifying_data.view(), proof.ticket.nonce.view(), AkParent::kEndorsement};
+  context.key = KeyExpectation{proof.key_qualifying_data.view(), proof.ticket.nonce.view(),
+                               AkParent::kEndorsement};
   context.candidates = standing.references.candidates;
   context.reference_version = std::to_string(standing.epochs.reference);
   context.challenge_made_at = proof.ticket.made_at;
@@ -200,15 +212,18 @@ Verdict Prover::Judge(const Case& proof, const Standing& standing, const ClassTi
   return server::Judge(evidence, context);
 }
 
-Result<Admitted> Prover::Attempt(const Case& proof, const std::string& source, UnixTime now, RefusalCase& about) {
+Result<Admitted> Prover::Attempt(const Case& proof, const std::string& source, UnixTime now,
+                                 RefusalCase& about) {
   SP_TRY(const Standing standing, Read(proof, now));
   const auto times = config_.classes.find(standing.device_class);
   if (times == config_.classes.end())
-    return Error{Reason::kPolicyDenied, "class '" + standing.device_class + "' is not configured", "class.unknown"};
+    return Error{Reason::kPolicyDenied, "class '" + standing.device_class + "' is not configured",
+                 "class.unknown"};
   const Verdict verdict = Judge(proof, standing, times->second);
   about.ak_verified = MayDisclose(verdict);
   about.events.clear();
-  for (const EventDifference& difference : verdict.diff) about.events.push_back(OwnEvent(difference));
+  for (const EventDifference& difference : verdict.diff)
+    about.events.push_back(OwnEvent(difference));
   const auto vendor = [&] {
     const auto profile = config_.profiles.find(standing.ground->profile);
     return profile != config_.profiles.end() && profile->second.vendor;
@@ -216,7 +231,8 @@ Result<Admitted> Prover::Attempt(const Case& proof, const std::string& source, U
   DeviceRecord device = standing.device.has_value()
                             ? *standing.device
                             : NewDevice(config_, proof, *standing.ground, vendor(), source, now);
-  if (verdict.passing()) return Admit(proof, standing, verdict, times->second, std::move(device), now);
+  if (verdict.passing())
+    return Admit(proof, standing, verdict, times->second, std::move(device), now);
   return Fail(proof, standing, verdict, std::move(device), now, about);
 }
 
@@ -227,13 +243,14 @@ Result<Admitted> Prover::Admit(const Case& proof, const Standing& standing, cons
   const double jitter = (drawn[0] << 8 | drawn[1]) / 32767.5 - 1;
   Plan plan;
   SP_TRY(plan.device, ApplyPass(std::move(device), proof, verdict,
-                                {times, standing.references.Matched(verdict.matched_label), config_.incarnation,
-                                 jitter, now}));
+                                {times, standing.references.Matched(verdict.matched_label),
+                                 config_.incarnation, jitter, now}));
   plan.insert = !standing.device.has_value();
   if (standing.ground.has_value()) plan.token_id = standing.ground->token_id;
   plan.device.issuer_epoch = standing.epochs.issuer;
   plan.verdict = MakeVerdictRow(proof, standing, verdict, refusals_.NewReferenceId(), now);
-  plan.audit_event = plan.device.state == DeviceState::kPending ? "device-pending" : "certificate-issued";
+  plan.audit_event =
+      plan.device.state == DeviceState::kPending ? "device-pending" : "certificate-issued";
   if (plan.device.state == DeviceState::kActive) PlanCertificate(standing, verdict, plan, now);
   if (proof.ticket.purpose != pki::Purpose::kRenew) SP_TRY(KeepEvidence(proof, plan));
   SP_TRY(Commit(proof, standing, plan, now));
@@ -242,10 +259,11 @@ Result<Admitted> Prover::Admit(const Case& proof, const Standing& standing, cons
   return admitted;
 }
 
-Error Prover::Fail(const Case& proof, const Standing& standing, const Verdict& verdict, DeviceRecord device,
-                   UnixTime now, RefusalCase& about) {
+Error Prover::Fail(const Case& proof, const Standing& standing, const Verdict& verdict,
+                   DeviceRecord device, UnixTime now, RefusalCase& about) {
   const Check* const failure = verdict.checks.FirstFailure();
-  Error refusal{Reason::kPolicyDenied, failure != nullptr ? failure->detail : "not everything was shown", verdict.rule()};
+  Error refusal{Reason::kPolicyDenied,
+                failure != nullptr ? failure->detail : "not everything was shown", verdict.rule()};
   if (proof.log_unknown() && about.ak_verified) return *proof.log_refusal;
   // A device that never came in leaves nothing but the audit entry: no record, no spent token.
   if (!standing.device.has_value() || !IsPostureFailure(proof, verdict)) return refusal;
@@ -254,15 +272,17 @@ Error Prover::Fail(const Case& proof, const Standing& standing, const Verdict& v
   plan.device = ApplyFailure(std::move(device), proof, verdict, config_.incarnation, now);
   plan.verdict = MakeVerdictRow(proof, standing, verdict, about.reference_id, now);
   plan.audit_event = "device-failed";
-  if (Result<Unit> kept = KeepEvidence(proof, plan); !kept.has_value()) return std::move(kept).error();
-  if (Result<Unit> done = Commit(proof, standing, plan, now); !done.has_value()) return std::move(done).error();
+  if (Result<Unit> kept = KeepEvidence(proof, plan); !kept.has_value())
+    return std::move(kept).error();
+  if (Result<Unit> done = Commit(proof, standing, plan, now); !done.has_value())
+    return std::move(done).error();
   about.audited = true;
   parts_.events.OnRevoked(plan.device.id, plan.device.epoch);
   return refusal;
 }
 
-VerdictRow Prover::MakeVerdictRow(const Case& proof, const Standing& standing, const Verdict& verdict, std::string id,
-                                  UnixTime now) const {
+VerdictRow Prover::MakeVerdictRow(const Case& proof, const Standing& standing,
+                                  const Verdict& verdict, std::string id, UnixTime now) const {
   VerdictRow row;
   row.id = std::move(id);
   row.device_id = proof.ticket.device_id;
@@ -283,8 +303,8 @@ VerdictRow Prover::MakeVerdictRow(const Case& proof, const Standing& standing, c
   return row;
 }
 
-// Evidence of a boot, and of every failure, is kept before the commit that names it; a renewal within the boot
-// leaves the hash of its bytes in the audit only.
+// Evidence of a boot, and of every failure, is kept before the commit that names it; a renewal
+// within the boot leaves the hash of its bytes in the audit only.
 Result<Unit> Prover::KeepEvidence(const Case& proof, Plan& plan) {
   if (proof.log != nullptr) SP_TRY(parts_.blobs.Put(proof.log->bytes()));
   const std::string document = EvidenceDocument(*proof.evidence, proof.ticket, proof.log_hash);
@@ -293,7 +313,8 @@ Result<Unit> Prover::KeepEvidence(const Case& proof, Plan& plan) {
   return Unit{};
 }
 
-void Prover::PlanCertificate(const Standing& standing, const Verdict& verdict, Plan& plan, UnixTime now) {
+void Prover::PlanCertificate(const Standing& standing, const Verdict& verdict, Plan& plan,
+                             UnixTime now) {
   const pki::IssuerCertificate& issuer = standing.signer->issuer();
   CertificateRow row;
   const Bytes serial = DrawSerial(parts_.random);
@@ -305,24 +326,29 @@ void Prover::PlanCertificate(const Standing& standing, const Verdict& verdict, P
   row.incarnation = plan.device.incarnation;
   row.tls_name = verdict.key->name();
   row.spki_hash = pki::Sha256(verdict.key->spki());
-  row.not_before = std::max(UnixTime::FromSeconds((now - pki::kBackdate).seconds()), issuer.not_before);
-  row.not_after = std::min(UnixTime::FromSeconds(plan.device.valid_until.seconds()), issuer.not_after);
+  row.not_before =
+      std::max(UnixTime::FromSeconds((now - pki::kBackdate).seconds()), issuer.not_before);
+  row.not_after =
+      std::min(UnixTime::FromSeconds(plan.device.valid_until.seconds()), issuer.not_after);
   row.attested_at = verdict.attested_at;
   row.boot_id = plan.device.boot->id;
   plan.device.next_key = KeySlot{row.tls_name, row.serial, row.not_after};
   plan.certificate = std::move(row);
 }
 
-Result<Unit> Prover::Commit(const Case& proof, const Standing& standing, const Plan& plan, UnixTime now) {
+Result<Unit> Prover::Commit(const Case& proof, const Standing& standing, const Plan& plan,
+                            UnixTime now) {
   const JsonValue record = AuditRecord(proof, plan.device, plan.verdict, plan.certificate);
   Result<Unit> done = parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
     Connection& connection = transaction.connection();
     SP_TRY(SpendTicket(connection, proof.ticket.id, plan.device.id, plan.verdict.purpose, now));
     SP_TRY(const JudgedEpochs epochs, ReadEpochs(connection));
     if (epochs != standing.epochs)
-      return Error{Reason::kConflict, "judged under values that are no longer in force", "judged.stale"};
+      return Error{Reason::kConflict, "judged under values that are no longer in force",
+                   "judged.stale"};
     if (!plan.token_id.empty()) SP_TRY(Tokens(connection).Spend(plan.token_id, now));
-    SP_TRY(plan.insert ? Devices(connection).Insert(plan.device) : Devices(connection).Update(plan.device));
+    SP_TRY(plan.insert ? Devices(connection).Insert(plan.device)
+                       : Devices(connection).Update(plan.device));
     SP_TRY(InsertVerdict(connection, plan.verdict));
     if (plan.certificate.has_value()) SP_TRY(InsertCertificate(connection, *plan.certificate));
     SP_TRY(transaction.Audit(plan.audit_event, record));
@@ -354,10 +380,11 @@ Result<Admitted> Prover::Sign(const Standing& standing, const Verdict& verdict, 
                                          .release_digest = plan.device.running_release,
                                          .key_protection = plan.device.key_protection};
   SP_TRY(const pki::IssuedLeaf leaf,
-         standing.signer->SignDeviceLeaf(device, verdict.key->spki(), extension, row.not_before, row.not_after,
-                                         serials));
+         standing.signer->SignDeviceLeaf(device, verdict.key->spki(), extension, row.not_before,
+                                         row.not_after, serials));
   if (leaf.serial != serial || leaf.not_after != row.not_after)
-    return Error{Reason::kInternal, "the signer made another certificate than was committed", "signer.mismatch"};
+    return Error{Reason::kInternal, "the signer made another certificate than was committed",
+                 "signer.mismatch"};
   out.chain = {leaf.der, standing.signer->issuer().der};
   out.not_after = leaf.not_after;
   out.renew_after = plan.device.renew_after;

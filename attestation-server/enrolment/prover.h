@@ -1,4 +1,5 @@
-// Prover: the second half of every proof. Judge, commit in one transaction, then sign (architecture 6.4, 6.5).
+// Prover: the second half of every proof. Judge, commit in one transaction, then sign
+// (architecture 6.4, 6.5).
 #pragma once
 
 #include <memory>
@@ -28,8 +29,8 @@ class Prover {
   // Standing is what the store said when the proof was judged; the commit compares it again.
   struct Standing {
     JudgedEpochs epochs;
-    std::optional<DeviceRecord> device;      // nothing: a device that comes in for the first time
-    std::optional<AdmissionGround> ground;   // set then
+    std::optional<DeviceRecord> device;     // nothing: a device that comes in for the first time
+    std::optional<AdmissionGround> ground;  // set then
     std::string device_class;
     OpenReferences references;
     std::shared_ptr<const pki::DeviceLeafSigner> signer;
@@ -45,17 +46,19 @@ class Prover {
   };
 
   Result<Admitted> Open(std::initializer_list<pki::Purpose> accepted, std::string_view device_id,
-                        const Channel& channel, const ProveInput& input, UnixTime now, RefusalCase& about);
-  Result<Admitted> Attempt(const Case& proof, const std::string& source, UnixTime now, RefusalCase& about);
+                        const Channel& channel, const ProveInput& input, UnixTime now,
+                        RefusalCase& about);
+  Result<Admitted> Attempt(const Case& proof, const std::string& source, UnixTime now,
+                           RefusalCase& about);
   Result<Standing> Read(const Case& proof, UnixTime now);
   Result<AdmissionGround> Ground(Connection& connection, const Case& proof, UnixTime now);
   Verdict Judge(const Case& proof, const Standing& standing, const ClassTimes& times) const;
-  Result<Admitted> Admit(const Case& proof, const Standing& standing, const Verdict& verdict, const ClassTimes& times,
-                         DeviceRecord device, UnixTime now);
-  Error Fail(const Case& proof, const Standing& standing, const Verdict& verdict, DeviceRecord device, UnixTime now,
-             RefusalCase& about);
-  VerdictRow MakeVerdictRow(const Case& proof, const Standing& standing, const Verdict& verdict, std::string id,
-                            UnixTime now) const;
+  Result<Admitted> Admit(const Case& proof, const Standing& standing, const Verdict& verdict,
+                         const ClassTimes& times, DeviceRecord device, UnixTime now);
+  Error Fail(const Case& proof, const Standing& standing, const Verdict& verdict,
+             DeviceRecord device, UnixTime now, RefusalCase& about);
+  VerdictRow MakeVerdictRow(const Case& proof, const Standing& standing, const Verdict& verdict,
+                            std::string id, UnixTime now) const;
   Result<Unit> KeepEvidence(const Case& proof, Plan& plan);
   void PlanCertificate(const Standing& standing, const Verdict& verdict, Plan& plan, UnixTime now);
   Result<Unit> Commit(const Case& proof, const Standing& standing, const Plan& plan, UnixTime now);

@@ -7,7 +7,8 @@ namespace sallyport::server {
 
 double RateLimiter::Refill(Bucket& bucket, UnixTime now) const {
   // A clock that jumps back refills nothing and is followed.
-  const double seconds = std::max<double>(0, static_cast<double>((now - bucket.refilled_at).ms) / 1000);
+  const double seconds =
+      std::max<double>(0, static_cast<double>((now - bucket.refilled_at).ms) / 1000);
   bucket.tokens = std::min(rate_.burst, bucket.tokens + seconds * rate_.per_second);
   bucket.refilled_at = now;
   return bucket.tokens;

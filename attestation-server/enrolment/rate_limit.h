@@ -16,8 +16,9 @@ struct BucketRate {
   double burst = 1;
 };
 
-// RateLimits of the enrol listener. A site behind one NAT address restarts as a whole: the source bucket
-// must let a site of some hundred devices in within a minute; the EK bucket stops one device from looping.
+// RateLimits of the enrol listener. A site behind one NAT address restarts as a whole: the source
+// bucket must let a site of some hundred devices in within a minute; the EK bucket stops one device
+// from looping.
 struct RateLimits {
   BucketRate per_source{50, 500};
   BucketRate per_ek{0.2, 10};
@@ -28,7 +29,8 @@ struct RateLimits {
 class RateLimiter {
  public:
   RateLimiter(BucketRate rate, size_t keys_max) : rate_(rate), keys_max_(keys_max) {}
-  // Spend uses one token of `key` and returns zero, or uses none and returns how long to wait for the next.
+  // Spend uses one token of `key` and returns zero, or uses none and returns how long to wait for
+  // the next.
   [[nodiscard]] Duration Spend(std::string_view key, UnixTime now);
 
  private:

@@ -9,8 +9,8 @@ namespace {
 
 // IsOurs: the caller did nothing wrong, the server cannot answer now.
 bool IsOurs(Reason reason) {
-  return reason == Reason::kNoSpace || reason == Reason::kUnavailable || reason == Reason::kInternal ||
-         reason == Reason::kConflict;
+  return reason == Reason::kNoSpace || reason == Reason::kUnavailable ||
+         reason == Reason::kInternal || reason == Reason::kConflict;
 }
 
 // An audit detail is text of ours about a stranger's bytes; its length is ours to bound.
@@ -40,7 +40,9 @@ void Refusals::Audit(const Error& error, const RefusalCase& about, UnixTime now)
     return;
   }
   Log(LogLevel::kInfo, "not_admitted",
-      {{"reference", about.reference_id}, {"rule", std::string(error.name())}, {"device", about.device_id}});
+      {{"reference", about.reference_id},
+       {"rule", std::string(error.name())},
+       {"device", about.device_id}});
   JsonValue record = JsonValue::Object({{"at", FormatRfc3339(now)},
                                         {"reference", about.reference_id},
                                         {"purpose", about.purpose},

@@ -1,4 +1,5 @@
-// Refusals: outward one uniform answer with a reference id, inward the rule under that id in the audit.
+// Refusals: outward one uniform answer with a reference id, inward the rule under that id in the
+// audit.
 #pragma once
 
 #include <atomic>
@@ -17,10 +18,10 @@ namespace sallyport::server {
 struct RefusalCase {
   std::string purpose = {};
   std::string source = {};
-  std::string device_id = {};       // empty when unknown
-  std::string reference_id = {};    // drawn when empty
-  bool ak_verified = false;         // the caller is the device: it learns the rule and its own events
-  bool audited = false;             // the commit of a failed posture wrote the entry already
+  std::string device_id = {};     // empty when unknown
+  std::string reference_id = {};  // drawn when empty
+  bool ak_verified = false;       // the caller is the device: it learns the rule and its own events
+  bool audited = false;           // the commit of a failed posture wrote the entry already
   std::vector<std::string> events = {};
 };
 
@@ -32,8 +33,9 @@ class Refusals {
       : database_(database), random_(random), strangers_(strangers, 1) {}
 
   std::string NewReferenceId();
-  // Make answers at once; the audit entry follows on the writer thread. Entries and log lines about callers whose
-  // AK is not verified are bounded in number, so that a flood of strangers does not become a flood of writes.
+  // Make answers at once; the audit entry follows on the writer thread. Entries and log lines about
+  // callers whose AK is not verified are bounded in number, so that a flood of strangers does not
+  // become a flood of writes.
   Refusal Make(const Error& error, RefusalCase about, UnixTime now, Duration retry_after = {});
   // unaudited counts refusals whose audit entry was dropped.
   uint64_t unaudited() const { return *unaudited_; }

@@ -13,10 +13,13 @@ constexpr size_t kFieldMax = 2048;  // no field of a ticket comes near
 
 Bytes Write(const Ticket& t) {
   ByteWriter out;
-  out.U8(static_cast<uint8_t>(t.purpose)).BigU64(t.incarnation).BigU64(static_cast<uint64_t>(t.made_at.ms));
+  out.U8(static_cast<uint8_t>(t.purpose))
+      .BigU64(t.incarnation)
+      .BigU64(static_cast<uint64_t>(t.made_at.ms));
   out.Raw(t.id.view()).Raw(t.nonce.view()).Raw(t.ek_spki_hash.view());
-  for (const ByteView field : {AsBytes(t.device_id), ByteView(t.ak_public), ByteView(t.secret),
-                               AsBytes(t.ek_manufacturer), AsBytes(t.ek_model), AsBytes(t.ek_version)})
+  for (const ByteView field :
+       {AsBytes(t.device_id), ByteView(t.ak_public), ByteView(t.secret), AsBytes(t.ek_manufacturer),
+        AsBytes(t.ek_model), AsBytes(t.ek_version)})
     out.Sized16(field);
   for (const std::string& profile : t.profiles) out.Sized16(AsBytes(profile));
   return std::move(out).Take();
@@ -24,7 +27,8 @@ Bytes Write(const Ticket& t) {
 
 Result<pki::Purpose> ReadPurpose(ByteReader& in) {
   SP_TRY(const uint8_t value, in.U8());
-  if (value > static_cast<uint8_t>(pki::Purpose::kReattest)) return Error{Reason::kMalformed, "ticket purpose"};
+  if (value > static_cast<uint8_t>(pki::Purpose::kReattest))
+    return Error{Reason::kMalformed, "ticket purpose"};
   return static_cast<pki::Purpose>(value);
 }
 
@@ -60,10 +64,13 @@ Result<Ticket> Read(ByteView bytes) {
 
 }  // namespace
 
-TicketSealer::TicketSealer(Random& random, uint64_t incarnation) : random_(random), incarnation_(incarnation) {}
+TicketSealer::TicketSealer(Random& random, uint64_t incarnation)
+    : random_(random), incarnation_(incarnation) {}
 
 void TicketSealer::Rotate(UnixTime now) {
-  if (current_.has_value() && now - current_->made_at < kTicketKeyLifetime && now >= current_->made_at) return;
+  if (current_.has_value() && now - current_->made_at < kTicketKeyLifetime &&
+      now >= current_->made_at)
+    return;
   previous_ = std::move(current_);
   current_ = Key{std::make_shared<const pki::AeadKey>(pki::AeadKey::Generate(random_)), now};
 }
@@ -82,7 +89,8 @@ Bytes TicketSealer::Seal(const Ticket& ticket, UnixTime now) {
   return sealed;
 }
 
-Result<Ticket> TicketSealer::Open(ByteView sealed, std::initializer_list<pki::Purpose> accepted, UnixTime now) {
+Result<Ticket> TicketSealer::Open(ByteView sealed, std::initializer_list<pki::Purpose> accepted,
+                                  UnixTime now) {
   if (sealed.size() > kTicketBytesMax) return Error{Reason::kTooLarge, "ticket", "ticket.size"};
   std::optional<Key> keys[2];
   {
@@ -90,7 +98,8 @@ Result<Ticket> TicketSealer::Open(ByteView sealed, std::initializer_list<pki::Pu
     keys[0] = current_;
     keys[1] = previous_;
   }
-  const Error foreign{Reason::kBadSignature, "ticket was not made by this server", "ticket.foreign"};
+  const Error foreign{Reason::kBadSignature, "ticket was not made by this server",
+                      "ticket.foreign"};
   for (const std::optional<Key>& key : keys) {
     if (!key.has_value()) continue;
     auto plain = pki::AeadOpenPlain(*key->key, sealed, AsBytes(kLabel));
@@ -102,7 +111,8 @@ Result<Ticket> TicketSealer::Open(ByteView sealed, std::initializer_list<pki::Pu
     if (now < ticket.made_at || now - ticket.made_at > kTicketLifetime)
       return Error{Reason::kStaleNonce, "ticket lives 60 s", "ticket.expired"};
     if (std::ranges::find(accepted, ticket.purpose) == accepted.end())
-      return Error{Reason::kMismatch, "ticket was made for " + std::string(pki::PurposeName(ticket.purpose)),
+      return Error{Reason::kMismatch,
+                   "ticket was made for " + std::string(pki::PurposeName(ticket.purpose)),
                    "ticket.purpose"};
     return ticket;
   }

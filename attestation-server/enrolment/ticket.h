@@ -1,5 +1,6 @@
-// The sealed ticket (architecture 6.2): what the server must remember of a challenge, carried by the device.
-// XChaCha20-Poly1305; the key lives in memory and is replaced every kTicketKeyLifetime; no stored state.
+// The sealed ticket (architecture 6.2): what the server must remember of a challenge, carried by
+// the device. XChaCha20-Poly1305; the key lives in memory and is replaced every kTicketKeyLifetime;
+// no stored state.
 #pragma once
 
 #include <memory>
@@ -26,9 +27,9 @@ struct Ticket {
   TicketId id = TicketId::FromArray({});
   std::string device_id;
   Sha256Digest ek_spki_hash = Sha256Digest::FromArray({});
-  Bytes ak_public;                // TPMT_PUBLIC
+  Bytes ak_public;  // TPMT_PUBLIC
   Nonce nonce = Nonce::FromArray({});
-  Bytes secret;                   // of the credential; empty unless enrol
+  Bytes secret;  // of the credential; empty unless enrol
   UnixTime made_at;
   uint64_t incarnation = 0;
   // Enrol only: what the EK certificate said, so that Prove need not see it again.
@@ -38,15 +39,16 @@ struct Ticket {
   std::string ek_version;
 };
 
-// TicketSealer: thread-safe. A restart makes new keys: tickets of before are foreign, and devices begin anew.
+// TicketSealer: thread-safe. A restart makes new keys: tickets of before are foreign, and devices
+// begin anew.
 class TicketSealer {
  public:
   // `random` must outlive the sealer.
   TicketSealer(Random& random, uint64_t incarnation);
   Bytes Seal(const Ticket& ticket, UnixTime now);
   // Open refuses: kTooLarge "ticket.size"; kBadSignature "ticket.foreign" (another server, key or
-  // incarnation, or changed in any bit); kStaleNonce "ticket.expired" (older than kTicketLifetime, or made
-  // in the future); kMismatch "ticket.purpose" unless the purpose is one of `accepted`.
+  // incarnation, or changed in any bit); kStaleNonce "ticket.expired" (older than kTicketLifetime,
+  // or made in the future); kMismatch "ticket.purpose" unless the purpose is one of `accepted`.
   Result<Ticket> Open(ByteView sealed, std::initializer_list<pki::Purpose> accepted, UnixTime now);
 
  private:

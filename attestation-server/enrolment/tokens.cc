@@ -15,9 +15,11 @@ std::string NewToken(Random& random) {
 }
 
 Result<Sha256Digest> HashToken(std::string_view token) {
-  const bool well_formed = token.size() == kTokenCharacters &&
-                           token.find_first_not_of("abcdefghijklmnopqrstuvwxyz234567") == std::string_view::npos;
-  if (!well_formed) return Error{Reason::kMalformed, "a token is 52 letters and digits", "token.malformed"};
+  const bool well_formed =
+      token.size() == kTokenCharacters &&
+      token.find_first_not_of("abcdefghijklmnopqrstuvwxyz234567") == std::string_view::npos;
+  if (!well_formed)
+    return Error{Reason::kMalformed, "a token is 52 letters and digits", "token.malformed"};
   return pki::LabelledDigest("sallyport/token/v1", {AsBytes(token)});
 }
 

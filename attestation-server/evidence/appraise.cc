@@ -13,21 +13,31 @@ EventDifference ValueDifference(uint32_t pcr, ByteView got, ByteView expected, s
 }
 
 EventDifference OfEvent(const Event& event, Bank bank) {
-  return {event.pcr, event.index, EventTypeLabel(event.type), HexEncode(event.digest(bank)), DescribeData(event), "", ""};
+  return {event.pcr,
+          event.index,
+          EventTypeLabel(event.type),
+          HexEncode(event.digest(bank)),
+          DescribeData(event),
+          "",
+          ""};
 }
 
 EventDifference FaultDifference(uint32_t pcr, const GrammarFault& fault, Bank bank) {
-  EventDifference out = fault.event != nullptr ? OfEvent(*fault.event, bank) : EventDifference{.pcr = pcr};
+  EventDifference out =
+      fault.event != nullptr ? OfEvent(*fault.event, bank) : EventDifference{.pcr = pcr};
   out.what = std::string(fault.rule) + ": " + fault.detail;
   return out;
 }
 
 bool Matches(const ExpectedEvent& expected, const Event& event, Bank bank) {
-  return (!expected.type || *expected.type == event.type) && Equal(expected.digest.view(), event.digest(bank));
+  return (!expected.type || *expected.type == event.type) &&
+         Equal(expected.digest.view(), event.digest(bank));
 }
 
-// FirstDifference compares two ordered lists; structural events are already out of `got` and skipped in `wanted`.
-PcrFinding CompareEvents(uint32_t pcr, const PcrEventsExpected& wanted, const std::vector<const Event*>& got, Bank bank) {
+// FirstDifference compares two ordered lists; structural events are already out of `got` and
+// skipped in `wanted`.
+PcrFinding CompareEvents(uint32_t pcr, const PcrEventsExpected& wanted,
+                         const std::vector<const Event*>& got, Bank bank) {
   PcrFinding out{pcr, std::nullopt, 0};
   for (const ExpectedEvent& expected : wanted) {
     if (IsStructural(pcr, expected.digest.view(), bank)) continue;
@@ -79,14 +89,16 @@ std::string_view PcrRule(uint32_t pcr) {
 
 std::string OwnEvent(const EventDifference& difference) {
   std::string out = "pcr " + std::to_string(difference.pcr);
-  if (difference.event_index) out += " event " + std::to_string(*difference.event_index) + " " + difference.type;
+  if (difference.event_index)
+    out += " event " + std::to_string(*difference.event_index) + " " + difference.type;
   out += difference.got.empty() ? " missing" : " " + difference.got;
   return difference.data.empty() ? out : out + " (" + difference.data + ")";
 }
 
 bool Appraisal::matched() const {
   return secure_boot_applies && !findings.empty() &&
-         std::ranges::none_of(findings, [](const PcrFinding& f) { return f.difference.has_value(); });
+         std::ranges::none_of(findings,
+                              [](const PcrFinding& f) { return f.difference.has_value(); });
 }
 
 std::pair<size_t, size_t> Appraisal::Nearness() const {
@@ -102,21 +114,25 @@ std::optional<bool> SecureBootState(const AuthenticatedPcrs& pcrs, const Replaye
   return log != nullptr && pcrs.selected(7) ? log->grammar(7).secure_boot : std::nullopt;
 }
 
-Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs, const ReplayedLog* log) {
+Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs,
+                   const ReplayedLog* log) {
   Appraisal out;
-  out.secure_boot_applies = !expected.secure_boot || expected.secure_boot == SecureBootState(pcrs, log);
+  out.secure_boot_applies =
+      !expected.secure_boot || expected.secure_boot == SecureBootState(pcrs, log);
   for (const auto& [pcr, expectation] : expected.pcrs)
     out.findings.push_back(AppraisePcr(pcr, expectation, pcrs, log));
   return out;
 }
 
-std::optional<EventDifference> CompareReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log) {
+std::optional<EventDifference> CompareReplay(const AuthenticatedPcrs& pcrs,
+                                             const ReplayedLog& log) {
   for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) {
     const std::optional<PcrDigest>& quoted = pcrs.value(pcr);
     if (!quoted || *quoted == log.pcrs().value(pcr)) continue;
     const bool touched = log.pcrs().touched(pcr);
-    return ValueDifference(pcr, quoted->view(), log.pcrs().value(pcr).view(),
-                           touched ? "value the log replays to" : "initial value: the log does not touch this pcr");
+    return ValueDifference(
+        pcr, quoted->view(), log.pcrs().value(pcr).view(),
+        touched ? "value the log replays to" : "initial value: the log does not touch this pcr");
   }
   return std::nullopt;
 }

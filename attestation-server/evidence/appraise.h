@@ -1,5 +1,5 @@
-// Appraisal: whether authenticated PCRs and the log behind them are those of an expectation, and if not,
-// which event differs first. Pure; thread-safe.
+// Appraisal: whether authenticated PCRs and the log behind them are those of an expectation, and if
+// not, which event differs first. Pure; thread-safe.
 #pragma once
 
 #include <string>
@@ -11,16 +11,18 @@
 
 namespace sallyport::server {
 
-// EventDifference is the first difference in one PCR. The expected side is a reference value: it is for
-// operators and never sent to a device (OwnEvent is what a device may learn).
+// EventDifference is the first difference in one PCR. The expected side is a reference value: it is
+// for operators and never sent to a device (OwnEvent is what a device may learn).
 struct EventDifference {
   uint32_t pcr;
-  std::optional<uint32_t> event_index = {};  // in the log; nothing when a value differs or an event is missing
+  std::optional<uint32_t> event_index =
+      {};  // in the log; nothing when a value differs or an event is missing
   std::string type = {};
-  std::string got = {};       // hex digest; empty when an event is missing
-  std::string data = {};      // what the event says of itself, a hint
-  std::string expected = {};  // hex digest; empty when there is one event too many, or a grammar fault
-  std::string what = {};      // what the reference says of the expected event, or the fault
+  std::string got = {};   // hex digest; empty when an event is missing
+  std::string data = {};  // what the event says of itself, a hint
+  std::string expected =
+      {};                 // hex digest; empty when there is one event too many, or a grammar fault
+  std::string what = {};  // what the reference says of the expected event, or the fault
 };
 std::string OwnEvent(const EventDifference& difference);
 
@@ -41,12 +43,13 @@ struct Appraisal {
   std::pair<size_t, size_t> Nearness() const;
 };
 
-// Appraise judges every PCR of `expected`. A PCR outside the quoted selection differs, and without a log (null)
-// so does every PCR that is judged by events.
-Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs, const ReplayedLog* log);
+// Appraise judges every PCR of `expected`. A PCR outside the quoted selection differs, and without
+// a log (null) so does every PCR that is judged by events.
+Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs,
+                   const ReplayedLog* log);
 
-// CompareReplay returns the first quoted PCR whose value is not the replayed one: also a PCR that the log does
-// not touch must hold its initial value.
+// CompareReplay returns the first quoted PCR whose value is not the replayed one: also a PCR that
+// the log does not touch must hold its initial value.
 std::optional<EventDifference> CompareReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log);
 
 // SecureBootState is the state shown by the grammar of PCR 7, when PCR 7 is quoted, there is a log,

@@ -29,7 +29,9 @@ CheckResult CheckList::Of(std::string_view rule) const {
 }
 
 bool CheckList::AllPassed() const {
-  return !checks_.empty() && std::ranges::all_of(checks_, [](const Check& c) { return c.result == CheckResult::kPass; });
+  return !checks_.empty() && std::ranges::all_of(checks_, [](const Check& c) {
+    return c.result == CheckResult::kPass;
+  });
 }
 
 const Check* CheckList::FirstFailure() const { return FirstWith(checks_, CheckResult::kFail); }

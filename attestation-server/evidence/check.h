@@ -1,5 +1,5 @@
-// Checks: every rule of a verdict with its result. A rule that was never reached says so: silence is
-// not a pass. Pure; a CheckList is used by one thread at a time.
+// Checks: every rule of a verdict with its result. A rule that was never reached says so: silence
+// is not a pass. Pure; a CheckList is used by one thread at a time.
 #pragma once
 
 #include <span>
@@ -35,10 +35,16 @@ class CheckList {
   explicit CheckList(std::span<const std::string_view> rules) { Add(rules); }
 
   void Add(std::span<const std::string_view> rules);
-  void Pass(std::string_view rule, std::string detail = "") { Decide(rule, CheckResult::kPass, std::move(detail)); }
-  void Fail(std::string_view rule, std::string detail) { Decide(rule, CheckResult::kFail, std::move(detail)); }
+  void Pass(std::string_view rule, std::string detail = "") {
+    Decide(rule, CheckResult::kPass, std::move(detail));
+  }
+  void Fail(std::string_view rule, std::string detail) {
+    Decide(rule, CheckResult::kFail, std::move(detail));
+  }
   // Note explains why a rule was not run.
-  void Note(std::string_view rule, std::string detail) { Decide(rule, CheckResult::kNotRun, std::move(detail)); }
+  void Note(std::string_view rule, std::string detail) {
+    Decide(rule, CheckResult::kNotRun, std::move(detail));
+  }
   // Require passes or fails `rule` and hands the condition back.
   bool Require(std::string_view rule, bool condition, std::string failure) {
     condition ? Pass(rule) : Fail(rule, std::move(failure));

@@ -6,13 +6,15 @@ namespace sallyport::server {
 namespace {
 
 constexpr size_t kGuidSize = 16;
-constexpr size_t kVariableNameMax = 512;    // characters; UEFI names in logs stay below 40
+constexpr size_t kVariableNameMax = 512;  // characters; UEFI names in logs stay below 40
 constexpr size_t kDescriptionCharsMax = 120;
-constexpr size_t kImageLoadPathOffset = 32;  // UEFI_IMAGE_LOAD_EVENT: four UINTN fields, then the device path
+constexpr size_t kImageLoadPathOffset =
+    32;  // UEFI_IMAGE_LOAD_EVENT: four UINTN fields, then the device path
 
 std::string GuidText(ByteView raw) {
   // The first three fields are little-endian on the wire.
-  static constexpr std::array<size_t, kGuidSize> kOrder = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+  static constexpr std::array<size_t, kGuidSize> kOrder = {3, 2, 1,  0,  5,  4,  7,  6,
+                                                           8, 9, 10, 11, 12, 13, 14, 15};
   std::string out;
   for (size_t i = 0; i < kGuidSize; ++i) {
     if (i == 4 || i == 6 || i == 8 || i == 10) out += '-';
@@ -43,9 +45,13 @@ std::string AsciiText(ByteView raw) {
   return out;
 }
 
-bool LooksLikeUcs2(ByteView data) { return data.size() >= 4 && data[0] != 0 && data[1] == 0 && data[3] == 0; }
+bool LooksLikeUcs2(ByteView data) {
+  return data.size() >= 4 && data[0] != 0 && data[1] == 0 && data[3] == 0;
+}
 
-std::string AnyText(ByteView data) { return LooksLikeUcs2(data) ? Ucs2Text(data) : AsciiText(data); }
+std::string AnyText(ByteView data) {
+  return LooksLikeUcs2(data) ? Ucs2Text(data) : AsciiText(data);
+}
 
 // LoadPath shows the last file-path node of an image load event.
 std::string LoadPath(ByteView data) {
@@ -90,13 +96,16 @@ PcrDigest HashWith(Bank bank, ByteView first, ByteView second) {
 }
 
 DataMatch MatchData(const Event& event, Bank bank) {
-  const auto matches = [&](ByteView data) { return Equal(HashWith(bank, data).view(), event.digest(bank)); };
+  const auto matches = [&](ByteView data) {
+    return Equal(HashWith(bank, data).view(), event.digest(bank));
+  };
   switch (RuleOf(event.type)) {
     case DigestRule::kNone:
     case DigestRule::kMeasurement: return DataMatch::kUnrelated;
     case DigestRule::kHashOfData: {
       const bool shim = event.type == EventType::kVariableAuthority && !event.data.empty();
-      const bool same = matches(event.data) || (shim && matches(event.data.first(event.data.size() - 1)));
+      const bool same =
+          matches(event.data) || (shim && matches(event.data.first(event.data.size() - 1)));
       return same ? DataMatch::kMatches : DataMatch::kDiffers;
     }
     case DigestRule::kVariable: {
@@ -113,9 +122,11 @@ Result<EfiVariable> ParseEfiVariable(ByteView data) {
   SP_TRY(const ByteView guid, reader.Take(kGuidSize));
   SP_TRY(const uint64_t name_units, reader.LittleU64());
   SP_TRY(const uint64_t content_size, reader.LittleU64());
-  if (name_units > kVariableNameMax) return Error{Reason::kMalformed, "efi variable: name too long"};
+  if (name_units > kVariableNameMax)
+    return Error{Reason::kMalformed, "efi variable: name too long"};
   SP_TRY(const ByteView name, reader.Take(name_units * 2));
-  if (content_size > reader.remaining()) return Error{Reason::kMalformed, "efi variable: truncated content"};
+  if (content_size > reader.remaining())
+    return Error{Reason::kMalformed, "efi variable: truncated content"};
   SP_TRY(const ByteView content, reader.Take(content_size));
   std::string text;
   for (size_t i = 0; i < name.size(); i += 2)
@@ -139,7 +150,8 @@ bool IsSeparatorDigest(ByteView digest, Bank bank) {
   };
   static const std::array<Pair, kBanks.size()> kKnown = [] {
     std::array<Pair, kBanks.size()> out;
-    for (const Bank each : kBanks) out[BankIndex(each)] = {HashWith(each, kZeros), HashWith(each, kOnes)};
+    for (const Bank each : kBanks)
+      out[BankIndex(each)] = {HashWith(each, kZeros), HashWith(each, kOnes)};
     return out;
   }();
   const Pair& known = kKnown[BankIndex(bank)];
@@ -156,7 +168,9 @@ std::optional<bool> SecureBootOf(const EventLog& log, std::optional<Bank> bank) 
   for (const Event& event : log.events) {
     if (event.pcr != 7 || event.type != EventType::kVariableDriverConfig) continue;
     const Result<EfiVariable> variable = ParseEfiVariable(event.data);
-    if (!variable || variable->trailing != 0 || variable->name != "SecureBoot" || variable->guid != kGlobalVariableGuid) continue;
+    if (!variable || variable->trailing != 0 || variable->name != "SecureBoot" ||
+        variable->guid != kGlobalVariableGuid)
+      continue;
     const std::optional<Bank> by = bank ? bank : StrongestBank(event);
     if (!by || MatchData(event, *by) != DataMatch::kMatches) return std::nullopt;
     return variable->content.size() == 1 && variable->content[0] == 1;
@@ -173,7 +187,8 @@ std::string DescribeData(const Event& event) {
     case EventType::kBootServicesApplication:
     case EventType::kBootServicesDriver:
     case EventType::kRuntimeServicesDriver: return LoadPath(event.data);
-    case EventType::kSeparator: return HexEncode(event.data.first(std::min<size_t>(event.data.size(), 4)));
+    case EventType::kSeparator:
+      return HexEncode(event.data.first(std::min<size_t>(event.data.size(), 4)));
     case EventType::kEventTag: return event.data.size() > 8 ? AnyText(event.data.subspan(8)) : "";
     case EventType::kNoAction:
     case EventType::kPostCode:

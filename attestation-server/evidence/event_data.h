@@ -34,8 +34,9 @@ enum class DataMatch : uint8_t {
   kDiffers,    // it should be, and is not
   kUnrelated,  // the digest stands for something outside the log, or the event is never extended
 };
-// MatchData compares digest and data by the rule of the event's type. Old shim versions log one byte more of
-// an EV_EFI_VARIABLE_AUTHORITY than they hash: that byte is tolerated there, no rule reads it.
+// MatchData compares digest and data by the rule of the event's type. Old shim versions log one
+// byte more of an EV_EFI_VARIABLE_AUTHORITY than they hash: that byte is tolerated there, no rule
+// reads it.
 DataMatch MatchData(const Event& event, Bank bank);
 
 // EfiVariable is UEFI_VARIABLE_DATA; views borrow the event.
@@ -43,7 +44,7 @@ struct EfiVariable {
   std::string guid;  // lower case, as in 8be4df61-93ca-11d2-aa0d-00e098032b8c
   std::string name;  // ASCII; other characters become '?'
   ByteView content;
-  size_t trailing;   // bytes after the content: old shim versions write some
+  size_t trailing;  // bytes after the content: old shim versions write some
 };
 // ParseEfiVariable returns kMalformed when a size reaches past the end.
 Result<EfiVariable> ParseEfiVariable(ByteView data);
@@ -53,12 +54,13 @@ inline constexpr std::string_view kImageSecurityGuid = "d719b2cb-3d3a-4596-a3bc-
 
 enum class SeparatorKind : uint8_t { kNormal, kFirmwareError, kUnknown };
 SeparatorKind ClassifySeparator(ByteView data);
-// IsSeparatorDigest: whether `digest` is the one of a normal separator, whatever its event is called.
+// IsSeparatorDigest: whether `digest` is the one of a normal separator, whatever its event is
+// called.
 bool IsSeparatorDigest(ByteView digest, Bank bank);
 
-// SecureBootOf reads the SecureBoot variable of PCR 7: true only for a content of exactly the byte 1,
-// nullopt without such an event or when its data does not hash to its digest in `bank` (by default the
-// strongest bank that the event carries).
+// SecureBootOf reads the SecureBoot variable of PCR 7: true only for a content of exactly the byte
+// 1, nullopt without such an event or when its data does not hash to its digest in `bank` (by
+// default the strongest bank that the event carries).
 std::optional<bool> SecureBootOf(const EventLog& log, std::optional<Bank> bank = std::nullopt);
 
 // StrongestBank is the longest digest that the event carries, nullopt for none.

@@ -54,7 +54,8 @@ class Parser {
   Result<EventLog> Parse() {
     SP_TRY(ParseFirst());
     while (!reader_.rest().empty()) {
-      if (IsPadding(reader_.rest())) return Malformed("cc-log", "confidential-computing log table, not a tpm log");
+      if (IsPadding(reader_.rest()))
+        return Malformed("cc-log", "confidential-computing log table, not a tpm log");
       SP_TRY(agile_ ? ParseAgileEvent() : ParseLegacyEvent());
     }
     log_.format = agile_ ? LogFormat::kCryptoAgile : LogFormat::kSha1Legacy;
@@ -64,7 +65,8 @@ class Parser {
  private:
   // Tables of the ACPI CCEL kind are padded with 0xFF to the size of their area.
   static bool IsPadding(ByteView rest) {
-    return rest.size() >= 12 && std::ranges::all_of(rest, [](uint8_t byte) { return byte == 0xFF; });
+    return rest.size() >= 12 &&
+           std::ranges::all_of(rest, [](uint8_t byte) { return byte == 0xFF; });
   }
 
   // The first event has the SHA-1 form in both formats; its content says which one follows.
@@ -72,7 +74,8 @@ class Parser {
     log_.banks = {Bank::kSha1};
     SP_TRY(ParseLegacyEvent());
     Event& first = log_.events.front();
-    if (first.type != EventType::kNoAction || !StartsWith(first.data, kSpecIdSignature)) return Ok();
+    if (first.type != EventType::kNoAction || !StartsWith(first.data, kSpecIdSignature))
+      return Ok();
     agile_ = true;
     log_.banks.clear();
     first.digests = {};
@@ -88,13 +91,15 @@ class Parser {
     SP_TRY(header.Take(2));  // errata and the size of UINTN: no rule depends on them
     static_cast<void>(platform_class);
     if (major != kSpecVersionMajor || minor != 0)
-      return Malformed("log.header", "spec version " + std::to_string(major) + "." + std::to_string(minor));
+      return Malformed("log.header",
+                       "spec version " + std::to_string(major) + "." + std::to_string(minor));
     SP_TRY(const uint32_t count, header.U32());
     if (count == 0 || count > kLogAlgorithmsMax)
       return Malformed("log.algorithms", std::to_string(count) + " algorithms");
     for (uint32_t i = 0; i < count; ++i) SP_TRY(ParseAlgorithm(header));
     SP_TRY(const uint8_t vendor_size, header.U8());
-    if (header.rest().size() != vendor_size) return Malformed("log.header", "size of the vendor information");
+    if (header.rest().size() != vendor_size)
+      return Malformed("log.header", "size of the vendor information");
     return Ok();
   }
 
@@ -103,7 +108,8 @@ class Parser {
     SP_TRY(const uint16_t size, header.U16());
     const std::optional<Bank> bank = BankById(id);
     if (size == 0 || size > kLogDigestBytesMax || (bank && size != BankDigestSize(*bank)))
-      return Malformed("log.algorithms", "digest size " + std::to_string(size) + " of algorithm " + std::to_string(id));
+      return Malformed("log.algorithms", "digest size " + std::to_string(size) + " of algorithm " +
+                                             std::to_string(id));
     if (std::ranges::find(algorithms_, id, &Algorithm::id) != algorithms_.end())
       return Malformed("log.algorithms", "algorithm " + std::to_string(id) + " declared twice");
     algorithms_.push_back({id, size});
@@ -113,10 +119,12 @@ class Parser {
 
   Result<Event> BeginEvent() {
     if (log_.events.size() == kLogEventsMax)
-      return Refuse(Reason::kTooLarge, "log.too-large", "more than " + std::to_string(kLogEventsMax) + " events");
+      return Refuse(Reason::kTooLarge, "log.too-large",
+                    "more than " + std::to_string(kLogEventsMax) + " events");
     SP_TRY(const uint32_t pcr, reader_.U32());
     SP_TRY(const uint32_t type, reader_.U32());
-    return Event{static_cast<uint32_t>(log_.events.size()), pcr, static_cast<EventType>(type), {}, {}};
+    return Event{
+        static_cast<uint32_t>(log_.events.size()), pcr, static_cast<EventType>(type), {}, {}};
   }
 
   Result<Unit> ParseLegacyEvent() {
@@ -142,7 +150,8 @@ class Parser {
     if (found == algorithms_.end())
       return Malformed("log.digests", At(event) + "undeclared algorithm " + std::to_string(id));
     const uint32_t bit = 1u << (found - algorithms_.begin());
-    if ((seen & bit) != 0) return Malformed("log.digests", At(event) + "algorithm " + std::to_string(id) + " twice");
+    if ((seen & bit) != 0)
+      return Malformed("log.digests", At(event) + "algorithm " + std::to_string(id) + " twice");
     seen |= bit;
     SP_TRY(const ByteView digest, reader_.Take(found->size));
     if (const std::optional<Bank> bank = BankById(id)) event.digests[BankIndex(*bank)] = digest;
@@ -152,7 +161,8 @@ class Parser {
   Result<Unit> FinishEvent(Event& event) {
     SP_TRY(const uint32_t size, reader_.U32());
     if (size > kEventDataBytesMax)
-      return Refuse(Reason::kTooLarge, "log.too-large", At(event) + std::to_string(size) + " bytes of data");
+      return Refuse(Reason::kTooLarge, "log.too-large",
+                    At(event) + std::to_string(size) + " bytes of data");
     SP_TRY(event.data, reader_.Take(size));
     if (event.type == EventType::kNoAction) {
       SP_TRY(NoteLocality(event));
@@ -177,7 +187,9 @@ class Parser {
     return Ok();
   }
 
-  static std::string At(const Event& event) { return "event " + std::to_string(event.index) + ": "; }
+  static std::string At(const Event& event) {
+    return "event " + std::to_string(event.index) + ": ";
+  }
 
   Reader reader_;
   EventLog log_{};

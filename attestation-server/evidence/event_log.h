@@ -14,11 +14,13 @@
 
 namespace sallyport::server {
 
-inline constexpr size_t kLogBytesMax = 4u << 20;        // real logs reach 300 KB; 64 KiB is the specified minimum
-inline constexpr size_t kLogEventsMax = 16384;          // real logs stay below 500 events
-inline constexpr size_t kEventDataBytesMax = 1u << 20;  // the largest real events are dbx variables of 24 KB
-inline constexpr size_t kLogAlgorithmsMax = 8;          // a TPM has at most five banks today
-inline constexpr size_t kLogDigestBytesMax = 64;        // SHA-512
+inline constexpr size_t kLogBytesMax =
+    4u << 20;  // real logs reach 300 KB; 64 KiB is the specified minimum
+inline constexpr size_t kLogEventsMax = 16384;  // real logs stay below 500 events
+inline constexpr size_t kEventDataBytesMax =
+    1u << 20;  // the largest real events are dbx variables of 24 KB
+inline constexpr size_t kLogAlgorithmsMax = 8;    // a TPM has at most five banks today
+inline constexpr size_t kLogDigestBytesMax = 64;  // SHA-512
 inline constexpr uint32_t kPcrCount = 24;
 
 // Bank is a PCR bank whose digests we understand, by TPM algorithm id. SHA-1 can be inspected and
@@ -26,7 +28,9 @@ inline constexpr uint32_t kPcrCount = 24;
 enum class Bank : uint16_t { kSha1 = 0x0004, kSha256 = 0x000B, kSha384 = 0x000C, kSha512 = 0x000D };
 inline constexpr std::array kBanks = {Bank::kSha1, Bank::kSha256, Bank::kSha384, Bank::kSha512};
 
-constexpr size_t BankIndex(Bank bank) { return bank == Bank::kSha1 ? 0 : static_cast<size_t>(bank) - 0x000A; }
+constexpr size_t BankIndex(Bank bank) {
+  return bank == Bank::kSha1 ? 0 : static_cast<size_t>(bank) - 0x000A;
+}
 constexpr size_t BankDigestSize(Bank bank) {
   switch (bank) {
     case Bank::kSha1: return 20;
@@ -76,14 +80,13 @@ struct EventLog {
 
 // ParseEventLog accepts a crypto-agile log or a SHA-1-only one of the older format (which a verdict
 // refuses: replay.h). Refusals, each with its rule:
-//   log.too-large        more than kLogBytesMax bytes, kLogEventsMax events or kEventDataBytesMax in one
-//   log.truncated        a field reaches past the end
-//   log.header           the Spec ID event is not version 2 or its sizes disagree
-//   log.algorithms       0 or too many algorithms, one twice, or a size that is not the algorithm's own
-//   log.digests          an event carries no digest, an undeclared one, or one algorithm twice
-//   log.pcr-index        an extended PCR of 24 or more
-//   log.startup-locality not PCR 0, twice, after an extend of PCR 0, or not 0, 3 or 4
-//   cc-log               a confidential-computing table (padded with 0xFF), which is no TPM log
+//   log.too-large        more than kLogBytesMax bytes, kLogEventsMax events or kEventDataBytesMax
+//   in one log.truncated        a field reaches past the end log.header           the Spec ID event
+//   is not version 2 or its sizes disagree log.algorithms       0 or too many algorithms, one
+//   twice, or a size that is not the algorithm's own log.digests          an event carries no
+//   digest, an undeclared one, or one algorithm twice log.pcr-index        an extended PCR of 24 or
+//   more log.startup-locality not PCR 0, twice, after an extend of PCR 0, or not 0, 3 or 4 cc-log
+//   a confidential-computing table (padded with 0xFF), which is no TPM log
 Result<EventLog> ParseEventLog(ByteView bytes);
 
 }  // namespace sallyport::server

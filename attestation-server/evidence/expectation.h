@@ -1,5 +1,5 @@
-// What a device's PCRs are expected to hold. Made by attestation-server/reference from imported files and
-// from signed releases. Values; thread-safe.
+// What a device's PCRs are expected to hold. Made by attestation-server/reference from imported
+// files and from signed releases. Values; thread-safe.
 #pragma once
 
 #include <map>
@@ -20,9 +20,9 @@ struct ExpectedEvent {
   std::string what;
 };
 
-// A PCR is judged by its final value, or by its exact ordered events. Separators of PCR 0 to 7 and the
-// "Calling/Returning from EFI Application" actions of PCR 4 belong to the firmware's grammar (grammar.h) and
-// are left out of the comparison on both sides.
+// A PCR is judged by its final value, or by its exact ordered events. Separators of PCR 0 to 7 and
+// the "Calling/Returning from EFI Application" actions of PCR 4 belong to the firmware's grammar
+// (grammar.h) and are left out of the comparison on both sides.
 using PcrValueExpected = PcrDigest;
 using PcrEventsExpected = std::vector<ExpectedEvent>;
 using PcrExpectation = std::variant<PcrValueExpected, PcrEventsExpected>;
@@ -31,7 +31,8 @@ using PcrExpectation = std::variant<PcrValueExpected, PcrEventsExpected>;
 struct Expectation {
   std::string label;
   std::map<uint32_t, PcrExpectation> pcrs = {};
-  // When set, the alternative is only for devices whose (quoted) PCR 7 shows Secure Boot in this state.
+  // When set, the alternative is only for devices whose (quoted) PCR 7 shows Secure Boot in this
+  // state.
   std::optional<bool> secure_boot = {};
 };
 

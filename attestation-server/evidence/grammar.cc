@@ -24,8 +24,8 @@ struct Allowed {
   uint32_t pcrs;
 };
 
-// PFP 1.05 table of PCR usage for 0 to 7; 8 and 9 are grub's and the kernel's, 11 to 13 systemd-stub's,
-// 14 shim's. Nothing else may be judged by events.
+// PFP 1.05 table of PCR usage for 0 to 7; 8 and 9 are grub's and the kernel's, 11 to 13
+// systemd-stub's, 14 shim's. Nothing else may be judged by events.
 constexpr Allowed kAllowed[] = {
     {EventType::kSeparator, kSeparatorPcrs},
     {EventType::kScrtmContents, Pcrs({0})},
@@ -73,15 +73,19 @@ using Fault = std::optional<GrammarFault>;
 Fault At(const Event& event, std::string_view rule, std::string detail) {
   return GrammarFault{rule, &event, std::move(detail)};
 }
-Fault Missing(std::string_view rule, std::string detail) { return GrammarFault{rule, nullptr, std::move(detail)}; }
+Fault Missing(std::string_view rule, std::string detail) {
+  return GrammarFault{rule, nullptr, std::move(detail)};
+}
 
 // Rules that hold in every PCR: known type, no disguise, believable data.
 Fault CheckEvent(const Event& event, Bank bank) {
   if (!IsAllowed(event.type, event.pcr))
     return At(event, "grammar.event", EventTypeLabel(event.type) + " is not known in this pcr");
-  const EventType own = IsSeparatorDigest(event.digest(bank), bank) ? EventType::kSeparator : EventType::kEfiAction;
+  const EventType own =
+      IsSeparatorDigest(event.digest(bank), bank) ? EventType::kSeparator : EventType::kEfiAction;
   if (IsStructural(event.pcr, event.digest(bank), bank) && event.type != own)
-    return At(event, "grammar.disguised", "a digest of the firmware's own structure under another event type");
+    return At(event, "grammar.disguised",
+              "a digest of the firmware's own structure under another event type");
   if (MatchData(event, bank) == DataMatch::kDiffers)
     return At(event, "grammar.data", "the data does not hash to the digest");
   return std::nullopt;
@@ -91,13 +95,15 @@ Fault CheckSeparator(const Event& event, bool seen) {
   if (seen) return At(event, "grammar.separator", "second separator");
   switch (ClassifySeparator(event.data)) {
     case SeparatorKind::kNormal: return std::nullopt;
-    case SeparatorKind::kFirmwareError: return At(event, "grammar.separator", "the firmware reported an error");
+    case SeparatorKind::kFirmwareError:
+      return At(event, "grammar.separator", "the firmware reported an error");
     case SeparatorKind::kUnknown: return At(event, "grammar.separator", "unknown content");
   }
   std::abort();
 }
 
-// A PCR's own order, fed event by event after the common rules. Separators are announced by `before`.
+// A PCR's own order, fed event by event after the common rules. Separators are announced by
+// `before`.
 class Pcr4 {
  public:
   Fault Feed(const Event& event, bool before) {
@@ -120,7 +126,8 @@ class Pcr4 {
   }
 
  private:
-  // The first call comes before the separator; after a refused slot the firmware returns and calls again.
+  // The first call comes before the separator; after a refused slot the firmware returns and calls
+  // again.
   Fault Call(const Event& event, bool before) {
     if (running_ || before == called_) return At(event, "grammar.boot-option", "unexpected call");
     running_ = true;
@@ -146,7 +153,8 @@ class Pcr7 {
   }
   Fault Finish() const {
     for (const std::string_view name : {"SecureBoot", "PK", "KEK", "db", "dbx"})
-      if (!seen_.contains(name)) return Missing("grammar.variable", "no " + std::string(name) + " variable");
+      if (!seen_.contains(name))
+        return Missing("grammar.variable", "no " + std::string(name) + " variable");
     if (!on_) return std::nullopt;
     if (empty_keys_) return Missing("grammar.secure-boot", "on, with an empty PK, KEK or db");
     if (authorities_ == 0) return Missing("grammar.secure-boot", "on, and nothing was authorised");
@@ -162,10 +170,10 @@ class Pcr7 {
     std::string_view name;
   };
   static constexpr Known kVariables[] = {
-      {kGlobalVariableGuid, "SecureBoot"},   {kGlobalVariableGuid, "PK"},
-      {kGlobalVariableGuid, "KEK"},          {kImageSecurityGuid, "db"},
-      {kImageSecurityGuid, "dbx"},           {kImageSecurityGuid, "dbt"},
-      {kImageSecurityGuid, "dbr"},           {kGlobalVariableGuid, "DeployedMode"},
+      {kGlobalVariableGuid, "SecureBoot"}, {kGlobalVariableGuid, "PK"},
+      {kGlobalVariableGuid, "KEK"},        {kImageSecurityGuid, "db"},
+      {kImageSecurityGuid, "dbx"},         {kImageSecurityGuid, "dbt"},
+      {kImageSecurityGuid, "dbr"},         {kGlobalVariableGuid, "DeployedMode"},
       {kGlobalVariableGuid, "AuditMode"},
   };
 
@@ -175,12 +183,14 @@ class Pcr7 {
     if (!variable) return At(event, "grammar.variable", variable.error().detail);
     if (variable->trailing != 0) return At(event, "grammar.variable", "bytes after the variable");
     for (const Known& known : kVariables)
-      if (known.name == variable->name && known.guid == variable->guid) return Note(event, known.name, *variable);
+      if (known.name == variable->name && known.guid == variable->guid)
+        return Note(event, known.name, *variable);
     return At(event, "grammar.variable", "unknown variable " + variable->name);
   }
 
   Fault Note(const Event& event, std::string_view name, const EfiVariable& variable) {
-    if (!seen_.insert(name).second) return At(event, "grammar.variable", std::string(name) + " twice");
+    if (!seen_.insert(name).second)
+      return At(event, "grammar.variable", std::string(name) + " twice");
     const bool key = name == "PK" || name == "KEK" || name == "db";
     if (key && variable.content.empty()) empty_keys_ = true;
     if (name != "SecureBoot") return std::nullopt;
@@ -193,7 +203,8 @@ class Pcr7 {
   static Fault FeedAction(const Event& event) {
     const std::string_view action = AsText(event.data);
     if (action == kDebugMode) return At(event, "grammar.debug", "the firmware runs in debug mode");
-    if (action == kDmaDisabled) return std::nullopt;  // stays among the judged events: a reference must list it
+    if (action == kDmaDisabled)
+      return std::nullopt;  // stays among the judged events: a reference must list it
     return At(event, "grammar.event", "unknown action");
   }
 
@@ -217,14 +228,16 @@ PcrGrammar Run(const EventLog& log, uint32_t pcr, Bank bank, Order& order) {
   for (const Event& event : log.events) {
     if (event.pcr != pcr || event.type == EventType::kNoAction) continue;
     out.fault = CheckEvent(event, bank);
-    if (!out.fault && event.type == EventType::kSeparator) out.fault = CheckSeparator(event, separated);
+    if (!out.fault && event.type == EventType::kSeparator)
+      out.fault = CheckSeparator(event, separated);
     if (!out.fault) out.fault = order.Feed(event, !separated);
     if (out.fault) return out;
     separated |= event.type == EventType::kSeparator;
     if (!IsStructural(pcr, event.digest(bank), bank)) out.judged.push_back(&event);
   }
   if (!separated && (kSeparatorPcrs >> pcr & 1) != 0)
-    out.fault = Missing("grammar.separator", "no separator: the bank may have been left unextended");
+    out.fault =
+        Missing("grammar.separator", "no separator: the bank may have been left unextended");
   else
     out.fault = order.Finish();
   return out;
@@ -258,7 +271,8 @@ bool IsStructural(uint32_t pcr, ByteView digest, Bank bank) {
   static const std::array<Actions, kBanks.size()> kKnown = [] {
     std::array<Actions, kBanks.size()> out;
     for (const Bank each : kBanks)
-      out[BankIndex(each)] = {HashWith(each, AsBytes(kCalling)), HashWith(each, AsBytes(kReturning))};
+      out[BankIndex(each)] = {HashWith(each, AsBytes(kCalling)),
+                              HashWith(each, AsBytes(kReturning))};
     return out;
   }();
   const Actions& known = kKnown[BankIndex(bank)];

@@ -1,5 +1,5 @@
-// Proof that a TLS key lives in the TPM of an AK (attestation of keys: TPM2_CertifyCreation, TPM2_Certify).
-// Pure; thread-safe.
+// Proof that a TLS key lives in the TPM of an AK (attestation of keys: TPM2_CertifyCreation,
+// TPM2_Certify). Pure; thread-safe.
 #pragma once
 
 #include "attestation-server/evidence/quote.h"
@@ -26,7 +26,10 @@ class ProvenTlsKey {
  private:
   friend class KeyChecker;
   ProvenTlsKey(Bytes name, pki::PublicArea area, Bytes spki, bool null_hierarchy)
-      : name_(std::move(name)), area_(std::move(area)), spki_(std::move(spki)), null_hierarchy_(null_hierarchy) {}
+      : name_(std::move(name)),
+        area_(std::move(area)),
+        spki_(std::move(spki)),
+        null_hierarchy_(null_hierarchy) {}
   Bytes name_;
   pki::PublicArea area_;
   Bytes spki_;
@@ -40,7 +43,7 @@ struct KeyInput {
   ByteView creation_data;  // TPMS_CREATION_DATA; kCreation only
   ByteView attest;
   ByteView signature;
-  ByteView csr_spki;       // of a request whose own signature was verified
+  ByteView csr_spki;  // of a request whose own signature was verified
 };
 
 struct KeyExpectation {
@@ -51,13 +54,13 @@ struct KeyExpectation {
 
 // KeyRules are the rules of CheckKey for one kind, in the order in which they run:
 //   key.public (the area parses), tls.* (pki::CheckTlsKey), key.csr (same key as in the request),
-//   key.size key.scheme key.signature key.magic key.type key.structure key.qualified-signer key.extra-data,
-//   key.name (the attested Name is that of the area),
-//   kCreation only: key.creation-hash, key.outside-info
+//   key.size key.scheme key.signature key.magic key.type key.structure key.qualified-signer
+//   key.extra-data, key.name (the attested Name is that of the area), kCreation only:
+//   key.creation-hash, key.outside-info
 std::span<const std::string_view> KeyRules(KeyCertification certification);
 
 // CheckKey decides KeyRules in `checks` (which must hold them). Nothing when one of them failed.
-std::optional<ProvenTlsKey> CheckKey(const AttestationKey& ak, const KeyInput& input, const KeyExpectation& expected,
-                                     CheckList& checks);
+std::optional<ProvenTlsKey> CheckKey(const AttestationKey& ak, const KeyInput& input,
+                                     const KeyExpectation& expected, CheckList& checks);
 
 }  // namespace sallyport::server

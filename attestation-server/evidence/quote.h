@@ -12,10 +12,12 @@
 
 namespace sallyport::server {
 
-// AkParent: `kEndorsement` is a primary key of the endorsement hierarchy, whose Qualified Name is known.
+// AkParent: `kEndorsement` is a primary key of the endorsement hierarchy, whose Qualified Name is
+// known.
 enum class AkParent : uint8_t { kEndorsement, kAny };
 
-// AttestationKey is a decoded AK. Cheap to copy; a shell may keep it, decoding costs a third of a verification.
+// AttestationKey is a decoded AK. Cheap to copy; a shell may keep it, decoding costs a third of a
+// verification.
 class AttestationKey {
  public:
   // FromArea: errors of PublicArea::ToPublicKey. Says nothing about attributes: see CheckAk.
@@ -37,14 +39,14 @@ class AttestationKey {
   Bytes name_;
 };
 
-// The rules of CheckAk: those of pki::CheckAttestationKey ("ak.restricted", ...) and then ak.name: the Name is
-// the one frozen at enrolment, when one is given.
+// The rules of CheckAk: those of pki::CheckAttestationKey ("ak.restricted", ...) and then ak.name:
+// the Name is the one frozen at enrolment, when one is given.
 std::span<const std::string_view> AkRules();
 void CheckAk(const AttestationKey& ak, const std::optional<Bytes>& frozen_name, CheckList& checks);
 
-// CheckAttestSignature is what every TPMS_ATTEST goes through first: sizes, scheme, signature over the raw
-// bytes, then magic and type, then structure. Rules, under `prefix` ("quote", "key"): size, scheme, signature,
-// magic, type, structure.
+// CheckAttestSignature is what every TPMS_ATTEST goes through first: sizes, scheme, signature over
+// the raw bytes, then magic and type, then structure. Rules, under `prefix` ("quote", "key"): size,
+// scheme, signature, magic, type, structure.
 struct AttestRules {
   std::string_view size, scheme, signature, magic, type, structure;
 };
@@ -52,12 +54,12 @@ struct SignedAttest {
   pki::Attest attest;
   pki::HashAlgorithm hash;  // of the signing scheme
 };
-std::optional<SignedAttest> CheckAttestSignature(const AttestationKey& ak, ByteView attest, ByteView signature,
-                                                 pki::tpm::AttestType type, const AttestRules& rules,
-                                                 CheckList& checks);
+std::optional<SignedAttest> CheckAttestSignature(const AttestationKey& ak, ByteView attest,
+                                                 ByteView signature, pki::tpm::AttestType type,
+                                                 const AttestRules& rules, CheckList& checks);
 // CheckSigner decides `rule`: the attestation names `ak` under its parent. True unless it failed.
-bool CheckSigner(const AttestationKey& ak, AkParent parent, const pki::Attest& attest, std::string_view rule,
-                 CheckList& checks);
+bool CheckSigner(const AttestationKey& ak, AkParent parent, const pki::Attest& attest,
+                 std::string_view rule, CheckList& checks);
 
 // ClockRecord is what the server keeps of a device's last accepted quote.
 struct ClockRecord {
@@ -74,15 +76,18 @@ struct ClockJudgement {
   BootRelation relation;
   uint64_t generation;
 };
-// JudgeClock returns kReplayed when the clock did not advance within a boot, or turned unsafe within it.
-Result<ClockJudgement> JudgeClock(const pki::ClockInfo& now, const std::optional<ClockRecord>& last);
+// JudgeClock returns kReplayed when the clock did not advance within a boot, or turned unsafe
+// within it.
+Result<ClockJudgement> JudgeClock(const pki::ClockInfo& now,
+                                  const std::optional<ClockRecord>& last);
 
 struct PcrValue {
   uint32_t pcr;
   PcrDigest value;
 };
 
-// AuthenticatedPcrs are PCR values covered by a quote that passed every rule; only CheckQuote makes them.
+// AuthenticatedPcrs are PCR values covered by a quote that passed every rule; only CheckQuote makes
+// them.
 class AuthenticatedPcrs {
  public:
   Bank bank() const { return bank_; }
@@ -127,13 +132,13 @@ struct QuoteExpectation {
 //   quote.extra-data        exactly the expected bytes
 //   quote.selection         exactly one bank, the requested one, exactly the requested PCRs
 //   quote.values            one value of the bank's size for each quoted PCR and no other
-//   quote.digest            the values hash to the quoted digest (with the hash of the signing scheme)
-//   quote.clock             see JudgeClock
-//   quote.firmware          TPM firmware not below the floor
+//   quote.digest            the values hash to the quoted digest (with the hash of the signing
+//   scheme) quote.clock             see JudgeClock quote.firmware          TPM firmware not below
+//   the floor
 std::span<const std::string_view> QuoteRules();
 
-// CheckQuote decides the rules above in `checks` (which must hold them). Returns nothing when one of them
-// failed, or when there were no values to authenticate.
+// CheckQuote decides the rules above in `checks` (which must hold them). Returns nothing when one
+// of them failed, or when there were no values to authenticate.
 std::optional<AuthenticatedQuote> CheckQuote(const AttestationKey& ak, const QuoteInput& input,
                                              const QuoteExpectation& expected, CheckList& checks);
 

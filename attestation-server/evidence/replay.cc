@@ -24,7 +24,8 @@ void ReplayedBank::Extend(uint32_t pcr, ByteView digest) {
 ReplayedBank Replay(const EventLog& log, Bank bank) {
   ReplayedBank out(bank, log.startup_locality.value_or(0));
   for (const Event& event : log.events)
-    if (event.type != EventType::kNoAction && !event.digest(bank).empty()) out.Extend(event.pcr, event.digest(bank));
+    if (event.type != EventType::kNoAction && !event.digest(bank).empty())
+      out.Extend(event.pcr, event.digest(bank));
   return out;
 }
 
@@ -34,9 +35,11 @@ Result<ReplayedLog> ReplayedLog::Make(Bytes bytes, pki::HashAlgorithm algorithm)
   if (log.format == LogFormat::kSha1Legacy)
     return Error{Reason::kUnsupported, "the log carries SHA-1 digests only", "legacy-log"};
   if (!log.Carries(bank))
-    return Error{Reason::kUnsupported, "the log does not carry the bank " + std::string(BankName(bank)), "log.bank"};
+    return Error{Reason::kUnsupported,
+                 "the log does not carry the bank " + std::string(BankName(bank)), "log.bank"};
   if (!log.uniform)
-    return Error{Reason::kMalformed, "an event does not carry every declared algorithm", "log.digests"};
+    return Error{Reason::kMalformed, "an event does not carry every declared algorithm",
+                 "log.digests"};
   ReplayedBank pcrs = Replay(log, bank);
   return ReplayedLog(std::move(bytes), std::move(log), pcrs);
 }
@@ -44,7 +47,8 @@ Result<ReplayedLog> ReplayedLog::Make(Bytes bytes, pki::HashAlgorithm algorithm)
 ReplayedLog::ReplayedLog(Bytes bytes, EventLog log, ReplayedBank pcrs)
     : bytes_(std::move(bytes)), hash_(pki::Sha256(bytes_)), log_(std::move(log)), pcrs_(pcrs) {
   grammars_.reserve(kPcrCount);
-  for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) grammars_.push_back(CheckGrammar(log_, pcr, pcrs_.bank()));
+  for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr)
+    grammars_.push_back(CheckGrammar(log_, pcr, pcrs_.bank()));
 }
 
 }  // namespace sallyport::server

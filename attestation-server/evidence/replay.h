@@ -7,7 +7,8 @@
 
 namespace sallyport::server {
 
-// ReplayedBank is the replayed state of one bank. PCRs the log does not touch hold no entry in `touched`.
+// ReplayedBank is the replayed state of one bank. PCRs the log does not touch hold no entry in
+// `touched`.
 class ReplayedBank {
  public:
   ReplayedBank(Bank bank, uint8_t startup_locality);
@@ -23,14 +24,14 @@ class ReplayedBank {
   std::array<PcrDigest, kPcrCount> values_;
 };
 
-// Replay extends every event but EV_NO_ACTION and those without a digest of `bank`, from the initial
-// values of the specification: PCR 0 from the startup locality, PCR 17 to 22 from all ones, the others
-// from zero.
+// Replay extends every event but EV_NO_ACTION and those without a digest of `bank`, from the
+// initial values of the specification: PCR 0 from the startup locality, PCR 17 to 22 from all ones,
+// the others from zero.
 ReplayedBank Replay(const EventLog& log, Bank bank);
 
-// ReplayedLog is one log, its hash, and in the judged bank its replay and the grammar of each PCR: all of
-// a log that does not depend on the quote, the device or the references, so that a shell may keep it by
-// `hash` for the renewals of a boot. Owns the bytes; movable, not copyable; immutable.
+// ReplayedLog is one log, its hash, and in the judged bank its replay and the grammar of each PCR:
+// all of a log that does not depend on the quote, the device or the references, so that a shell may
+// keep it by `hash` for the renewals of a boot. Owns the bytes; movable, not copyable; immutable.
 class ReplayedLog {
  public:
   // Make parses and replays. Besides the rules of ParseEventLog:

@@ -16,14 +16,16 @@ void RecordFindings(const Appraisal& appraisal, ReferenceOutcome& out, CheckList
   for (const PcrFinding& finding : appraisal.findings) {
     const std::string_view rule = PcrRule(finding.pcr);
     checks.Add({&rule, 1});
-    checks.Require(rule, !finding.difference, finding.difference ? OwnEvent(*finding.difference) : "");
+    checks.Require(rule, !finding.difference,
+                   finding.difference ? OwnEvent(*finding.difference) : "");
     if (finding.difference) out.diff.push_back(*finding.difference);
   }
 }
 
 std::string MatchFailure(const Candidate& nearest, const Appraisal& appraisal) {
   if (!appraisal.secure_boot_applies) return "no reference for this secure boot state";
-  return "nearest: " + std::string(ReferenceRoleName(nearest.role)) + " " + nearest.expectation.label;
+  return "nearest: " + std::string(ReferenceRoleName(nearest.role)) + " " +
+         nearest.expectation.label;
 }
 
 bool JudgesBoot(const Candidate& candidate) {
@@ -36,10 +38,11 @@ bool AkVerified(const CheckList& checks) {
   return checks.Of("quote.signature") == CheckResult::kPass;
 }
 
-void JudgeBoot(const EvidenceInput& evidence, const JudgeContext& context, const ReplayedLog& log, Verdict& verdict,
-               bool& judges_boot) {
+void JudgeBoot(const EvidenceInput& evidence, const JudgeContext& context, const ReplayedLog& log,
+               Verdict& verdict, bool& judges_boot) {
   const AuthenticatedPcrs& pcrs = verdict.quote->pcrs;
-  verdict.boot_id = ComputeBootId(evidence.ak->name(), verdict.quote->boot.generation, verdict.quote->clock, log.hash());
+  verdict.boot_id = ComputeBootId(evidence.ak->name(), verdict.quote->boot.generation,
+                                  verdict.quote->clock, log.hash());
   if (auto difference = CheckReplay(pcrs, log, verdict.checks)) {
     verdict.diff.push_back(*std::move(difference));
     return;
@@ -64,9 +67,12 @@ std::string_view Verdict::rule() const {
 std::span<const std::string_view> LogRules() { return kLogRules; }
 
 const ReplayedLog* CheckLog(const LogInput& input, pki::HashAlgorithm bank, CheckList& checks) {
-  if (!checks.Require("log.present", input.log != nullptr || input.refusal, "no event log")) return nullptr;
+  if (!checks.Require("log.present", input.log != nullptr || input.refusal, "no event log"))
+    return nullptr;
   if (input.log != nullptr) {
-    if (!checks.Require("log.format", input.log->bank() == BankOf(bank), "replayed in another bank")) return nullptr;
+    if (!checks.Require("log.format", input.log->bank() == BankOf(bank),
+                        "replayed in another bank"))
+      return nullptr;
     checks.Pass("log.structure");
     return input.log;
   }
@@ -76,23 +82,30 @@ const ReplayedLog* CheckLog(const LogInput& input, pki::HashAlgorithm bank, Chec
   return nullptr;
 }
 
-std::optional<EventDifference> CheckReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log, CheckList& checks) {
+std::optional<EventDifference> CheckReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log,
+                                           CheckList& checks) {
   std::optional<EventDifference> difference = CompareReplay(pcrs, log);
-  checks.Require("log.replay", !difference,
-                 difference ? "pcr " + std::to_string(difference->pcr) + " holds another value" : "");
+  checks.Require(
+      "log.replay", !difference,
+      difference ? "pcr " + std::to_string(difference->pcr) + " holds another value" : "");
   return difference;
 }
 
-ReferenceOutcome CheckReference(std::span<const Candidate> candidates, const AuthenticatedPcrs& pcrs,
-                                const ReplayedLog* log, CheckList& checks) {
+ReferenceOutcome CheckReference(std::span<const Candidate> candidates,
+                                const AuthenticatedPcrs& pcrs, const ReplayedLog* log,
+                                CheckList& checks) {
   ReferenceOutcome out;
-  if (!checks.Require("reference.available", !candidates.empty(), "no reference values for this device")) return out;
+  if (!checks.Require("reference.available", !candidates.empty(),
+                      "no reference values for this device"))
+    return out;
   Appraisal nearest;
   for (const Candidate& candidate : candidates) {
     Appraisal appraisal = Appraise(candidate.expectation, pcrs, log);
     out.matched = appraisal.matched();
     // An alternative for the other Secure Boot state is only nearest when there is nothing better.
-    const auto rank = [](const Appraisal& a) { return std::pair(a.secure_boot_applies, a.Nearness()); };
+    const auto rank = [](const Appraisal& a) {
+      return std::pair(a.secure_boot_applies, a.Nearness());
+    };
     if (out.nearest == nullptr || out.matched || rank(appraisal) > rank(nearest)) {
       out.nearest = &candidate;
       nearest = std::move(appraisal);
@@ -101,13 +114,19 @@ ReferenceOutcome CheckReference(std::span<const Candidate> candidates, const Aut
   }
   RecordFindings(nearest, out, checks);
   checks.Add(kMatchRule);
-  checks.Require("reference.match", out.matched, out.matched ? "" : MatchFailure(*out.nearest, nearest));
+  checks.Require("reference.match", out.matched,
+                 out.matched ? "" : MatchFailure(*out.nearest, nearest));
   return out;
 }
 
-BootId ComputeBootId(ByteView ak_name, uint64_t generation, const pki::ClockInfo& clock, const Sha256Digest& log_hash) {
+BootId ComputeBootId(ByteView ak_name, uint64_t generation, const pki::ClockInfo& clock,
+                     const Sha256Digest& log_hash) {
   ByteWriter body;
-  body.Sized32(ak_name).BigU64(generation).BigU32(clock.reset_count).BigU32(clock.restart_count).Raw(log_hash.view());
+  body.Sized32(ak_name)
+      .BigU64(generation)
+      .BigU32(clock.reset_count)
+      .BigU32(clock.restart_count)
+      .Raw(log_hash.view());
   return BootId::FromArray(pki::LabelledDigest("sallyport/boot-id/v1", {body.bytes()}).array());
 }
 
@@ -115,8 +134,9 @@ Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context) {
   Verdict out;
   out.reference_version = context.reference_version;
   out.attested_at = out.valid_until = context.challenge_made_at;
-  for (const auto rules : {AkRules(), LogRules(), QuoteRules(), std::span<const std::string_view>(kReplayRule),
-                           std::span<const std::string_view>(kAvailableRule)})
+  for (const auto rules :
+       {AkRules(), LogRules(), QuoteRules(), std::span<const std::string_view>(kReplayRule),
+        std::span<const std::string_view>(kAvailableRule)})
     out.checks.Add(rules);
 
   CheckAk(*evidence.ak, context.frozen_ak_name, out.checks);
@@ -130,7 +150,8 @@ Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context) {
   bool judges_boot = false;
   if (out.quote && log != nullptr) JudgeBoot(evidence, context, *log, out, judges_boot);
   if (context.key) {
-    out.checks.Add(KeyRules(evidence.key ? evidence.key->certification : KeyCertification::kCreation));
+    out.checks.Add(
+        KeyRules(evidence.key ? evidence.key->certification : KeyCertification::kCreation));
     if (evidence.key) out.key = CheckKey(*evidence.ak, *evidence.key, *context.key, out.checks);
   }
 

@@ -1,5 +1,6 @@
-// Judge: from evidence to a verdict (architecture 6.4). Signature, structure, selection, digest, log replay,
-// grammar, reference values; every rule with its result. Pure: no clock, no I/O; thread-safe.
+// Judge: from evidence to a verdict (architecture 6.4). Signature, structure, selection, digest,
+// log replay, grammar, reference values; every rule with its result. Pure: no clock, no I/O;
+// thread-safe.
 #pragma once
 
 #include <optional>
@@ -34,28 +35,30 @@ struct JudgeContext {
   std::optional<Bytes> frozen_ak_name;  // nothing at the first enrolment
   std::optional<KeyExpectation> key;    // set when a TLS key must be proven
   std::span<const Candidate> candidates;
-  std::string reference_version;        // named in the verdict
-  UnixTime challenge_made_at;           // attested_at: never when the evidence arrived
+  std::string reference_version;  // named in the verdict
+  UnixTime challenge_made_at;     // attested_at: never when the evidence arrived
   Duration evidence_lifetime;
-  // tier_cap lowers the tier for reasons outside the evidence (no vendor chain, key protection of the class).
+  // tier_cap lowers the tier for reasons outside the evidence (no vendor chain, key protection of
+  // the class).
   pki::Tier tier_cap = pki::Tier::kMeasured;
 };
 
 struct Verdict {
   CheckList checks;
   pki::Tier tier = pki::Tier::kNone;
-  // ak_verified: the AK itself is good and signed this quote; before that a refusal explains nothing to the caller.
+  // ak_verified: the AK itself is good and signed this quote; before that a refusal explains
+  // nothing to the caller.
   bool ak_verified = false;
   std::optional<AuthenticatedQuote> quote;
   std::optional<ProvenTlsKey> key;
   std::optional<BootId> boot_id;
   std::optional<Sha256Digest> log_hash;
   std::optional<bool> secure_boot;
-  std::optional<ReferenceRole> matched;   // which of the device's sets
-  std::string matched_label;        // which alternative; of a failing verdict the nearest one
+  std::optional<ReferenceRole> matched;  // which of the device's sets
+  std::string matched_label;             // which alternative; of a failing verdict the nearest one
   std::string reference_version;
   UnixTime attested_at;
-  UnixTime valid_until;             // attested_at unless passing
+  UnixTime valid_until;               // attested_at unless passing
   std::vector<EventDifference> diff;  // against the nearest alternative, one entry per PCR
 
   // passing: every rule ran and passed.
@@ -64,28 +67,33 @@ struct Verdict {
   std::string_view rule() const;
 };
 
-// Judge runs, in this order: AkRules, LogRules, QuoteRules, log.replay, reference.available, one rule per judged PCR
-// ("pcr.4"), reference.match, KeyRules when a key must be proven. Passing means that every one ran and passed.
-// `measured` needs PCR 4 and PCR 7 among the judged ones; else `attested`.
+// Judge runs, in this order: AkRules, LogRules, QuoteRules, log.replay, reference.available, one
+// rule per judged PCR
+// ("pcr.4"), reference.match, KeyRules when a key must be proven. Passing means that every one ran
+// and passed. `measured` needs PCR 4 and PCR 7 among the judged ones; else `attested`.
 Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context);
 
-// The steps of Judge that a tool may run alone. Each decides its rules in `checks`, which must hold them.
-//   log.present, log.format (legacy-log, cc-log, log.bank, or replayed in another bank), log.structure (the
-//   others of ReplayedLog::Make)
+// The steps of Judge that a tool may run alone. Each decides its rules in `checks`, which must hold
+// them.
+//   log.present, log.format (legacy-log, cc-log, log.bank, or replayed in another bank),
+//   log.structure (the others of ReplayedLog::Make)
 std::span<const std::string_view> LogRules();
 const ReplayedLog* CheckLog(const LogInput& input, pki::HashAlgorithm bank, CheckList& checks);
 //   log.replay: every quoted PCR holds what the log replays to
-std::optional<EventDifference> CheckReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log, CheckList& checks);
+std::optional<EventDifference> CheckReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log,
+                                           CheckList& checks);
 //   reference.available, pcr.N (added here), reference.match; `log` may be null (see Appraise)
 struct ReferenceOutcome {
   const Candidate* nearest = nullptr;  // the match, when matched
   bool matched = false;
   std::vector<EventDifference> diff;
 };
-ReferenceOutcome CheckReference(std::span<const Candidate> candidates, const AuthenticatedPcrs& pcrs,
-                                const ReplayedLog* log, CheckList& checks);
+ReferenceOutcome CheckReference(std::span<const Candidate> candidates,
+                                const AuthenticatedPcrs& pcrs, const ReplayedLog* log,
+                                CheckList& checks);
 
 // ComputeBootId: docs/protocol.md "Names".
-BootId ComputeBootId(ByteView ak_name, uint64_t generation, const pki::ClockInfo& clock, const Sha256Digest& log_hash);
+BootId ComputeBootId(ByteView ak_name, uint64_t generation, const pki::ClockInfo& clock,
+                     const Sha256Digest& log_hash);
 
 }  // namespace sallyport::server

@@ -19,7 +19,9 @@ constexpr std::string_view kUnit = "bytes=";
 constexpr size_t kHexDigestSize = 2 * Sha256Digest::kSize;
 
 Error NoSuchFile() { return Error{Reason::kNotFound, "no such file", "content.path"}; }
-Error BadRange() { return Error{Reason::kInvalidArgument, "not one range of this file", "content.range"}; }
+Error BadRange() {
+  return Error{Reason::kInvalidArgument, "not one range of this file", "content.range"};
+}
 
 bool IsPlain(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -69,7 +71,8 @@ class Descriptor {
 Result<ContentPath> ContentPath::Parse(std::string_view target, std::string_view prefix) {
   if (!target.starts_with(prefix)) return NoSuchFile();
   const std::string_view path = target.substr(prefix.size());
-  if (path.size() > kPathBytesMax || !std::ranges::all_of(Segments(path), IsPlainSegment)) return NoSuchFile();
+  if (path.size() > kPathBytesMax || !std::ranges::all_of(Segments(path), IsPlainSegment))
+    return NoSuchFile();
   return ContentPath(std::string(path));
 }
 
@@ -102,12 +105,15 @@ Result<ContentFile> ContentFile::Open(const std::string& directory, const Conten
   Descriptor at(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   const std::vector<std::string> segments = Segments(path.text());
   for (size_t i = 0; at.get() >= 0 && i + 1 < segments.size(); ++i)
-    at.Replace(::openat(at.get(), segments[i].c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    at.Replace(
+        ::openat(at.get(), segments[i].c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (at.get() < 0) return NoSuchFile();
   // Without O_NONBLOCK a fifo in the tree would hold the worker.
-  Descriptor file(::openat(at.get(), segments.back().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  struct stat status {};
-  if (file.get() < 0 || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return NoSuchFile();
+  Descriptor file(
+      ::openat(at.get(), segments.back().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat status{};
+  if (file.get() < 0 || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode))
+    return NoSuchFile();
   return ContentFile(file.Release(), static_cast<uint64_t>(status.st_size));
 }
 

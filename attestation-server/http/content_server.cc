@@ -13,7 +13,7 @@ namespace sallyport::server {
 namespace {
 
 constexpr std::string_view kPrefix = "/image/";
-constexpr unsigned kContentThreads = 32;       // downloads at once; a thread serves one connection
+constexpr unsigned kContentThreads = 32;  // downloads at once; a thread serves one connection
 constexpr size_t kReadBytes = size_t{64} << 10;  // memory of one download, whatever the file's size
 // Not a text type: the library would compress it.
 constexpr const char* kMediaType = "application/octet-stream";
@@ -24,9 +24,11 @@ constexpr int kMethodNotAllowed = 405;
 constexpr int kRangeNotSatisfiable = 416;
 
 // Authorise judges one request of a connection that may have been opened an hour ago.
-Result<Unit> Authorise(const SSL* connection, const Clock& clock, const ContentServer::Admit& admit) {
+Result<Unit> Authorise(const SSL* connection, const Clock& clock,
+                       const ContentServer::Admit& admit) {
   const pki::VerifiedPeer* const peer = ContentTlsGate::PeerOf(connection);
-  if (peer == nullptr) return Error{Reason::kUnauthenticated, "no verified device", "peer.no-certificate"};
+  if (peer == nullptr)
+    return Error{Reason::kUnauthenticated, "no verified device", "peer.no-certificate"};
   if (clock.Wall() >= peer->certificate().not_after + Seconds(1))
     return Error{Reason::kExpired, "certificate ended during the connection", "peer.expired"};
   return admit(*peer);
@@ -34,12 +36,13 @@ Result<Unit> Authorise(const SSL* connection, const Clock& clock, const ContentS
 
 bool SendPart(const ContentFile& file, size_t offset, size_t length, httplib::DataSink& sink) {
   std::array<char, kReadBytes> buffer;
-  const Result<size_t> got = file.ReadAt(offset, std::span(buffer).first(std::min(length, buffer.size())));
+  const Result<size_t> got =
+      file.ReadAt(offset, std::span(buffer).first(std::min(length, buffer.size())));
   return got && *got > 0 && sink.write(buffer.data(), *got);
 }
 
-// NarrowRange puts the one range we accept where the library takes it from; it neither clamps a range to the
-// file nor refuses one past its end. False: the range cannot be satisfied.
+// NarrowRange puts the one range we accept where the library takes it from; it neither clamps a
+// range to the file nor refuses one past its end. False: the range cannot be satisfied.
 bool NarrowRange(const httplib::Request& request, uint64_t size) {
   if (!request.has_header("Range")) return true;
   auto& ranges = const_cast<httplib::Ranges&>(request.ranges);
@@ -57,7 +60,8 @@ void Describe(const ContentPath& path, httplib::Response& response) {
   if (!etag.empty()) response.set_header("ETag", etag);
 }
 
-void Serve(const std::string& directory, const httplib::Request& request, httplib::Response& response) {
+void Serve(const std::string& directory, const httplib::Request& request,
+           httplib::Response& response) {
   const Result<ContentPath> path = ContentPath::Parse(request.target, kPrefix);
   Result<ContentFile> opened = path ? ContentFile::Open(directory, *path) : path.error();
   if (!opened) {
@@ -95,22 +99,25 @@ void Answer(const std::string& directory, const Clock& clock, const ContentServe
 
 }  // namespace
 
-ContentServer::ContentServer(std::unique_ptr<ContentTlsGate> gate, std::unique_ptr<HttpListener> listener)
+ContentServer::ContentServer(std::unique_ptr<ContentTlsGate> gate,
+                             std::unique_ptr<HttpListener> listener)
     : gate_(std::move(gate)), listener_(std::move(listener)) {}
 ContentServer::~ContentServer() = default;
 
-Result<std::unique_ptr<ContentServer>> ContentServer::Start(const ContentOptions& options, const ContentTls& tls,
+Result<std::unique_ptr<ContentServer>> ContentServer::Start(const ContentOptions& options,
+                                                            const ContentTls& tls,
                                                             const Clock& clock, Admit admit) {
   auto gate = std::make_unique<ContentTlsGate>(options.trust_domain, clock);
   SP_TRY(gate->Replace(tls));
-  auto server =
-      std::make_unique<httplib::SSLServer>([&gate](SSL_CTX& context) { return gate->Configure(context); });
+  auto server = std::make_unique<httplib::SSLServer>(
+      [&gate](SSL_CTX& context) { return gate->Configure(context); });
   server->new_task_queue = [] { return new httplib::ThreadPool(kContentThreads); };
-  server->set_pre_routing_handler([directory = options.directory, &clock, admit = std::move(admit)](
-                                      const httplib::Request& request, httplib::Response& response) {
-    Answer(directory, clock, admit, request, response);
-    return httplib::Server::HandlerResponse::Handled;
-  });
+  server->set_pre_routing_handler(
+      [directory = options.directory, &clock, admit = std::move(admit)](
+          const httplib::Request& request, httplib::Response& response) {
+        Answer(directory, clock, admit, request, response);
+        return httplib::Server::HandlerResponse::Handled;
+      });
   SP_TRY(auto listener, HttpListener::Start(std::move(server), options.address));
   return std::unique_ptr<ContentServer>(new ContentServer(std::move(gate), std::move(listener)));
 }

@@ -1,5 +1,6 @@
-// The `content` listener: immutable files of the image repository over HTTPS, to devices with a live lease
-// (docs/protocol.md, "Image repository"). What it serves proves itself; who may load it is judged here.
+// The `content` listener: immutable files of the image repository over HTTPS, to devices with a
+// live lease (docs/protocol.md, "Image repository"). What it serves proves itself; who may load it
+// is judged here.
 #pragma once
 
 #include <functional>
@@ -29,19 +30,21 @@ struct ContentOptions {
 
 class ContentServer {
  public:
-  // Admit says per request whether the device is still wanted (its lease). Called from several threads.
+  // Admit says per request whether the device is still wanted (its lease). Called from several
+  // threads.
   using Admit = std::function<Result<Unit>(const pki::VerifiedPeer&)>;
 
   // Start listens. Errors of Replace and HttpListener::Start. `clock` is borrowed.
-  static Result<std::unique_ptr<ContentServer>> Start(const ContentOptions& options, const ContentTls& tls,
-                                                      const Clock& clock, Admit admit);
+  static Result<std::unique_ptr<ContentServer>> Start(const ContentOptions& options,
+                                                      const ContentTls& tls, const Clock& clock,
+                                                      Admit admit);
   ~ContentServer();
   ContentServer(const ContentServer&) = delete;
   ContentServer& operator=(const ContentServer&) = delete;
 
-  // Replace changes what connections from now on are shown and judged by; those that are open keep theirs until
-  // their own certificate ends. kMalformed ("content.key", "content.chain"), kMismatch ("content.key"): the old
-  // material stays. Thread-safe.
+  // Replace changes what connections from now on are shown and judged by; those that are open keep
+  // theirs until their own certificate ends. kMalformed ("content.key", "content.chain"), kMismatch
+  // ("content.key"): the old material stays. Thread-safe.
   Result<Unit> Replace(const ContentTls& tls);
   void Stop();
 

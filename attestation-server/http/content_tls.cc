@@ -9,9 +9,13 @@
 namespace sallyport::server {
 namespace {
 
-Error Bad(std::string_view rule, std::string detail) { return Error{Reason::kMalformed, std::move(detail), rule}; }
+Error Bad(std::string_view rule, std::string detail) {
+  return Error{Reason::kMalformed, std::move(detail), rule};
+}
 
-void FreePeer(void*, void* peer, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<pki::VerifiedPeer*>(peer); }
+void FreePeer(void*, void* peer, CRYPTO_EX_DATA*, int, long, void*) {
+  delete static_cast<pki::VerifiedPeer*>(peer);
+}
 
 int PeerIndex() {
   static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, FreePeer);
@@ -92,7 +96,8 @@ const pki::VerifiedPeer* ContentTlsGate::PeerOf(const SSL* connection) {
 }
 
 int ContentTlsGate::Present(SSL* connection, void* gate) {
-  const std::shared_ptr<const Material> material = static_cast<const ContentTlsGate*>(gate)->Current();
+  const std::shared_ptr<const Material> material =
+      static_cast<const ContentTlsGate*>(gate)->Current();
   if (SSL_use_certificate(connection, material->chain.front().get()) != 1) return 0;
   if (SSL_use_PrivateKey(connection, material->key.get()) != 1) return 0;
   for (size_t i = 1; i < material->chain.size(); ++i)
@@ -102,11 +107,12 @@ int ContentTlsGate::Present(SSL* connection, void* gate) {
 
 Result<pki::VerifiedPeer> ContentTlsGate::Judge(X509_STORE_CTX* presented) const {
   SP_TRY(const Bytes leaf, DerOf(X509_STORE_CTX_get0_cert(presented)));
-  return pki::VerifyPeer(leaf, {}, Current()->anchors, pki::Role::kDevice, trust_domain_, clock_.Wall());
+  return pki::VerifyPeer(leaf, {}, Current()->anchors, pki::Role::kDevice, trust_domain_,
+                         clock_.Wall());
 }
 
-// Replaces OpenSSL's own chain building, which knows nothing of roles. A resumed session would skip it, and
-// would then have no peer: PeerOf is null and every request refused.
+// Replaces OpenSSL's own chain building, which knows nothing of roles. A resumed session would skip
+// it, and would then have no peer: PeerOf is null and every request refused.
 int ContentTlsGate::Verify(X509_STORE_CTX* presented, void* gate) {
   auto* const connection = static_cast<SSL*>(
       X509_STORE_CTX_get_ex_data(presented, SSL_get_ex_data_X509_STORE_CTX_idx()));

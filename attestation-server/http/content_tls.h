@@ -1,5 +1,5 @@
-// The TLS side of the content server: TLS 1.3 only, no resumption, and devices alone as clients, judged by
-// pki::VerifyPeer during the handshake.
+// The TLS side of the content server: TLS 1.3 only, no resumption, and devices alone as clients,
+// judged by pki::VerifyPeer during the handshake.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -11,7 +11,8 @@
 
 namespace sallyport::server {
 
-// ContentTlsGate holds what new connections are shown and judged by. Thread-safe; outlives its SSL_CTX.
+// ContentTlsGate holds what new connections are shown and judged by. Thread-safe; outlives its
+// SSL_CTX.
 class ContentTlsGate {
  public:
   ContentTlsGate(pki::TrustDomain trust_domain, const Clock& clock);
@@ -21,7 +22,8 @@ class ContentTlsGate {
   Result<Unit> Replace(const ContentTls& tls);
   // Configure makes `context` ask this gate. False when OpenSSL refuses.
   [[nodiscard]] bool Configure(SSL_CTX& context);
-  // PeerOf returns who was verified in the handshake of `connection`; null unless someone was. Borrowed from it.
+  // PeerOf returns who was verified in the handshake of `connection`; null unless someone was.
+  // Borrowed from it.
   static const pki::VerifiedPeer* PeerOf(const SSL* connection);
 
  private:

@@ -18,19 +18,21 @@ void AnswerReady(const HealthServer::Ready& ready, httplib::Response& response) 
 
 }  // namespace
 
-HealthServer::HealthServer(std::unique_ptr<HttpListener> listener) : listener_(std::move(listener)) {}
+HealthServer::HealthServer(std::unique_ptr<HttpListener> listener)
+    : listener_(std::move(listener)) {}
 HealthServer::~HealthServer() = default;
 
-Result<std::unique_ptr<HealthServer>> HealthServer::Start(const std::string& address, const Metrics& metrics,
-                                                          Ready ready) {
+Result<std::unique_ptr<HealthServer>> HealthServer::Start(const std::string& address,
+                                                          const Metrics& metrics, Ready ready) {
   auto server = std::make_unique<httplib::Server>();
   server->new_task_queue = [] { return new httplib::ThreadPool(kHealthThreads); };
   server->Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
     response.set_content("alive\n", "text/plain");
   });
-  server->Get("/readyz", [ready = std::move(ready)](const httplib::Request&, httplib::Response& response) {
-    AnswerReady(ready, response);
-  });
+  server->Get("/readyz",
+              [ready = std::move(ready)](const httplib::Request&, httplib::Response& response) {
+                AnswerReady(ready, response);
+              });
   server->Get("/metrics", [&metrics](const httplib::Request&, httplib::Response& response) {
     response.set_content(metrics.Serialize(), "text/plain; version=0.0.4");
   });

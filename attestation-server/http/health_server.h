@@ -1,5 +1,5 @@
-// Health and metrics over plain HTTP, for a supervisor and a scraper on a trusted network: /healthz (the
-// process answers), /readyz (it can serve), /metrics. It tells nothing about devices.
+// Health and metrics over plain HTTP, for a supervisor and a scraper on a trusted network: /healthz
+// (the process answers), /readyz (it can serve), /metrics. It tells nothing about devices.
 #pragma once
 
 #include <functional>
@@ -19,7 +19,8 @@ class HealthServer {
   using Ready = std::function<Result<Unit>()>;
 
   // Start listens on "host:port". Errors of HttpListener::Start. `metrics` is borrowed.
-  static Result<std::unique_ptr<HealthServer>> Start(const std::string& address, const Metrics& metrics, Ready ready);
+  static Result<std::unique_ptr<HealthServer>> Start(const std::string& address,
+                                                     const Metrics& metrics, Ready ready);
   ~HealthServer();
   void Stop();
 

@@ -7,8 +7,8 @@
 namespace sallyport::server {
 namespace {
 
-constexpr time_t kIdleSeconds = 2;            // Stop waits this long for idle connections
-constexpr time_t kStallSeconds = 10;          // a peer that neither reads nor writes
+constexpr time_t kIdleSeconds = 2;               // Stop waits this long for idle connections
+constexpr time_t kStallSeconds = 10;             // a peer that neither reads nor writes
 constexpr size_t kRequestsPerConnection = 1000;  // then a new handshake judges the peer again
 
 struct Address {
@@ -17,14 +17,16 @@ struct Address {
 };
 
 Result<Address> ParseAddress(const std::string& text) {
-  const Error refused{Reason::kInvalidArgument, "'" + text + "' is not host:port", "listen.address"};
+  const Error refused{Reason::kInvalidArgument, "'" + text + "' is not host:port",
+                      "listen.address"};
   const size_t colon = text.rfind(':');
   if (colon == std::string::npos || colon == 0) return refused;
   Address out{text.substr(0, colon), 0};
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, out.port);
   if (error != std::errc() || stop != end || out.port < 1 || out.port > UINT16_MAX) return refused;
-  if (out.host.front() == '[' && out.host.back() == ']') out.host = out.host.substr(1, out.host.size() - 2);
+  if (out.host.front() == '[' && out.host.back() == ']')
+    out.host = out.host.substr(1, out.host.size() - 2);
   return out;
 }
 

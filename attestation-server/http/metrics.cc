@@ -14,7 +14,8 @@ using prometheus::BuildGauge;
 using prometheus::BuildHistogram;
 
 // A commit is one fsync: 1 ms on a good disk; above a second the disk is failing.
-const prometheus::Histogram::BucketBoundaries kCommitSeconds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1};
+const prometheus::Histogram::BucketBoundaries kCommitSeconds{0.001, 0.0025, 0.005, 0.01, 0.025,
+                                                             0.05,  0.1,    0.25,  1};
 const prometheus::Histogram::BucketBoundaries kCommitChanges{1, 2, 4, 8, 16, 32, 64, 128, 256};
 
 }  // namespace
@@ -26,19 +27,27 @@ struct Metrics::State {
                                         .Help("Devices that were enrolled or attested anew")
                                         .Register(registry)
                                         .Add({});
-  prometheus::Counter& renewals =
-      BuildCounter().Name("sallyport_renewals_total").Help("Certificates renewed").Register(registry).Add({});
-  prometheus::Counter& renewal_cpu = BuildCounter()
-                                         .Name("sallyport_renewal_cpu_seconds_total")
-                                         .Help("Processor time of the threads that renewed certificates")
-                                         .Register(registry)
-                                         .Add({});
-  prometheus::Family<prometheus::Counter>& refusals = BuildCounter()
-                                                          .Name("sallyport_refusals_total")
-                                                          .Help("Requests refused, by the rule that refused them")
-                                                          .Register(registry);
-  prometheus::Gauge& streams =
-      BuildGauge().Name("sallyport_streams_online").Help("Devices with an open stream").Register(registry).Add({});
+  prometheus::Counter& renewals = BuildCounter()
+                                      .Name("sallyport_renewals_total")
+                                      .Help("Certificates renewed")
+                                      .Register(registry)
+                                      .Add({});
+  prometheus::Counter& renewal_cpu =
+      BuildCounter()
+          .Name("sallyport_renewal_cpu_seconds_total")
+          .Help("Processor time of the threads that renewed certificates")
+          .Register(registry)
+          .Add({});
+  prometheus::Family<prometheus::Counter>& refusals =
+      BuildCounter()
+          .Name("sallyport_refusals_total")
+          .Help("Requests refused, by the rule that refused them")
+          .Register(registry);
+  prometheus::Gauge& streams = BuildGauge()
+                                   .Name("sallyport_streams_online")
+                                   .Help("Devices with an open stream")
+                                   .Register(registry)
+                                   .Add({});
   prometheus::Histogram& commit_seconds = BuildHistogram()
                                               .Name("sallyport_commit_seconds")
                                               .Help("Time that one commit of the store took")
@@ -62,12 +71,16 @@ void Metrics::CountRenewal(std::chrono::nanoseconds cpu) {
 void Metrics::CountRefusal(std::string_view rule) {
   state_->refusals.Add({{"rule", std::string(rule)}}).Increment();
 }
-void Metrics::SetStreamsOnline(size_t streams) { state_->streams.Set(static_cast<double>(streams)); }
+void Metrics::SetStreamsOnline(size_t streams) {
+  state_->streams.Set(static_cast<double>(streams));
+}
 void Metrics::ObserveCommit(Duration took, size_t changes) {
   state_->commit_seconds.Observe(static_cast<double>(took.ms) / 1000);
   state_->commit_changes.Observe(static_cast<double>(changes));
 }
 
-std::string Metrics::Serialize() const { return prometheus::TextSerializer().Serialize(state_->registry.Collect()); }
+std::string Metrics::Serialize() const {
+  return prometheus::TextSerializer().Serialize(state_->registry.Collect());
+}
 
 }  // namespace sallyport::server

@@ -1,5 +1,5 @@
-// The server's metrics in Prometheus' text format. Labels come from closed sets only (rules and reasons are
-// static names): nothing a device sends becomes a time series.
+// The server's metrics in Prometheus' text format. Labels come from closed sets only (rules and
+// reasons are static names): nothing a device sends becomes a time series.
 #pragma once
 
 #include <chrono>
@@ -21,7 +21,8 @@ class Metrics {
   Metrics& operator=(const Metrics&) = delete;
 
   void CountEnrolment();
-  // CountRenewal adds the processor time that judging, committing and signing took on the calling thread.
+  // CountRenewal adds the processor time that judging, committing and signing took on the calling
+  // thread.
   void CountRenewal(std::chrono::nanoseconds cpu);
   // CountRefusal takes Error::name() of a refusal, which has static storage.
   void CountRefusal(std::string_view rule);

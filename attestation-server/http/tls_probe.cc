@@ -17,26 +17,30 @@ constexpr int kConnectPollMs = 20;
 
 enum class Answer { kServerHello, kRefused };
 
-// A server that asks for a client certificate fails our handshake even where it speaks the version, so the
-// probe looks at the messages, not at the outcome.
-void Watch(int sent, int, int content_type, const void* message, size_t size, SSL*, void* server_hello) {
+// A server that asks for a client certificate fails our handshake even where it speaks the version,
+// so the probe looks at the messages, not at the outcome.
+void Watch(int sent, int, int content_type, const void* message, size_t size, SSL*,
+           void* server_hello) {
   if (sent == 0 && size > 0 && content_type == SSL3_RT_HANDSHAKE &&
       *static_cast<const uint8_t*>(message) == SSL3_MT_SERVER_HELLO)
     *static_cast<bool*>(server_hello) = true;
 }
 
 Error NoAnswer(const std::string& address) {
-  return Error{Reason::kUnavailable, address + " does not answer in TLS: " + pki::DrainOpenSslErrors(), "tls.no-answer"};
+  return Error{Reason::kUnavailable,
+               address + " does not answer in TLS: " + pki::DrainOpenSslErrors(), "tls.no-answer"};
 }
 
 Result<pki::BioPtr> Connect(const std::string& address) {
   pki::BioPtr bio(BIO_new_connect(address.c_str()));
-  if (!bio || BIO_set_nbio(bio.get(), 1) != 1 || BIO_do_connect_retry(bio.get(), kProbeSeconds, kConnectPollMs) != 1)
+  if (!bio || BIO_set_nbio(bio.get(), 1) != 1 ||
+      BIO_do_connect_retry(bio.get(), kProbeSeconds, kConnectPollMs) != 1)
     return NoAnswer(address);
   int socket = -1;
   BIO_get_fd(bio.get(), &socket);
   const timeval limit{kProbeSeconds, 0};
-  if (BIO_socket_nbio(socket, 0) != 1 || ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) != 0 ||
+  if (BIO_socket_nbio(socket, 0) != 1 ||
+      ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) != 0 ||
       ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) != 0)
     return NoAnswer(address);
   return bio;
@@ -68,8 +72,10 @@ Result<Answer> Offer(const std::string& address, int min_version, int max_versio
 
 Result<Unit> ProbeRefusesTls12(const std::string& address) {
   SP_TRY(const Answer old, Offer(address, TLS1_2_VERSION, TLS1_2_VERSION));
-  if (old == Answer::kServerHello) return Error{Reason::kInternal, address + " accepts TLS 1.2", "tls.1-2-accepted"};
-  // Refused without an alert, as gRPC does, it could be anything: only TLS 1.3 shows that it is TLS.
+  if (old == Answer::kServerHello)
+    return Error{Reason::kInternal, address + " accepts TLS 1.2", "tls.1-2-accepted"};
+  // Refused without an alert, as gRPC does, it could be anything: only TLS 1.3 shows that it is
+  // TLS.
   SP_TRY(const Answer current, Offer(address, TLS1_3_VERSION, TLS1_3_VERSION));
   if (current != Answer::kServerHello) return NoAnswer(address);
   return Unit{};

@@ -1,4 +1,5 @@
-// Approvals are signatures by operators' keys (docs/protocol.md, Signed statements), never mere rows.
+// Approvals are signatures by operators' keys (docs/protocol.md, Signed statements), never mere
+// rows.
 #pragma once
 
 #include <string>
@@ -9,12 +10,14 @@
 
 namespace sallyport::server {
 
-inline constexpr Duration kApprovalLifetimeMax = Hours(24);  // an approval is for now, not for later
+inline constexpr Duration kApprovalLifetimeMax =
+    Hours(24);  // an approval is for now, not for later
 
 // Wire form of an approval: the body is the JSON that was signed, as it was signed.
 using SignedApproval = pki::SignedStatement;
 
-// VerifiedApproval says that `operator_id` approved `action` on exactly `digest`. Only VerifyApproval makes it.
+// VerifiedApproval says that `operator_id` approved `action` on exactly `digest`. Only
+// VerifyApproval makes it.
 class VerifiedApproval {
  public:
   const std::string& action() const { return action_; }
@@ -23,10 +26,15 @@ class VerifiedApproval {
   UnixTime expires() const { return expires_; }
 
  private:
-  friend Result<VerifiedApproval> VerifyApproval(const SignedApproval&, const pki::PublicKey&, std::string_view,
-                                                 std::string_view, const Sha256Digest&, UnixTime);
-  VerifiedApproval(std::string action, Sha256Digest digest, std::string operator_id, UnixTime expires)
-      : action_(std::move(action)), digest_(digest), operator_id_(std::move(operator_id)), expires_(expires) {}
+  friend Result<VerifiedApproval> VerifyApproval(const SignedApproval&, const pki::PublicKey&,
+                                                 std::string_view, std::string_view,
+                                                 const Sha256Digest&, UnixTime);
+  VerifiedApproval(std::string action, Sha256Digest digest, std::string operator_id,
+                   UnixTime expires)
+      : action_(std::move(action)),
+        digest_(digest),
+        operator_id_(std::move(operator_id)),
+        expires_(expires) {}
   std::string action_;
   Sha256Digest digest_;
   std::string operator_id_;
@@ -34,12 +42,14 @@ class VerifiedApproval {
 };
 
 // MakeApproval signs with the operator's P-256 key.
-Result<SignedApproval> MakeApproval(const pki::PrivateKey& key, std::string_view operator_id, std::string_view action,
-                                    const Sha256Digest& digest, UnixTime expires);
+Result<SignedApproval> MakeApproval(const pki::PrivateKey& key, std::string_view operator_id,
+                                    std::string_view action, const Sha256Digest& digest,
+                                    UnixTime expires);
 
 // VerifyApproval checks, in this order: the signature over the received bytes by `key`
 // ("approval.signature"), the JSON (kMalformed), operator ("approval.operator"), action
-// ("approval.action"), digest ("approval.digest"), expiry at `now` and at most kApprovalLifetimeMax ahead
+// ("approval.action"), digest ("approval.digest"), expiry at `now` and at most kApprovalLifetimeMax
+// ahead
 // ("approval.expired"). `key` and `operator_id` come from the caller's verified certificate.
 Result<VerifiedApproval> VerifyApproval(const SignedApproval& approval, const pki::PublicKey& key,
                                         std::string_view operator_id, std::string_view action,

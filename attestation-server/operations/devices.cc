@@ -9,7 +9,9 @@ namespace {
 
 constexpr int64_t kVerdictsShown = 5;
 
-JsonValue TimeOrNull(UnixTime time) { return time.ms == 0 ? JsonValue() : JsonValue(FormatRfc3339(time)); }
+JsonValue TimeOrNull(UnixTime time) {
+  return time.ms == 0 ? JsonValue() : JsonValue(FormatRfc3339(time));
+}
 
 JsonValue Summary(const DeviceRecord& device, bool online, UnixTime now) {
   return JsonValue::Object({{"name", device.name},
@@ -27,7 +29,9 @@ JsonValue Summary(const DeviceRecord& device, bool online, UnixTime now) {
 
 JsonValue Full(const DeviceRecord& device, bool online, UnixTime now) {
   std::vector<JsonMember> members = *Summary(device, online, now).if_object();
-  const auto add = [&members](std::string key, JsonValue value) { members.push_back({std::move(key), std::move(value)}); };
+  const auto add = [&members](std::string key, JsonValue value) {
+    members.push_back({std::move(key), std::move(value)});
+  };
   add("causes", JoinCauses(device.causes));
   add("reason", device.reason);
   add("epoch", device.epoch);
@@ -39,14 +43,16 @@ JsonValue Full(const DeviceRecord& device, bool online, UnixTime now) {
   add("ak_name", HexEncode(device.tpm.ak_name));
   add("serial", device.current_key ? JsonValue(device.current_key->serial) : JsonValue());
   add("boot_id", device.boot ? JsonValue(HexEncode(device.boot->id)) : JsonValue());
-  add("release", device.running_release ? JsonValue(HexEncode(*device.running_release)) : JsonValue());
+  add("release",
+      device.running_release ? JsonValue(HexEncode(*device.running_release)) : JsonValue());
   add("endpoint", device.endpoint);
   add("manifest_version", device.manifest_version);
   return JsonValue::Object(std::move(members));
 }
 
 Error WrongState(const DeviceRecord& device) {
-  return Error{Reason::kConflict, device.name + " is " + std::string(TextOf(device.state)), "device.state"};
+  return Error{Reason::kConflict, device.name + " is " + std::string(TextOf(device.state)),
+               "device.state"};
 }
 
 }  // namespace
@@ -57,15 +63,18 @@ Result<DeviceRecord> FindDevice(Connection& connection, std::string_view name) {
   if (!found) {
     SP_TRY(found, devices.Find(name));
   }
-  if (!found) return Error{Reason::kNotFound, "no device '" + std::string(name) + "'", "device.unknown"};
+  if (!found)
+    return Error{Reason::kNotFound, "no device '" + std::string(name) + "'", "device.unknown"};
   return *std::move(found);
 }
 
 Result<JsonValue> DeviceOperations::List(std::string_view after, int64_t limit, UnixTime now) {
   SP_TRY(Snapshot snapshot, parts_.database.Read());
-  SP_TRY(const std::vector<DeviceRecord> records, Devices(snapshot.connection()).List(after, limit));
+  SP_TRY(const std::vector<DeviceRecord> records,
+         Devices(snapshot.connection()).List(after, limit));
   std::vector<JsonValue> rows;
-  for (const DeviceRecord& device : records) rows.push_back(Summary(device, is_online_(device.id), now));
+  for (const DeviceRecord& device : records)
+    rows.push_back(Summary(device, is_online_(device.id), now));
   return JsonValue::Array(std::move(rows));
 }
 
@@ -78,14 +87,16 @@ Result<JsonValue> DeviceOperations::Show(std::string_view name, UnixTime now) {
 Result<JsonValue> DeviceOperations::Explain(std::string_view name, UnixTime now) {
   SP_TRY(Snapshot snapshot, parts_.database.Read());
   SP_TRY(const DeviceRecord device, FindDevice(snapshot.connection(), name));
-  SP_TRY(const std::vector<VerdictRow> verdicts, ListVerdicts(snapshot.connection(), device.id, kVerdictsShown));
+  SP_TRY(const std::vector<VerdictRow> verdicts,
+         ListVerdicts(snapshot.connection(), device.id, kVerdictsShown));
   std::vector<JsonValue> rows;
   for (const VerdictRow& verdict : verdicts) {
     SP_TRY(const JsonValue diff, ParseJson(verdict.diff.empty() ? "[]" : verdict.diff));
     SP_TRY(const JsonValue checks, ParseJson(verdict.checks.empty() ? "[]" : verdict.checks));
     int64_t same = 0;
     if (!verdict.passed) {
-      SP_TRY(same, CountSameFailure(snapshot.connection(), verdict.rule, verdict.diff, now - Days(1)));
+      SP_TRY(same,
+             CountSameFailure(snapshot.connection(), verdict.rule, verdict.diff, now - Days(1)));
     }
     rows.push_back(JsonValue::Object({{"at", FormatRfc3339(verdict.judged_at)},
                                       {"at_ms", verdict.judged_at.ms},
@@ -103,8 +114,8 @@ Result<JsonValue> DeviceOperations::Explain(std::string_view name, UnixTime now)
                             {"verdicts", JsonValue::Array(std::move(rows))}});
 }
 
-Result<DeviceRecord> DeviceOperations::Change(const Operator& caller, std::string_view name, std::string_view event,
-                                              const Changer& change) {
+Result<DeviceRecord> DeviceOperations::Change(const Operator& caller, std::string_view name,
+                                              std::string_view event, const Changer& change) {
   std::optional<DeviceRecord> changed;
   SP_TRY(parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
     SP_TRY(DeviceRecord device, FindDevice(transaction.connection(), name));
@@ -124,66 +135,79 @@ Result<DeviceRecord> DeviceOperations::Change(const Operator& caller, std::strin
 }
 
 Result<JsonValue> DeviceOperations::Approve(const Operator& caller, std::string_view name,
-                                            const std::vector<SignedApproval>& approvals, UnixTime now) {
-  SP_TRY(const ApprovalRow approval, ApprovalOf(caller, approvals, "device.approve", pki::Sha256(AsBytes(name)), now));
+                                            const std::vector<SignedApproval>& approvals,
+                                            UnixTime now) {
+  SP_TRY(const ApprovalRow approval,
+         ApprovalOf(caller, approvals, "device.approve", pki::Sha256(AsBytes(name)), now));
   SP_TRY(const DeviceRecord device,
-         Change(caller, name, "device.approved", [&](DeviceRecord& record, Transaction& transaction) -> Result<Unit> {
-           if (record.state != DeviceState::kPending) return WrongState(record);
-           SP_TRY(RecordAndCount(transaction, approval, now));
-           record.state = DeviceState::kEnrolled;
-           return Unit{};
-         }));
+         Change(caller, name, "device.approved",
+                [&](DeviceRecord& record, Transaction& transaction) -> Result<Unit> {
+                  if (record.state != DeviceState::kPending) return WrongState(record);
+                  SP_TRY(RecordAndCount(transaction, approval, now));
+                  record.state = DeviceState::kEnrolled;
+                  return Unit{};
+                }));
   return Full(device, is_online_(device.id), now);
 }
 
-Result<JsonValue> DeviceOperations::Quarantine(const Operator& caller, std::string_view name, std::string_view cause,
-                                               std::string_view why, UnixTime now) {
+Result<JsonValue> DeviceOperations::Quarantine(const Operator& caller, std::string_view name,
+                                               std::string_view cause, std::string_view why,
+                                               UnixTime now) {
   SP_TRY(const QuarantineCause parsed, ParseWord<QuarantineCause>(cause));
   if (parsed != QuarantineCause::kOperator && parsed != QuarantineCause::kClone)
-    return Error{Reason::kInvalidArgument, "operators quarantine for 'operator' or 'clone'", "quarantine.cause"};
-  SP_TRY(const DeviceRecord device,
-         Change(caller, name, "device.quarantined", [&](DeviceRecord& record, Transaction&) -> Result<Unit> {
-           if (record.state == DeviceState::kRetired) return WrongState(record);
-           record.state = DeviceState::kQuarantined;
-           record.causes.insert(parsed);
-           record.reason = std::string(why);
-           ++record.epoch;
-           return Unit{};
-         }));
+    return Error{Reason::kInvalidArgument, "operators quarantine for 'operator' or 'clone'",
+                 "quarantine.cause"};
+  SP_TRY(const DeviceRecord device, Change(caller, name, "device.quarantined",
+                                           [&](DeviceRecord& record, Transaction&) -> Result<Unit> {
+                                             if (record.state == DeviceState::kRetired)
+                                               return WrongState(record);
+                                             record.state = DeviceState::kQuarantined;
+                                             record.causes.insert(parsed);
+                                             record.reason = std::string(why);
+                                             ++record.epoch;
+                                             return Unit{};
+                                           }));
   parts_.events.OnRevoked(device.id, device.epoch);
   return Full(device, is_online_(device.id), now);
 }
 
 Result<JsonValue> DeviceOperations::Release(const Operator& caller, std::string_view name,
-                                            const std::vector<SignedApproval>& approvals, UnixTime now) {
-  SP_TRY(const ApprovalRow approval, ApprovalOf(caller, approvals, "device.release", pki::Sha256(AsBytes(name)), now));
-  SP_TRY(const DeviceRecord device,
-         Change(caller, name, "device.release", [&](DeviceRecord& record, Transaction& transaction) -> Result<Unit> {
-           if (record.state != DeviceState::kQuarantined) return WrongState(record);
-           SP_TRY(const size_t approvers, RecordAndCount(transaction, approval, now));
-           if (approvers < kReleaseApprovals) return Unit{};
-           const bool failing = record.causes.contains(QuarantineCause::kPosture);
-           record.causes.clear();
-           if (failing) record.causes.insert(QuarantineCause::kPosture);  // only a passing boot clears it
-           if (!failing) record.state = DeviceState::kEnrolled;
-           return Unit{};
-         }));
+                                            const std::vector<SignedApproval>& approvals,
+                                            UnixTime now) {
+  SP_TRY(const ApprovalRow approval,
+         ApprovalOf(caller, approvals, "device.release", pki::Sha256(AsBytes(name)), now));
+  SP_TRY(
+      const DeviceRecord device,
+      Change(caller, name, "device.release",
+             [&](DeviceRecord& record, Transaction& transaction) -> Result<Unit> {
+               if (record.state != DeviceState::kQuarantined) return WrongState(record);
+               SP_TRY(const size_t approvers, RecordAndCount(transaction, approval, now));
+               if (approvers < kReleaseApprovals) return Unit{};
+               const bool failing = record.causes.contains(QuarantineCause::kPosture);
+               record.causes.clear();
+               if (failing)
+                 record.causes.insert(QuarantineCause::kPosture);  // only a passing boot clears it
+               if (!failing) record.state = DeviceState::kEnrolled;
+               return Unit{};
+             }));
   return Full(device, is_online_(device.id), now);
 }
 
 Result<JsonValue> DeviceOperations::Decommission(const Operator& caller, std::string_view name,
-                                                 const std::vector<SignedApproval>& approvals, UnixTime now) {
+                                                 const std::vector<SignedApproval>& approvals,
+                                                 UnixTime now) {
   SP_TRY(const ApprovalRow approval,
          ApprovalOf(caller, approvals, "device.decommission", pki::Sha256(AsBytes(name)), now));
   SP_TRY(const DeviceRecord device,
-         Change(caller, name, "device.decommissioned", [&](DeviceRecord& record, Transaction& transaction) -> Result<Unit> {
-           if (record.state == DeviceState::kRetired) return WrongState(record);
-           SP_TRY(RecordAndCount(transaction, approval, now));
-           record.state = DeviceState::kRetired;
-           record.causes.clear();
-           ++record.epoch;
-           return Unit{};
-         }));
+         Change(caller, name, "device.decommissioned",
+                [&](DeviceRecord& record, Transaction& transaction) -> Result<Unit> {
+                  if (record.state == DeviceState::kRetired) return WrongState(record);
+                  SP_TRY(RecordAndCount(transaction, approval, now));
+                  record.state = DeviceState::kRetired;
+                  record.causes.clear();
+                  ++record.epoch;
+                  return Unit{};
+                }));
   parts_.events.OnRevoked(device.id, device.epoch);
   return Full(device, is_online_(device.id), now);
 }

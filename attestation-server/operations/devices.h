@@ -9,7 +9,8 @@
 
 namespace sallyport::server {
 
-inline constexpr size_t kReleaseApprovals = 2;  // architecture 6.8: two operators end a quarantine of theirs
+inline constexpr size_t kReleaseApprovals =
+    2;  // architecture 6.8: two operators end a quarantine of theirs
 
 // DeviceOperations is thread-safe. Names and ids are both accepted.
 class DeviceOperations {
@@ -20,23 +21,29 @@ class DeviceOperations {
 
   Result<JsonValue> List(std::string_view after, int64_t limit, UnixTime now);
   Result<JsonValue> Show(std::string_view name, UnixTime now);
-  // Explain shows the last verdicts: the failed rule, the device's events that did not match, and how many
-  // other verdicts of the last day show the same.
+  // Explain shows the last verdicts: the failed rule, the device's events that did not match, and
+  // how many other verdicts of the last day show the same.
   Result<JsonValue> Explain(std::string_view name, UnixTime now);
 
   // Approve admits a pending device. kConflict ("device.state") in another state.
-  Result<JsonValue> Approve(const Operator& caller, std::string_view name, const std::vector<SignedApproval>& approvals, UnixTime now);
+  Result<JsonValue> Approve(const Operator& caller, std::string_view name,
+                            const std::vector<SignedApproval>& approvals, UnixTime now);
   // Quarantine cuts a device off: epoch + 1, every certificate dead. `cause` is operator or clone.
-  Result<JsonValue> Quarantine(const Operator& caller, std::string_view name, std::string_view cause, std::string_view why, UnixTime now);
+  Result<JsonValue> Quarantine(const Operator& caller, std::string_view name,
+                               std::string_view cause, std::string_view why, UnixTime now);
   // Release records an approval; the second operator's ends the quarantine.
-  Result<JsonValue> Release(const Operator& caller, std::string_view name, const std::vector<SignedApproval>& approvals, UnixTime now);
+  Result<JsonValue> Release(const Operator& caller, std::string_view name,
+                            const std::vector<SignedApproval>& approvals, UnixTime now);
   // Decommission retires a device for good; it cannot come back under this identity.
-  Result<JsonValue> Decommission(const Operator& caller, std::string_view name, const std::vector<SignedApproval>& approvals, UnixTime now);
+  Result<JsonValue> Decommission(const Operator& caller, std::string_view name,
+                                 const std::vector<SignedApproval>& approvals, UnixTime now);
 
  private:
-  // Change runs `change` on the device inside one transaction, with an audit entry; returns the device as changed.
+  // Change runs `change` on the device inside one transaction, with an audit entry; returns the
+  // device as changed.
   using Changer = std::function<Result<Unit>(DeviceRecord&, Transaction&)>;
-  Result<DeviceRecord> Change(const Operator& caller, std::string_view name, std::string_view event, const Changer& change);
+  Result<DeviceRecord> Change(const Operator& caller, std::string_view name, std::string_view event,
+                              const Changer& change);
 
   OperationParts parts_;
   std::function<bool(const std::string&)> is_online_;

@@ -1,5 +1,5 @@
-// What every operation needs to know: who asks, and the parts it works on. Operations are free of gRPC;
-// each changes the store and the audit in one transaction.
+// What every operation needs to know: who asks, and the parts it works on. Operations are free of
+// gRPC; each changes the store and the audit in one transaction.
 #pragma once
 
 #include <string>
@@ -27,8 +27,9 @@ struct OperationParts {
   FlowEvents& events;
 };
 
-// ApprovalOf verifies that `caller` signed `action` on `digest` in exactly one of `approvals`, and returns
-// the row to store. kPolicyDenied ("approval.missing") without one; rules of VerifyApproval otherwise.
+// ApprovalOf verifies that `caller` signed `action` on `digest` in exactly one of `approvals`, and
+// returns the row to store. kPolicyDenied ("approval.missing") without one; rules of VerifyApproval
+// otherwise.
 Result<ApprovalRow> ApprovalOf(const Operator& caller, const std::vector<SignedApproval>& approvals,
                                std::string_view action, const Sha256Digest& digest, UnixTime now);
 

@@ -17,6 +17,8 @@ Result<OperatorRole> ParseOperatorRole(std::string_view text) {
   return static_cast<OperatorRole>(found - kRoleNames.begin());
 }
 
-std::string_view OperatorRoleName(OperatorRole role) { return kRoleNames[static_cast<size_t>(role)]; }
+std::string_view OperatorRoleName(OperatorRole role) {
+  return kRoleNames[static_cast<size_t>(role)];
+}
 
 }  // namespace sallyport::server

@@ -20,30 +20,38 @@ constexpr uint64_t kMetadataBytesMax = 16 << 20;
 constexpr int64_t kReferencesMax = 10'000;
 
 bool IsSafeName(std::string_view name) {
-  return !name.empty() && name.size() <= 128 && name.front() != '.' && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
-  });
+  return !name.empty() && name.size() <= 128 && name.front() != '.' &&
+         std::ranges::all_of(name, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '-' || c == '_';
+         });
 }
 
-Error Refused(std::string_view rule, std::string detail) { return Error{Reason::kPolicyDenied, std::move(detail), rule}; }
+Error Refused(std::string_view rule, std::string detail) {
+  return Error{Reason::kPolicyDenied, std::move(detail), rule};
+}
 
 std::string Findings(const policy::Diagnostics& findings) {
   std::string out;
   for (const policy::Diagnostic& finding : findings.all())
-    if (policy::IsError(finding.code)) out += (out.empty() ? "" : "\n") + policy::FormatDiagnostic(finding);
+    if (policy::IsError(finding.code))
+      out += (out.empty() ? "" : "\n") + policy::FormatDiagnostic(finding);
   return out;
 }
 
 // CheckPolicy lowers `source` over today's devices and shows that it is exactly what was signed.
-Result<Unit> CheckPolicy(ByteView source, const policy::PolicyManifest& manifest, const policy::ZoneLookup& zones,
-                         const std::vector<DeviceRecord>& devices, UnixTime now) {
+Result<Unit> CheckPolicy(ByteView source, const policy::PolicyManifest& manifest,
+                         const policy::ZoneLookup& zones, const std::vector<DeviceRecord>& devices,
+                         UnixTime now) {
   policy::Diagnostics findings("policy");
   const policy::Inventory inventory = InventoryOf(devices, now);
   const std::optional<policy::Policy> parsed = policy::ReadPolicy(AsText(source), zones, findings);
-  const std::optional<policy::RuleSet> rules = parsed ? policy::Lower(*parsed, &inventory, findings) : std::nullopt;
+  const std::optional<policy::RuleSet> rules =
+      parsed ? policy::Lower(*parsed, &inventory, findings) : std::nullopt;
   if (!rules) return Error{Reason::kMalformed, Findings(findings), "policy.source"};
   SP_TRY(policy::ReadSignedRules(policy::MakePolicyTexts(*rules), manifest));
-  const policy::CompiledPolicy compiled = policy::Compile(*rules, policy::FactsOf(inventory));  // the same rules, with the groups that tests name
+  const policy::CompiledPolicy compiled = policy::Compile(
+      *rules, policy::FactsOf(inventory));  // the same rules, with the groups that tests name
   policy::ReviewRules(*parsed, *rules, findings);
   policy::ReviewOver(*parsed, inventory, compiled, now, findings);
   if (findings.has_errors()) return Refused("policy.review", Findings(findings));
@@ -62,18 +70,22 @@ Result<std::string> PublicationOperations::UploadPath(std::string_view relative)
   const bool staged = parts.size() == 2 && parts[0] == "staged" && parts[1].ends_with(".json");
   const bool target = parts.size() >= 2 && parts.size() <= 8 && parts[0] == "targets";
   if ((!staged && !target) || !std::ranges::all_of(parts, IsSafeName))
-    return Error{Reason::kInvalidArgument, "not a path of the repository: " + std::string(relative), "publish.path"};
+    return Error{Reason::kInvalidArgument, "not a path of the repository: " + std::string(relative),
+                 "publish.path"};
   return repository_.directory + "/" + std::string(relative);
 }
 
-Result<Bytes> PublicationOperations::PublishedTarget(std::string_view role, std::string_view path) const {
+Result<Bytes> PublicationOperations::PublishedTarget(std::string_view role,
+                                                     std::string_view path) const {
   const ota::RepositoryFolder folder(repository_.files, repository_.directory);
   SP_TRY(const ota::RepositoryFolder::Draft published, folder.Published(role));
   SP_TRY(const ota::Targets parsed, ota::DraftTargets(published));
   const auto found = parsed.targets.find(path);
   if (found == parsed.targets.end() || !found->second.digests.sha256())
     return Error{Reason::kNotFound, std::string(path) + " is not published", "publish.target"};
-  SP_TRY(Bytes bytes, ReadFile(repository_.files, folder.TargetFilePath(path, *found->second.digests.sha256()), kMetadataBytesMax));
+  SP_TRY(Bytes bytes,
+         ReadFile(repository_.files, folder.TargetFilePath(path, *found->second.digests.sha256()),
+                  kMetadataBytesMax));
   if (pki::Sha256(bytes) != *found->second.digests.sha256())
     return Error{Reason::kMismatch, std::string(path) + " is damaged on disk", "publish.damaged"};
   return bytes;
@@ -86,12 +98,15 @@ Result<Unit> PublicationOperations::RecordReleases(const Operator& caller, UnixT
   for (const auto& [path, file] : parsed.targets) {
     if (!path.starts_with("releases/") || !path.ends_with("/release.json")) continue;
     SP_TRY(const Bytes json, PublishedTarget("targets", path));
-    SP_TRY(parts_.database.writer().Run([&, release = path](Transaction& transaction) -> Result<Unit> {
-      return RecordRelease(transaction, release, json, now);
-    }));
+    SP_TRY(
+        parts_.database.writer().Run([&, release = path](Transaction& transaction) -> Result<Unit> {
+          return RecordRelease(transaction, release, json, now);
+        }));
   }
   return parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
-    SP_TRY(transaction.Audit("repository.published", JsonValue::Object({{"operator", caller.id}, {"targets", published.version}})));
+    SP_TRY(transaction.Audit(
+        "repository.published",
+        JsonValue::Object({{"operator", caller.id}, {"targets", published.version}})));
     return Unit{};
   });
 }
@@ -101,7 +116,8 @@ Result<JsonValue> PublicationOperations::PublishedMetadata() const {
   SP_TRY(const std::vector<std::string> names, repository_.files.List(directory));
   std::vector<JsonMember> members;
   for (const std::string& name : names) {
-    SP_TRY(const Bytes bytes, ReadFile(repository_.files, directory + "/" + name, kMetadataBytesMax));
+    SP_TRY(const Bytes bytes,
+           ReadFile(repository_.files, directory + "/" + name, kMetadataBytesMax));
     members.push_back({name, JsonValue(Base64Encode(bytes))});
   }
   return JsonValue::Object(std::move(members));
@@ -110,11 +126,13 @@ Result<JsonValue> PublicationOperations::PublishedMetadata() const {
 Result<JsonValue> PublicationOperations::Publish(const Operator& caller, UnixTime now) {
   const std::lock_guard lock(publish_mutex_);
   ota::RepositoryFolder folder(repository_.files, repository_.directory);
-  SP_TRY(const ota::PublishReport report, ota::Publish(folder, repository_.trust_domain, repository_.keys, {}, now));
+  SP_TRY(const ota::PublishReport report,
+         ota::Publish(folder, repository_.trust_domain, repository_.keys, {}, now));
   SP_TRY(RecordReleases(caller, now));
   SP_TRY(JsonValue metadata, PublishedMetadata());
   changed_();
-  return JsonValue::Object({{"published", JsonValue::Strings(report.published)}, {"metadata", std::move(metadata)}});
+  return JsonValue::Object(
+      {{"published", JsonValue::Strings(report.published)}, {"metadata", std::move(metadata)}});
 }
 
 Result<Unit> PublicationOperations::Renew(UnixTime now) {
@@ -124,7 +142,8 @@ Result<Unit> PublicationOperations::Renew(UnixTime now) {
   return Unit{};
 }
 
-Result<JsonValue> PublicationOperations::ApplyPolicy(const Operator& caller, ByteView source, UnixTime now) {
+Result<JsonValue> PublicationOperations::ApplyPolicy(const Operator& caller, ByteView source,
+                                                     UnixTime now) {
   SP_TRY(const Bytes manifest_json, PublishedTarget(ota::kPolicyRole, ota::kPolicyTargetPath));
   SP_TRY(const policy::PolicyManifest manifest, policy::ParsePolicyManifest(AsText(manifest_json)));
   if (now < manifest.not_before || now >= manifest.expires)
@@ -135,17 +154,26 @@ Result<JsonValue> PublicationOperations::ApplyPolicy(const Operator& caller, Byt
     SP_TRY(devices, LoadDevices(snapshot.connection()));
   }
   SP_TRY(CheckPolicy(source, manifest, zones_, devices, now));
-  const PolicyRow row{static_cast<uint64_t>(manifest.version), manifest.name, pki::Sha256(manifest_json),
-                      ToString(manifest_json), ToString(source), caller.id, now};
+  const PolicyRow row{static_cast<uint64_t>(manifest.version),
+                      manifest.name,
+                      pki::Sha256(manifest_json),
+                      ToString(manifest_json),
+                      ToString(source),
+                      caller.id,
+                      now};
   SP_TRY(parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
     SP_TRY(Policies(transaction.connection()).Apply(row));
-    SP_TRY(transaction.Audit("policy.applied", JsonValue::Object({{"version", row.version},
-                                                                  {"manifest", HexEncode(row.manifest_hash)},
-                                                                  {"operator", caller.id}})));
+    SP_TRY(transaction.Audit("policy.applied",
+                             JsonValue::Object({{"version", row.version},
+                                                {"manifest", HexEncode(row.manifest_hash)},
+                                                {"operator", caller.id}})));
     return Unit{};
   }));
   changed_();
-  return JsonValue::Object({{"name", row.name}, {"version", row.version}, {"grants", manifest.grants.size()}, {"state", "in force"}});
+  return JsonValue::Object({{"name", row.name},
+                            {"version", row.version},
+                            {"grants", manifest.grants.size()},
+                            {"state", "in force"}});
 }
 
 Result<JsonValue> PublicationOperations::ListPolicies(int64_t limit) {
@@ -161,33 +189,40 @@ Result<JsonValue> PublicationOperations::ListPolicies(int64_t limit) {
   return JsonValue::Array(std::move(out));
 }
 
-Result<JsonValue> PublicationOperations::ImportReference(const Operator& caller, std::string_view device_class, ByteView json,
-                                                         const std::vector<SignedApproval>& approvals, UnixTime now) {
+Result<JsonValue> PublicationOperations::ImportReference(
+    const Operator& caller, std::string_view device_class, ByteView json,
+    const std::vector<SignedApproval>& approvals, UnixTime now) {
   const Sha256Digest id = pki::Sha256(json);
   SP_TRY(const ApprovalRow approval, ApprovalOf(caller, approvals, "reference.import", id, now));
   SP_TRY(const ReferenceFile file, ParseReferenceFile(AsText(json)));
   if (file.device_class != device_class)
-    return Error{Reason::kMismatch, "the file is for class '" + file.device_class + "'", "reference.class"};
+    return Error{Reason::kMismatch, "the file is for class '" + file.device_class + "'",
+                 "reference.class"};
   SP_TRY(parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
     SP_TRY(RecordAndCount(transaction, approval, now));
     return References(transaction.connection())
-        .Insert({id, file.device_class, ReferenceState::kActive, ToString(json), std::nullopt, now});
+        .Insert(
+            {id, file.device_class, ReferenceState::kActive, ToString(json), std::nullopt, now});
   }));
   changed_();
-  return JsonValue::Object({{"id", HexEncode(id)}, {"class", file.device_class}, {"state", "active"}});
+  return JsonValue::Object(
+      {{"id", HexEncode(id)}, {"class", file.device_class}, {"state", "active"}});
 }
 
 Result<JsonValue> PublicationOperations::ListReferences(int64_t limit) {
   SP_TRY(Snapshot snapshot, parts_.database.Read());
-  SP_TRY(const std::vector<Row> rows,
-         snapshot.connection().Query("SELECT id, device_class, state, release FROM reference_sets ORDER BY created_at LIMIT ?",
-                                     "tttt", {std::min(limit, kReferencesMax)}));
+  SP_TRY(
+      const std::vector<Row> rows,
+      snapshot.connection().Query(
+          "SELECT id, device_class, state, release FROM reference_sets ORDER BY created_at LIMIT ?",
+          "tttt", {std::min(limit, kReferencesMax)}));
   std::vector<JsonValue> out;
   for (const Row& row : rows)
-    out.push_back(JsonValue::Object({{"id", row.Text(0)},
-                                     {"class", row.Text(1)},
-                                     {"state", row.Text(2)},
-                                     {"release", row.IsNull(3) ? JsonValue() : JsonValue(row.Text(3))}}));
+    out.push_back(
+        JsonValue::Object({{"id", row.Text(0)},
+                           {"class", row.Text(1)},
+                           {"state", row.Text(2)},
+                           {"release", row.IsNull(3) ? JsonValue() : JsonValue(row.Text(3))}}));
   return JsonValue::Array(std::move(out));
 }
 

@@ -1,5 +1,5 @@
-// Publishing into the server's image repository, and what the server takes from it: releases, policy, reference
-// values that operators approved.
+// Publishing into the server's image repository, and what the server takes from it: releases,
+// policy, reference values that operators approved.
 #pragma once
 
 #include <functional>
@@ -24,30 +24,36 @@ class PublicationOperations {
     std::string trust_domain;
     ota::OnlineKeys keys;
   };
-  PublicationOperations(OperationParts parts, Repository repository, const policy::ZoneLookup& zones,
-                        std::function<void()> changed)
-      : parts_(parts), repository_(std::move(repository)), zones_(zones), changed_(std::move(changed)) {}
+  PublicationOperations(OperationParts parts, Repository repository,
+                        const policy::ZoneLookup& zones, std::function<void()> changed)
+      : parts_(parts),
+        repository_(std::move(repository)),
+        zones_(zones),
+        changed_(std::move(changed)) {}
 
-  // UploadPath checks where an uploaded file may go: `staged/<role>.json` or `targets/...`, no dots, no escapes;
-  // kInvalidArgument "publish.path". Returns the path below the repository directory.
+  // UploadPath checks where an uploaded file may go: `staged/<role>.json` or `targets/...`, no
+  // dots, no escapes; kInvalidArgument "publish.path". Returns the path below the repository
+  // directory.
   Result<std::string> UploadPath(std::string_view relative) const;
 
-  // Publish signs snapshot and timestamp over what is staged and records new releases. The reply holds the
-  // published metadata, base64 by file name, for the operator's own copy.
+  // Publish signs snapshot and timestamp over what is staged and records new releases. The reply
+  // holds the published metadata, base64 by file name, for the operator's own copy.
   Result<JsonValue> Publish(const Operator& caller, UnixTime now);
 
-  // Renew signs the timestamp anew when a third of its life is left (and the snapshot); called by a timer.
+  // Renew signs the timestamp anew when a third of its life is left (and the snapshot); called by a
+  // timer.
   Result<Unit> Renew(UnixTime now);
 
-  // ApplyPolicy puts the published policy in force. `source` is the YAML it was made from: it must lower to
-  // exactly the signed rules over today's inventory, and its tests and guardrails must hold
-  // (kPolicyDenied "policy.review").
+  // ApplyPolicy puts the published policy in force. `source` is the YAML it was made from: it must
+  // lower to exactly the signed rules over today's inventory, and its tests and guardrails must
+  // hold (kPolicyDenied "policy.review").
   Result<JsonValue> ApplyPolicy(const Operator& caller, ByteView source, UnixTime now);
   Result<JsonValue> ListPolicies(int64_t limit);
 
   // ImportReference adds platform reference values for a class; active at once, by signed approval.
-  Result<JsonValue> ImportReference(const Operator& caller, std::string_view device_class, ByteView json,
-                                    const std::vector<SignedApproval>& approvals, UnixTime now);
+  Result<JsonValue> ImportReference(const Operator& caller, std::string_view device_class,
+                                    ByteView json, const std::vector<SignedApproval>& approvals,
+                                    UnixTime now);
   Result<JsonValue> ListReferences(int64_t limit);
 
  private:

@@ -49,12 +49,14 @@ Result<Unit> Fire(RolloutRow& row, ota::RolloutEvent event, std::string why, Uni
 std::vector<ota::DeviceProgress> ProgressOf(const std::vector<RolloutDeviceRow>& rows) {
   std::vector<ota::DeviceProgress> out;
   for (const RolloutDeviceRow& row : rows)
-    out.push_back({row.wave == RolloutWave::kCanary, row.assigned, row.state == UpdateState::kCommitted,
-                   row.state == UpdateState::kFailed || row.state == UpdateState::kRolledBack, row.percent});
+    out.push_back(
+        {row.wave == RolloutWave::kCanary, row.assigned, row.state == UpdateState::kCommitted,
+         row.state == UpdateState::kFailed || row.state == UpdateState::kRolledBack, row.percent});
   return out;
 }
 
-Result<std::vector<Sha256Digest>> SetsOfRelease(Connection& connection, const ReleaseDigest& release) {
+Result<std::vector<Sha256Digest>> SetsOfRelease(Connection& connection,
+                                                const ReleaseDigest& release) {
   SP_TRY(const std::vector<ReferenceRow> rows, References(connection).List(kAnyClass, kDevicesMax));
   std::vector<Sha256Digest> ids;
   for (const ReferenceRow& row : rows)
@@ -62,18 +64,21 @@ Result<std::vector<Sha256Digest>> SetsOfRelease(Connection& connection, const Re
   return ids;
 }
 
-// Assign names the release for the devices of `wave` and opens its reference values for exactly them.
+// Assign names the release for the devices of `wave` and opens its reference values for exactly
+// them.
 Result<Unit> AssignWave(Transaction& transaction, const RolloutRow& rollout, RolloutWave wave) {
   Rollouts rollouts(transaction.connection());
   SP_TRY(const std::vector<RolloutDeviceRow> rows, rollouts.DevicesOf(rollout.name));
-  SP_TRY(const std::vector<Sha256Digest> sets, SetsOfRelease(transaction.connection(), rollout.release));
+  SP_TRY(const std::vector<Sha256Digest> sets,
+         SetsOfRelease(transaction.connection(), rollout.release));
   References references(transaction.connection());
   for (RolloutDeviceRow row : rows) {
     if (row.wave != wave || row.assigned) continue;
     row.assigned = true;
     SP_TRY(rollouts.UpdateDevice(row));
     SP_TRY(references.Withdraw(row.device_id, ReferenceRole::kPending));
-    for (const Sha256Digest& id : sets) SP_TRY(references.Assign(row.device_id, ReferenceRole::kPending, id));
+    for (const Sha256Digest& id : sets)
+      SP_TRY(references.Assign(row.device_id, ReferenceRole::kPending, id));
   }
   return Unit{};
 }
@@ -81,14 +86,18 @@ Result<Unit> AssignWave(Transaction& transaction, const RolloutRow& rollout, Rol
 // Commit makes what was pending the device's committed set and keeps the one before for recovery.
 Result<Unit> CommitSets(Connection& connection, const std::string& device_id) {
   References references(connection);
-  SP_TRY(const std::vector<Sha256Digest> pending, DeviceReferences(connection, device_id, ReferenceRole::kPending));
+  SP_TRY(const std::vector<Sha256Digest> pending,
+         DeviceReferences(connection, device_id, ReferenceRole::kPending));
   if (pending.empty()) return Unit{};
-  SP_TRY(const std::vector<Sha256Digest> committed, DeviceReferences(connection, device_id, ReferenceRole::kCommitted));
+  SP_TRY(const std::vector<Sha256Digest> committed,
+         DeviceReferences(connection, device_id, ReferenceRole::kCommitted));
   SP_TRY(references.Withdraw(device_id, ReferenceRole::kRecovery));
   SP_TRY(references.Withdraw(device_id, ReferenceRole::kCommitted));
   SP_TRY(references.Withdraw(device_id, ReferenceRole::kPending));
-  for (const Sha256Digest& id : committed) SP_TRY(references.Assign(device_id, ReferenceRole::kRecovery, id));
-  for (const Sha256Digest& id : pending) SP_TRY(references.Assign(device_id, ReferenceRole::kCommitted, id));
+  for (const Sha256Digest& id : committed)
+    SP_TRY(references.Assign(device_id, ReferenceRole::kRecovery, id));
+  for (const Sha256Digest& id : pending)
+    SP_TRY(references.Assign(device_id, ReferenceRole::kCommitted, id));
   return Unit{};
 }
 
@@ -96,8 +105,9 @@ Result<Unit> CommitSets(Connection& connection, const std::string& device_id) {
 Result<Unit> SettleDevice(Transaction& transaction, const RolloutDeviceRow& row) {
   const bool failed = row.state == UpdateState::kFailed || row.state == UpdateState::kRolledBack;
   if (!failed && row.state != UpdateState::kCommitted) return Unit{};
-  SP_TRY(failed ? References(transaction.connection()).Withdraw(row.device_id, ReferenceRole::kPending)
-                : CommitSets(transaction.connection(), row.device_id));
+  SP_TRY(failed
+             ? References(transaction.connection()).Withdraw(row.device_id, ReferenceRole::kPending)
+             : CommitSets(transaction.connection(), row.device_id));
   SP_TRY(transaction.Audit("update.ended", JsonValue::Object({{"device", row.device_id},
                                                               {"state", TextOf(row.state)},
                                                               {"rollout", row.rollout},
@@ -116,7 +126,8 @@ Result<Unit> SettleRollout(Connection& connection, const std::string& name, Unix
       ota::Consider(ToPure(rollout->state), ota::Summarise(ProgressOf(devices)));
   if (!event) return Unit{};
   SP_TRY(Fire(*rollout, *event, std::string(ota::RolloutEventName(*event)), now));
-  if (*event == ota::RolloutEvent::kAllDone) SP_TRY(Fire(*rollout, ota::RolloutEvent::kBaked, "complete", now));
+  if (*event == ota::RolloutEvent::kAllDone)
+    SP_TRY(Fire(*rollout, ota::RolloutEvent::kBaked, "complete", now));
   return rollouts.Update(*rollout);
 }
 
@@ -132,22 +143,24 @@ JsonValue DeviceJson(Connection& connection, const RolloutDeviceRow& row) {
                             {"detail", row.detail}});
 }
 
-Result<JsonValue> RolloutJson(Connection& connection, const RolloutRow& rollout, bool with_devices) {
+Result<JsonValue> RolloutJson(Connection& connection, const RolloutRow& rollout,
+                              bool with_devices) {
   SP_TRY(const std::vector<RolloutDeviceRow> rows, Rollouts(connection).DevicesOf(rollout.name));
   SP_TRY(const std::optional<ReleaseRow> release, FindRelease(connection, rollout.release));
   const ota::RolloutProgress progress = ota::Summarise(ProgressOf(rows));
-  std::vector<JsonMember> members{{"name", rollout.name},
-                                  {"state", TextOf(rollout.state)},
-                                  {"release", release ? release->product + "/" + release->version : ""},
-                                  {"release_digest", HexEncode(rollout.release)},
-                                  {"why", rollout.why},
-                                  {"total", progress.total},
-                                  {"done", progress.done},
-                                  {"failed", progress.failed},
-                                  {"canaries", progress.canaries},
-                                  {"canary_left", progress.canary_left},
-                                  {"percent", progress.percent},
-                                  {"digest", HexEncode(RolloutDigest(rollout, rows))}};
+  std::vector<JsonMember> members{
+      {"name", rollout.name},
+      {"state", TextOf(rollout.state)},
+      {"release", release ? release->product + "/" + release->version : ""},
+      {"release_digest", HexEncode(rollout.release)},
+      {"why", rollout.why},
+      {"total", progress.total},
+      {"done", progress.done},
+      {"failed", progress.failed},
+      {"canaries", progress.canaries},
+      {"canary_left", progress.canary_left},
+      {"percent", progress.percent},
+      {"digest", HexEncode(RolloutDigest(rollout, rows))}};
   if (with_devices) {
     std::vector<JsonValue> devices;
     for (const RolloutDeviceRow& row : rows) devices.push_back(DeviceJson(connection, row));
@@ -158,11 +171,13 @@ Result<JsonValue> RolloutJson(Connection& connection, const RolloutRow& rollout,
 
 Result<RolloutRow> FindRollout(Connection& connection, std::string_view name) {
   SP_TRY(std::optional<RolloutRow> row, Rollouts(connection).Find(name));
-  if (!row) return Error{Reason::kNotFound, "no rollout '" + std::string(name) + "'", "rollout.unknown"};
+  if (!row)
+    return Error{Reason::kNotFound, "no rollout '" + std::string(name) + "'", "rollout.unknown"};
   return *std::move(row);
 }
 
-RolloutDeviceRow Member(const std::string& rollout, const std::string& device_id, RolloutWave wave) {
+RolloutDeviceRow Member(const std::string& rollout, const std::string& device_id,
+                        RolloutWave wave) {
   RolloutDeviceRow row;
   row.rollout = rollout;
   row.device_id = device_id;
@@ -180,7 +195,8 @@ Result<std::vector<RolloutDeviceRow>> Members(Connection& connection, const Roll
       return Error{Reason::kInvalidArgument, name + " is listed twice", "rollout.canary"};
     rows.push_back(Member(order.name, device.id, RolloutWave::kCanary));
   }
-  if (rows.empty()) return Error{Reason::kInvalidArgument, "a rollout needs a canary", "rollout.canary"};
+  if (rows.empty())
+    return Error{Reason::kInvalidArgument, "a rollout needs a canary", "rollout.canary"};
   std::vector<DeviceRecord> others;
   for (const std::string& name : order.devices) {
     SP_TRY(DeviceRecord device, FindDevice(connection, name));
@@ -188,7 +204,8 @@ Result<std::vector<RolloutDeviceRow>> Members(Connection& connection, const Roll
   }
   if (order.devices.empty()) {
     SP_TRY(others, Devices(connection).List("", kDevicesMax));
-    std::erase_if(others, [](const DeviceRecord& device) { return device.state != DeviceState::kActive; });
+    std::erase_if(others,
+                  [](const DeviceRecord& device) { return device.state != DeviceState::kActive; });
   }
   for (const DeviceRecord& device : others)
     if (seen.insert(device.id).second)
@@ -198,28 +215,33 @@ Result<std::vector<RolloutDeviceRow>> Members(Connection& connection, const Roll
 
 }  // namespace
 
-Sha256Digest RolloutDigest(const RolloutRow& rollout, const std::vector<RolloutDeviceRow>& devices) {
+Sha256Digest RolloutDigest(const RolloutRow& rollout,
+                           const std::vector<RolloutDeviceRow>& devices) {
   ByteWriter writer;
   writer.Sized32(AsBytes(rollout.name)).Raw(rollout.release.view());
-  for (const RolloutDeviceRow& device : devices) writer.Sized32(AsBytes(TextOf(device.wave))).Sized32(AsBytes(device.device_id));
+  for (const RolloutDeviceRow& device : devices)
+    writer.Sized32(AsBytes(TextOf(device.wave))).Sized32(AsBytes(device.device_id));
   return pki::LabelledDigest("sallyport/rollout/v1", {writer.bytes()});
 }
 
-Result<Unit> RecordRelease(Transaction& transaction, const std::string& path, ByteView release_json, UnixTime now) {
+Result<Unit> RecordRelease(Transaction& transaction, const std::string& path, ByteView release_json,
+                           UnixTime now) {
   SP_TRY(const ota::Release release, ota::ParseRelease(release_json));
   const ReleaseDigest digest = ReleaseDigest::FromArray(pki::Sha256(release_json).array());
   SP_TRY(const std::optional<ReleaseRow> known, FindRelease(transaction.connection(), digest));
   if (known) return Unit{};
-  SP_TRY(PutRelease(transaction.connection(),
-                    {digest, release.product, release.version.text(), path, ToString(release_json), now}));
+  SP_TRY(PutRelease(transaction.connection(), {digest, release.product, release.version.text(),
+                                               path, ToString(release_json), now}));
   for (Expectation& expectation : ExpectationsOfRelease(release)) {
     ReferenceFile file{std::string(kAnyClass), pki::HashAlgorithm::kSha256, std::move(expectation)};
     const std::string json = WriteReferenceFile(file);
     const Result<Unit> inserted = References(transaction.connection())
-                                      .Insert({pki::Sha256(AsBytes(json)), std::string(kAnyClass), ReferenceState::kCandidate, json, digest, now});
+                                      .Insert({pki::Sha256(AsBytes(json)), std::string(kAnyClass),
+                                               ReferenceState::kCandidate, json, digest, now});
     if (!inserted && inserted.error().reason != Reason::kAlreadyExists) return inserted.error();
   }
-  SP_TRY(transaction.Audit("release.published", JsonValue::Object({{"path", path}, {"digest", HexEncode(digest)}})));
+  SP_TRY(transaction.Audit("release.published",
+                           JsonValue::Object({{"path", path}, {"digest", HexEncode(digest)}})));
   return Unit{};
 }
 
@@ -228,8 +250,11 @@ Result<JsonValue> RolloutOperations::Create(const Operator& caller, const Rollou
   JsonValue shown;
   SP_TRY(parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
     Connection& connection = transaction.connection();
-    SP_TRY(const std::optional<ReleaseRow> release, FindReleaseByPath(connection, order.release_path));
-    if (!release) return Error{Reason::kNotFound, order.release_path + " is not published here", "rollout.release"};
+    SP_TRY(const std::optional<ReleaseRow> release,
+           FindReleaseByPath(connection, order.release_path));
+    if (!release)
+      return Error{Reason::kNotFound, order.release_path + " is not published here",
+                   "rollout.release"};
     SP_TRY(const std::vector<RolloutDeviceRow> devices, Members(connection, order));
     RolloutRow row;
     row.name = order.name;
@@ -238,25 +263,28 @@ Result<JsonValue> RolloutOperations::Create(const Operator& caller, const Rollou
     row.created_at = now;
     SP_TRY(Fire(row, ota::RolloutEvent::kPublished, "drafted", now));
     SP_TRY(Rollouts(connection).Insert(row, devices));
-    SP_TRY(transaction.Audit("rollout.created", JsonValue::Object({{"rollout", row.name},
-                                                                   {"release", HexEncode(row.release)},
-                                                                   {"operator", caller.id},
-                                                                   {"devices", devices.size()}})));
+    SP_TRY(
+        transaction.Audit("rollout.created", JsonValue::Object({{"rollout", row.name},
+                                                                {"release", HexEncode(row.release)},
+                                                                {"operator", caller.id},
+                                                                {"devices", devices.size()}})));
     SP_TRY(shown, RolloutJson(connection, row, true));
     return Unit{};
   }));
   return shown;
 }
 
-Result<JsonValue> RolloutOperations::Change(const Operator& caller, std::string_view name, std::string_view event,
-                                            const Changer& change) {
+Result<JsonValue> RolloutOperations::Change(const Operator& caller, std::string_view name,
+                                            std::string_view event, const Changer& change) {
   JsonValue shown;
   SP_TRY(parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
     Connection& connection = transaction.connection();
     SP_TRY(RolloutRow row, FindRollout(connection, name));
     SP_TRY(change(row, transaction));
     SP_TRY(Rollouts(connection).Update(row));
-    SP_TRY(transaction.Audit(event, JsonValue::Object({{"rollout", row.name}, {"operator", caller.id}, {"state", TextOf(row.state)}})));
+    SP_TRY(transaction.Audit(event, JsonValue::Object({{"rollout", row.name},
+                                                       {"operator", caller.id},
+                                                       {"state", TextOf(row.state)}})));
     SP_TRY(shown, RolloutJson(connection, row, true));
     return Unit{};
   }));
@@ -267,30 +295,37 @@ Result<JsonValue> RolloutOperations::Change(const Operator& caller, std::string_
 Result<JsonValue> RolloutOperations::Approve(const Operator& caller, std::string_view name,
                                              const std::vector<SignedApproval>& approvals) {
   const UnixTime now = clock_.Wall();
-  return Change(caller, name, "rollout.approved", [&](RolloutRow& row, Transaction& transaction) -> Result<Unit> {
-    SP_TRY(const std::vector<RolloutDeviceRow> devices, Rollouts(transaction.connection()).DevicesOf(row.name));
-    SP_TRY(const ApprovalRow approval, ApprovalOf(caller, approvals, "rollout.approve", RolloutDigest(row, devices), now));
-    SP_TRY(Fire(row, ota::RolloutEvent::kApproved, "approved by " + caller.id, now));
-    SP_TRY(RecordAndCount(transaction, approval, now));
-    SP_TRY(Fire(row, ota::RolloutEvent::kDue, "no window: due at once", now));
-    SP_TRY(Fire(row, ota::RolloutEvent::kDue, "canaries assigned", now));
-    return AssignWave(transaction, row, RolloutWave::kCanary);
-  });
+  return Change(
+      caller, name, "rollout.approved",
+      [&](RolloutRow& row, Transaction& transaction) -> Result<Unit> {
+        SP_TRY(const std::vector<RolloutDeviceRow> devices,
+               Rollouts(transaction.connection()).DevicesOf(row.name));
+        SP_TRY(const ApprovalRow approval,
+               ApprovalOf(caller, approvals, "rollout.approve", RolloutDigest(row, devices), now));
+        SP_TRY(Fire(row, ota::RolloutEvent::kApproved, "approved by " + caller.id, now));
+        SP_TRY(RecordAndCount(transaction, approval, now));
+        SP_TRY(Fire(row, ota::RolloutEvent::kDue, "no window: due at once", now));
+        SP_TRY(Fire(row, ota::RolloutEvent::kDue, "canaries assigned", now));
+        return AssignWave(transaction, row, RolloutWave::kCanary);
+      });
 }
 
 Result<JsonValue> RolloutOperations::Advance(const Operator& caller, std::string_view name) {
   const UnixTime now = clock_.Wall();
-  return Change(caller, name, "rollout.advanced", [&](RolloutRow& row, Transaction& transaction) -> Result<Unit> {
-    SP_TRY(const std::vector<RolloutDeviceRow> devices, Rollouts(transaction.connection()).DevicesOf(row.name));
-    const ota::RolloutProgress progress = ota::Summarise(ProgressOf(devices));
-    if (progress.canary_left > 0 || progress.canary_failed > 0)
-      return Error{Reason::kConflict, "not every canary has committed", "rollout.canaries"};
-    SP_TRY(Fire(row, ota::RolloutEvent::kAdvanced, "advanced by " + caller.id, now));
-    SP_TRY(AssignWave(transaction, row, RolloutWave::kRest));
-    if (progress.done != progress.total) return Unit{};
-    SP_TRY(Fire(row, ota::RolloutEvent::kAllDone, "every device has committed", now));
-    return Fire(row, ota::RolloutEvent::kBaked, "complete", now);
-  });
+  return Change(caller, name, "rollout.advanced",
+                [&](RolloutRow& row, Transaction& transaction) -> Result<Unit> {
+                  SP_TRY(const std::vector<RolloutDeviceRow> devices,
+                         Rollouts(transaction.connection()).DevicesOf(row.name));
+                  const ota::RolloutProgress progress = ota::Summarise(ProgressOf(devices));
+                  if (progress.canary_left > 0 || progress.canary_failed > 0)
+                    return Error{Reason::kConflict, "not every canary has committed",
+                                 "rollout.canaries"};
+                  SP_TRY(Fire(row, ota::RolloutEvent::kAdvanced, "advanced by " + caller.id, now));
+                  SP_TRY(AssignWave(transaction, row, RolloutWave::kRest));
+                  if (progress.done != progress.total) return Unit{};
+                  SP_TRY(Fire(row, ota::RolloutEvent::kAllDone, "every device has committed", now));
+                  return Fire(row, ota::RolloutEvent::kBaked, "complete", now);
+                });
 }
 
 Result<JsonValue> RolloutOperations::Pause(const Operator& caller, std::string_view name) {
@@ -306,15 +341,18 @@ Result<JsonValue> RolloutOperations::Resume(const Operator& caller, std::string_
 }
 
 Result<JsonValue> RolloutOperations::Abort(const Operator& caller, std::string_view name) {
-  return Change(caller, name, "rollout.aborted", [&](RolloutRow& row, Transaction& transaction) -> Result<Unit> {
-    SP_TRY(Fire(row, ota::RolloutEvent::kAbort, "aborted by " + caller.id, clock_.Wall()));
-    Rollouts rollouts(transaction.connection());
-    SP_TRY(const std::vector<RolloutDeviceRow> devices, rollouts.DevicesOf(row.name));
-    for (const RolloutDeviceRow& device : devices)
-      if (device.assigned && device.state != UpdateState::kCommitted)
-        SP_TRY(References(transaction.connection()).Withdraw(device.device_id, ReferenceRole::kPending));
-    return Unit{};
-  });
+  return Change(
+      caller, name, "rollout.aborted",
+      [&](RolloutRow& row, Transaction& transaction) -> Result<Unit> {
+        SP_TRY(Fire(row, ota::RolloutEvent::kAbort, "aborted by " + caller.id, clock_.Wall()));
+        Rollouts rollouts(transaction.connection());
+        SP_TRY(const std::vector<RolloutDeviceRow> devices, rollouts.DevicesOf(row.name));
+        for (const RolloutDeviceRow& device : devices)
+          if (device.assigned && device.state != UpdateState::kCommitted)
+            SP_TRY(References(transaction.connection())
+                       .Withdraw(device.device_id, ReferenceRole::kPending));
+        return Unit{};
+      });
 }
 
 Result<JsonValue> RolloutOperations::Show(std::string_view name) {
@@ -336,25 +374,29 @@ Result<JsonValue> RolloutOperations::List(std::string_view after, int64_t limit)
 
 void RolloutOperations::OnReport(const DeviceUpdateReport& report) {
   const UnixTime now = clock_.Wall();
-  const Result<Unit> done = parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
-    SP_TRY(std::optional<RolloutDeviceRow> row, FindAssignment(transaction.connection(), report.device_id));
-    if (!row) return Unit{};
-    SP_TRY(const UpdateState state, ParseWord<UpdateState>(report.state));
-    // The first report of an end says why; what follows only repeats that it ended.
-    const bool ended = row->state == UpdateState::kFailed || row->state == UpdateState::kRolledBack;
-    if (ended && state == row->state) return Unit{};
-    row->state = state;
-    row->percent = report.percent;
-    row->slot = report.slot;
-    row->gate = report.gate;
-    row->detail = report.detail;
-    row->reported_at = now;
-    SP_TRY(Rollouts(transaction.connection()).UpdateDevice(*row));
-    SP_TRY(SettleDevice(transaction, *row));
-    return SettleRollout(transaction.connection(), row->rollout, now);
-  });
+  const Result<Unit> done =
+      parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
+        SP_TRY(std::optional<RolloutDeviceRow> row,
+               FindAssignment(transaction.connection(), report.device_id));
+        if (!row) return Unit{};
+        SP_TRY(const UpdateState state, ParseWord<UpdateState>(report.state));
+        // The first report of an end says why; what follows only repeats that it ended.
+        const bool ended =
+            row->state == UpdateState::kFailed || row->state == UpdateState::kRolledBack;
+        if (ended && state == row->state) return Unit{};
+        row->state = state;
+        row->percent = report.percent;
+        row->slot = report.slot;
+        row->gate = report.gate;
+        row->detail = report.detail;
+        row->reported_at = now;
+        SP_TRY(Rollouts(transaction.connection()).UpdateDevice(*row));
+        SP_TRY(SettleDevice(transaction, *row));
+        return SettleRollout(transaction.connection(), row->rollout, now);
+      });
   if (done) return changed_();
-  Log(LogLevel::kWarning, "update_report_dropped", {{"device", report.device_id}, {"reason", done.error().ToString()}});
+  Log(LogLevel::kWarning, "update_report_dropped",
+      {{"device", report.device_id}, {"reason", done.error().ToString()}});
 }
 
 }  // namespace sallyport::server

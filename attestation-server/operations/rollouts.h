@@ -1,5 +1,5 @@
-// Releases that were published, and rollouts of them. Which transitions are legal: ota/rollout; who gets what,
-// and which reference values open for whom: here, in one transaction with it.
+// Releases that were published, and rollouts of them. Which transitions are legal: ota/rollout; who
+// gets what, and which reference values open for whom: here, in one transaction with it.
 #pragma once
 
 #include <functional>
@@ -35,10 +35,12 @@ class RolloutOperations {
       : parts_(parts), clock_(clock), changed_(std::move(changed)) {}
 
   // Create drafts a rollout; it is `signed` at once, since only published releases can be named.
-  // kNotFound "rollout.release", "device.unknown"; kInvalidArgument "rollout.canary" (none, or listed twice).
+  // kNotFound "rollout.release", "device.unknown"; kInvalidArgument "rollout.canary" (none, or
+  // listed twice).
   Result<JsonValue> Create(const Operator& caller, const RolloutOrder& order);
   // Approve records the caller's approval of the rollout's digest and assigns the canaries.
-  Result<JsonValue> Approve(const Operator& caller, std::string_view name, const std::vector<SignedApproval>& approvals);
+  Result<JsonValue> Approve(const Operator& caller, std::string_view name,
+                            const std::vector<SignedApproval>& approvals);
   // Advance assigns the rest; kConflict "rollout.canaries" while a canary has not committed.
   Result<JsonValue> Advance(const Operator& caller, std::string_view name);
   Result<JsonValue> Pause(const Operator& caller, std::string_view name);
@@ -48,13 +50,15 @@ class RolloutOperations {
   Result<JsonValue> Show(std::string_view name);
   Result<JsonValue> List(std::string_view after, int64_t limit);
 
-  // OnReport keeps what a device says of its update, and does what follows: reference values move with a
-  // commit, and a rollout halts or completes. A report that cannot be kept is logged and dropped.
+  // OnReport keeps what a device says of its update, and does what follows: reference values move
+  // with a commit, and a rollout halts or completes. A report that cannot be kept is logged and
+  // dropped.
   void OnReport(const DeviceUpdateReport& report);
 
  private:
   using Changer = std::function<Result<Unit>(RolloutRow&, Transaction&)>;
-  Result<JsonValue> Change(const Operator& caller, std::string_view name, std::string_view event, const Changer& change);
+  Result<JsonValue> Change(const Operator& caller, std::string_view name, std::string_view event,
+                           const Changer& change);
 
   OperationParts parts_;
   const Clock& clock_;
@@ -64,8 +68,9 @@ class RolloutOperations {
 // RolloutDigest is what an approval signs: name, release and the two device lists.
 Sha256Digest RolloutDigest(const RolloutRow& rollout, const std::vector<RolloutDeviceRow>& devices);
 
-// RecordRelease keeps a published release and its reference sets (as candidates, open to nobody yet). The same
-// release again changes nothing.
-Result<Unit> RecordRelease(Transaction& transaction, const std::string& path, ByteView release_json, UnixTime now);
+// RecordRelease keeps a published release and its reference sets (as candidates, open to nobody
+// yet). The same release again changes nothing.
+Result<Unit> RecordRelease(Transaction& transaction, const std::string& path, ByteView release_json,
+                           UnixTime now);
 
 }  // namespace sallyport::server

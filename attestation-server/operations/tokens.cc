@@ -16,11 +16,14 @@ Error Invalid(std::string_view rule, std::string detail) {
 Result<Unit> CheckOrder(const TokenOrder& order, UnixTime now) {
   if (order.expires <= now || order.expires > now + kTokenLifetimeMax)
     return Invalid("token.expiry", "a token lives between now and 90 days");
-  if (order.count < 1 || order.count > kTokenCountMax) return Invalid("token.count", "1 to 10000 uses");
+  if (order.count < 1 || order.count > kTokenCountMax)
+    return Invalid("token.count", "1 to 10000 uses");
   if (!order.device_name.empty() && order.count != 1)
     return Invalid("token.device-name", "a token with a device name is for one device");
-  const bool wide = order.count > kAutoApproveCountMax || order.expires > now + kAutoApproveLifetimeMax;
-  if (order.auto_approve && wide) return Invalid("token.auto-approve", "auto-approval needs at most 100 uses and 24 h");
+  const bool wide =
+      order.count > kAutoApproveCountMax || order.expires > now + kAutoApproveLifetimeMax;
+  if (order.auto_approve && wide)
+    return Invalid("token.auto-approve", "auto-approval needs at most 100 uses and 24 h");
   return Unit{};
 }
 
@@ -39,7 +42,8 @@ std::string NewId(Random& random) {
 
 }  // namespace
 
-Result<CreatedToken> TokenOperations::Create(const Operator& caller, const TokenOrder& order, UnixTime now) {
+Result<CreatedToken> TokenOperations::Create(const Operator& caller, const TokenOrder& order,
+                                             UnixTime now) {
   SP_TRY(CheckOrder(order, now));
   SP_TRY(const std::optional<Sha256Digest> ek, ParseEk(order.ek_sha256));
   const std::string secret = NewToken(parts_.random);
@@ -60,12 +64,13 @@ Result<CreatedToken> TokenOperations::Create(const Operator& caller, const Token
                      .created_by = caller.id};
   SP_TRY(parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
     SP_TRY(Tokens(transaction.connection()).Insert(record));
-    SP_TRY(transaction.Audit("token.created", JsonValue::Object({{"token", record.id},
-                                                                 {"operator", caller.id},
-                                                                 {"site", record.placement.site},
-                                                                 {"uses", record.uses_max},
-                                                                 {"expires", FormatRfc3339(record.expires_at)},
-                                                                 {"auto_approve", record.auto_approve}})));
+    SP_TRY(transaction.Audit("token.created",
+                             JsonValue::Object({{"token", record.id},
+                                                {"operator", caller.id},
+                                                {"site", record.placement.site},
+                                                {"uses", record.uses_max},
+                                                {"expires", FormatRfc3339(record.expires_at)},
+                                                {"auto_approve", record.auto_approve}})));
     return Unit{};
   }));
   pki::EnrolmentFile file = base_;
@@ -98,7 +103,8 @@ Result<JsonValue> TokenOperations::List(std::string_view after, int64_t limit, U
 Result<JsonValue> TokenOperations::Revoke(const Operator& caller, std::string_view id) {
   SP_TRY(parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
     SP_TRY(Tokens(transaction.connection()).Revoke(id));
-    SP_TRY(transaction.Audit("token.revoked", JsonValue::Object({{"token", id}, {"operator", caller.id}})));
+    SP_TRY(transaction.Audit("token.revoked",
+                             JsonValue::Object({{"token", id}, {"operator", caller.id}})));
     return Unit{};
   }));
   return JsonValue::Object({{"id", id}, {"state", "revoked"}});
@@ -108,12 +114,14 @@ Result<JsonValue> TokenOperations::AllowEk(const Operator& caller, ListedEk entr
   entry.created_by = caller.id;
   SP_TRY(parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
     SP_TRY(EkList(transaction.connection()).Put(entry));
-    SP_TRY(transaction.Audit("ek.allowed", JsonValue::Object({{"ek_sha256", HexEncode(entry.ek_spki_hash)},
-                                                              {"name", entry.device_name},
-                                                              {"operator", caller.id}})));
+    SP_TRY(transaction.Audit("ek.allowed",
+                             JsonValue::Object({{"ek_sha256", HexEncode(entry.ek_spki_hash)},
+                                                {"name", entry.device_name},
+                                                {"operator", caller.id}})));
     return Unit{};
   }));
-  return JsonValue::Object({{"ek_sha256", HexEncode(entry.ek_spki_hash)}, {"name", entry.device_name}});
+  return JsonValue::Object(
+      {{"ek_sha256", HexEncode(entry.ek_spki_hash)}, {"name", entry.device_name}});
 }
 
 }  // namespace sallyport::server

@@ -28,7 +28,8 @@ struct CreatedToken {
 class TokenOperations {
  public:
   // `base` is the enrolment file without a token.
-  TokenOperations(OperationParts parts, pki::EnrolmentFile base) : parts_(parts), base_(std::move(base)) {}
+  TokenOperations(OperationParts parts, pki::EnrolmentFile base)
+      : parts_(parts), base_(std::move(base)) {}
 
   // Create: kInvalidArgument "token.expiry" (in the past, or above 90 days), "token.count",
   // "token.device-name" (with a count above 1), "token.auto-approve" (above 100 uses or 24 h).

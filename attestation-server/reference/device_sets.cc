@@ -4,7 +4,8 @@ namespace sallyport::server {
 namespace {
 
 std::optional<Expectation> Combine(const Expectation& platform, const Expectation& release) {
-  if (platform.secure_boot && release.secure_boot && platform.secure_boot != release.secure_boot) return std::nullopt;
+  if (platform.secure_boot && release.secure_boot && platform.secure_boot != release.secure_boot)
+    return std::nullopt;
   Expectation out = platform;
   for (const auto& [pcr, expectation] : release.pcrs) out.pcrs.insert_or_assign(pcr, expectation);
   if (release.secure_boot) out.secure_boot = release.secure_boot;
@@ -12,19 +13,21 @@ std::optional<Expectation> Combine(const Expectation& platform, const Expectatio
   return out;
 }
 
-void AddRole(ReferenceRole role, const std::vector<Expectation>& releases, const std::vector<Expectation>& platform,
-             std::vector<Candidate>& out) {
+void AddRole(ReferenceRole role, const std::vector<Expectation>& releases,
+             const std::vector<Expectation>& platform, std::vector<Candidate>& out) {
   for (const Expectation& release : releases) {
     if (platform.empty()) out.push_back({role, release});
     for (const Expectation& base : platform)
-      if (std::optional<Expectation> combined = Combine(base, release)) out.push_back({role, *std::move(combined)});
+      if (std::optional<Expectation> combined = Combine(base, release))
+        out.push_back({role, *std::move(combined)});
   }
 }
 
 PcrEventsExpected EventsOf(const std::vector<Sha256Digest>& digests, std::optional<EventType> type,
                            const std::string& what) {
   PcrEventsExpected out;
-  for (const Sha256Digest& digest : digests) out.push_back({type, PcrDigest::Of(digest.view()), what});
+  for (const Sha256Digest& digest : digests)
+    out.push_back({type, PcrDigest::Of(digest.view()), what});
   return out;
 }
 

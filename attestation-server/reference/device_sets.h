@@ -1,5 +1,6 @@
-// Which alternatives one device may be judged under: the platform references of its class (firmware, Secure
-// Boot), combined with those of the OS releases that are open for it. Pure; thread-safe.
+// Which alternatives one device may be judged under: the platform references of its class
+// (firmware, Secure Boot), combined with those of the OS releases that are open for it. Pure;
+// thread-safe.
 #pragma once
 
 #include <vector>
@@ -9,9 +10,9 @@
 
 namespace sallyport::server {
 
-// DeviceSets: `platform` are the class's references that belong to no release; the others come from releases.
-// `committed` is what the device last committed to, `pending` what a rollout assigned to it, `recovery` what it
-// may fall back to.
+// DeviceSets: `platform` are the class's references that belong to no release; the others come from
+// releases. `committed` is what the device last committed to, `pending` what a rollout assigned to
+// it, `recovery` what it may fall back to.
 struct DeviceSets {
   std::vector<Expectation> platform;
   std::vector<Expectation> committed;
@@ -19,14 +20,16 @@ struct DeviceSets {
   std::vector<Expectation> recovery;
 };
 
-// ChooseCandidates combines every open release alternative with every platform alternative; on a PCR that both
-// name the release wins, because an update changes it and the class's file cannot. A device without a committed
-// release is also judged under the platform alternatives alone. Alternatives for different Secure Boot states
-// do not combine. The order is committed, pending, recovery. Empty sets give no candidate: such a device fails.
+// ChooseCandidates combines every open release alternative with every platform alternative; on a
+// PCR that both name the release wins, because an update changes it and the class's file cannot. A
+// device without a committed release is also judged under the platform alternatives alone.
+// Alternatives for different Secure Boot states do not combine. The order is committed, pending,
+// recovery. Empty sets give no candidate: such a device fails.
 std::vector<Candidate> ChooseCandidates(const DeviceSets& sets);
 
-// ExpectationsOfRelease makes the alternatives of a signed release: PCR 4 by the events it lists, once for each
-// Secure Boot state it lists events for, each with PCR 11 when it lists events for it.
+// ExpectationsOfRelease makes the alternatives of a signed release: PCR 4 by the events it lists,
+// once for each Secure Boot state it lists events for, each with PCR 11 when it lists events for
+// it.
 std::vector<Expectation> ExpectationsOfRelease(const ota::Release& release);
 
 }  // namespace sallyport::server

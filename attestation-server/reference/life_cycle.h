@@ -8,9 +8,9 @@
 namespace sallyport::server {
 
 enum class ReferenceState : uint8_t { kLearning, kCandidate, kActive, kRetiring, kRetired };
-inline constexpr std::array kReferenceStates = {ReferenceState::kLearning, ReferenceState::kCandidate,
-                                                ReferenceState::kActive, ReferenceState::kRetiring,
-                                                ReferenceState::kRetired};
+inline constexpr std::array kReferenceStates = {
+    ReferenceState::kLearning, ReferenceState::kCandidate, ReferenceState::kActive,
+    ReferenceState::kRetiring, ReferenceState::kRetired};
 
 enum class ReferenceEvent : uint8_t {
   kCaptured,    // learning ended: values exist, nobody has approved them
@@ -37,14 +37,15 @@ inline constexpr ReferenceEdge kReferenceEdges[] = {
 };
 
 // NextReferenceState returns nullopt for an event that the state does not know: refuse and report.
-constexpr std::optional<ReferenceState> NextReferenceState(ReferenceState from, ReferenceEvent event) {
+constexpr std::optional<ReferenceState> NextReferenceState(ReferenceState from,
+                                                           ReferenceEvent event) {
   for (const ReferenceEdge& edge : kReferenceEdges)
     if (edge.from == from && edge.event == event) return edge.to;
   return std::nullopt;
 }
 
-// MayJudge: whether a device may be judged under a set in this state. A candidate opens only for the devices a
-// rollout assigned it to.
+// MayJudge: whether a device may be judged under a set in this state. A candidate opens only for
+// the devices a rollout assigned it to.
 constexpr bool MayJudge(ReferenceState state, bool assigned_to_device) {
   return state == ReferenceState::kActive || state == ReferenceState::kRetiring ||
          (state == ReferenceState::kCandidate && assigned_to_device);
@@ -54,7 +55,8 @@ namespace internal {
 constexpr bool Deterministic() {
   for (const ReferenceEdge& a : kReferenceEdges) {
     int same = 0;
-    for (const ReferenceEdge& b : kReferenceEdges) same += a.from == b.from && a.event == b.event ? 1 : 0;
+    for (const ReferenceEdge& b : kReferenceEdges)
+      same += a.from == b.from && a.event == b.event ? 1 : 0;
     if (same != 1) return false;
   }
   return true;
@@ -78,6 +80,7 @@ constexpr bool NothingLeaves(ReferenceState state) {
 }  // namespace internal
 static_assert(internal::Deterministic() && internal::EveryStateReached());
 static_assert(internal::NothingLeaves(ReferenceState::kRetired));
-static_assert(!NextReferenceState(ReferenceState::kLearning, ReferenceEvent::kApproved), "nothing learned is active unread");
+static_assert(!NextReferenceState(ReferenceState::kLearning, ReferenceEvent::kApproved),
+              "nothing learned is active unread");
 
 }  // namespace sallyport::server

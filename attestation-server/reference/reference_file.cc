@@ -11,7 +11,8 @@ constexpr std::string_view kFormat = "reference/v1";
 
 Result<pki::HashAlgorithm> ParseBank(const JsonCursor& root) {
   SP_TRY(const std::string_view name, root.GetString("bank"));
-  for (const auto bank : {pki::HashAlgorithm::kSha256, pki::HashAlgorithm::kSha384, pki::HashAlgorithm::kSha512})
+  for (const auto bank :
+       {pki::HashAlgorithm::kSha256, pki::HashAlgorithm::kSha384, pki::HashAlgorithm::kSha512})
     if (pki::HashName(bank) == name) return bank;
   return Error{Reason::kUnsupported, "bank " + std::string(name), "reference.bank"};
 }
@@ -23,7 +24,8 @@ Result<std::string> ParseText(const JsonCursor& parent, std::string_view key) {
   return std::string(text);
 }
 
-Result<PcrDigest> ParseDigest(const JsonCursor& parent, std::string_view key, pki::HashAlgorithm bank) {
+Result<PcrDigest> ParseDigest(const JsonCursor& parent, std::string_view key,
+                              pki::HashAlgorithm bank) {
   SP_TRY(const std::string_view hex, parent.GetString(key));
   const Result<Bytes> bytes = HexDecode(hex);
   if (!bytes || bytes->size() != pki::DigestSize(bank))
@@ -55,7 +57,8 @@ Result<PcrExpectation> ParseExpectation(const JsonCursor& json, pki::HashAlgorit
     return PcrExpectation(value);
   }
   SP_TRY(const std::vector<JsonCursor> elements, json.GetElements("events"));
-  if (elements.size() > kReferenceEventsMax) return json.Refuse("too many events", "reference.event");
+  if (elements.size() > kReferenceEventsMax)
+    return json.Refuse("too many events", "reference.event");
   PcrEventsExpected events;
   for (const JsonCursor& element : elements) {
     SP_TRY(ExpectedEvent event, ParseEvent(element, bank));
@@ -68,7 +71,8 @@ Result<PcrExpectation> ParseExpectation(const JsonCursor& json, pki::HashAlgorit
 Result<uint32_t> ParsePcr(std::string_view key, const JsonCursor& at) {
   uint32_t pcr = 0;
   const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), pcr);
-  if (error != std::errc() || end != key.data() + key.size() || pcr >= kPcrCount || std::to_string(pcr) != key)
+  if (error != std::errc() || end != key.data() + key.size() || pcr >= kPcrCount ||
+      std::to_string(pcr) != key)
     return at.Refuse("no such pcr", "reference.pcr");
   return pcr;
 }
@@ -92,7 +96,8 @@ Result<ReferenceFile> ParseReferenceFile(std::string_view json) {
   SP_TRY(const JsonValue value, ParseJson(json, {.size_max = kReferenceBytesMax, .depth_max = 8}));
   const JsonCursor root(value);
   SP_TRY(const std::string_view format, root.GetString("sallyport"));
-  if (format != kFormat) return Error{Reason::kUnsupported, "format " + std::string(format), "reference.format"};
+  if (format != kFormat)
+    return Error{Reason::kUnsupported, "format " + std::string(format), "reference.format"};
   SP_TRY(root.OnlyKeys({"sallyport", "class", "bank", "secure_boot", "pcrs"}));
   ReferenceFile out;
   SP_TRY(out.device_class, ParseText(root, "class"));
@@ -121,7 +126,8 @@ std::string WriteReferenceFile(const ReferenceFile& file) {
                                   {"class", file.device_class},
                                   {"bank", pki::HashName(file.bank)},
                                   {"pcrs", JsonValue::Object(std::move(pcrs))}};
-  if (file.expectation.secure_boot) members.push_back({"secure_boot", *file.expectation.secure_boot});
+  if (file.expectation.secure_boot)
+    members.push_back({"secure_boot", *file.expectation.secure_boot});
   return WriteJson(JsonValue::Object(std::move(members)));
 }
 

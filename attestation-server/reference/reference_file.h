@@ -1,9 +1,9 @@
-// Reference files: JSON `sallyport reference/v1`, what a class of devices or a release is expected to measure
-// (docs/operations/cli.md, "Reference file"). Pure; thread-safe.
+// Reference files: JSON `sallyport reference/v1`, what a class of devices or a release is expected
+// to measure (docs/operations/cli.md, "Reference file"). Pure; thread-safe.
 //   {"sallyport":"reference/v1","class":"edge","bank":"sha256","secure_boot":true,
 //    "pcrs":{"7":{"value":"<hex>"},"4":{"events":[{"type":"EV_...","digest":"<hex>","what":"uki 1.4.2"}]}}}
-// `secure_boot` is optional: the alternative then holds only for devices in that state. `type` and `what` of an
-// event are optional.
+// `secure_boot` is optional: the alternative then holds only for devices in that state. `type` and
+// `what` of an event are optional.
 #pragma once
 
 #include "attestation-server/evidence/expectation.h"
@@ -11,9 +11,9 @@
 
 namespace sallyport::server {
 
-inline constexpr size_t kReferenceBytesMax = 1 << 20;     // a full log of 500 events takes 100 KB
-inline constexpr size_t kReferenceEventsMax = 2048;       // per PCR
-inline constexpr size_t kReferenceTextMax = 256;          // class, what
+inline constexpr size_t kReferenceBytesMax = 1 << 20;  // a full log of 500 events takes 100 KB
+inline constexpr size_t kReferenceEventsMax = 2048;    // per PCR
+inline constexpr size_t kReferenceTextMax = 256;       // class, what
 
 struct ReferenceFile {
   std::string device_class;
@@ -21,10 +21,10 @@ struct ReferenceFile {
   Expectation expectation;  // label: "reference <class>" unless the caller sets a better one
 };
 
-// ParseReferenceFile refuses unknown keys, an empty `pcrs` (it would accept anything), a PCR that is judged by
-// both or neither of value and events, digests that are not the bank's, and SHA-1. kMalformed (rules of
-// pki/base/json.h, reference.pcrs, reference.pcr, reference.digest, reference.event), kUnsupported
-// (reference.format, reference.bank).
+// ParseReferenceFile refuses unknown keys, an empty `pcrs` (it would accept anything), a PCR that
+// is judged by both or neither of value and events, digests that are not the bank's, and SHA-1.
+// kMalformed (rules of pki/base/json.h, reference.pcrs, reference.pcr, reference.digest,
+// reference.event), kUnsupported (reference.format, reference.bank).
 Result<ReferenceFile> ParseReferenceFile(std::string_view json);
 
 // WriteReferenceFile is deterministic; ParseReferenceFile reads it back to the same expectation.

@@ -1,5 +1,6 @@
-// The `admin` listener: who is calling comes from the operator root, what they may do from the authorisation
-// table and the roles in the configuration. Operations themselves: attestation-server/operations.
+// The `admin` listener: who is calling comes from the operator root, what they may do from the
+// authorisation table and the roles in the configuration. Operations themselves:
+// attestation-server/operations.
 #pragma once
 
 #include <map>
@@ -37,10 +38,11 @@ class AdminService final : public api::Admin::CallbackService {
     std::function<JsonValue()> status;
     std::function<JsonValue()> ca;
   };
-  AdminService(AdminParts parts, Identity identity) : parts_(parts), identity_(std::move(identity)) {}
+  AdminService(AdminParts parts, Identity identity)
+      : parts_(parts), identity_(std::move(identity)) {}
 
-  // Authorise names the caller of `method`; refusals of AuthenticatePeer, FindRule and CheckOperator, and
-  // "operator.unknown" for an operator without a role.
+  // Authorise names the caller of `method`; refusals of AuthenticatePeer, FindRule and
+  // CheckOperator, and "operator.unknown" for an operator without a role.
   Result<Operator> Authorise(const grpc::ServerContextBase& context, std::string_view method) const;
 
   using Reactor = grpc::ServerUnaryReactor;

@@ -61,7 +61,8 @@ std::span<const RpcRule> AuthorisationTable() { return kTable; }
 Result<RpcRule> FindRule(std::string_view method) {
   const auto found = std::ranges::find(kTable, method, &RpcRule::method);
   if (found == std::end(kTable))
-    return Error{Reason::kPolicyDenied, "method is not in the authorisation table", "rpc.not-listed"};
+    return Error{Reason::kPolicyDenied, "method is not in the authorisation table",
+                 "rpc.not-listed"};
   return *found;
 }
 

@@ -16,7 +16,8 @@ class RefusedStream final : public grpc::ServerBidiReactor<api::DeviceMessage, a
 
 // A caller without a live lease learns that it is not admitted; the rule is in the log.
 grpc::Status NotAdmitted(const Error& error) {
-  Log(LogLevel::kInfo, "device_call_refused", {{"reason", std::string(error.name())}, {"detail", error.detail}});
+  Log(LogLevel::kInfo, "device_call_refused",
+      {{"reason", std::string(error.name())}, {"detail", error.detail}});
   return {grpc::StatusCode::PERMISSION_DENIED, "not-admitted"};
 }
 
@@ -24,19 +25,21 @@ grpc::Status NotAdmitted(const Error& error) {
 
 Result<std::string> DeviceService::CallerOf(const grpc::ServerContextBase& context) {
   SP_TRY(const pki::VerifiedPeer peer,
-         AuthenticatePeer(context, identity_.anchors, pki::Role::kDevice, identity_.trust_domain, clock_.Wall()));
+         AuthenticatePeer(context, identity_.anchors, pki::Role::kDevice, identity_.trust_domain,
+                          clock_.Wall()));
   SP_TRY(host_.OnAuthenticated(peer));
   return peer.name();
 }
 
-grpc::ServerBidiReactor<api::DeviceMessage, api::ServerMessage>* DeviceService::Stream(grpc::CallbackServerContext* context) {
+grpc::ServerBidiReactor<api::DeviceMessage, api::ServerMessage>* DeviceService::Stream(
+    grpc::CallbackServerContext* context) {
   Result<std::string> device_id = CallerOf(*context);
   if (!device_id) return new RefusedStream(NotAdmitted(device_id.error()));
   return streams_.Open(context, *std::move(device_id));
 }
 
-grpc::ServerUnaryReactor* DeviceService::Answer(grpc::CallbackServerContext* context,
-                                                std::function<grpc::Status(const std::string&)> work) {
+grpc::ServerUnaryReactor* DeviceService::Answer(
+    grpc::CallbackServerContext* context, std::function<grpc::Status(const std::string&)> work) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   const bool posted = pool_.TryPost([this, context, reactor, work = std::move(work)] {
     const Result<std::string> device_id = CallerOf(*context);
@@ -57,12 +60,14 @@ grpc::ServerUnaryReactor* DeviceService::BeginRenewal(grpc::CallbackServerContex
   });
 }
 
-grpc::ServerUnaryReactor* DeviceService::Renew(grpc::CallbackServerContext* context, const api::RenewRequest* request,
+grpc::ServerUnaryReactor* DeviceService::Renew(grpc::CallbackServerContext* context,
+                                               const api::RenewRequest* request,
                                                api::Certificate* response) {
   return Answer(context, [this, request, response](const std::string& device_id) {
     const api::ServerMessage answer = host_.Renew(device_id, *request);
     if (answer.has_refusal())
-      return grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "not-admitted", answer.refusal().SerializeAsString());
+      return grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "not-admitted",
+                          answer.refusal().SerializeAsString());
     *response = answer.certificate();
     return grpc::Status::OK;
   });
@@ -80,7 +85,8 @@ grpc::ServerUnaryReactor* DeviceService::GetManifest(grpc::CallbackServerContext
 }
 
 grpc::ServerUnaryReactor* DeviceService::GetBundle(grpc::CallbackServerContext* context,
-                                                   const api::GetBundleRequest* /*request*/, api::Bundle* response) {
+                                                   const api::GetBundleRequest* /*request*/,
+                                                   api::Bundle* response) {
   return Answer(context, [this, response](const std::string&) {
     *response = host_.Bundle();
     return grpc::Status::OK;
@@ -88,7 +94,8 @@ grpc::ServerUnaryReactor* DeviceService::GetBundle(grpc::CallbackServerContext* 
 }
 
 grpc::ServerUnaryReactor* DeviceService::ReportUpdate(grpc::CallbackServerContext* context,
-                                                      const api::UpdateReport* request, api::UpdateReportAck*) {
+                                                      const api::UpdateReport* request,
+                                                      api::UpdateReportAck*) {
   return Answer(context, [this, request](const std::string& device_id) {
     host_.OnUpdateReport(device_id, *request);
     return grpc::Status::OK;

@@ -12,8 +12,8 @@ namespace sallyport::server {
 // DeviceHost is what the listener needs besides the streams.
 class DeviceHost : public StreamHost {
  public:
-  // Authenticated is called once per new call: the certificate's epoch must not be below the lease's.
-  // kPolicyDenied ("lease.epoch", "lease.state", "lease.expired").
+  // Authenticated is called once per new call: the certificate's epoch must not be below the
+  // lease's. kPolicyDenied ("lease.epoch", "lease.state", "lease.expired").
   virtual Result<Unit> OnAuthenticated(const pki::VerifiedPeer& peer) = 0;
   virtual Result<api::DeviceManifest> Manifest(const std::string& device_id) = 0;
   virtual api::Bundle Bundle() = 0;
@@ -26,19 +26,30 @@ class DeviceService final : public api::Device::CallbackService {
     pki::RoleAnchors anchors;
     pki::TrustDomain trust_domain;
   };
-  DeviceService(DeviceHost& host, StreamRegistry& streams, WorkPool& pool, const Clock& clock, Identity identity)
-      : host_(host), streams_(streams), pool_(pool), clock_(clock), identity_(std::move(identity)) {}
+  DeviceService(DeviceHost& host, StreamRegistry& streams, WorkPool& pool, const Clock& clock,
+                Identity identity)
+      : host_(host),
+        streams_(streams),
+        pool_(pool),
+        clock_(clock),
+        identity_(std::move(identity)) {}
 
-  grpc::ServerBidiReactor<api::DeviceMessage, api::ServerMessage>* Stream(grpc::CallbackServerContext* context) override;
-  grpc::ServerUnaryReactor* BeginRenewal(grpc::CallbackServerContext* context, const api::BeginRenewalRequest* request,
+  grpc::ServerBidiReactor<api::DeviceMessage, api::ServerMessage>* Stream(
+      grpc::CallbackServerContext* context) override;
+  grpc::ServerUnaryReactor* BeginRenewal(grpc::CallbackServerContext* context,
+                                         const api::BeginRenewalRequest* request,
                                          api::Challenge* response) override;
-  grpc::ServerUnaryReactor* Renew(grpc::CallbackServerContext* context, const api::RenewRequest* request,
+  grpc::ServerUnaryReactor* Renew(grpc::CallbackServerContext* context,
+                                  const api::RenewRequest* request,
                                   api::Certificate* response) override;
-  grpc::ServerUnaryReactor* GetManifest(grpc::CallbackServerContext* context, const api::GetManifestRequest* request,
+  grpc::ServerUnaryReactor* GetManifest(grpc::CallbackServerContext* context,
+                                        const api::GetManifestRequest* request,
                                         api::DeviceManifest* response) override;
-  grpc::ServerUnaryReactor* GetBundle(grpc::CallbackServerContext* context, const api::GetBundleRequest* request,
+  grpc::ServerUnaryReactor* GetBundle(grpc::CallbackServerContext* context,
+                                      const api::GetBundleRequest* request,
                                       api::Bundle* response) override;
-  grpc::ServerUnaryReactor* ReportUpdate(grpc::CallbackServerContext* context, const api::UpdateReport* request,
+  grpc::ServerUnaryReactor* ReportUpdate(grpc::CallbackServerContext* context,
+                                         const api::UpdateReport* request,
                                          api::UpdateReportAck* response) override;
 
  private:

@@ -7,7 +7,8 @@ namespace sallyport::server {
 namespace {
 
 // RunOnPool finishes `reactor` with what `work` returns, or at once when the pool is full.
-void RunOnPool(WorkPool& pool, grpc::ServerUnaryReactor* reactor, std::function<grpc::Status()> work) {
+void RunOnPool(WorkPool& pool, grpc::ServerUnaryReactor* reactor,
+               std::function<grpc::Status()> work) {
   if (!pool.TryPost([reactor, work = std::move(work)] { reactor->Finish(work()); }))
     reactor->Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "busy"));
 }
@@ -34,14 +35,17 @@ grpc::Status ProveStatus(const Answer<Admitted>& answer, api::ProveResponse* res
 std::string SourceOf(const std::string& grpc_peer) {
   const size_t scheme = grpc_peer.find(':');
   const size_t port = grpc_peer.rfind(':');
-  return scheme == std::string::npos || port <= scheme ? grpc_peer : grpc_peer.substr(scheme + 1, port - scheme - 1);
+  return scheme == std::string::npos || port <= scheme
+             ? grpc_peer
+             : grpc_peer.substr(scheme + 1, port - scheme - 1);
 }
 
 Channel EnrolmentService::ChannelOf(const grpc::CallbackServerContext& context) const {
   return Channel{SourceOf(context.peer()), leaves_.Hashes()};
 }
 
-grpc::ServerUnaryReactor* EnrolmentService::Begin(grpc::CallbackServerContext* context, const api::BeginRequest* request,
+grpc::ServerUnaryReactor* EnrolmentService::Begin(grpc::CallbackServerContext* context,
+                                                  const api::BeginRequest* request,
                                                   api::BeginResponse* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   RunOnPool(pool_, reactor, [this, channel = ChannelOf(*context), request, response] {
@@ -52,7 +56,8 @@ grpc::ServerUnaryReactor* EnrolmentService::Begin(grpc::CallbackServerContext* c
   return reactor;
 }
 
-grpc::ServerUnaryReactor* EnrolmentService::Prove(grpc::CallbackServerContext* context, const api::ProveRequest* request,
+grpc::ServerUnaryReactor* EnrolmentService::Prove(grpc::CallbackServerContext* context,
+                                                  const api::ProveRequest* request,
                                                   api::ProveResponse* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   RunOnPool(pool_, reactor, [this, channel = ChannelOf(*context), request, response] {

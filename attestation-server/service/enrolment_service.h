@@ -17,12 +17,15 @@ std::string SourceOf(const std::string& grpc_peer);
 // EnrolmentService borrows its parts; they outlive it.
 class EnrolmentService final : public api::Enrolment::CallbackService {
  public:
-  EnrolmentService(EnrolmentFlow& flow, const ServerLeaves& leaves, Metrics& metrics, WorkPool& pool, const Clock& clock)
+  EnrolmentService(EnrolmentFlow& flow, const ServerLeaves& leaves, Metrics& metrics,
+                   WorkPool& pool, const Clock& clock)
       : flow_(flow), leaves_(leaves), metrics_(metrics), pool_(pool), clock_(clock) {}
 
-  grpc::ServerUnaryReactor* Begin(grpc::CallbackServerContext* context, const api::BeginRequest* request,
+  grpc::ServerUnaryReactor* Begin(grpc::CallbackServerContext* context,
+                                  const api::BeginRequest* request,
                                   api::BeginResponse* response) override;
-  grpc::ServerUnaryReactor* Prove(grpc::CallbackServerContext* context, const api::ProveRequest* request,
+  grpc::ServerUnaryReactor* Prove(grpc::CallbackServerContext* context,
+                                  const api::ProveRequest* request,
                                   api::ProveResponse* response) override;
 
  private:

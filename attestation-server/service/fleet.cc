@@ -22,7 +22,9 @@ std::chrono::nanoseconds ThreadCpu() {
   return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
 }
 
-Error NotLive(std::string_view rule, std::string detail) { return Error{Reason::kPolicyDenied, std::move(detail), rule}; }
+Error NotLive(std::string_view rule, std::string detail) {
+  return Error{Reason::kPolicyDenied, std::move(detail), rule};
+}
 
 api::ServerMessage RefusalMessage(const Refusal& refusal) {
   api::ServerMessage message;
@@ -32,8 +34,12 @@ api::ServerMessage RefusalMessage(const Refusal& refusal) {
 
 }  // namespace
 
-Fleet::Fleet(FleetParts parts, pki::StatementSigner time_signer, pki::TrustBundle bundle, uint64_t incarnation)
-    : parts_(parts), time_signer_(std::move(time_signer)), bundle_(std::move(bundle)), incarnation_(incarnation) {}
+Fleet::Fleet(FleetParts parts, pki::StatementSigner time_signer, pki::TrustBundle bundle,
+             uint64_t incarnation)
+    : parts_(parts),
+      time_signer_(std::move(time_signer)),
+      bundle_(std::move(bundle)),
+      incarnation_(incarnation) {}
 
 void Fleet::Attach(EnrolmentFlow& flow, StreamRegistry& streams, RolloutOperations& rollouts) {
   flow_ = &flow;
@@ -56,7 +62,8 @@ Result<DeviceLease> Fleet::Lease(const std::string& device_id) {
   if (!row || !IsLive(*row, now)) return DeviceLease{};
   const Result<uint64_t> generation = parts_.manifests.Generation(device_id, now);
   if (!generation)
-    Log(LogLevel::kError, "manifest_not_made", {{"device", device_id}, {"reason", generation.error().ToString()}});
+    Log(LogLevel::kError, "manifest_not_made",
+        {{"device", device_id}, {"reason", generation.error().ToString()}});
   return DeviceLease{true, row->epoch, row->renew_after, generation ? *generation : 0};
 }
 
@@ -71,10 +78,15 @@ Result<api::Challenge> Fleet::MakeRenewalChallenge(const std::string& device_id)
 
 api::ServerMessage Fleet::Renew(const std::string& device_id, const api::RenewRequest& request) {
   const Result<ProveInput> input = FromWire(request.ticket(), request.evidence());
-  if (!input) return RefusalMessage({.reference_id = "", .rule = std::string(input.error().name()), .detail = input.error().detail, .events = {}, .retry_after = {}});
+  if (!input)
+    return RefusalMessage({.reference_id = "",
+                           .rule = std::string(input.error().name()),
+                           .detail = input.error().detail,
+                           .events = {},
+                           .retry_after = {}});
   const std::chrono::nanoseconds before = ThreadCpu();
-  const Answer<Admitted> answer =
-      flow_->Renew(device_id, Channel{device_id, parts_.leaves.Hashes()}, *input, parts_.clock.Wall());
+  const Answer<Admitted> answer = flow_->Renew(
+      device_id, Channel{device_id, parts_.leaves.Hashes()}, *input, parts_.clock.Wall());
   if (const auto* const refusal = std::get_if<Refusal>(&answer)) {
     parts_.metrics.CountRefusal("renewal");
     return RefusalMessage(*refusal);
@@ -85,8 +97,12 @@ api::ServerMessage Fleet::Renew(const std::string& device_id, const api::RenewRe
   return message;
 }
 
-void Fleet::OnHello(const std::string& device_id, const api::Hello& hello) { Touch(device_id, hello.manifest_version()); }
-void Fleet::OnAck(const std::string& device_id, const api::Ack& ack) { Touch(device_id, ack.manifest_version()); }
+void Fleet::OnHello(const std::string& device_id, const api::Hello& hello) {
+  Touch(device_id, hello.manifest_version());
+}
+void Fleet::OnAck(const std::string& device_id, const api::Ack& ack) {
+  Touch(device_id, ack.manifest_version());
+}
 
 void Fleet::Touch(const std::string& device_id, uint64_t manifest_version) {
   parts_.database.writer().Submit(
@@ -94,12 +110,15 @@ void Fleet::Touch(const std::string& device_id, uint64_t manifest_version) {
         return TouchDevice(transaction.connection(), device_id, now, manifest_version);
       },
       [device_id](Result<Unit> done) {
-        if (!done) Log(LogLevel::kWarning, "contact_not_recorded", {{"device", device_id}, {"reason", done.error().ToString()}});
+        if (!done)
+          Log(LogLevel::kWarning, "contact_not_recorded",
+              {{"device", device_id}, {"reason", done.error().ToString()}});
       });
 }
 
 void Fleet::OnUpdateReport(const std::string& device_id, const api::UpdateReport& report) {
-  rollouts_->OnReport({device_id, report.state(), report.percent(), report.slot(), report.gate(), report.detail()});
+  rollouts_->OnReport(
+      {device_id, report.state(), report.percent(), report.slot(), report.gate(), report.detail()});
 }
 
 api::EpochPush Fleet::SignTime(uint64_t epoch, const std::string& time_nonce) {
@@ -119,8 +138,8 @@ api::RevocationPush Fleet::Revocations(const std::string& device_id) {
   Result<Snapshot> snapshot = parts_.database.Read();
   if (!snapshot) return push;
   const Result<std::vector<Row>> rows = snapshot->connection().Query(
-      "SELECT id, epoch FROM devices WHERE state IN ('quarantined', 'retired') AND id <> ? LIMIT ?", "ti",
-      {device_id, kRevocationsMax});
+      "SELECT id, epoch FROM devices WHERE state IN ('quarantined', 'retired') AND id <> ? LIMIT ?",
+      "ti", {device_id, kRevocationsMax});
   if (!rows) return push;
   for (const Row& row : *rows) {
     api::Revocation* const revocation = push.add_revocations();
@@ -140,7 +159,8 @@ Result<Unit> Fleet::OnAuthenticated(const pki::VerifiedPeer& peer) {
   const pki::IdentityExtension& extension = *peer.extension();
   if (std::pair(extension.incarnation, extension.epoch) < std::pair(row->incarnation, row->epoch))
     return NotLive("lease.epoch", "certificate of an earlier epoch");
-  if (!IsLive(*row, parts_.clock.Wall())) return NotLive("lease.state", "device is not admitted now");
+  if (!IsLive(*row, parts_.clock.Wall()))
+    return NotLive("lease.state", "device is not admitted now");
   std::string serial = HexEncode(peer.certificate().serial);
   if (serial != row->serial_next) return Unit{};
   parts_.database.writer().Submit(
@@ -148,7 +168,8 @@ Result<Unit> Fleet::OnAuthenticated(const pki::VerifiedPeer& peer) {
         return PromoteKey(transaction.connection(), id, serial);
       },
       [](Result<Unit> done) {
-        if (!done) Log(LogLevel::kWarning, "key_not_promoted", {{"reason", done.error().ToString()}});
+        if (!done)
+          Log(LogLevel::kWarning, "key_not_promoted", {{"reason", done.error().ToString()}});
       });
   return Unit{};
 }
@@ -174,11 +195,13 @@ api::Bundle Fleet::Bundle() {
 void Fleet::OnAdmitted(const std::string& device_id) {
   Result<Snapshot> snapshot = parts_.database.Read();
   const Result<std::optional<DeviceRecord>> found =
-      snapshot ? Devices(snapshot->connection()).Find(device_id) : Result<std::optional<DeviceRecord>>(snapshot.error());
+      snapshot ? Devices(snapshot->connection()).Find(device_id)
+               : Result<std::optional<DeviceRecord>>(snapshot.error());
   if (!found || !*found) return Changed();
   const DeviceRecord& device = **found;
-  const Sha256Digest facts = pki::Sha256({AsBytes(device.name), AsBytes(TextOf(device.state)), AsBytes(device.endpoint),
-                                          AsBytes(std::to_string(device.epoch))});
+  const Sha256Digest facts =
+      pki::Sha256({AsBytes(device.name), AsBytes(TextOf(device.state)), AsBytes(device.endpoint),
+                   AsBytes(std::to_string(device.epoch))});
   {
     const std::lock_guard lock(facts_mutex_);
     const auto [entry, added] = facts_.try_emplace(device_id, facts);

@@ -1,5 +1,5 @@
-// Fleet: what the streams and the device listener ask of the server, answered from the store, the flow and the
-// manifests; and what happens when a commit changes a device.
+// Fleet: what the streams and the device listener ask of the server, answered from the store, the
+// flow and the manifests; and what happens when a commit changes a device.
 #pragma once
 
 #include <functional>
@@ -26,7 +26,8 @@ struct FleetParts {
 // Fleet is thread-safe. Attach is called once, before the listeners start.
 class Fleet final : public DeviceHost, public FlowEvents {
  public:
-  Fleet(FleetParts parts, pki::StatementSigner time_signer, pki::TrustBundle bundle, uint64_t incarnation);
+  Fleet(FleetParts parts, pki::StatementSigner time_signer, pki::TrustBundle bundle,
+        uint64_t incarnation);
   void Attach(EnrolmentFlow& flow, StreamRegistry& streams, RolloutOperations& rollouts);
 
   // Changed: policy, rollouts or devices changed; devices with news are told.
@@ -56,7 +57,8 @@ class Fleet final : public DeviceHost, public FlowEvents {
   const pki::TrustBundle bundle_;
   const uint64_t incarnation_;
   std::mutex facts_mutex_;  // guards facts_
-  std::map<std::string, Sha256Digest> facts_;  // digest of what other devices are told, as last seen
+  std::map<std::string, Sha256Digest>
+      facts_;  // digest of what other devices are told, as last seen
   EnrolmentFlow* flow_ = nullptr;
   StreamRegistry* streams_ = nullptr;
   RolloutOperations* rollouts_ = nullptr;

@@ -12,11 +12,12 @@ namespace sallyport::server {
 namespace {
 
 constexpr unsigned kReloadSeconds = 1;
-constexpr int kMessageBytesMax = 5 * 1024 * 1024;   // a 4 MiB event log and its quotes
+constexpr int kMessageBytesMax = 5 * 1024 * 1024;  // a 4 MiB event log and its quotes
 constexpr int kKeepaliveMs = 60'000;
-constexpr int kStreamsPerConnectionMax = 32;        // a device uses two
+constexpr int kStreamsPerConnectionMax = 32;  // a device uses two
 
-Result<Unit> WriteAll(FileSystem& files, const std::string& directory, const TlsMaterial& material) {
+Result<Unit> WriteAll(FileSystem& files, const std::string& directory,
+                      const TlsMaterial& material) {
   SP_TRY(files.MakeDirectories(directory));
   SP_TRY(WriteFileAtomically(files, directory + "/key.pem", AsBytes(material.private_key_pem)));
   SP_TRY(WriteFileAtomically(files, directory + "/chain.pem", AsBytes(material.chain_pem)));
@@ -31,22 +32,26 @@ Result<Unit> TlsDirectory::Replace(const TlsMaterial& material) {
   SP_TRY(WriteAll(files, path_ + "/" + name, material));
   const std::string next = path_ + "/next";
   ::unlink(next.c_str());
-  if (::symlink(name.c_str(), next.c_str()) != 0) return Error{Reason::kUnavailable, "link " + next};
+  if (::symlink(name.c_str(), next.c_str()) != 0)
+    return Error{Reason::kUnavailable, "link " + next};
   SP_TRY(files.Rename(next, path_ + "/live"));
   if (generation_ < 2) return Unit{};
   const std::string old = path_ + "/g" + std::to_string(generation_ - 1);
-  for (const char* file : {"/key.pem", "/chain.pem", "/anchors.pem"}) ::unlink((old + file).c_str());
+  for (const char* file : {"/key.pem", "/chain.pem", "/anchors.pem"})
+    ::unlink((old + file).c_str());
   ::rmdir(old.c_str());
   return Unit{};
 }
 
-Result<std::unique_ptr<grpc::Server>> StartListener(const std::string& address, const TlsDirectory& directory,
+Result<std::unique_ptr<grpc::Server>> StartListener(const std::string& address,
+                                                    const TlsDirectory& directory,
                                                     ClientCertificates clients,
                                                     const std::vector<grpc::Service*>& services) {
   namespace ge = grpc::experimental;
   const bool mutual = clients == ClientCertificates::kRequired;
   auto provider = std::make_shared<ge::FileWatcherCertificateProvider>(
-      directory.key_path(), directory.chain_path(), mutual ? directory.anchors_path() : "", kReloadSeconds);
+      directory.key_path(), directory.chain_path(), mutual ? directory.anchors_path() : "",
+      kReloadSeconds);
   ge::TlsServerCredentialsOptions options(provider);
   options.watch_identity_key_cert_pairs();
   if (mutual) options.watch_root_certs();

@@ -38,9 +38,11 @@ class TlsDirectory {
 
 enum class ClientCertificates : uint8_t { kNone, kRequired };
 
-// StartListener serves `services` on `address` ("host:port", port below 32768) with the files of `directory`.
-// kUnavailable when the address cannot be bound.
-Result<std::unique_ptr<grpc::Server>> StartListener(const std::string& address, const TlsDirectory& directory,
-                                                    ClientCertificates clients, const std::vector<grpc::Service*>& services);
+// StartListener serves `services` on `address` ("host:port", port below 32768) with the files of
+// `directory`. kUnavailable when the address cannot be bound.
+Result<std::unique_ptr<grpc::Server>> StartListener(const std::string& address,
+                                                    const TlsDirectory& directory,
+                                                    ClientCertificates clients,
+                                                    const std::vector<grpc::Service*>& services);
 
 }  // namespace sallyport::server

@@ -16,13 +16,16 @@ std::string_view View(const grpc::string_ref& text) { return {text.data(), text.
 
 }  // namespace
 
-Result<pki::VerifiedPeer> AuthenticatePeer(const grpc::ServerContextBase& context, const pki::RoleAnchors& anchors,
-                                           pki::Role role, const pki::TrustDomain& trust_domain, UnixTime now) {
+Result<pki::VerifiedPeer> AuthenticatePeer(const grpc::ServerContextBase& context,
+                                           const pki::RoleAnchors& anchors, pki::Role role,
+                                           const pki::TrustDomain& trust_domain, UnixTime now) {
   const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
   const auto reused = auth->FindPropertyValues(GRPC_SSL_SESSION_REUSED_PROPERTY);
-  if (reused.size() != 1 || View(reused[0]) != "false") return Unauthenticated("peer.resumed", "tls session was resumed");
+  if (reused.size() != 1 || View(reused[0]) != "false")
+    return Unauthenticated("peer.resumed", "tls session was resumed");
   const auto certificates = auth->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
-  if (certificates.size() != 1) return Unauthenticated("peer.no-certificate", "no client certificate");
+  if (certificates.size() != 1)
+    return Unauthenticated("peer.no-certificate", "no client certificate");
   SP_TRY(const std::vector<Bytes> leaf, pki::ParseCertificatePem(View(certificates[0])));
   return pki::VerifyPeer(leaf.front(), {}, anchors, role, trust_domain, now);
 }

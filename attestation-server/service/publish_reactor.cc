@@ -30,7 +30,8 @@ class PublishReactor final : public grpc::ServerReadReactor<api::PublishChunk> {
     if (!chunk_.path().empty()) SP_TRY(Begin());
     if (!file_) return Error{Reason::kInvalidArgument, "data before a path", "publish.order"};
     written_ += chunk_.data().size();
-    if (written_ > kUploadBytesMax) return Error{Reason::kTooLarge, path_ + " is too large", "publish.size"};
+    if (written_ > kUploadBytesMax)
+      return Error{Reason::kTooLarge, path_ + " is too large", "publish.size"};
     SP_TRY(file_->WriteAt(written_ - chunk_.data().size(), AsBytes(chunk_.data())));
     hasher_->Update(AsBytes(chunk_.data()));
     return chunk_.last() ? End() : Ok();
@@ -53,15 +54,19 @@ class PublishReactor final : public grpc::ServerReadReactor<api::PublishChunk> {
     return parts_.files.SyncDirectory(path_.substr(0, path_.rfind('/')));
   }
 
-  // Targets are immutable and carry their digest in their name: no upload can put other bytes under it.
+  // Targets are immutable and carry their digest in their name: no upload can put other bytes under
+  // it.
   Result<Unit> CheckDigest(const std::string& digest) const {
     const std::string name = path_.substr(path_.rfind('/') + 1);
-    if (path_.find("/targets/") == std::string::npos || name.starts_with(digest + ".")) return Unit{};
+    if (path_.find("/targets/") == std::string::npos || name.starts_with(digest + "."))
+      return Unit{};
     return Error{Reason::kMismatch, name + " does not hold what its name says", "publish.digest"};
   }
 
   void Publish() {
-    if (file_) return Finish(ToStatus(Error{Reason::kInvalidArgument, path_ + " was not completed", "publish.order"}));
+    if (file_)
+      return Finish(
+          ToStatus(Error{Reason::kInvalidArgument, path_ + " was not completed", "publish.order"}));
     const bool posted = parts_.pool.TryPost([this] {
       const Result<JsonValue> published = parts_.publication.Publish(*caller_, parts_.clock.Wall());
       if (!published) return Finish(ToStatus(published.error()));
@@ -83,7 +88,8 @@ class PublishReactor final : public grpc::ServerReadReactor<api::PublishChunk> {
 
 }  // namespace
 
-grpc::ServerReadReactor<api::PublishChunk>* MakePublishReactor(Result<Operator> caller, const PublishParts& parts,
+grpc::ServerReadReactor<api::PublishChunk>* MakePublishReactor(Result<Operator> caller,
+                                                               const PublishParts& parts,
                                                                api::JsonReply* reply) {
   return new PublishReactor(std::move(caller), parts, reply);
 }

@@ -18,9 +18,10 @@ struct PublishParts {
   const Clock& clock;
 };
 
-// MakePublishReactor: gRPC deletes it when the call is done. Files land beside their place and are renamed when
-// complete; an upload that breaks off leaves nothing that publishing would read.
-grpc::ServerReadReactor<api::PublishChunk>* MakePublishReactor(Result<Operator> caller, const PublishParts& parts,
+// MakePublishReactor: gRPC deletes it when the call is done. Files land beside their place and are
+// renamed when complete; an upload that breaks off leaves nothing that publishing would read.
+grpc::ServerReadReactor<api::PublishChunk>* MakePublishReactor(Result<Operator> caller,
+                                                               const PublishParts& parts,
                                                                api::JsonReply* reply);
 
 }  // namespace sallyport::server

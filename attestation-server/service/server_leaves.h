@@ -1,5 +1,5 @@
-// The leaves that the listeners present, or presented a moment ago: a connection keeps the leaf of its
-// handshake over a reload, and T binds that one.
+// The leaves that the listeners present, or presented a moment ago: a connection keeps the leaf of
+// its handshake over a reload, and T binds that one.
 #pragma once
 
 #include <algorithm>

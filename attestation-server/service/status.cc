@@ -50,6 +50,8 @@ Reason ReasonOf(grpc::StatusCode code) {
 
 grpc::Status ToStatus(const Error& error) { return {CodeOf(error.reason), error.ToString()}; }
 
-Error FromStatus(const grpc::Status& status) { return Error{ReasonOf(status.error_code()), status.error_message()}; }
+Error FromStatus(const grpc::Status& status) {
+  return Error{ReasonOf(status.error_code()), status.error_message()};
+}
 
 }  // namespace sallyport::server

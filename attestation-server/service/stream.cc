@@ -7,10 +7,10 @@
 namespace sallyport::server {
 namespace {
 
-constexpr Duration kEpochPushEvery = Seconds(10);          // architecture 6.6
-constexpr std::chrono::milliseconds kTickEvery{500};       // how late a renewal push may be
-constexpr size_t kQueuedMessagesMax = 64;                  // a device that reads nothing is dropped
-constexpr Duration kChallengeRetryAfter = Seconds(15);     // an unanswered challenge is sent again
+constexpr Duration kEpochPushEvery = Seconds(10);       // architecture 6.6
+constexpr std::chrono::milliseconds kTickEvery{500};    // how late a renewal push may be
+constexpr size_t kQueuedMessagesMax = 64;               // a device that reads nothing is dropped
+constexpr Duration kChallengeRetryAfter = Seconds(15);  // an unanswered challenge is sent again
 
 }  // namespace
 
@@ -18,14 +18,16 @@ constexpr Duration kChallengeRetryAfter = Seconds(15);     // an unanswered chal
 // while gRPC is called.
 class DeviceStream final : public grpc::ServerBidiReactor<api::DeviceMessage, api::ServerMessage> {
  public:
-  DeviceStream(StreamRegistry& registry, std::string device_id) : registry_(registry), device_id_(std::move(device_id)) {}
+  DeviceStream(StreamRegistry& registry, std::string device_id)
+      : registry_(registry), device_id_(std::move(device_id)) {}
 
   void Start() { StartRead(&incoming_); }
 
   void Send(const api::ServerMessage& message) {
     const std::lock_guard lock(writes_mutex_);
     if (finished_) return;
-    if (writes_.size() >= kQueuedMessagesMax) return FinishLocked(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "slow reader"));
+    if (writes_.size() >= kQueuedMessagesMax)
+      return FinishLocked(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "slow reader"));
     writes_.push_back(message);
     if (writes_.size() == 1) StartWrite(&writes_.front());
   }
@@ -38,7 +40,8 @@ class DeviceStream final : public grpc::ServerBidiReactor<api::DeviceMessage, ap
   // Poll runs on the registry's timer.
   void Poll(UnixTime now) {
     const Result<DeviceLease> lease = registry_.host_.Lease(device_id_);
-    if (!lease || !lease->live) return Close(grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "not-admitted"));
+    if (!lease || !lease->live)
+      return Close(grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "not-admitted"));
     std::string nonce;
     {
       const std::lock_guard lock(state_mutex_);
@@ -80,12 +83,15 @@ class DeviceStream final : public grpc::ServerBidiReactor<api::DeviceMessage, ap
 
   void Handle(const api::DeviceMessage& message) {
     const Result<DeviceLease> lease = registry_.host_.Lease(device_id_);
-    if (!lease || !lease->live) return Close(grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "not-admitted"));
+    if (!lease || !lease->live)
+      return Close(grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "not-admitted"));
     switch (message.message_case()) {
       case api::DeviceMessage::kHello: return Greet(message.hello());
-      case api::DeviceMessage::kRenewal: return Send(registry_.host_.Renew(device_id_, message.renewal()));
+      case api::DeviceMessage::kRenewal:
+        return Send(registry_.host_.Renew(device_id_, message.renewal()));
       case api::DeviceMessage::kAck: return registry_.host_.OnAck(device_id_, message.ack());
-      case api::DeviceMessage::kUpdateReport: return registry_.host_.OnUpdateReport(device_id_, message.update_report());
+      case api::DeviceMessage::kUpdateReport:
+        return registry_.host_.OnUpdateReport(device_id_, message.update_report());
       case api::DeviceMessage::kCheckpointEcho:
       case api::DeviceMessage::MESSAGE_NOT_SET: break;
     }
@@ -126,7 +132,9 @@ class DeviceStream final : public grpc::ServerBidiReactor<api::DeviceMessage, ap
   void PushChallenge(UnixTime now) {
     next_challenge_ = now + kChallengeRetryAfter;
     const Result<api::Challenge> challenge = registry_.host_.MakeRenewalChallenge(device_id_);
-    if (!challenge) return Log(LogLevel::kWarning, "renewal_challenge_failed", {{"device", device_id_}, {"reason", std::string(challenge.error().name())}});
+    if (!challenge)
+      return Log(LogLevel::kWarning, "renewal_challenge_failed",
+                 {{"device", device_id_}, {"reason", std::string(challenge.error().name())}});
     api::ServerMessage message;
     *message.mutable_renew() = *challenge;
     Send(message);
@@ -151,17 +159,20 @@ class DeviceStream final : public grpc::ServerBidiReactor<api::DeviceMessage, ap
   UnixTime next_challenge_;
 };
 
-StreamRegistry::StreamRegistry(StreamHost& host, const Clock& clock) : host_(host), clock_(clock), timer_([this] { Run(); }) {}
+StreamRegistry::StreamRegistry(StreamHost& host, const Clock& clock)
+    : host_(host), clock_(clock), timer_([this] { Run(); }) {}
 
 StreamRegistry::~StreamRegistry() { Shutdown(); }
 
-grpc::ServerBidiReactor<api::DeviceMessage, api::ServerMessage>* StreamRegistry::Open(grpc::CallbackServerContext* /*context*/,
-                                                                                     std::string device_id) {
-  auto* const stream = new DeviceStream(*this, device_id);  // deletes itself in OnDone, as gRPC's reactors do
+grpc::ServerBidiReactor<api::DeviceMessage, api::ServerMessage>* StreamRegistry::Open(
+    grpc::CallbackServerContext* /*context*/, std::string device_id) {
+  auto* const stream =
+      new DeviceStream(*this, device_id);  // deletes itself in OnDone, as gRPC's reactors do
   {
     const std::lock_guard lock(streams_mutex_);
     DeviceStream*& slot = streams_[device_id];
-    if (slot != nullptr) slot->Close(grpc::Status(grpc::StatusCode::ABORTED, "a newer stream of this device"));
+    if (slot != nullptr)
+      slot->Close(grpc::Status(grpc::StatusCode::ABORTED, "a newer stream of this device"));
     slot = stream;
   }
   stream->Start();
@@ -183,7 +194,8 @@ void StreamRegistry::PushRevocation(const std::string& device_id, uint64_t min_e
   for (const auto& [id, stream] : streams_)
     if (id != device_id) stream->Send(message);
   const auto own = streams_.find(device_id);
-  if (own != streams_.end()) own->second->Close(grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "not-admitted"));
+  if (own != streams_.end())
+    own->second->Close(grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "not-admitted"));
 }
 
 void StreamRegistry::Wake() {
@@ -219,7 +231,8 @@ void StreamRegistry::Run() {
   }
 }
 
-// Tick holds the mutex while it polls, so that no stream is deleted under it: OnDone waits in Remove.
+// Tick holds the mutex while it polls, so that no stream is deleted under it: OnDone waits in
+// Remove.
 void StreamRegistry::Tick() {
   const UnixTime now = clock_.Wall();
   const std::lock_guard lock(streams_mutex_);
@@ -232,7 +245,8 @@ void StreamRegistry::Shutdown() {
     if (stopping_) return;
     stopping_ = true;
     wake_.notify_one();
-    for (const auto& [id, stream] : streams_) stream->Close(grpc::Status(grpc::StatusCode::UNAVAILABLE, "server is stopping"));
+    for (const auto& [id, stream] : streams_)
+      stream->Close(grpc::Status(grpc::StatusCode::UNAVAILABLE, "server is stopping"));
   }
   timer_.join();
 }

@@ -1,5 +1,6 @@
 // The long-lived stream of each device: what the server pushes, and when (architecture 6.6).
-// StreamRegistry owns no device state: it asks StreamHost, per message, whether the device's lease holds.
+// StreamRegistry owns no device state: it asks StreamHost, per message, whether the device's lease
+// holds.
 #pragma once
 
 #include <grpcpp/support/server_callback.h>
@@ -24,21 +25,22 @@ namespace api = ::sallyport::attestation::v1;
 
 // DeviceLease is what the store says of a device now.
 struct DeviceLease {
-  bool live = false;            // false: close the stream
-  uint64_t epoch = 0;           // min_epoch(device)
-  UnixTime renew_after;         // when a renewal falls due
+  bool live = false;     // false: close the stream
+  uint64_t epoch = 0;    // min_epoch(device)
+  UnixTime renew_after;  // when a renewal falls due
   uint64_t manifest_version = 0;
 };
 
-// StreamHost is the server behind the streams. Called from gRPC threads and from the registry's timer;
-// must be thread-safe and must not block for long.
+// StreamHost is the server behind the streams. Called from gRPC threads and from the registry's
+// timer; must be thread-safe and must not block for long.
 class StreamHost {
  public:
   virtual ~StreamHost() = default;
   virtual Result<DeviceLease> Lease(const std::string& device_id) = 0;
   virtual Result<api::Challenge> MakeRenewalChallenge(const std::string& device_id) = 0;
   // Renew answers with a certificate or a refusal.
-  virtual api::ServerMessage Renew(const std::string& device_id, const api::RenewRequest& request) = 0;
+  virtual api::ServerMessage Renew(const std::string& device_id,
+                                   const api::RenewRequest& request) = 0;
   virtual void OnHello(const std::string& device_id, const api::Hello& hello) = 0;
   virtual void OnAck(const std::string& device_id, const api::Ack& ack) = 0;
   virtual void OnUpdateReport(const std::string& device_id, const api::UpdateReport& report) = 0;
@@ -58,11 +60,12 @@ class StreamRegistry {
   StreamRegistry& operator=(const StreamRegistry&) = delete;
 
   // Open makes the reactor of one call; gRPC deletes it when the call is done.
-  grpc::ServerBidiReactor<api::DeviceMessage, api::ServerMessage>* Open(grpc::CallbackServerContext* context,
-                                                                       std::string device_id);
+  grpc::ServerBidiReactor<api::DeviceMessage, api::ServerMessage>* Open(
+      grpc::CallbackServerContext* context, std::string device_id);
   // Push sends one message to a device; nothing happens when it has no stream.
   void Push(const std::string& device_id, const api::ServerMessage& message);
-  // PushRevocation tells every other device that `device_id` is dead below `min_epoch`, and closes its own stream.
+  // PushRevocation tells every other device that `device_id` is dead below `min_epoch`, and closes
+  // its own stream.
   void PushRevocation(const std::string& device_id, uint64_t min_epoch);
   // Wake makes the timer look at every lease now: after a change of policy, rollout or state.
   void Wake();

@@ -32,7 +32,8 @@ Result<BeginInput> FromWire(const api::BeginRequest& wire) {
     input.purpose = pki::Purpose::kReattest;
   else
     return Unsupported("wire.enum", "purpose is unspecified");
-  for (const std::string& certificate : wire.ek_certificates()) input.ek_certificates.push_back(ToBytes(certificate));
+  for (const std::string& certificate : wire.ek_certificates())
+    input.ek_certificates.push_back(ToBytes(certificate));
   input.ek_public = ToBytes(wire.ek_public());
   input.ak_public = ToBytes(wire.ak_public());
   return input;
@@ -46,7 +47,8 @@ Result<ProveInput> FromWire(const std::string& ticket, const api::Evidence& wire
   ReceivedEvidence& out = input.evidence;
   out.protocol_version = wire.protocol_version();
   for (const api::Quote& quote : wire.quotes()) {
-    ReceivedQuote& to = out.quotes.emplace_back(ReceivedQuote{ToBytes(quote.attest()), ToBytes(quote.signature()), {}});
+    ReceivedQuote& to = out.quotes.emplace_back(
+        ReceivedQuote{ToBytes(quote.attest()), ToBytes(quote.signature()), {}});
     for (const auto& [pcr, value] : quote.pcr_values()) to.pcr_values.emplace(pcr, ToBytes(value));
   }
   out.event_log = ToBytes(wire.event_log());
@@ -100,9 +102,9 @@ void ToWire(const Refusal& refusal, api::Refusal* wire) {
 grpc::Status RefusalStatus(const Refusal& refusal) {
   api::Refusal wire;
   ToWire(refusal, &wire);
-  const grpc::StatusCode code = refusal.unavailable             ? grpc::StatusCode::UNAVAILABLE
-                                : refusal.retry_after.ms > 0    ? grpc::StatusCode::RESOURCE_EXHAUSTED
-                                                                : grpc::StatusCode::PERMISSION_DENIED;
+  const grpc::StatusCode code = refusal.unavailable          ? grpc::StatusCode::UNAVAILABLE
+                                : refusal.retry_after.ms > 0 ? grpc::StatusCode::RESOURCE_EXHAUSTED
+                                                             : grpc::StatusCode::PERMISSION_DENIED;
   return {code, "not-admitted", wire.SerializeAsString()};
 }
 

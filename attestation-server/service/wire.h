@@ -1,5 +1,5 @@
-// The only conversions between protobuf and the flow's types. Reserved fields that are set are refused:
-// a feature that is not there must not be silently ignored.
+// The only conversions between protobuf and the flow's types. Reserved fields that are set are
+// refused: a feature that is not there must not be silently ignored.
 #pragma once
 
 #include <grpcpp/support/status.h>

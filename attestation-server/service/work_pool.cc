@@ -3,7 +3,8 @@
 namespace sallyport::server {
 namespace {
 
-constexpr size_t kQueueMax = 1024;  // about a second of work; later answers would find their callers gone
+constexpr size_t kQueueMax =
+    1024;  // about a second of work; later answers would find their callers gone
 
 }  // namespace
 

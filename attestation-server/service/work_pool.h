@@ -1,4 +1,5 @@
-// WorkPool runs what would block a gRPC thread: a commit is waited for here, so that many share one.
+// WorkPool runs what would block a gRPC thread: a commit is waited for here, so that many share
+// one.
 #pragma once
 
 #include <condition_variable>

@@ -1,8 +1,8 @@
 // The audit: a hash chain over salted commitments (architecture 10). Entry n has
 //   commitment = SHA-256(salt || record)          salt: 32 random bytes, record: JSON
 //   hash = SHA-256("sallyport/audit/v1\0" || prev_hash || u64 seq || LP32(event) || commitment)
-// prev_hash of entry 1 is 32 zero bytes. Retention deletes salt and record; the chain still verifies, and
-// without the salt nobody can guess a deleted record from its commitment.
+// prev_hash of entry 1 is 32 zero bytes. Retention deletes salt and record; the chain still
+// verifies, and without the salt nobody can guess a deleted record from its commitment.
 #pragma once
 
 #include <optional>
@@ -22,7 +22,7 @@ struct AuditEntry {
   std::string event;
   Sha256Digest commitment;
   Sha256Digest hash;
-  std::optional<Sha256Digest> salt;     // both absent after retention
+  std::optional<Sha256Digest> salt;  // both absent after retention
   std::optional<std::string> record;
 };
 
@@ -37,8 +37,8 @@ Sha256Digest AuditCommitment(const Sha256Digest& salt, std::string_view record);
 Sha256Digest AuditHash(const Sha256Digest& prev_hash, uint64_t seq, std::string_view event,
                        const Sha256Digest& commitment);
 
-// AuditAppender belongs to the writer thread. It keeps the head in memory; the writer restores it when a
-// savepoint is rolled back.
+// AuditAppender belongs to the writer thread. It keeps the head in memory; the writer restores it
+// when a savepoint is rolled back.
 class AuditAppender {
  public:
   // Load reads the head from the store; kInternal when the table is not readable.
@@ -61,8 +61,8 @@ Result<std::vector<AuditEntry>> ReadAudit(Connection& connection, uint64_t after
 class AuditVerifier {
  public:
   explicit AuditVerifier(AuditHead from = {}) : head_(from) {}
-  // Check refuses with kMismatch: "audit.sequence" (gap), "audit.chain" (prev_hash), "audit.commitment"
-  // (record or salt changed, or only one of the two left), "audit.hash".
+  // Check refuses with kMismatch: "audit.sequence" (gap), "audit.chain" (prev_hash),
+  // "audit.commitment" (record or salt changed, or only one of the two left), "audit.hash".
   Result<Unit> Check(const AuditEntry& entry);
   const AuditHead& head() const { return head_; }
 
@@ -73,7 +73,8 @@ class AuditVerifier {
 // VerifyAudit checks the whole stored chain and returns its head.
 Result<AuditHead> VerifyAudit(Connection& connection);
 
-// ForgetAuditRecords deletes salt and record of entries with seq <= `up_to` and returns how many had one.
+// ForgetAuditRecords deletes salt and record of entries with seq <= `up_to` and returns how many
+// had one.
 Result<int64_t> ForgetAuditRecords(Connection& connection, uint64_t up_to);
 
 }  // namespace sallyport::server

@@ -22,7 +22,8 @@ struct Slot {
   std::string text;
 };
 
-// Translate maps SQLite's result code. The message has no parameters in it (they may name a device).
+// Translate maps SQLite's result code. The message has no parameters in it (they may name a
+// device).
 Error Translate(const soci::soci_error& error, sqlite3* db) {
   const int code = db != nullptr ? sqlite3_extended_errcode(db) : SQLITE_ERROR;
   std::string detail = error.get_error_message();
@@ -42,7 +43,8 @@ Error Translate(const soci::soci_error& error, sqlite3* db) {
   }
 }
 
-// SOCI does not export the type information of its backends, which the vptr sanitizer would need here.
+// SOCI does not export the type information of its backends, which the vptr sanitizer would need
+// here.
 __attribute__((no_sanitize("vptr"))) sqlite3* HandleOf(soci::session& session) {
   return static_cast<soci::sqlite3_session_backend*>(session.get_backend())->conn_;
 }
@@ -69,7 +71,8 @@ Connection::~Connection() = default;
 Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path, ConnectionMode mode) {
   auto state = std::make_unique<State>();
   try {
-    const std::string options = "db=\"" + path + "\" timeout=" + std::to_string(kBusyTimeoutSeconds);
+    const std::string options =
+        "db=\"" + path + "\" timeout=" + std::to_string(kBusyTimeoutSeconds);
     if (path.find('"') != std::string::npos)
       return Error{Reason::kInvalidArgument, "a quote in the database path", "store.path"};
     state->session.open(soci::sqlite3, options);
@@ -112,8 +115,8 @@ Result<Connection::Statement*> Connection::Prepare(std::string_view sql, std::st
   return state_->statements.emplace(sql.data(), std::move(prepared)).first->second.get();
 }
 
-Result<int64_t> Connection::Run(std::string_view sql, std::string_view columns, const Parameter* first, size_t count,
-                                std::vector<Row>* rows) {
+Result<int64_t> Connection::Run(std::string_view sql, std::string_view columns,
+                                const Parameter* first, size_t count, std::vector<Row>* rows) {
   try {
     SP_TRY(Statement* const prepared, Prepare(sql, columns, first, count));
     SP_CHECK(prepared->parameters.size() == count);
@@ -144,11 +147,13 @@ Result<int64_t> Connection::Run(std::string_view sql, std::string_view columns, 
   }
 }
 
-Result<int64_t> Connection::Execute(std::string_view sql, std::initializer_list<Parameter> parameters) {
+Result<int64_t> Connection::Execute(std::string_view sql,
+                                    std::initializer_list<Parameter> parameters) {
   return Run(sql, "", parameters.begin(), parameters.size(), nullptr);
 }
 
-Result<int64_t> Connection::Execute(std::string_view sql, const std::vector<Parameter>& parameters) {
+Result<int64_t> Connection::Execute(std::string_view sql,
+                                    const std::vector<Parameter>& parameters) {
   return Run(sql, "", parameters.data(), parameters.size(), nullptr);
 }
 

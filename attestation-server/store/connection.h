@@ -1,5 +1,5 @@
-// Connection is one SQL session with its prepared statements, and the only place that names SOCI types.
-// SQL texts must have static storage: they are the keys of the statement cache.
+// Connection is one SQL session with its prepared statements, and the only place that names SOCI
+// types. SQL texts must have static storage: they are the keys of the statement cache.
 #pragma once
 
 #include <concepts>
@@ -22,14 +22,17 @@ namespace sallyport::server {
 class Parameter {
  public:
   template <std::integral T>
-  Parameter(T value) : is_text_(false), integer_(static_cast<int64_t>(value)) {}  // NOLINT(google-explicit-constructor)
-  Parameter(UnixTime time) : Parameter(time.ms) {}                                // NOLINT(google-explicit-constructor)
-  Parameter(std::string text) : text_(std::move(text)) {}                         // NOLINT(google-explicit-constructor)
-  Parameter(std::string_view text) : text_(text) {}                               // NOLINT(google-explicit-constructor)
-  Parameter(const char* text) : text_(text) {}                                    // NOLINT(google-explicit-constructor)
+  Parameter(T value)
+      : is_text_(false),
+        integer_(static_cast<int64_t>(value)) {}           // NOLINT(google-explicit-constructor)
+  Parameter(UnixTime time) : Parameter(time.ms) {}         // NOLINT(google-explicit-constructor)
+  Parameter(std::string text) : text_(std::move(text)) {}  // NOLINT(google-explicit-constructor)
+  Parameter(std::string_view text) : text_(text) {}        // NOLINT(google-explicit-constructor)
+  Parameter(const char* text) : text_(text) {}             // NOLINT(google-explicit-constructor)
   // A fixed byte string is stored as lower-case hex.
   template <typename Tag, size_t N>
-  Parameter(const FixedBytes<Tag, N>& bytes) : text_(HexEncode(bytes)) {}  // NOLINT(google-explicit-constructor)
+  Parameter(const FixedBytes<Tag, N>& bytes)
+      : text_(HexEncode(bytes)) {}  // NOLINT(google-explicit-constructor)
   template <typename T>
   Parameter(const std::optional<T>& value)  // NOLINT(google-explicit-constructor)
       : Parameter(value.has_value() ? Parameter(*value) : Null<T>()) {}
@@ -116,9 +119,10 @@ class Connection {
   struct State;
   struct Statement;
   explicit Connection(std::unique_ptr<State> state);
-  Result<Statement*> Prepare(std::string_view sql, std::string_view columns, const Parameter* first, size_t count);
-  Result<int64_t> Run(std::string_view sql, std::string_view columns, const Parameter* first, size_t count,
-                      std::vector<Row>* rows);
+  Result<Statement*> Prepare(std::string_view sql, std::string_view columns, const Parameter* first,
+                             size_t count);
+  Result<int64_t> Run(std::string_view sql, std::string_view columns, const Parameter* first,
+                      size_t count, std::vector<Row>* rows);
   std::unique_ptr<State> state_;
 };
 

@@ -12,7 +12,8 @@ Snapshot::Snapshot(Snapshot&& other) noexcept
 Snapshot::~Snapshot() {
   if (connection_ == nullptr) return;
   const auto ended = connection_->Execute("COMMIT");
-  if (!ended.has_value()) Log(LogLevel::kError, "store_snapshot_end_failed", {{"error", ended.error().ToString()}});
+  if (!ended.has_value())
+    Log(LogLevel::kError, "store_snapshot_end_failed", {{"error", ended.error().ToString()}});
   database_->Return(std::move(connection_));
 }
 

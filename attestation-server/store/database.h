@@ -15,8 +15,8 @@ namespace sallyport::server {
 
 class Database;
 
-// Snapshot is a read connection inside one read transaction: everything it reads is of one moment. It
-// returns to the pool when destroyed.
+// Snapshot is a read connection inside one read transaction: everything it reads is of one moment.
+// It returns to the pool when destroyed.
 class Snapshot {
  public:
   Snapshot(Snapshot&& other) noexcept;
@@ -35,8 +35,8 @@ class Snapshot {
 // Database is thread-safe.
 class Database {
  public:
-  // Open migrates the file to the newest schema. kUnsupported when it was written by a newer program.
-  // `random` must outlive the database.
+  // Open migrates the file to the newest schema. kUnsupported when it was written by a newer
+  // program. `random` must outlive the database.
   static Result<std::unique_ptr<Database>> Open(const std::string& path, Random& random);
 
   Writer& writer() { return *writer_; }

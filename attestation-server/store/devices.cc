@@ -10,22 +10,35 @@ namespace sallyport::server {
 namespace {
 
 // One list names the columns of every statement below; ReadDevice and the writers follow its order.
-#define SP_DEVICE_FIXED                                                                                     \
-  "id, name, trust_domain, ek_spki_sha256, ek_manufacturer, ek_model, ek_version, vendor_chain, ak_public, " \
+#define SP_DEVICE_FIXED                                                                           \
+  "id, name, trust_domain, ek_spki_sha256, ek_manufacturer, ek_model, ek_version, vendor_chain, " \
+  "ak_public, "                                                                                   \
   "ak_name, provenance, provenance_id, provenance_address, created_at"
-#define SP_DEVICE_CHANGING                                                                                  \
-  "site, device_class, tags, state, quarantine_causes, tier, posture, reason, boot_id, boot_generation, "   \
-  "reset_count, restart_count, clock_ms, clock_safe, firmware_version, boot_log_sha256, failed_boot_id, "   \
-  "tls_name_current, serial_current, not_after_current, tls_name_next, serial_next, not_after_next, "       \
-  "key_protection, attested_at, valid_until, renew_after, last_seen, epoch, incarnation, manifest_version, " \
-  "policy_version, issuer_epoch, reference_set, evidence_sha256, running_release, running_slot, endpoint"
+#define SP_DEVICE_CHANGING                                                                        \
+  "site, device_class, tags, state, quarantine_causes, tier, posture, reason, boot_id, "          \
+  "boot_generation, "                                                                             \
+  "reset_count, restart_count, clock_ms, clock_safe, firmware_version, boot_log_sha256, "         \
+  "failed_boot_id, "                                                                              \
+  "tls_name_current, serial_current, not_after_current, tls_name_next, serial_next, "             \
+  "not_after_next, "                                                                              \
+  "key_protection, attested_at, valid_until, renew_after, last_seen, epoch, incarnation, "        \
+  "manifest_version, "                                                                            \
+  "policy_version, issuer_epoch, reference_set, evidence_sha256, running_release, running_slot, " \
+  "endpoint"
 
 constexpr std::string_view kDeviceKinds =
-    "tttttttittttti"                          // fixed
-    "ttttttttt" "iiiii" "ttt" "tti" "tti"     // placement .. keys
-    "iiiiiiiiii" "ttttt" "i";                 // key_protection .. issuer_epoch, texts, revision
+    "tttttttittttti"  // fixed
+    "ttttttttt"
+    "iiiii"
+    "ttt"
+    "tti"
+    "tti"  // placement .. keys
+    "iiiiiiiiii"
+    "ttttt"
+    "i";  // key_protection .. issuer_epoch, texts, revision
 
-#define SP_DEVICE_SELECT "SELECT " SP_DEVICE_FIXED ", " SP_DEVICE_CHANGING ", revision FROM devices "
+#define SP_DEVICE_SELECT \
+  "SELECT " SP_DEVICE_FIXED ", " SP_DEVICE_CHANGING ", revision FROM devices "
 
 std::optional<std::string> NameText(const std::optional<KeySlot>& slot) {
   return slot.has_value() ? std::optional(HexEncode(slot->tls_name)) : std::nullopt;
@@ -38,22 +51,65 @@ std::optional<UnixTime> EndOf(const std::optional<KeySlot>& slot) {
 }
 
 std::vector<Parameter> FixedParameters(const DeviceRecord& d) {
-  return {d.id, d.name, d.trust_domain, d.tpm.ek_spki_hash, d.tpm.ek_manufacturer, d.tpm.ek_model, d.tpm.ek_version,
-          d.tpm.vendor_chain ? 1 : 0, HexEncode(d.tpm.ak_public), HexEncode(d.tpm.ak_name),
-          TextOf(d.provenance.kind), d.provenance.id, d.provenance.address, d.created_at};
+  return {d.id,
+          d.name,
+          d.trust_domain,
+          d.tpm.ek_spki_hash,
+          d.tpm.ek_manufacturer,
+          d.tpm.ek_model,
+          d.tpm.ek_version,
+          d.tpm.vendor_chain ? 1 : 0,
+          HexEncode(d.tpm.ak_public),
+          HexEncode(d.tpm.ak_name),
+          TextOf(d.provenance.kind),
+          d.provenance.id,
+          d.provenance.address,
+          d.created_at};
 }
 
 std::vector<Parameter> ChangingParameters(const DeviceRecord& d) {
   const BootRecord boot = d.boot.value_or(BootRecord{});
-  const auto if_booted = [&](const auto& value) { return d.boot.has_value() ? std::optional(value) : std::nullopt; };
-  return {d.placement.site, d.placement.device_class, JoinList(d.placement.tags), TextOf(d.state),
-          JoinCauses(d.causes), pki::TierName(d.tier), TextOf(d.posture), d.reason, if_booted(boot.id),
-          boot.generation, boot.reset_count, boot.restart_count, boot.clock_ms, boot.clock_safe ? 1 : 0,
-          boot.firmware_version, if_booted(boot.log_hash), d.failed_boot, NameText(d.current_key),
-          SerialText(d.current_key), EndOf(d.current_key), NameText(d.next_key), SerialText(d.next_key),
-          EndOf(d.next_key), static_cast<int>(d.key_protection), d.attested_at, d.valid_until, d.renew_after,
-          d.last_seen, d.epoch, d.incarnation, d.manifest_version, d.policy_version, d.issuer_epoch, d.reference_set,
-          d.evidence_hash, d.running_release, d.running_slot, d.endpoint};
+  const auto if_booted = [&](const auto& value) {
+    return d.boot.has_value() ? std::optional(value) : std::nullopt;
+  };
+  return {d.placement.site,
+          d.placement.device_class,
+          JoinList(d.placement.tags),
+          TextOf(d.state),
+          JoinCauses(d.causes),
+          pki::TierName(d.tier),
+          TextOf(d.posture),
+          d.reason,
+          if_booted(boot.id),
+          boot.generation,
+          boot.reset_count,
+          boot.restart_count,
+          boot.clock_ms,
+          boot.clock_safe ? 1 : 0,
+          boot.firmware_version,
+          if_booted(boot.log_hash),
+          d.failed_boot,
+          NameText(d.current_key),
+          SerialText(d.current_key),
+          EndOf(d.current_key),
+          NameText(d.next_key),
+          SerialText(d.next_key),
+          EndOf(d.next_key),
+          static_cast<int>(d.key_protection),
+          d.attested_at,
+          d.valid_until,
+          d.renew_after,
+          d.last_seen,
+          d.epoch,
+          d.incarnation,
+          d.manifest_version,
+          d.policy_version,
+          d.issuer_epoch,
+          d.reference_set,
+          d.evidence_hash,
+          d.running_release,
+          d.running_slot,
+          d.endpoint};
 }
 
 // RowReader reads a row left to right, so that column order is written down once.
@@ -173,7 +229,8 @@ Result<std::optional<DeviceRecord>> One(Result<std::optional<Row>> found) {
 }  // namespace
 
 Posture PostureAt(const DeviceRecord& device, UnixTime now) {
-  return device.posture == Posture::kPassing && now >= device.valid_until ? Posture::kExpired : device.posture;
+  return device.posture == Posture::kPassing && now >= device.valid_until ? Posture::kExpired
+                                                                          : device.posture;
 }
 
 Result<Unit> Devices::Insert(const DeviceRecord& device) {
@@ -181,10 +238,13 @@ Result<Unit> Devices::Insert(const DeviceRecord& device) {
   std::ranges::move(ChangingParameters(device), std::back_inserter(parameters));
   parameters.emplace_back(device.revision);
   SP_TRY(connection_.Execute(
-      "INSERT INTO devices (" SP_DEVICE_FIXED ", " SP_DEVICE_CHANGING ", revision) VALUES ("
+      "INSERT INTO devices (" SP_DEVICE_FIXED ", " SP_DEVICE_CHANGING
+      ", revision) VALUES ("
       ":f0, :f1, :f2, :f3, :f4, :f5, :f6, :f7, :f8, :f9, :f10, :f11, :f12, :f13, "
-      ":c0, :c1, :c2, :c3, :c4, :c5, :c6, :c7, :c8, :c9, :c10, :c11, :c12, :c13, :c14, :c15, :c16, :c17, :c18, :c19, "
-      ":c20, :c21, :c22, :c23, :c24, :c25, :c26, :c27, :c28, :c29, :c30, :c31, :c32, :c33, :c34, :c35, :c36, :c37, "
+      ":c0, :c1, :c2, :c3, :c4, :c5, :c6, :c7, :c8, :c9, :c10, :c11, :c12, :c13, :c14, :c15, :c16, "
+      ":c17, :c18, :c19, "
+      ":c20, :c21, :c22, :c23, :c24, :c25, :c26, :c27, :c28, :c29, :c30, :c31, :c32, :c33, :c34, "
+      ":c35, :c36, :c37, "
       ":revision)",
       parameters));
   return Unit{};
@@ -196,17 +256,25 @@ Result<Unit> Devices::Update(const DeviceRecord& device) {
   parameters.emplace_back(device.revision);
   SP_TRY(const int64_t changed,
          connection_.Execute(
-             "UPDATE devices SET site = :c0, device_class = :c1, tags = :c2, state = :c3, quarantine_causes = :c4, "
-             "tier = :c5, posture = :c6, reason = :c7, boot_id = :c8, boot_generation = :c9, reset_count = :c10, "
+             "UPDATE devices SET site = :c0, device_class = :c1, tags = :c2, state = :c3, "
+             "quarantine_causes = :c4, "
+             "tier = :c5, posture = :c6, reason = :c7, boot_id = :c8, boot_generation = :c9, "
+             "reset_count = :c10, "
              "restart_count = :c11, clock_ms = :c12, clock_safe = :c13, firmware_version = :c14, "
-             "boot_log_sha256 = :c15, failed_boot_id = :c16, tls_name_current = :c17, serial_current = :c18, "
-             "not_after_current = :c19, tls_name_next = :c20, serial_next = :c21, not_after_next = :c22, "
-             "key_protection = :c23, attested_at = :c24, valid_until = :c25, renew_after = :c26, last_seen = :c27, "
-             "epoch = :c28, incarnation = :c29, manifest_version = :c30, policy_version = :c31, issuer_epoch = :c32, "
-             "reference_set = :c33, evidence_sha256 = :c34, running_release = :c35, running_slot = :c36, "
+             "boot_log_sha256 = :c15, failed_boot_id = :c16, tls_name_current = :c17, "
+             "serial_current = :c18, "
+             "not_after_current = :c19, tls_name_next = :c20, serial_next = :c21, not_after_next = "
+             ":c22, "
+             "key_protection = :c23, attested_at = :c24, valid_until = :c25, renew_after = :c26, "
+             "last_seen = :c27, "
+             "epoch = :c28, incarnation = :c29, manifest_version = :c30, policy_version = :c31, "
+             "issuer_epoch = :c32, "
+             "reference_set = :c33, evidence_sha256 = :c34, running_release = :c35, running_slot = "
+             ":c36, "
              "endpoint = :c37, revision = revision + 1 WHERE id = :id AND revision = :revision",
              parameters));
-  if (changed != 1) return Error{Reason::kConflict, "the device changed meanwhile", "device.changed"};
+  if (changed != 1)
+    return Error{Reason::kConflict, "the device changed meanwhile", "device.changed"};
   return Unit{};
 }
 
@@ -217,16 +285,18 @@ Result<std::optional<DeviceRecord>> Devices::FindByName(std::string_view name) {
   return One(connection_.QueryOne(SP_DEVICE_SELECT "WHERE name = :name", kDeviceKinds, {name}));
 }
 Result<std::optional<DeviceRecord>> Devices::FindByAk(ByteView ak_name) {
-  return One(connection_.QueryOne(SP_DEVICE_SELECT "WHERE ak_name = :ak", kDeviceKinds, {HexEncode(ak_name)}));
+  return One(connection_.QueryOne(SP_DEVICE_SELECT "WHERE ak_name = :ak", kDeviceKinds,
+                                  {HexEncode(ak_name)}));
 }
 Result<std::optional<DeviceRecord>> Devices::FindByEk(const Sha256Digest& ek_spki_hash) {
-  return One(connection_.QueryOne(SP_DEVICE_SELECT "WHERE ek_spki_sha256 = :ek", kDeviceKinds, {ek_spki_hash}));
+  return One(connection_.QueryOne(SP_DEVICE_SELECT "WHERE ek_spki_sha256 = :ek", kDeviceKinds,
+                                  {ek_spki_hash}));
 }
 
 Result<std::vector<DeviceRecord>> Devices::List(std::string_view after, int64_t limit) {
   SP_TRY(const std::vector<Row> rows,
-         connection_.Query(SP_DEVICE_SELECT "WHERE name > :after ORDER BY name LIMIT :limit", kDeviceKinds,
-                           {after, std::min(limit, kListMax)}));
+         connection_.Query(SP_DEVICE_SELECT "WHERE name > :after ORDER BY name LIMIT :limit",
+                           kDeviceKinds, {after, std::min(limit, kListMax)}));
   std::vector<DeviceRecord> out;
   for (const Row& row : rows) {
     SP_TRY(DeviceRecord device, ReadDevice(row));
@@ -235,26 +305,31 @@ Result<std::vector<DeviceRecord>> Devices::List(std::string_view after, int64_t 
   return out;
 }
 
-Result<Unit> TouchDevice(Connection& connection, std::string_view id, UnixTime last_seen, uint64_t manifest_version) {
-  SP_TRY(connection.Execute("UPDATE devices SET last_seen = :seen, manifest_version = :version WHERE id = :id",
-                            {last_seen, manifest_version, id}));
+Result<Unit> TouchDevice(Connection& connection, std::string_view id, UnixTime last_seen,
+                         uint64_t manifest_version) {
+  SP_TRY(connection.Execute(
+      "UPDATE devices SET last_seen = :seen, manifest_version = :version WHERE id = :id",
+      {last_seen, manifest_version, id}));
   return Unit{};
 }
 
 Result<Unit> PromoteKey(Connection& connection, std::string_view id, std::string_view serial) {
   SP_TRY(connection.Execute(
       "UPDATE devices SET tls_name_current = tls_name_next, serial_current = serial_next, "
-      "not_after_current = not_after_next, tls_name_next = NULL, serial_next = NULL, not_after_next = NULL, "
+      "not_after_current = not_after_next, tls_name_next = NULL, serial_next = NULL, "
+      "not_after_next = NULL, "
       "revision = revision + 1 WHERE id = :id AND serial_next = :serial",
       {id, serial}));
   return Unit{};
 }
 
 Result<std::optional<LeaseRow>> ReadLease(Connection& connection, std::string_view id) {
-  SP_TRY(const auto row,
-         connection.QueryOne("SELECT state, posture, valid_until, renew_after, epoch, incarnation, manifest_version, "
-                             "serial_current, serial_next FROM devices WHERE id = :id",
-                             "ttiiiiitt", {id}));
+  SP_TRY(
+      const auto row,
+      connection.QueryOne(
+          "SELECT state, posture, valid_until, renew_after, epoch, incarnation, manifest_version, "
+          "serial_current, serial_next FROM devices WHERE id = :id",
+          "ttiiiiitt", {id}));
   if (!row.has_value()) return std::optional<LeaseRow>();
   LeaseRow lease;
   SP_TRY(lease.state, ParseWord<DeviceState>(row->Text(0)));
@@ -269,13 +344,16 @@ Result<std::optional<LeaseRow>> ReadLease(Connection& connection, std::string_vi
   return std::optional<LeaseRow>(std::move(lease));
 }
 
-Result<Unit> CheckLease(const LeaseRow& lease, std::string_view serial, uint64_t incarnation, uint64_t epoch,
-                        UnixTime now) {
+Result<Unit> CheckLease(const LeaseRow& lease, std::string_view serial, uint64_t incarnation,
+                        uint64_t epoch, UnixTime now) {
   if (lease.state != DeviceState::kActive)
-    return Error{Reason::kPolicyDenied, "device is " + std::string(TextOf(lease.state)), "lease.state"};
+    return Error{Reason::kPolicyDenied, "device is " + std::string(TextOf(lease.state)),
+                 "lease.state"};
   if (lease.posture != Posture::kPassing)
-    return Error{Reason::kPolicyDenied, "posture is " + std::string(TextOf(lease.posture)), "lease.posture"};
-  if (now >= lease.valid_until) return Error{Reason::kExpired, "evidence has run out", "lease.expired"};
+    return Error{Reason::kPolicyDenied, "posture is " + std::string(TextOf(lease.posture)),
+                 "lease.posture"};
+  if (now >= lease.valid_until)
+    return Error{Reason::kExpired, "evidence has run out", "lease.expired"};
   if (std::pair(incarnation, epoch) < std::pair(lease.incarnation, lease.epoch))
     return Error{Reason::kPolicyDenied, "certificate of an earlier epoch", "lease.epoch"};
   if (serial != lease.serial_current && serial != lease.serial_next)

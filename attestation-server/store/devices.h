@@ -70,9 +70,10 @@ struct DeviceRecord {
   Posture posture = Posture::kUnknown;  // as judged; PostureAt says what it is worth now
   std::string reason;                   // rule of the last refusal; empty when passing
   std::optional<BootRecord> boot;
-  std::optional<BootId> failed_boot;    // the boot that last failed; a pass must come from another one
+  std::optional<BootId>
+      failed_boot;  // the boot that last failed; a pass must come from another one
   std::optional<KeySlot> current_key;
-  std::optional<KeySlot> next_key;      // issued, not yet seen in use
+  std::optional<KeySlot> next_key;  // issued, not yet seen in use
   pki::KeyProtection key_protection = pki::KeyProtection::kSoftware;
   UnixTime attested_at;
   UnixTime valid_until;
@@ -101,8 +102,9 @@ class Devices {
   explicit Devices(Connection& connection) : connection_(connection) {}
   // kAlreadyExists when id, name, EK or AK belongs to another record.
   Result<Unit> Insert(const DeviceRecord& device);
-  // Update writes all but id, name, trust domain, TPM identity and provenance; kConflict ("device.changed")
-  // unless the stored revision is `device.revision`. The stored revision rises by one.
+  // Update writes all but id, name, trust domain, TPM identity and provenance; kConflict
+  // ("device.changed") unless the stored revision is `device.revision`. The stored revision rises
+  // by one.
   Result<Unit> Update(const DeviceRecord& device);
   Result<std::optional<DeviceRecord>> Find(std::string_view id);
   Result<std::optional<DeviceRecord>> FindByName(std::string_view name);
@@ -116,7 +118,8 @@ class Devices {
 };
 
 // Touch records contact without raising the revision: hints must not disturb compare-and-set.
-Result<Unit> TouchDevice(Connection& connection, std::string_view id, UnixTime last_seen, uint64_t manifest_version);
+Result<Unit> TouchDevice(Connection& connection, std::string_view id, UnixTime last_seen,
+                         uint64_t manifest_version);
 // PromoteKey makes `next` current once the device has presented its certificate.
 Result<Unit> PromoteKey(Connection& connection, std::string_view id, std::string_view serial);
 
@@ -134,10 +137,11 @@ struct LeaseRow {
 };
 Result<std::optional<LeaseRow>> ReadLease(Connection& connection, std::string_view id);
 
-// CheckLease says whether a device's certificate is still worth anything: `serial`, `incarnation` and `epoch`
-// are the certificate's. kPolicyDenied "lease.state", "lease.posture", "lease.epoch", "lease.serial" (replaced
-// by a newer one that has been seen in use); kExpired "lease.expired". Pure.
-Result<Unit> CheckLease(const LeaseRow& lease, std::string_view serial, uint64_t incarnation, uint64_t epoch,
-                        UnixTime now);
+// CheckLease says whether a device's certificate is still worth anything: `serial`, `incarnation`
+// and `epoch` are the certificate's. kPolicyDenied "lease.state", "lease.posture", "lease.epoch",
+// "lease.serial" (replaced by a newer one that has been seen in use); kExpired "lease.expired".
+// Pure.
+Result<Unit> CheckLease(const LeaseRow& lease, std::string_view serial, uint64_t incarnation,
+                        uint64_t epoch, UnixTime now);
 
 }  // namespace sallyport::server

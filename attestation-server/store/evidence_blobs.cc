@@ -11,7 +11,8 @@ std::string EvidenceBlobs::PathOf(const Sha256Digest& hash) const {
 }
 
 Result<Sha256Digest> EvidenceBlobs::Put(ByteView bytes) {
-  if (bytes.size() > kEvidenceBlobMax) return Error{Reason::kTooLarge, "evidence blob", "evidence.size"};
+  if (bytes.size() > kEvidenceBlobMax)
+    return Error{Reason::kTooLarge, "evidence blob", "evidence.size"};
   const Sha256Digest hash = pki::Sha256(bytes);
   const std::string path = PathOf(hash);
   if (files_->Open(path, OpenMode::kRead).has_value()) return hash;
@@ -22,7 +23,8 @@ Result<Sha256Digest> EvidenceBlobs::Put(ByteView bytes) {
 
 Result<Bytes> EvidenceBlobs::Get(const Sha256Digest& hash) {
   SP_TRY(Bytes bytes, ReadFile(*files_, PathOf(hash), kEvidenceBlobMax));
-  if (pki::Sha256(bytes) != hash) return Error{Reason::kMismatch, "blob is not what its name says", "evidence.blob"};
+  if (pki::Sha256(bytes) != hash)
+    return Error{Reason::kMismatch, "blob is not what its name says", "evidence.blob"};
   return bytes;
 }
 

@@ -1,5 +1,5 @@
-// EvidenceBlobs keeps logs and evidence by content: <directory>/<2 hex>/<64 hex>. One boot sends one log
-// many times; it is stored once. Thread-safe as far as the file system is.
+// EvidenceBlobs keeps logs and evidence by content: <directory>/<2 hex>/<64 hex>. One boot sends
+// one log many times; it is stored once. Thread-safe as far as the file system is.
 #pragma once
 
 #include <string>
@@ -12,7 +12,8 @@ namespace sallyport::server {
 class EvidenceBlobs {
  public:
   // `files` must outlive the object.
-  EvidenceBlobs(FileSystem& files, std::string directory) : files_(&files), directory_(std::move(directory)) {}
+  EvidenceBlobs(FileSystem& files, std::string directory)
+      : files_(&files), directory_(std::move(directory)) {}
   // Put is durable when it returns, and does nothing when the blob is there. kTooLarge, kNoSpace.
   Result<Sha256Digest> Put(ByteView bytes);
   // Get checks the hash again; kNotFound, kMismatch ("evidence.blob").

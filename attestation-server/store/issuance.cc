@@ -17,57 +17,71 @@ Result<Unit> SpendTicket(Connection& connection, const TicketId& ticket, std::st
 }
 
 Result<std::optional<UnixTime>> FindSpentTicket(Connection& connection, const TicketId& ticket) {
-  SP_TRY(const auto row, connection.QueryOne("SELECT spent_at FROM spent_tickets WHERE id = :id", "i", {ticket}));
+  SP_TRY(const auto row,
+         connection.QueryOne("SELECT spent_at FROM spent_tickets WHERE id = :id", "i", {ticket}));
   return row.has_value() ? std::optional(row->Time(0)) : std::nullopt;
 }
 
 Result<Unit> InsertCertificate(Connection& connection, const CertificateRow& row) {
   SP_TRY(connection.Execute(
-      "INSERT INTO certificates (serial, device_id, issuer_key_id, issuer_epoch, epoch, incarnation, tls_name, "
-      "spki_sha256, not_before, not_after, attested_at, boot_id) VALUES (:serial, :device, :issuer, :issuer_epoch, "
+      "INSERT INTO certificates (serial, device_id, issuer_key_id, issuer_epoch, epoch, "
+      "incarnation, tls_name, "
+      "spki_sha256, not_before, not_after, attested_at, boot_id) VALUES (:serial, :device, "
+      ":issuer, :issuer_epoch, "
       ":epoch, :incarnation, :tls_name, :spki, :not_before, :not_after, :attested_at, :boot_id)",
       {row.serial, row.device_id, row.issuer_key_id, row.issuer_epoch, row.epoch, row.incarnation,
-       HexEncode(row.tls_name), row.spki_hash, row.not_before, row.not_after, row.attested_at, row.boot_id}));
+       HexEncode(row.tls_name), row.spki_hash, row.not_before, row.not_after, row.attested_at,
+       row.boot_id}));
   return Unit{};
 }
 
-Result<std::vector<CertificateRow>> ListCertificates(Connection& connection, std::string_view device_id,
-                                                     int64_t limit) {
-  SP_TRY(const auto rows,
-         connection.Query("SELECT serial, issuer_key_id, issuer_epoch, epoch, incarnation, tls_name, spki_sha256, "
-                          "not_before, not_after, attested_at, boot_id FROM certificates WHERE device_id = :device "
-                          "ORDER BY not_before DESC, serial LIMIT :limit",
-                          "ttiiittiiit", {device_id, std::min(limit, kListMax)}));
+Result<std::vector<CertificateRow>> ListCertificates(Connection& connection,
+                                                     std::string_view device_id, int64_t limit) {
+  SP_TRY(
+      const auto rows,
+      connection.Query(
+          "SELECT serial, issuer_key_id, issuer_epoch, epoch, incarnation, tls_name, spki_sha256, "
+          "not_before, not_after, attested_at, boot_id FROM certificates WHERE device_id = :device "
+          "ORDER BY not_before DESC, serial LIMIT :limit",
+          "ttiiittiiit", {device_id, std::min(limit, kListMax)}));
   std::vector<CertificateRow> out;
   for (const Row& row : rows) {
     SP_TRY(Bytes tls_name, HexDecode(row.Text(5)));
     SP_TRY(const auto spki_hash, row.FixedAt<Sha256Digest>(6));
     SP_TRY(const auto boot_id, row.FixedAt<BootId>(10));
-    out.push_back({row.Text(0), std::string(device_id), row.Text(1), static_cast<uint64_t>(row.Integer(2)),
-                   static_cast<uint64_t>(row.Integer(3)), static_cast<uint64_t>(row.Integer(4)), std::move(tls_name),
-                   spki_hash, row.Time(7), row.Time(8), row.Time(9), boot_id});
+    out.push_back({row.Text(0), std::string(device_id), row.Text(1),
+                   static_cast<uint64_t>(row.Integer(2)), static_cast<uint64_t>(row.Integer(3)),
+                   static_cast<uint64_t>(row.Integer(4)), std::move(tls_name), spki_hash,
+                   row.Time(7), row.Time(8), row.Time(9), boot_id});
   }
   return out;
 }
 
 Result<Unit> InsertVerdict(Connection& connection, const VerdictRow& v) {
   SP_TRY(connection.Execute(
-      "INSERT INTO verdicts (id, device_id, purpose, passed, rule, checks, diff, evidence_sha256, log_sha256, "
-      "reference_set, reference_epoch, policy_epoch, issuer_epoch, attested_at, valid_until, judged_at) VALUES (:id, "
-      ":device, :purpose, :passed, :rule, :checks, :diff, :evidence, :log, :reference, :reference_epoch, "
+      "INSERT INTO verdicts (id, device_id, purpose, passed, rule, checks, diff, evidence_sha256, "
+      "log_sha256, "
+      "reference_set, reference_epoch, policy_epoch, issuer_epoch, attested_at, valid_until, "
+      "judged_at) VALUES (:id, "
+      ":device, :purpose, :passed, :rule, :checks, :diff, :evidence, :log, :reference, "
+      ":reference_epoch, "
       ":policy_epoch, :issuer_epoch, :attested_at, :valid_until, :judged_at)",
-      {v.id, v.device_id, v.purpose, v.passed ? 1 : 0, v.rule, v.checks, v.diff, v.evidence_hash, v.log_hash,
-       v.reference_set, v.reference_epoch, v.policy_epoch, v.issuer_epoch, v.attested_at, v.valid_until,
-       v.judged_at}));
+      {v.id, v.device_id, v.purpose, v.passed ? 1 : 0, v.rule, v.checks, v.diff, v.evidence_hash,
+       v.log_hash, v.reference_set, v.reference_epoch, v.policy_epoch, v.issuer_epoch,
+       v.attested_at, v.valid_until, v.judged_at}));
   return Unit{};
 }
 
-Result<std::vector<VerdictRow>> ListVerdicts(Connection& connection, std::string_view device_id, int64_t limit) {
-  SP_TRY(const auto rows,
-         connection.Query("SELECT id, purpose, passed, rule, checks, diff, evidence_sha256, log_sha256, "
-                          "reference_set, reference_epoch, policy_epoch, issuer_epoch, attested_at, valid_until, "
-                          "judged_at FROM verdicts WHERE device_id = :device ORDER BY judged_at DESC, id LIMIT :limit",
-                          "ttittttttiiiiii", {device_id, std::min(limit, kListMax)}));
+Result<std::vector<VerdictRow>> ListVerdicts(Connection& connection, std::string_view device_id,
+                                             int64_t limit) {
+  SP_TRY(
+      const auto rows,
+      connection.Query(
+          "SELECT id, purpose, passed, rule, checks, diff, evidence_sha256, log_sha256, "
+          "reference_set, reference_epoch, policy_epoch, issuer_epoch, attested_at, valid_until, "
+          "judged_at FROM verdicts WHERE device_id = :device ORDER BY judged_at DESC, id LIMIT "
+          ":limit",
+          "ttittttttiiiiii", {device_id, std::min(limit, kListMax)}));
   std::vector<VerdictRow> out;
   for (const Row& row : rows) {
     VerdictRow v;
@@ -92,22 +106,26 @@ Result<std::vector<VerdictRow>> ListVerdicts(Connection& connection, std::string
   return out;
 }
 
-Result<int64_t> CountSameFailure(Connection& connection, std::string_view rule, std::string_view diff,
-                                 UnixTime since) {
+Result<int64_t> CountSameFailure(Connection& connection, std::string_view rule,
+                                 std::string_view diff, UnixTime since) {
   SP_TRY(const auto row,
-         connection.QueryOne("SELECT COUNT(DISTINCT device_id) FROM verdicts "
-                             "WHERE rule = :rule AND judged_at >= :since AND diff = :diff AND passed = 0",
-                             "i", {rule, since, diff}));
+         connection.QueryOne(
+             "SELECT COUNT(DISTINCT device_id) FROM verdicts "
+             "WHERE rule = :rule AND judged_at >= :since AND diff = :diff AND passed = 0",
+             "i", {rule, since, diff}));
   return row.has_value() ? row->Integer(0) : 0;
 }
 
 Result<int64_t> PruneHistory(Connection& connection, UnixTime now) {
-  SP_TRY(const int64_t tickets, connection.Execute("DELETE FROM spent_tickets WHERE spent_at < :before",
-                                                   {now - kSpentTicketsKept}));
-  SP_TRY(const int64_t verdicts, connection.Execute("DELETE FROM verdicts WHERE judged_at < :before AND passed = 1",
-                                                    {now - kHistoryKept}));
-  SP_TRY(const int64_t certificates, connection.Execute("DELETE FROM certificates WHERE not_after < :before",
-                                                        {now - kHistoryKept}));
+  SP_TRY(const int64_t tickets,
+         connection.Execute("DELETE FROM spent_tickets WHERE spent_at < :before",
+                            {now - kSpentTicketsKept}));
+  SP_TRY(const int64_t verdicts,
+         connection.Execute("DELETE FROM verdicts WHERE judged_at < :before AND passed = 1",
+                            {now - kHistoryKept}));
+  SP_TRY(const int64_t certificates,
+         connection.Execute("DELETE FROM certificates WHERE not_after < :before",
+                            {now - kHistoryKept}));
   return tickets + verdicts + certificates;
 }
 

@@ -29,16 +29,17 @@ struct CertificateRow {
   BootId boot_id = BootId::FromArray({});
 };
 Result<Unit> InsertCertificate(Connection& connection, const CertificateRow& row);
-Result<std::vector<CertificateRow>> ListCertificates(Connection& connection, std::string_view device_id, int64_t limit);
+Result<std::vector<CertificateRow>> ListCertificates(Connection& connection,
+                                                     std::string_view device_id, int64_t limit);
 
 struct VerdictRow {
   std::string id;         // 32 hex digits; a refusal's is its reference id
   std::string device_id;  // empty when no device was known
   std::string purpose;
   bool passed = false;
-  std::string rule;       // the first failed rule; empty when passed
-  std::string checks;     // JSON: every check with its result
-  std::string diff;       // JSON: the device's events that did not match
+  std::string rule;                           // the first failed rule; empty when passed
+  std::string checks;                         // JSON: every check with its result
+  std::string diff;                           // JSON: the device's events that did not match
   std::optional<Sha256Digest> evidence_hash;  // blob; absent for renewals within a boot
   std::optional<Sha256Digest> log_hash;
   std::optional<Sha256Digest> reference_set;
@@ -50,12 +51,15 @@ struct VerdictRow {
   UnixTime judged_at;
 };
 Result<Unit> InsertVerdict(Connection& connection, const VerdictRow& row);
-Result<std::vector<VerdictRow>> ListVerdicts(Connection& connection, std::string_view device_id, int64_t limit);
+Result<std::vector<VerdictRow>> ListVerdicts(Connection& connection, std::string_view device_id,
+                                             int64_t limit);
 // CountSameFailure says how many devices showed the same failed rule and diff since `since`.
-Result<int64_t> CountSameFailure(Connection& connection, std::string_view rule, std::string_view diff, UnixTime since);
+Result<int64_t> CountSameFailure(Connection& connection, std::string_view rule,
+                                 std::string_view diff, UnixTime since);
 
-// PruneHistory deletes spent tickets older than kSpentTicketsKept, and passed verdicts and ended certificates older
-// than kHistoryKept; returns how many. Run it often: it holds the writer for as long as there is to delete.
+// PruneHistory deletes spent tickets older than kSpentTicketsKept, and passed verdicts and ended
+// certificates older than kHistoryKept; returns how many. Run it often: it holds the writer for as
+// long as there is to delete.
 Result<int64_t> PruneHistory(Connection& connection, UnixTime now);
 
 }  // namespace sallyport::server

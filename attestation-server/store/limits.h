@@ -8,8 +8,8 @@
 
 namespace sallyport::server {
 
-// One commit carries at most this many transactions: on a medium that takes 5 ms to sync that is 50,000/s, and
-// the last of a batch waits no longer for its neighbours than for the sync.
+// One commit carries at most this many transactions: on a medium that takes 5 ms to sync that is
+// 50,000/s, and the last of a batch waits no longer for its neighbours than for the sync.
 inline constexpr size_t kWriterBatchMax = 256;
 // Transactions waiting for the writer: more than a second of work is refused instead of queued.
 inline constexpr size_t kWriterQueueMax = 8192;

@@ -5,22 +5,26 @@ namespace sallyport::server {
 namespace {
 
 Result<std::optional<std::string>> FindMeta(Connection& connection, std::string_view key) {
-  SP_TRY(const auto row, connection.QueryOne("SELECT value FROM meta WHERE key = :key", "t", {key}));
+  SP_TRY(const auto row,
+         connection.QueryOne("SELECT value FROM meta WHERE key = :key", "t", {key}));
   return row.has_value() ? std::optional(row->Text(0)) : std::nullopt;
 }
 
 Result<Unit> PutMeta(Connection& connection, std::string_view key, std::string_view value) {
-  SP_TRY(connection.Execute("INSERT INTO meta (key, value) VALUES (:key, :value) "
-                            "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                            {key, value}));
+  SP_TRY(
+      connection.Execute("INSERT INTO meta (key, value) VALUES (:key, :value) "
+                         "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                         {key, value}));
   return Unit{};
 }
 
 Result<uint64_t> Raise(Connection& connection, std::string_view name) {
-  SP_TRY(connection.Execute("INSERT INTO counters (name, value) VALUES (:name, 1) "
-                            "ON CONFLICT (name) DO UPDATE SET value = counters.value + 1",
-                            {name}));
-  SP_TRY(const auto row, connection.QueryOne("SELECT value FROM counters WHERE name = :name", "i", {name}));
+  SP_TRY(
+      connection.Execute("INSERT INTO counters (name, value) VALUES (:name, 1) "
+                         "ON CONFLICT (name) DO UPDATE SET value = counters.value + 1",
+                         {name}));
+  SP_TRY(const auto row,
+         connection.QueryOne("SELECT value FROM counters WHERE name = :name", "i", {name}));
   if (!row.has_value()) return Error{Reason::kInternal, "counter vanished", "store.corrupt"};
   return static_cast<uint64_t>(row->Integer(0));
 }
@@ -47,10 +51,13 @@ Result<DeploymentFacts> ReadDeployment(Connection& connection) {
          connection.QueryOne("SELECT value FROM counters WHERE name = :name", "i", {kIncarnation}));
   if (!trust_domain.has_value() || !development.has_value() || !row.has_value())
     return Error{Reason::kNotFound, "the store was never initialised", "meta.uninitialised"};
-  return DeploymentFacts{*trust_domain, *development == "true", static_cast<uint64_t>(row->Integer(0))};
+  return DeploymentFacts{*trust_domain, *development == "true",
+                         static_cast<uint64_t>(row->Integer(0))};
 }
 
-Result<uint64_t> StartIncarnation(Connection& connection) { return Raise(connection, kIncarnation); }
+Result<uint64_t> StartIncarnation(Connection& connection) {
+  return Raise(connection, kIncarnation);
+}
 
 std::string_view CounterName(Counter counter) {
   switch (counter) {
@@ -64,8 +71,8 @@ std::string_view CounterName(Counter counter) {
 }
 
 Result<uint64_t> ReadCounter(Connection& connection, Counter counter) {
-  SP_TRY(const auto row,
-         connection.QueryOne("SELECT value FROM counters WHERE name = :name", "i", {CounterName(counter)}));
+  SP_TRY(const auto row, connection.QueryOne("SELECT value FROM counters WHERE name = :name", "i",
+                                             {CounterName(counter)}));
   return row.has_value() ? static_cast<uint64_t>(row->Integer(0)) : 0;
 }
 

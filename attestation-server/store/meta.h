@@ -14,8 +14,8 @@ struct DeploymentFacts {
   uint64_t incarnation = 1;
 };
 
-// InitialiseDeployment writes the facts once; kAlreadyExists ("meta.initialised") afterwards: `development`
-// and the trust domain cannot be changed.
+// InitialiseDeployment writes the facts once; kAlreadyExists ("meta.initialised") afterwards:
+// `development` and the trust domain cannot be changed.
 Result<Unit> InitialiseDeployment(Connection& connection, const DeploymentFacts& facts);
 // kNotFound ("meta.uninitialised") before that.
 Result<DeploymentFacts> ReadDeployment(Connection& connection);
@@ -44,7 +44,8 @@ struct JudgedEpochs {
 };
 Result<JudgedEpochs> ReadEpochs(Connection& connection);
 
-// Settings are opaque texts of other parts (the director's root chain); kept here so that one backup has all.
+// Settings are opaque texts of other parts (the director's root chain); kept here so that one
+// backup has all.
 Result<Unit> PutSetting(Connection& connection, std::string_view key, std::string_view value);
 Result<std::optional<std::string>> FindSetting(Connection& connection, std::string_view key);
 

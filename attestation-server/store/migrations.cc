@@ -3,8 +3,11 @@
 namespace sallyport::server {
 
 Result<int64_t> SchemaVersion(Connection& connection) {
-  SP_TRY(connection.Execute("CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT PRIMARY KEY, name TEXT NOT NULL)"));
-  SP_TRY(const auto row, connection.QueryOne("SELECT COALESCE(MAX(version), 0) FROM schema_migrations", "i"));
+  SP_TRY(
+      connection.Execute("CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT PRIMARY "
+                         "KEY, name TEXT NOT NULL)"));
+  SP_TRY(const auto row,
+         connection.QueryOne("SELECT COALESCE(MAX(version), 0) FROM schema_migrations", "i"));
   return row.has_value() ? row->Integer(0) : 0;
 }
 

@@ -9,8 +9,9 @@ namespace sallyport::server {
 
 namespace {
 
-#define SP_POLICY_SELECT \
-  "SELECT version, name, manifest_sha256, manifest, source, applied_by, applied_at FROM policies ORDER BY version DESC "
+#define SP_POLICY_SELECT                                                                           \
+  "SELECT version, name, manifest_sha256, manifest, source, applied_by, applied_at FROM policies " \
+  "ORDER BY version DESC "
 constexpr std::string_view kPolicyKinds = "ittttti";
 
 Result<PolicyRow> ReadPolicy(const Row& row) {
@@ -32,12 +33,15 @@ Result<Unit> Policies::Apply(const PolicyRow& row) {
   if (newest.has_value()) {
     if (newest->version == row.version && newest->manifest_hash == row.manifest_hash) return Unit{};
     if (row.version <= newest->version)
-      return Error{Reason::kRollback, "version " + std::to_string(newest->version) + " is in force", "policy.version"};
+      return Error{Reason::kRollback, "version " + std::to_string(newest->version) + " is in force",
+                   "policy.version"};
   }
   SP_TRY(connection_.Execute(
-      "INSERT INTO policies (version, name, manifest_sha256, manifest, source, applied_by, applied_at) "
+      "INSERT INTO policies (version, name, manifest_sha256, manifest, source, applied_by, "
+      "applied_at) "
       "VALUES (:version, :name, :hash, :manifest, :source, :applied_by, :applied_at)",
-      {row.version, row.name, row.manifest_hash, row.manifest, row.source, row.applied_by, row.applied_at}));
+      {row.version, row.name, row.manifest_hash, row.manifest, row.source, row.applied_by,
+       row.applied_at}));
   SP_TRY(RaiseCounter(connection_, Counter::kPolicyEpoch));
   return Unit{};
 }

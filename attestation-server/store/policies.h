@@ -24,8 +24,9 @@ struct PolicyRow {
 class Policies {
  public:
   explicit Policies(Connection& connection) : connection_(connection) {}
-  // Apply makes `row` the policy in force and raises Counter::kPolicyEpoch. kRollback ("policy.version")
-  // unless its version is above every stored one (the same bytes again are accepted and change nothing).
+  // Apply makes `row` the policy in force and raises Counter::kPolicyEpoch. kRollback
+  // ("policy.version") unless its version is above every stored one (the same bytes again are
+  // accepted and change nothing).
   Result<Unit> Apply(const PolicyRow& row);
   Result<std::optional<PolicyRow>> InForce();
   Result<std::vector<PolicyRow>> List(int64_t limit);

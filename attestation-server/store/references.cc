@@ -23,41 +23,47 @@ Result<ReferenceRow> ReadReference(const Row& row) {
 }  // namespace
 
 Result<Unit> References::Insert(const ReferenceRow& row) {
-  SP_TRY(connection_.Execute("INSERT INTO reference_sets (id, device_class, state, json, release_digest, created_at) "
-                             "VALUES (:id, :class, :state, :json, :release, :created_at)",
-                             {row.id, row.device_class, TextOf(row.state), row.json, row.release, row.created_at}));
+  SP_TRY(connection_.Execute(
+      "INSERT INTO reference_sets (id, device_class, state, json, release_digest, created_at) "
+      "VALUES (:id, :class, :state, :json, :release, :created_at)",
+      {row.id, row.device_class, TextOf(row.state), row.json, row.release, row.created_at}));
   SP_TRY(RaiseCounter(connection_, Counter::kReferenceEpoch));
   return Unit{};
 }
 
 Result<Unit> References::SetState(const Sha256Digest& id, ReferenceState state) {
-  SP_TRY(const int64_t changed, connection_.Execute("UPDATE reference_sets SET state = :state WHERE id = :id",
-                                                    {TextOf(state), id}));
+  SP_TRY(const int64_t changed,
+         connection_.Execute("UPDATE reference_sets SET state = :state WHERE id = :id",
+                             {TextOf(state), id}));
   if (changed != 1) return Error{Reason::kNotFound, "no such reference set", "reference.unknown"};
   SP_TRY(RaiseCounter(connection_, Counter::kReferenceEpoch));
   return Unit{};
 }
 
-Result<Unit> References::Assign(std::string_view device_id, ReferenceRole role, const Sha256Digest& id) {
-  SP_TRY(connection_.Execute("INSERT INTO device_reference_sets (device_id, role, reference_id) "
-                             "VALUES (:device, :role, :reference) ON CONFLICT DO NOTHING",
-                             {device_id, TextOf(role), id}));
+Result<Unit> References::Assign(std::string_view device_id, ReferenceRole role,
+                                const Sha256Digest& id) {
+  SP_TRY(
+      connection_.Execute("INSERT INTO device_reference_sets (device_id, role, reference_id) "
+                          "VALUES (:device, :role, :reference) ON CONFLICT DO NOTHING",
+                          {device_id, TextOf(role), id}));
   SP_TRY(RaiseCounter(connection_, Counter::kReferenceEpoch));
   return Unit{};
 }
 
 Result<Unit> References::Withdraw(std::string_view device_id, ReferenceRole role) {
-  SP_TRY(connection_.Execute("DELETE FROM device_reference_sets WHERE device_id = :device AND role = :role",
-                             {device_id, TextOf(role)}));
+  SP_TRY(connection_.Execute(
+      "DELETE FROM device_reference_sets WHERE device_id = :device AND role = :role",
+      {device_id, TextOf(role)}));
   SP_TRY(RaiseCounter(connection_, Counter::kReferenceEpoch));
   return Unit{};
 }
 
 Result<std::vector<ReferenceRow>> References::List(std::string_view device_class, int64_t limit) {
   SP_TRY(const auto rows,
-         connection_.Query("SELECT id, device_class, state, json, release_digest, created_at FROM reference_sets "
-                           "WHERE device_class = :class ORDER BY created_at, id LIMIT :limit",
-                           "ttttti", {device_class, std::min(limit, kListMax)}));
+         connection_.Query(
+             "SELECT id, device_class, state, json, release_digest, created_at FROM reference_sets "
+             "WHERE device_class = :class ORDER BY created_at, id LIMIT :limit",
+             "ttttti", {device_class, std::min(limit, kListMax)}));
   std::vector<ReferenceRow> out;
   for (const Row& row : rows) {
     SP_TRY(ReferenceRow reference, ReadReference(row));
@@ -66,14 +72,19 @@ Result<std::vector<ReferenceRow>> References::List(std::string_view device_class
   return out;
 }
 
-Result<std::vector<JudgedReference>> References::ForDevice(std::string_view device_id, std::string_view device_class) {
+Result<std::vector<JudgedReference>> References::ForDevice(std::string_view device_id,
+                                                           std::string_view device_class) {
   SP_TRY(const auto rows,
          connection_.Query(
-             "SELECT id, device_class, state, json, release_digest, created_at, NULL AS role FROM reference_sets "
-             "WHERE device_class = :class AND state IN ('active', 'retiring') AND release_digest IS NULL "
-             "UNION ALL SELECT r.id, r.device_class, r.state, r.json, r.release_digest, r.created_at, d.role "
+             "SELECT id, device_class, state, json, release_digest, created_at, NULL AS role FROM "
+             "reference_sets "
+             "WHERE device_class = :class AND state IN ('active', 'retiring') AND release_digest "
+             "IS NULL "
+             "UNION ALL SELECT r.id, r.device_class, r.state, r.json, r.release_digest, "
+             "r.created_at, d.role "
              "FROM device_reference_sets d JOIN reference_sets r ON r.id = d.reference_id "
-             "WHERE d.device_id = :device AND r.state IN ('candidate', 'active', 'retiring') ORDER BY 6, 1",
+             "WHERE d.device_id = :device AND r.state IN ('candidate', 'active', 'retiring') ORDER "
+             "BY 6, 1",
              "tttttit", {device_class, device_id}));
   std::vector<JudgedReference> out;
   for (const Row& row : rows) {
@@ -87,12 +98,12 @@ Result<std::vector<JudgedReference>> References::ForDevice(std::string_view devi
   return out;
 }
 
-Result<std::vector<Sha256Digest>> DeviceReferences(Connection& connection, std::string_view device_id,
-                                                   ReferenceRole role) {
-  SP_TRY(const auto rows,
-         connection.Query("SELECT reference_id FROM device_reference_sets WHERE device_id = :device AND role = :role "
-                          "ORDER BY reference_id",
-                          "t", {device_id, TextOf(role)}));
+Result<std::vector<Sha256Digest>> DeviceReferences(Connection& connection,
+                                                   std::string_view device_id, ReferenceRole role) {
+  SP_TRY(const auto rows, connection.Query("SELECT reference_id FROM device_reference_sets WHERE "
+                                           "device_id = :device AND role = :role "
+                                           "ORDER BY reference_id",
+                                           "t", {device_id, TextOf(role)}));
   std::vector<Sha256Digest> out;
   for (const Row& row : rows) {
     SP_TRY(const auto id, row.FixedAt<Sha256Digest>(0));

@@ -21,7 +21,8 @@ struct ReferenceRow {
   UnixTime created_at;
 };
 
-// JudgedReference is a set that one device may be judged under: by its class (no role), or assigned to it.
+// JudgedReference is a set that one device may be judged under: by its class (no role), or assigned
+// to it.
 struct JudgedReference {
   ReferenceRow row;
   std::optional<ReferenceRole> role;
@@ -38,16 +39,17 @@ class References {
   Result<Unit> Assign(std::string_view device_id, ReferenceRole role, const Sha256Digest& id);
   Result<Unit> Withdraw(std::string_view device_id, ReferenceRole role);
   Result<std::vector<ReferenceRow>> List(std::string_view device_class, int64_t limit);
-  // ForDevice returns the sets in force of the class that belong to no release, and those assigned to the
-  // device itself (MayJudge in reference/life_cycle.h).
-  Result<std::vector<JudgedReference>> ForDevice(std::string_view device_id, std::string_view device_class);
+  // ForDevice returns the sets in force of the class that belong to no release, and those assigned
+  // to the device itself (MayJudge in reference/life_cycle.h).
+  Result<std::vector<JudgedReference>> ForDevice(std::string_view device_id,
+                                                 std::string_view device_class);
 
  private:
   Connection& connection_;
 };
 
 // DeviceReferences says which ids a device has in a role.
-Result<std::vector<Sha256Digest>> DeviceReferences(Connection& connection, std::string_view device_id,
-                                                   ReferenceRole role);
+Result<std::vector<Sha256Digest>> DeviceReferences(Connection& connection,
+                                                   std::string_view device_id, ReferenceRole role);
 
 }  // namespace sallyport::server

@@ -19,8 +19,9 @@ Result<std::optional<ReleaseRow>> OneRelease(Result<std::optional<Row>> found) {
       ReleaseRow{digest, row->Text(1), row->Text(2), row->Text(3), row->Text(4), row->Time(5)});
 }
 
-#define SP_ROLLOUT_SELECT \
-  "SELECT name, release_digest, state, resume_state, why, created_by, created_at, changed_at, revision FROM rollouts "
+#define SP_ROLLOUT_SELECT                                                                       \
+  "SELECT name, release_digest, state, resume_state, why, created_by, created_at, changed_at, " \
+  "revision FROM rollouts "
 constexpr std::string_view kRolloutKinds = "ttttttiii";
 
 Result<RolloutRow> ReadRollout(const Row& row) {
@@ -37,7 +38,8 @@ Result<RolloutRow> ReadRollout(const Row& row) {
   return rollout;
 }
 
-#define SP_ROLLOUT_DEVICE_COLUMNS "rollout, device_id, wave, assigned, d.state, slot, gate, detail, percent, reported_at"
+#define SP_ROLLOUT_DEVICE_COLUMNS \
+  "rollout, device_id, wave, assigned, d.state, slot, gate, detail, percent, reported_at"
 constexpr std::string_view kRolloutDeviceKinds = "tttittttii";
 
 Result<RolloutDeviceRow> ReadRolloutDevice(const Row& row) {
@@ -56,74 +58,86 @@ Result<RolloutDeviceRow> ReadRolloutDevice(const Row& row) {
 }
 
 Result<Unit> InsertDevice(Connection& connection, const RolloutDeviceRow& d) {
-  SP_TRY(connection.Execute(
-      "INSERT INTO rollout_devices (rollout, device_id, wave, assigned, state, slot, gate, detail, percent, "
-      "reported_at) VALUES (:rollout, :device, :wave, :assigned, :state, :slot, :gate, :detail, :percent, :reported)",
-      {d.rollout, d.device_id, TextOf(d.wave), d.assigned ? 1 : 0, TextOf(d.state), d.slot, d.gate, d.detail,
-       d.percent, d.reported_at}));
+  SP_TRY(
+      connection.Execute("INSERT INTO rollout_devices (rollout, device_id, wave, assigned, state, "
+                         "slot, gate, detail, percent, "
+                         "reported_at) VALUES (:rollout, :device, :wave, :assigned, :state, :slot, "
+                         ":gate, :detail, :percent, :reported)",
+                         {d.rollout, d.device_id, TextOf(d.wave), d.assigned ? 1 : 0,
+                          TextOf(d.state), d.slot, d.gate, d.detail, d.percent, d.reported_at}));
   return Unit{};
 }
 
 }  // namespace
 
 Result<Unit> PutRelease(Connection& connection, const ReleaseRow& row) {
-  SP_TRY(connection.Execute("INSERT INTO releases (digest, product, version, path, json, created_at) "
-                            "VALUES (:digest, :product, :version, :path, :json, :created_at) "
-                            "ON CONFLICT (digest) DO NOTHING",
-                            {row.digest, row.product, row.version, row.path, row.json, row.created_at}));
+  SP_TRY(connection.Execute(
+      "INSERT INTO releases (digest, product, version, path, json, created_at) "
+      "VALUES (:digest, :product, :version, :path, :json, :created_at) "
+      "ON CONFLICT (digest) DO NOTHING",
+      {row.digest, row.product, row.version, row.path, row.json, row.created_at}));
   return Unit{};
 }
 
 Result<std::optional<ReleaseRow>> FindRelease(Connection& connection, const ReleaseDigest& digest) {
-  return OneRelease(connection.QueryOne(SP_RELEASE_SELECT "WHERE digest = :digest", kReleaseKinds, {digest}));
+  return OneRelease(
+      connection.QueryOne(SP_RELEASE_SELECT "WHERE digest = :digest", kReleaseKinds, {digest}));
 }
 
 Result<std::optional<ReleaseRow>> FindReleaseByPath(Connection& connection, std::string_view path) {
-  return OneRelease(connection.QueryOne(SP_RELEASE_SELECT "WHERE path = :path", kReleaseKinds, {path}));
+  return OneRelease(
+      connection.QueryOne(SP_RELEASE_SELECT "WHERE path = :path", kReleaseKinds, {path}));
 }
 
 Result<Unit> Rollouts::Insert(const RolloutRow& row, const std::vector<RolloutDeviceRow>& devices) {
-  SP_TRY(connection_.Execute("INSERT INTO rollouts (name, release_digest, state, resume_state, why, created_by, "
-                             "created_at, changed_at, revision) VALUES (:name, :release, :state, :resume, :why, "
-                             ":created_by, :created_at, :changed_at, :revision)",
-                             {row.name, row.release, TextOf(row.state), TextOf(row.resume_state), row.why,
-                              row.created_by, row.created_at, row.changed_at, row.revision}));
+  SP_TRY(connection_.Execute(
+      "INSERT INTO rollouts (name, release_digest, state, resume_state, why, created_by, "
+      "created_at, changed_at, revision) VALUES (:name, :release, :state, :resume, :why, "
+      ":created_by, :created_at, :changed_at, :revision)",
+      {row.name, row.release, TextOf(row.state), TextOf(row.resume_state), row.why, row.created_by,
+       row.created_at, row.changed_at, row.revision}));
   for (const RolloutDeviceRow& device : devices) SP_TRY(InsertDevice(connection_, device));
   return Unit{};
 }
 
 Result<Unit> Rollouts::Update(const RolloutRow& row) {
-  SP_TRY(const int64_t changed,
-         connection_.Execute("UPDATE rollouts SET state = :state, resume_state = :resume, why = :why, "
-                             "changed_at = :changed_at, revision = revision + 1 "
-                             "WHERE name = :name AND revision = :revision",
-                             {TextOf(row.state), TextOf(row.resume_state), row.why, row.changed_at, row.name,
-                              row.revision}));
-  if (changed != 1) return Error{Reason::kConflict, "the rollout changed meanwhile", "rollout.changed"};
+  SP_TRY(
+      const int64_t changed,
+      connection_.Execute("UPDATE rollouts SET state = :state, resume_state = :resume, why = :why, "
+                          "changed_at = :changed_at, revision = revision + 1 "
+                          "WHERE name = :name AND revision = :revision",
+                          {TextOf(row.state), TextOf(row.resume_state), row.why, row.changed_at,
+                           row.name, row.revision}));
+  if (changed != 1)
+    return Error{Reason::kConflict, "the rollout changed meanwhile", "rollout.changed"};
   return Unit{};
 }
 
 Result<Unit> Rollouts::UpdateDevice(const RolloutDeviceRow& d) {
   SP_TRY(const int64_t changed,
-         connection_.Execute("UPDATE rollout_devices SET wave = :wave, assigned = :assigned, state = :state, "
-                             "slot = :slot, gate = :gate, detail = :detail, percent = :percent, "
-                             "reported_at = :reported WHERE rollout = :rollout AND device_id = :device",
-                             {TextOf(d.wave), d.assigned ? 1 : 0, TextOf(d.state), d.slot, d.gate, d.detail,
-                              d.percent, d.reported_at, d.rollout, d.device_id}));
-  if (changed != 1) return Error{Reason::kNotFound, "device is not in the rollout", "rollout.device"};
+         connection_.Execute(
+             "UPDATE rollout_devices SET wave = :wave, assigned = :assigned, state = :state, "
+             "slot = :slot, gate = :gate, detail = :detail, percent = :percent, "
+             "reported_at = :reported WHERE rollout = :rollout AND device_id = :device",
+             {TextOf(d.wave), d.assigned ? 1 : 0, TextOf(d.state), d.slot, d.gate, d.detail,
+              d.percent, d.reported_at, d.rollout, d.device_id}));
+  if (changed != 1)
+    return Error{Reason::kNotFound, "device is not in the rollout", "rollout.device"};
   return Unit{};
 }
 
 Result<std::optional<RolloutRow>> Rollouts::Find(std::string_view name) {
-  SP_TRY(const auto row, connection_.QueryOne(SP_ROLLOUT_SELECT "WHERE name = :name", kRolloutKinds, {name}));
+  SP_TRY(const auto row,
+         connection_.QueryOne(SP_ROLLOUT_SELECT "WHERE name = :name", kRolloutKinds, {name}));
   if (!row.has_value()) return std::optional<RolloutRow>();
   SP_TRY(RolloutRow rollout, ReadRollout(*row));
   return std::optional<RolloutRow>(std::move(rollout));
 }
 
 Result<std::vector<RolloutRow>> Rollouts::List(std::string_view after, int64_t limit) {
-  SP_TRY(const auto rows, connection_.Query(SP_ROLLOUT_SELECT "WHERE name > :after ORDER BY name LIMIT :limit",
-                                            kRolloutKinds, {after, std::min(limit, kListMax)}));
+  SP_TRY(const auto rows,
+         connection_.Query(SP_ROLLOUT_SELECT "WHERE name > :after ORDER BY name LIMIT :limit",
+                           kRolloutKinds, {after, std::min(limit, kListMax)}));
   std::vector<RolloutRow> out;
   for (const Row& row : rows) {
     SP_TRY(RolloutRow rollout, ReadRollout(row));
@@ -133,10 +147,10 @@ Result<std::vector<RolloutRow>> Rollouts::List(std::string_view after, int64_t l
 }
 
 Result<std::vector<RolloutDeviceRow>> Rollouts::DevicesOf(std::string_view name) {
-  SP_TRY(const auto rows,
-         connection_.Query("SELECT " SP_ROLLOUT_DEVICE_COLUMNS " FROM rollout_devices d WHERE rollout = :rollout "
-                           "ORDER BY wave, device_id",
-                           kRolloutDeviceKinds, {name}));
+  SP_TRY(const auto rows, connection_.Query("SELECT " SP_ROLLOUT_DEVICE_COLUMNS
+                                            " FROM rollout_devices d WHERE rollout = :rollout "
+                                            "ORDER BY wave, device_id",
+                                            kRolloutDeviceKinds, {name}));
   std::vector<RolloutDeviceRow> out;
   for (const Row& row : rows) {
     SP_TRY(RolloutDeviceRow device, ReadRolloutDevice(row));
@@ -145,13 +159,16 @@ Result<std::vector<RolloutDeviceRow>> Rollouts::DevicesOf(std::string_view name)
   return out;
 }
 
-Result<std::optional<RolloutDeviceRow>> FindAssignment(Connection& connection, std::string_view device_id) {
-  SP_TRY(const auto row,
-         connection.QueryOne("SELECT " SP_ROLLOUT_DEVICE_COLUMNS " FROM rollout_devices d "
-                             "JOIN rollouts r ON r.name = d.rollout "
-                             "WHERE device_id = :device AND assigned = 1 AND r.state NOT IN ('aborted', 'reverting') "
-                             "ORDER BY r.created_at DESC, r.name DESC LIMIT 1",
-                             kRolloutDeviceKinds, {device_id}));
+Result<std::optional<RolloutDeviceRow>> FindAssignment(Connection& connection,
+                                                       std::string_view device_id) {
+  SP_TRY(
+      const auto row,
+      connection.QueryOne(
+          "SELECT " SP_ROLLOUT_DEVICE_COLUMNS " FROM rollout_devices d "
+          "JOIN rollouts r ON r.name = d.rollout "
+          "WHERE device_id = :device AND assigned = 1 AND r.state NOT IN ('aborted', 'reverting') "
+          "ORDER BY r.created_at DESC, r.name DESC LIMIT 1",
+          kRolloutDeviceKinds, {device_id}));
   if (!row.has_value()) return std::optional<RolloutDeviceRow>();
   SP_TRY(RolloutDeviceRow device, ReadRolloutDevice(*row));
   return std::optional<RolloutDeviceRow>(std::move(device));

@@ -20,7 +20,8 @@ struct ReleaseRow {
   std::string json;  // as signed
   UnixTime created_at;
 };
-// PutRelease: the same digest again changes nothing; kAlreadyExists for another digest at the same path.
+// PutRelease: the same digest again changes nothing; kAlreadyExists for another digest at the same
+// path.
 Result<Unit> PutRelease(Connection& connection, const ReleaseRow& row);
 Result<std::optional<ReleaseRow>> FindRelease(Connection& connection, const ReleaseDigest& digest);
 Result<std::optional<ReleaseRow>> FindReleaseByPath(Connection& connection, std::string_view path);
@@ -65,7 +66,9 @@ class Rollouts {
   Connection& connection_;
 };
 
-// FindAssignment returns the newest rollout in which the device is assigned and that was not aborted.
-Result<std::optional<RolloutDeviceRow>> FindAssignment(Connection& connection, std::string_view device_id);
+// FindAssignment returns the newest rollout in which the device is assigned and that was not
+// aborted.
+Result<std::optional<RolloutDeviceRow>> FindAssignment(Connection& connection,
+                                                       std::string_view device_id);
 
 }  // namespace sallyport::server

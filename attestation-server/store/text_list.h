@@ -1,5 +1,5 @@
-// Lists of words in one TEXT column: joined by commas. The words themselves hold none (they are checked
-// where they come in).
+// Lists of words in one TEXT column: joined by commas. The words themselves hold none (they are
+// checked where they come in).
 #pragma once
 
 #include <string>

@@ -9,8 +9,9 @@ namespace sallyport::server {
 
 namespace {
 
-#define SP_TOKEN_COLUMNS                                                                              \
-  "id, secret_sha256, name, profile, site, device_class, tags, device_name, ek_spki_sha256, uses_max, " \
+#define SP_TOKEN_COLUMNS                                                                      \
+  "id, secret_sha256, name, profile, site, device_class, tags, device_name, ek_spki_sha256, " \
+  "uses_max, "                                                                                \
   "uses, expires_at, auto_approve, revoked, created_at, created_by"
 constexpr std::string_view kTokenKinds = "tttttttttiiiiiit";
 
@@ -37,8 +38,10 @@ Result<TokenRecord> ReadToken(const Row& row) {
 
 Result<Unit> Tokens::Insert(const TokenRecord& t) {
   SP_TRY(connection_.Execute(
-      "INSERT INTO tokens (" SP_TOKEN_COLUMNS ") VALUES (:id, :secret, :name, :profile, :site, :class, :tags, "
-      ":device_name, :ek, :uses_max, :uses, :expires_at, :auto_approve, :revoked, :created_at, :created_by)",
+      "INSERT INTO tokens (" SP_TOKEN_COLUMNS
+      ") VALUES (:id, :secret, :name, :profile, :site, :class, :tags, "
+      ":device_name, :ek, :uses_max, :uses, :expires_at, :auto_approve, :revoked, :created_at, "
+      ":created_by)",
       {t.id, t.secret_hash, t.name, t.profile, t.placement.site, t.placement.device_class,
        JoinList(t.placement.tags), t.device_name, t.ek_spki_hash, t.uses_max, t.uses, t.expires_at,
        t.auto_approve ? 1 : 0, t.revoked ? 1 : 0, t.created_at, t.created_by}));
@@ -46,7 +49,8 @@ Result<Unit> Tokens::Insert(const TokenRecord& t) {
 }
 
 Result<std::optional<TokenRecord>> Tokens::FindBySecret(const Sha256Digest& secret_hash) {
-  SP_TRY(const auto row, connection_.QueryOne("SELECT " SP_TOKEN_COLUMNS " FROM tokens WHERE secret_sha256 = :secret",
+  SP_TRY(const auto row, connection_.QueryOne("SELECT " SP_TOKEN_COLUMNS
+                                              " FROM tokens WHERE secret_sha256 = :secret",
                                               kTokenKinds, {secret_hash}));
   if (!row.has_value()) return std::optional<TokenRecord>();
   SP_TRY(TokenRecord token, ReadToken(*row));
@@ -55,22 +59,25 @@ Result<std::optional<TokenRecord>> Tokens::FindBySecret(const Sha256Digest& secr
 
 Result<Unit> Tokens::Spend(std::string_view id, UnixTime now) {
   SP_TRY(const int64_t changed,
-         connection_.Execute("UPDATE tokens SET uses = uses + 1 "
-                             "WHERE id = :id AND uses < uses_max AND revoked = 0 AND expires_at > :now",
-                             {id, now}));
+         connection_.Execute(
+             "UPDATE tokens SET uses = uses + 1 "
+             "WHERE id = :id AND uses < uses_max AND revoked = 0 AND expires_at > :now",
+             {id, now}));
   if (changed != 1) return Error{Reason::kReplayed, "token has no use left", "token.spent"};
   return Unit{};
 }
 
 Result<Unit> Tokens::Revoke(std::string_view id) {
-  SP_TRY(const int64_t changed, connection_.Execute("UPDATE tokens SET revoked = 1 WHERE id = :id", {id}));
+  SP_TRY(const int64_t changed,
+         connection_.Execute("UPDATE tokens SET revoked = 1 WHERE id = :id", {id}));
   if (changed != 1) return Error{Reason::kNotFound, "no such token", "token.unknown"};
   return Unit{};
 }
 
 Result<std::vector<TokenRecord>> Tokens::List(std::string_view after_id, int64_t limit) {
   SP_TRY(const auto rows,
-         connection_.Query("SELECT " SP_TOKEN_COLUMNS " FROM tokens WHERE id > :after ORDER BY id LIMIT :limit",
+         connection_.Query("SELECT " SP_TOKEN_COLUMNS
+                           " FROM tokens WHERE id > :after ORDER BY id LIMIT :limit",
                            kTokenKinds, {after_id, std::min(limit, kListMax)}));
   std::vector<TokenRecord> out;
   for (const Row& row : rows) {
@@ -82,25 +89,32 @@ Result<std::vector<TokenRecord>> Tokens::List(std::string_view after_id, int64_t
 
 Result<Unit> EkList::Put(const ListedEk& entry) {
   SP_TRY(connection_.Execute(
-      "INSERT INTO ek_allow (ek_spki_sha256, device_name, profile, site, device_class, tags, created_at, created_by) "
+      "INSERT INTO ek_allow (ek_spki_sha256, device_name, profile, site, device_class, tags, "
+      "created_at, created_by) "
       "VALUES (:ek, :device_name, :profile, :site, :class, :tags, :created_at, :created_by) "
-      "ON CONFLICT (ek_spki_sha256) DO UPDATE SET device_name = excluded.device_name, profile = excluded.profile, "
+      "ON CONFLICT (ek_spki_sha256) DO UPDATE SET device_name = excluded.device_name, profile = "
+      "excluded.profile, "
       "site = excluded.site, device_class = excluded.device_class, tags = excluded.tags, "
       "created_at = excluded.created_at, created_by = excluded.created_by",
-      {entry.ek_spki_hash, entry.device_name, entry.profile, entry.placement.site, entry.placement.device_class,
-       JoinList(entry.placement.tags), entry.created_at, entry.created_by}));
+      {entry.ek_spki_hash, entry.device_name, entry.profile, entry.placement.site,
+       entry.placement.device_class, JoinList(entry.placement.tags), entry.created_at,
+       entry.created_by}));
   return Unit{};
 }
 
 Result<std::optional<ListedEk>> EkList::Find(const Sha256Digest& ek_spki_hash) {
   SP_TRY(const auto row,
-         connection_.QueryOne("SELECT device_name, profile, site, device_class, tags, created_at, created_by "
-                              "FROM ek_allow WHERE ek_spki_sha256 = :ek",
-                              "tttttit", {ek_spki_hash}));
+         connection_.QueryOne(
+             "SELECT device_name, profile, site, device_class, tags, created_at, created_by "
+             "FROM ek_allow WHERE ek_spki_sha256 = :ek",
+             "tttttit", {ek_spki_hash}));
   if (!row.has_value()) return std::optional<ListedEk>();
-  return std::optional<ListedEk>(ListedEk{ek_spki_hash, row->Text(0), row->Text(1),
+  return std::optional<ListedEk>(ListedEk{ek_spki_hash,
+                                          row->Text(0),
+                                          row->Text(1),
                                           {row->Text(2), row->Text(3), SplitList(row->Text(4))},
-                                          row->Time(5), row->Text(6)});
+                                          row->Time(5),
+                                          row->Text(6)});
 }
 
 Result<Unit> EkList::Remove(const Sha256Digest& ek_spki_hash) {

@@ -10,12 +10,12 @@
 namespace sallyport::server {
 
 struct TokenRecord {
-  std::string id;                // 32 hex digits, not secret
+  std::string id;  // 32 hex digits, not secret
   Sha256Digest secret_hash = Sha256Digest::FromArray({});
   std::string name;
   std::string profile;
   Placement placement;
-  std::string device_name;       // fixed name for a token of one device; empty: made from the device id
+  std::string device_name;  // fixed name for a token of one device; empty: made from the device id
   std::optional<Sha256Digest> ek_spki_hash;
   int64_t uses_max = 1;
   int64_t uses = 0;
@@ -31,7 +31,8 @@ class Tokens {
   explicit Tokens(Connection& connection) : connection_(connection) {}
   Result<Unit> Insert(const TokenRecord& token);
   Result<std::optional<TokenRecord>> FindBySecret(const Sha256Digest& secret_hash);
-  // Spend takes one use; kReplayed ("token.spent") when none is left, it is revoked, or it ended at `now`.
+  // Spend takes one use; kReplayed ("token.spent") when none is left, it is revoked, or it ended at
+  // `now`.
   Result<Unit> Spend(std::string_view id, UnixTime now);
   // kNotFound ("token.unknown").
   Result<Unit> Revoke(std::string_view id);

@@ -21,10 +21,30 @@ enum class ProvenanceKind : uint8_t { kToken, kEkList, kOperator };
 enum class IssuerState : uint8_t { kPrepared, kActive, kRetiring, kTainted, kPruned };
 enum class IssuerRole : uint8_t { kDevice, kServer };
 enum class RolloutState : uint8_t {
-  kDraft, kSigned, kApproved, kCanary, kRamp, kBake, kComplete, kPaused, kHalted, kReverting, kAborted, kScheduled,
+  kDraft,
+  kSigned,
+  kApproved,
+  kCanary,
+  kRamp,
+  kBake,
+  kComplete,
+  kPaused,
+  kHalted,
+  kReverting,
+  kAborted,
+  kScheduled,
 };
 enum class UpdateState : uint8_t {
-  kIdle, kPlanned, kWriting, kWritten, kVerified, kArmed, kTrial, kCommitted, kFailed, kRolledBack,
+  kIdle,
+  kPlanned,
+  kWriting,
+  kWritten,
+  kVerified,
+  kArmed,
+  kTrial,
+  kCommitted,
+  kFailed,
+  kRolledBack,
 };
 enum class RolloutWave : uint8_t { kCanary, kRest };
 
@@ -34,21 +54,23 @@ struct Word {
   std::string_view text;
 };
 
-// Words<E>::kTable lists every value of E with its text; the lists are those of migrations/0001_init.sql.
+// Words<E>::kTable lists every value of E with its text; the lists are those of
+// migrations/0001_init.sql.
 template <typename E>
 struct Words;
 
 template <>
 struct Words<DeviceState> {
-  static constexpr std::array kTable{Word{DeviceState::kPending, "pending"}, Word{DeviceState::kEnrolled, "enrolled"},
-                                     Word{DeviceState::kActive, "active"},
-                                     Word{DeviceState::kQuarantined, "quarantined"},
-                                     Word{DeviceState::kRetired, "retired"}};
+  static constexpr std::array kTable{
+      Word{DeviceState::kPending, "pending"}, Word{DeviceState::kEnrolled, "enrolled"},
+      Word{DeviceState::kActive, "active"}, Word{DeviceState::kQuarantined, "quarantined"},
+      Word{DeviceState::kRetired, "retired"}};
 };
 template <>
 struct Words<Posture> {
-  static constexpr std::array kTable{Word{Posture::kUnknown, "unknown"}, Word{Posture::kPassing, "passing"},
-                                     Word{Posture::kFailing, "failing"}, Word{Posture::kExpired, "expired"}};
+  static constexpr std::array kTable{
+      Word{Posture::kUnknown, "unknown"}, Word{Posture::kPassing, "passing"},
+      Word{Posture::kFailing, "failing"}, Word{Posture::kExpired, "expired"}};
 };
 template <>
 struct Words<QuarantineCause> {
@@ -59,7 +81,8 @@ struct Words<QuarantineCause> {
 };
 template <>
 struct Words<ProvenanceKind> {
-  static constexpr std::array kTable{Word{ProvenanceKind::kToken, "token"}, Word{ProvenanceKind::kEkList, "ek-list"},
+  static constexpr std::array kTable{Word{ProvenanceKind::kToken, "token"},
+                                     Word{ProvenanceKind::kEkList, "ek-list"},
                                      Word{ProvenanceKind::kOperator, "operator"}};
 };
 template <>
@@ -77,36 +100,39 @@ struct Words<ReferenceRole> {
 };
 template <>
 struct Words<IssuerState> {
-  static constexpr std::array kTable{Word{IssuerState::kPrepared, "prepared"}, Word{IssuerState::kActive, "active"},
-                                     Word{IssuerState::kRetiring, "retiring"},
-                                     Word{IssuerState::kTainted, "tainted"}, Word{IssuerState::kPruned, "pruned"}};
+  static constexpr std::array kTable{
+      Word{IssuerState::kPrepared, "prepared"}, Word{IssuerState::kActive, "active"},
+      Word{IssuerState::kRetiring, "retiring"}, Word{IssuerState::kTainted, "tainted"},
+      Word{IssuerState::kPruned, "pruned"}};
 };
 template <>
 struct Words<IssuerRole> {
-  static constexpr std::array kTable{Word{IssuerRole::kDevice, "device"}, Word{IssuerRole::kServer, "server"}};
+  static constexpr std::array kTable{Word{IssuerRole::kDevice, "device"},
+                                     Word{IssuerRole::kServer, "server"}};
 };
 template <>
 struct Words<RolloutState> {
   static constexpr std::array kTable{
-      Word{RolloutState::kDraft, "draft"}, Word{RolloutState::kSigned, "signed"},
-      Word{RolloutState::kApproved, "approved"}, Word{RolloutState::kScheduled, "scheduled"},
-      Word{RolloutState::kCanary, "canary"}, Word{RolloutState::kRamp, "ramp"}, Word{RolloutState::kBake, "bake"},
-      Word{RolloutState::kComplete, "complete"}, Word{RolloutState::kPaused, "paused"},
-      Word{RolloutState::kHalted, "halted"}, Word{RolloutState::kReverting, "reverting"},
-      Word{RolloutState::kAborted, "aborted"}};
+      Word{RolloutState::kDraft, "draft"},         Word{RolloutState::kSigned, "signed"},
+      Word{RolloutState::kApproved, "approved"},   Word{RolloutState::kScheduled, "scheduled"},
+      Word{RolloutState::kCanary, "canary"},       Word{RolloutState::kRamp, "ramp"},
+      Word{RolloutState::kBake, "bake"},           Word{RolloutState::kComplete, "complete"},
+      Word{RolloutState::kPaused, "paused"},       Word{RolloutState::kHalted, "halted"},
+      Word{RolloutState::kReverting, "reverting"}, Word{RolloutState::kAborted, "aborted"}};
 };
 template <>
 struct Words<UpdateState> {
   static constexpr std::array kTable{
-      Word{UpdateState::kIdle, "IDLE"}, Word{UpdateState::kPlanned, "PLANNED"},
-      Word{UpdateState::kWriting, "WRITING"}, Word{UpdateState::kWritten, "WRITTEN"},
+      Word{UpdateState::kIdle, "IDLE"},         Word{UpdateState::kPlanned, "PLANNED"},
+      Word{UpdateState::kWriting, "WRITING"},   Word{UpdateState::kWritten, "WRITTEN"},
       Word{UpdateState::kVerified, "VERIFIED"}, Word{UpdateState::kArmed, "ARMED"},
-      Word{UpdateState::kTrial, "TRIAL"}, Word{UpdateState::kCommitted, "COMMITTED"},
-      Word{UpdateState::kFailed, "FAILED"}, Word{UpdateState::kRolledBack, "ROLLED_BACK"}};
+      Word{UpdateState::kTrial, "TRIAL"},       Word{UpdateState::kCommitted, "COMMITTED"},
+      Word{UpdateState::kFailed, "FAILED"},     Word{UpdateState::kRolledBack, "ROLLED_BACK"}};
 };
 template <>
 struct Words<RolloutWave> {
-  static constexpr std::array kTable{Word{RolloutWave::kCanary, "canary"}, Word{RolloutWave::kRest, "rest"}};
+  static constexpr std::array kTable{Word{RolloutWave::kCanary, "canary"},
+                                     Word{RolloutWave::kRest, "rest"}};
 };
 
 template <typename E>

@@ -7,7 +7,8 @@
 
 namespace sallyport::server {
 
-Result<std::unique_ptr<Writer>> Writer::Start(std::unique_ptr<Connection> connection, Random& random) {
+Result<std::unique_ptr<Writer>> Writer::Start(std::unique_ptr<Connection> connection,
+                                              Random& random) {
   SP_TRY(AuditAppender audit, AuditAppender::Load(*connection, random));
   std::unique_ptr<Writer> writer(new Writer(std::move(connection), std::move(audit)));
   Writer* const raw = writer.get();
@@ -38,7 +39,8 @@ void Writer::Submit(Work work, Done done) {
 Result<Unit> Writer::Run(Work work) {
   std::promise<Result<Unit>> promise;
   std::future<Result<Unit>> answer = promise.get_future();
-  Submit(std::move(work), [&promise](Result<Unit> result) { promise.set_value(std::move(result)); });
+  Submit(std::move(work),
+         [&promise](Result<Unit> result) { promise.set_value(std::move(result)); });
   return answer.get();
 }
 
@@ -87,9 +89,11 @@ Result<Unit> Writer::RunUnit(const Work& work, std::vector<Result<Unit>>& result
   const AuditHead before = audit_.head();
   Transaction transaction(*connection_, audit_);
   Result<Unit> result = work(transaction);
-  // A full disk makes the engine roll the whole transaction back by itself: nothing of the batch is left.
+  // A full disk makes the engine roll the whole transaction back by itself: nothing of the batch is
+  // left.
   if (!connection_->in_transaction())
-    return result.has_value() ? Error{Reason::kInternal, "a unit of work ended the transaction", "store.transaction"}
+    return result.has_value() ? Error{Reason::kInternal, "a unit of work ended the transaction",
+                                      "store.transaction"}
                               : result.error();
   if (!result.has_value()) {
     audit_.Restore(before);

@@ -27,10 +27,11 @@ Result<AgentState> LoadState(FileSystem& files, const std::string& directory) {
 }
 
 Result<Unit> SaveState(FileSystem& files, const std::string& directory, const AgentState& state) {
-  const std::string json = WriteJson(JsonValue::Object({{"sallyport", "agent-state/v1"},
-                                                        {"device_id", state.device_id},
-                                                        {"epoch", state.epoch},
-                                                        {"last_signed_time_ms", state.last_signed_time.ms}}));
+  const std::string json =
+      WriteJson(JsonValue::Object({{"sallyport", "agent-state/v1"},
+                                   {"device_id", state.device_id},
+                                   {"epoch", state.epoch},
+                                   {"last_signed_time_ms", state.last_signed_time.ms}}));
   SP_TRY(files.MakeDirectories(directory));
   return WriteFileAtomically(files, PathOf(directory), AsBytes(json));
 }

@@ -10,10 +10,12 @@ namespace {
 
 Result<pki::PcrBank> BankOf(const PcrRequest& request) {
   if (request.bank != "sha256")
-    return Error{Reason::kUnsupported, "the server asks for bank '" + request.bank + "'", "challenge.bank"};
+    return Error{Reason::kUnsupported, "the server asks for bank '" + request.bank + "'",
+                 "challenge.bank"};
   pki::PcrBank bank{static_cast<uint16_t>(pki::HashAlgorithm::kSha256), 0};
   for (const unsigned pcr : request.pcrs) {
-    if (pcr >= pki::tpm::kPcrCount) return Error{Reason::kMalformed, "no such pcr", "challenge.pcr"};
+    if (pcr >= pki::tpm::kPcrCount)
+      return Error{Reason::kMalformed, "no such pcr", "challenge.pcr"};
     bank.bitmap |= 1u << pcr;
   }
   return bank;
@@ -29,7 +31,9 @@ Result<Bytes> NameOfArea(ByteView area) {
 Result<Bytes> Attester::MakeRequest(const TlsKey& key) {
   SP_TRY(const pki::PublicArea area, pki::ParsePublicArea(key.public_area));
   SP_TRY(const pki::PublicKey public_key, area.ToPublicKey());
-  return pki::MakeCsr(public_key.spki(), [&](ByteView to_be_signed) { return tpm_.Sign(key.id, pki::Sha256(to_be_signed)); });
+  return pki::MakeCsr(public_key.spki(), [&](ByteView to_be_signed) {
+    return tpm_.Sign(key.id, pki::Sha256(to_be_signed));
+  });
 }
 
 Result<Evidence> Attester::Attest(const AttestationTask& task) {
@@ -46,24 +50,26 @@ Result<Evidence> Attester::Attest(const AttestationTask& task) {
   SP_TRY(out.csr, MakeRequest(task.tls_key));
   SP_TRY(const Bytes ak_name, NameOfArea(task.ak_public));
   SP_TRY(const Bytes tls_name, NameOfArea(task.tls_key.public_area));
-  const pki::Transcript transcript = pki::ComputeTranscript({.purpose = task.purpose,
-                                                            .trust_domain = task.trust_domain,
-                                                            .server_leaf_hash = task.server_leaf_hash,
-                                                            .ticket_id = task.challenge.ticket_id,
-                                                            .nonce = task.challenge.nonce,
-                                                            .device_id = task.challenge.device_id,
-                                                            .ek_spki_hash = task.challenge.ek_spki_hash,
-                                                            .ak_name = ak_name,
-                                                            .tls_key_name = tls_name,
-                                                            .csr_hash = pki::Sha256(out.csr),
-                                                            .event_log_hash = out.event_log_hash,
-                                                            .boot_slot = task.boot.slot,
-                                                            .running_release = task.boot.release,
-                                                            .highest_epoch = task.epoch_held});
+  const pki::Transcript transcript =
+      pki::ComputeTranscript({.purpose = task.purpose,
+                              .trust_domain = task.trust_domain,
+                              .server_leaf_hash = task.server_leaf_hash,
+                              .ticket_id = task.challenge.ticket_id,
+                              .nonce = task.challenge.nonce,
+                              .device_id = task.challenge.device_id,
+                              .ek_spki_hash = task.challenge.ek_spki_hash,
+                              .ak_name = ak_name,
+                              .tls_key_name = tls_name,
+                              .csr_hash = pki::Sha256(out.csr),
+                              .event_log_hash = out.event_log_hash,
+                              .boot_slot = task.boot.slot,
+                              .running_release = task.boot.release,
+                              .highest_epoch = task.epoch_held});
   const bool renewal = task.purpose == pki::Purpose::kRenew;
   const Sha256Digest qualifying = pki::KeyQualifyingData(transcript);
-  SP_TRY(const TpmAttestation key, renewal ? tpm_.Certify(task.tls_key.id, qualifying.view())
-                                           : tpm_.CertifyCreation(task.tls_key.id, qualifying.view()));
+  SP_TRY(const TpmAttestation key, renewal
+                                       ? tpm_.Certify(task.tls_key.id, qualifying.view())
+                                       : tpm_.CertifyCreation(task.tls_key.id, qualifying.view()));
   out.certification = renewal ? KeyCertification::kCertify : KeyCertification::kCreation;
   if (!renewal) out.creation_data = task.tls_key.creation_data;
   out.key_attest = key.attest;
@@ -71,7 +77,8 @@ Result<Evidence> Attester::Attest(const AttestationTask& task) {
   for (const PcrRequest& request : task.challenge.pcr_requests) {
     SP_TRY(const pki::PcrBank bank, BankOf(request));
     SP_TRY(TpmQuote quote, tpm_.Quote(bank, pki::QuoteExtraData(transcript).view()));
-    out.quotes.push_back({quote.signed_by_ak.attest, quote.signed_by_ak.signature, std::move(quote.pcr_values)});
+    out.quotes.push_back(
+        {quote.signed_by_ak.attest, quote.signed_by_ak.signature, std::move(quote.pcr_values)});
   }
   if (task.secret != nullptr)
     out.activation_proof = ToBytes(pki::ActivationProof(task.secret->view(), transcript).view());

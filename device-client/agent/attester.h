@@ -1,4 +1,5 @@
-// Makes evidence: what the server asked for, signed by this TPM over one transcript (docs/protocol.md).
+// Makes evidence: what the server asked for, signed by this TPM over one transcript
+// (docs/protocol.md).
 #pragma once
 
 #include <functional>
@@ -39,8 +40,9 @@ class Attester {
   Attester(Tpm& tpm, FileSystem& files, std::string event_log_path)
       : tpm_(tpm), files_(files), event_log_path_(std::move(event_log_path)) {}
 
-  // Attest: errors of the TPM; kUnsupported ("challenge.bank") for a bank other than sha256; kUnavailable
-  // when the event log cannot be read (a device without a log has nothing to prove its boot with).
+  // Attest: errors of the TPM; kUnsupported ("challenge.bank") for a bank other than sha256;
+  // kUnavailable when the event log cannot be read (a device without a log has nothing to prove its
+  // boot with).
   Result<Evidence> Attest(const AttestationTask& task);
 
  private:

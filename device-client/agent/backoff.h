@@ -1,4 +1,5 @@
-// Backoff: decorrelated jitter, so that a fleet that lost its server together does not come back together.
+// Backoff: decorrelated jitter, so that a fleet that lost its server together does not come back
+// together.
 #pragma once
 
 #include "pki/base/random.h"
@@ -15,8 +16,8 @@ class Backoff {
   // `max` below kBackoffMax is for fleets that accept the load (configuration `backoff_max`).
   Backoff(Random& random, Duration max) : random_(random), max_(max) {}
 
-  // Next draws uniformly from [kBackoffMin, 3 * previous], at most `max`, and never below `retry_after`,
-  // which the server asked for.
+  // Next draws uniformly from [kBackoffMin, 3 * previous], at most `max`, and never below
+  // `retry_after`, which the server asked for.
   Duration Next(Duration retry_after);
   // Reset after a success.
   void Reset() { previous_ = kBackoffMin; }

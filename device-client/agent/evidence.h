@@ -1,4 +1,5 @@
-// What travels between the agent and the server, as the agent's own types (docs/protocol.md). No proto here.
+// What travels between the agent and the server, as the agent's own types (docs/protocol.md). No
+// proto here.
 #pragma once
 
 #include <map>

@@ -5,8 +5,8 @@ namespace sallyport::device {
 std::string DescribeMachine() {
   std::string out = "| state | event | next |\n|---|---|---|\n";
   for (const Edge& edge : kEdges) {
-    out += "| " + std::string(StateName(edge.from)) + " | " + std::string(EventName(edge.event)) + " | " +
-           std::string(StateName(edge.to)) + " |\n";
+    out += "| " + std::string(StateName(edge.from)) + " | " + std::string(EventName(edge.event)) +
+           " | " + std::string(StateName(edge.to)) + " |\n";
   }
   return out;
 }

@@ -1,5 +1,5 @@
-// The life of the agent's connection as a table (architecture 6). Pure; the loop (device-client/client.h)
-// does what a state asks for and feeds back what happened.
+// The life of the agent's connection as a table (architecture 6). Pure; the loop
+// (device-client/client.h) does what a state asks for and feeds back what happened.
 #pragma once
 
 #include <array>
@@ -18,15 +18,15 @@ enum class State : uint8_t {
 };
 
 enum class Event : uint8_t {
-  kAdmitted,       // a certificate was issued
-  kPending,        // enrolled, waits for an operator
-  kRefused,        // the server said no
-  kUnreachable,    // no answer
-  kConnected,      // the stream is up
-  kDisconnected,   // the stream ended
-  kRenewed,        // a newer certificate for the same key
-  kSwitchDue,      // move the connection to the newer certificate
-  kLapsed,         // the certificate is past its end
+  kAdmitted,      // a certificate was issued
+  kPending,       // enrolled, waits for an operator
+  kRefused,       // the server said no
+  kUnreachable,   // no answer
+  kConnected,     // the stream is up
+  kDisconnected,  // the stream ended
+  kRenewed,       // a newer certificate for the same key
+  kSwitchDue,     // move the connection to the newer certificate
+  kLapsed,        // the certificate is past its end
 };
 
 struct Edge {
@@ -77,8 +77,9 @@ constexpr std::string_view StateName(State state) {
   return kNames[static_cast<size_t>(state)];
 }
 constexpr std::string_view EventName(Event event) {
-  constexpr std::array<std::string_view, 9> kNames{"admitted",     "pending", "refused",    "unreachable", "connected",
-                                                   "disconnected", "renewed", "switch-due", "lapsed"};
+  constexpr std::array<std::string_view, 9> kNames{"admitted",    "pending",    "refused",
+                                                   "unreachable", "connected",  "disconnected",
+                                                   "renewed",     "switch-due", "lapsed"};
   return kNames[static_cast<size_t>(event)];
 }
 
@@ -87,7 +88,8 @@ static_assert(Next(State::kConnect, Event::kLapsed) == State::kReattest);
 static_assert(Next(State::kStream, Event::kRefused) == State::kReattest);
 static_assert(!Next(State::kEnrol, Event::kConnected).has_value());
 
-// DescribeMachine writes the table as Markdown; docs/protocol.md holds its output and a test compares.
+// DescribeMachine writes the table as Markdown; docs/protocol.md holds its output and a test
+// compares.
 std::string DescribeMachine();
 
 }  // namespace sallyport::device

@@ -1,5 +1,6 @@
-// TrustedTime = the last time the server signed + the boot clock since (architecture 10). The wall clock
-// neither slows leases nor advances windows. After a cold boot without the server it is unsure.
+// TrustedTime = the last time the server signed + the boot clock since (architecture 10). The wall
+// clock neither slows leases nor advances windows. After a cold boot without the server it is
+// unsure.
 #pragma once
 
 #include <mutex>

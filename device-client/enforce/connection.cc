@@ -26,8 +26,9 @@ void Connection::Buffer::Consume(size_t size) {
   begin = 0;
 }
 
-Result<std::unique_ptr<Connection>> Connection::Inbound(EventLoop& loop, ConnectionHost& host, const TlsContext& tls,
-                                                        UniqueFd accepted, Duration open_timeout) {
+Result<std::unique_ptr<Connection>> Connection::Inbound(EventLoop& loop, ConnectionHost& host,
+                                                        const TlsContext& tls, UniqueFd accepted,
+                                                        Duration open_timeout) {
   std::unique_ptr<Connection> connection(new Connection(loop, host, Direction::kInbound));
   SP_TRY(connection->tls_, tls.Accept(accepted.get()));
   connection->tls_fd_ = std::move(accepted);
@@ -37,8 +38,9 @@ Result<std::unique_ptr<Connection>> Connection::Inbound(EventLoop& loop, Connect
 }
 
 Result<std::unique_ptr<Connection>> Connection::Outbound(EventLoop& loop, ConnectionHost& host,
-                                                         std::shared_ptr<const TlsContext> tls, UniqueFd accepted,
-                                                         OutboundTarget target, Duration open_timeout) {
+                                                         std::shared_ptr<const TlsContext> tls,
+                                                         UniqueFd accepted, OutboundTarget target,
+                                                         Duration open_timeout) {
   std::unique_ptr<Connection> connection(new Connection(loop, host, Direction::kOutbound));
   auto dial = StartConnect(target.address);
   if (!dial) {
@@ -62,17 +64,21 @@ Connection::~Connection() {
 }
 
 void Connection::Start(Duration open_timeout) {
-  tls_watch_ = std::make_unique<EventLoop::Watch>(loop_, tls_fd_.get(), TlsInterest(),
-                                                  [this](uint32_t events) { OnEvents(events, tls_watch_); });
+  tls_watch_ =
+      std::make_unique<EventLoop::Watch>(loop_, tls_fd_.get(), TlsInterest(),
+                                         [this](uint32_t events) { OnEvents(events, tls_watch_); });
   timer_ = loop_.Schedule(open_timeout, [this] { End("timeout", false); });
 }
 
 void Connection::WatchLocal() {
-  local_watch_ = std::make_unique<EventLoop::Watch>(loop_, local_fd_.get(), LocalInterest(),
-                                                    [this](uint32_t events) { OnEvents(events, local_watch_); });
+  local_watch_ = std::make_unique<EventLoop::Watch>(
+      loop_, local_fd_.get(), LocalInterest(),
+      [this](uint32_t events) { OnEvents(events, local_watch_); });
 }
 
-std::string Connection::peer_id() const { return tls_ && tls_->peer() ? tls_->peer()->name() : destination_; }
+std::string Connection::peer_id() const {
+  return tls_ && tls_->peer() ? tls_->peer()->name() : destination_;
+}
 
 void Connection::OnEvents(uint32_t events, std::unique_ptr<EventLoop::Watch>& watch) {
   if (phase_ == Phase::kEnded) return;
@@ -82,7 +88,8 @@ void Connection::OnEvents(uint32_t events, std::unique_ptr<EventLoop::Watch>& wa
   if (dialling && (broken || (events & EPOLLOUT) != 0)) dialled_ = true;
   Advance();
   if (phase_ == Phase::kEnded || !broken || dialling) return;
-  // A broken socket reports itself for ever. What it still holds is read when the other side takes it.
+  // A broken socket reports itself for ever. What it still holds is read when the other side takes
+  // it.
   if (phase_ != Phase::kOpen) return End("closed", false);
   watch->Silence();
 }
@@ -208,8 +215,9 @@ Connection::Progress Connection::StepDialBackend() {
   } else if (!JudgeAgain()) {
     Refuse(PrefaceCode::kDenied, permit_.reason);
   } else {
-    to_peer_.Put(WriteServerPreface({PrefaceCode::kAllowed, permit_.reason, permit_.policy_version,
-                                     static_cast<uint64_t>(std::max<int64_t>(permit_.valid_until.ms, 0))}));
+    to_peer_.Put(
+        WriteServerPreface({PrefaceCode::kAllowed, permit_.reason, permit_.policy_version,
+                            static_cast<uint64_t>(std::max<int64_t>(permit_.valid_until.ms, 0))}));
     Open();
   }
   return Progress::kSome;
@@ -243,8 +251,9 @@ void Connection::Open() {
 
 Connection::Progress Connection::StepOpen() {
   Progress progress = Progress::kNone;
-  for (const auto step : {&Connection::FlushToPeer, &Connection::ReceiveFromLocal, &Connection::FlushToLocal,
-                          &Connection::ReceiveFromPeer, &Connection::ForwardEnds}) {
+  for (const auto step :
+       {&Connection::FlushToPeer, &Connection::ReceiveFromLocal, &Connection::FlushToLocal,
+        &Connection::ReceiveFromPeer, &Connection::ForwardEnds}) {
     if (phase_ != Phase::kOpen) return Progress::kNone;
     if ((this->*step)() == Progress::kSome) progress = Progress::kSome;
   }
@@ -268,7 +277,8 @@ size_t Connection::WriteToPeer(ByteView bytes) {
 size_t Connection::WriteToLocal(ByteView bytes) {
   size_t written = 0;
   while (written < bytes.size()) {
-    const ssize_t size = send(local_fd_.get(), bytes.data() + written, bytes.size() - written, MSG_NOSIGNAL);
+    const ssize_t size =
+        send(local_fd_.get(), bytes.data() + written, bytes.size() - written, MSG_NOSIGNAL);
     if (size < 0) {
       if (!Again(errno)) End("local-closed", false);
       break;
@@ -408,7 +418,8 @@ uint32_t Connection::TlsInterest() const {
     case Phase::kAnswer: return EPOLLIN | write;
     case Phase::kDialBackend: return 0;
     case Phase::kRefuse: return EPOLLOUT;
-    case Phase::kOpen: return (to_local_.empty() && !to_local_.end ? uint32_t{EPOLLIN} : 0U) | write;
+    case Phase::kOpen:
+      return (to_local_.empty() && !to_local_.end ? uint32_t{EPOLLIN} : 0U) | write;
     case Phase::kEnded: return 0;
   }
   std::abort();
@@ -417,7 +428,8 @@ uint32_t Connection::TlsInterest() const {
 uint32_t Connection::LocalInterest() const {
   if (phase_ == Phase::kDialBackend) return EPOLLOUT;
   if (phase_ != Phase::kOpen) return 0;
-  return (!peer_blocked() && !to_peer_.end ? uint32_t{EPOLLIN} : 0U) | (to_local_.empty() ? 0U : uint32_t{EPOLLOUT});
+  return (!peer_blocked() && !to_peer_.end ? uint32_t{EPOLLIN} : 0U) |
+         (to_local_.empty() ? 0U : uint32_t{EPOLLOUT});
 }
 
 void Connection::UpdateInterest() {

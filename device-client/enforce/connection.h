@@ -1,5 +1,5 @@
-// One proxied connection: an application's TCP on this side, TLS to a peer's proxy on the other. A state machine
-// that an EventLoop drives; who may talk is the host's to say.
+// One proxied connection: an application's TCP on this side, TLS to a peer's proxy on the other. A
+// state machine that an EventLoop drives; who may talk is the host's to say.
 #pragma once
 
 #include <memory>
@@ -31,11 +31,13 @@ class Connection;
 class ConnectionHost {
  public:
   virtual ~ConnectionHost() = default;
-  virtual Permit Judge(Direction direction, const pki::VerifiedPeer& peer, const std::string& service) = 0;
+  virtual Permit Judge(Direction direction, const pki::VerifiedPeer& peer,
+                       const std::string& service) = 0;
   // BackendOf returns the address behind an inbound service, empty for an unknown one.
   virtual std::string BackendOf(const std::string& service) = 0;
   virtual ProxyTime Now() = 0;
-  // Opened and Ended are told once. After Ended the host destroys the connection, but not before it returned.
+  // Opened and Ended are told once. After Ended the host destroys the connection, but not before it
+  // returned.
   virtual void Opened(Connection& connection) = 0;
   virtual void Ended(Connection& connection, const std::string& reason, bool was_open) = 0;
 };
@@ -50,11 +52,13 @@ struct OutboundTarget {
 class Connection {
  public:
   // Both take the accepted socket. The handshake, preface and dial must end within `open_timeout`.
-  static Result<std::unique_ptr<Connection>> Inbound(EventLoop& loop, ConnectionHost& host, const TlsContext& tls,
-                                                     UniqueFd accepted, Duration open_timeout);
+  static Result<std::unique_ptr<Connection>> Inbound(EventLoop& loop, ConnectionHost& host,
+                                                     const TlsContext& tls, UniqueFd accepted,
+                                                     Duration open_timeout);
   static Result<std::unique_ptr<Connection>> Outbound(EventLoop& loop, ConnectionHost& host,
-                                                      std::shared_ptr<const TlsContext> tls, UniqueFd accepted,
-                                                      OutboundTarget target, Duration open_timeout);
+                                                      std::shared_ptr<const TlsContext> tls,
+                                                      UniqueFd accepted, OutboundTarget target,
+                                                      Duration open_timeout);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -74,8 +78,18 @@ class Connection {
   uint64_t bytes_received() const { return to_local_.total; }
 
  private:
-  enum class Phase : uint8_t { kDialPeer, kHandshake, kPreface, kAnswer, kDialBackend, kRefuse, kOpen, kEnded };
-  // Buffer holds what the sink did not take at once: less than one scratch, and no memory while the sink keeps up.
+  enum class Phase : uint8_t {
+    kDialPeer,
+    kHandshake,
+    kPreface,
+    kAnswer,
+    kDialBackend,
+    kRefuse,
+    kOpen,
+    kEnded
+  };
+  // Buffer holds what the sink did not take at once: less than one scratch, and no memory while the
+  // sink keeps up.
   struct Buffer {
     Bytes data;
     size_t begin = 0;
@@ -90,7 +104,8 @@ class Connection {
   };
   enum class Progress : uint8_t { kNone, kSome };
 
-  Connection(EventLoop& loop, ConnectionHost& host, Direction direction) : loop_(loop), host_(host), direction_(direction) {}
+  Connection(EventLoop& loop, ConnectionHost& host, Direction direction)
+      : loop_(loop), host_(host), direction_(direction) {}
   void Start(Duration open_timeout);
   void OnEvents(uint32_t events, std::unique_ptr<EventLoop::Watch>& watch);
   void Advance();

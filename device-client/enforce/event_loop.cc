@@ -41,7 +41,11 @@ bool AddTo(int epoll, int fd, uint64_t key) {
 }  // namespace
 
 EventLoop::Watch::Watch(EventLoop& loop, int fd, uint32_t events, Handler handler)
-    : loop_(loop), fd_(fd), key_(loop.next_key_++), interest_(events), handler_(std::move(handler)) {
+    : loop_(loop),
+      fd_(fd),
+      key_(loop.next_key_++),
+      interest_(events),
+      handler_(std::move(handler)) {
   loop_.watches_[key_] = this;
   epoll_event event{};
   event.events = events;
@@ -75,7 +79,8 @@ Result<std::unique_ptr<EventLoop>> EventLoop::Make() {
   const bool ready = loop->epoll_.valid() && loop->wake_.valid() && loop->timer_.valid() &&
                      AddTo(loop->epoll_.get(), loop->wake_.get(), kWakeKey) &&
                      AddTo(loop->epoll_.get(), loop->timer_.get(), kTimerKey);
-  if (!ready) return Error{Reason::kUnavailable, std::string("event loop: ") + std::strerror(errno)};
+  if (!ready)
+    return Error{Reason::kUnavailable, std::string("event loop: ") + std::strerror(errno)};
   return loop;
 }
 

@@ -1,5 +1,5 @@
-// EventLoop: epoll, timers and work from other threads, for one thread. Timers count CLOCK_BOOTTIME, so that a
-// deadline that passes during suspend is met at resume.
+// EventLoop: epoll, timers and work from other threads, for one thread. Timers count
+// CLOCK_BOOTTIME, so that a deadline that passes during suspend is met at resume.
 #pragma once
 
 #include <atomic>
@@ -21,7 +21,8 @@ class EventLoop {
   using Handler = std::function<void(uint32_t events)>;
   using Task = std::function<void()>;
   static constexpr size_t kScratchSize = 64 << 10;  // four TLS records: fewer system calls in bulk
-  // When a timer is due (CLOCK_BOOTTIME, ms) and a number to tell equals apart; a default one names no timer.
+  // When a timer is due (CLOCK_BOOTTIME, ms) and a number to tell equals apart; a default one names
+  // no timer.
   struct TimerId {
     int64_t due_ms = 0;
     uint64_t number = 0;
@@ -36,7 +37,8 @@ class EventLoop {
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
     void SetInterest(uint32_t events);
-    // Silence ends the watch early; safe inside its own handler. A broken socket would report itself for ever.
+    // Silence ends the watch early; safe inside its own handler. A broken socket would report
+    // itself for ever.
     void Silence();
 
    private:
@@ -78,10 +80,12 @@ class EventLoop {
   std::mutex posted_mutex_;  // guards posted_
   std::vector<Task> posted_;
   uint64_t next_key_ = 1;
-  std::map<uint64_t, Watch*> watches_;  // keys outlive their watch in a batch of events; look-ups then find nothing
+  std::map<uint64_t, Watch*>
+      watches_;  // keys outlive their watch in a batch of events; look-ups then find nothing
   uint64_t next_timer_ = 1;
   Bytes scratch_ = Bytes(kScratchSize);
-  std::map<TimerId, Task> timers_;  // in the order they are due; a cancelled one leaves nothing behind
+  std::map<TimerId, Task>
+      timers_;  // in the order they are due; a cancelled one leaves nothing behind
 };
 
 }  // namespace sallyport::device

@@ -16,16 +16,20 @@ Bytes Frame(uint8_t kind, const Bytes& body) {
   return ByteWriter().Raw(AsBytes(kMagic)).U8(kind).Sized16(body).bytes();
 }
 
-Error Malformed(std::string detail, std::string_view rule) { return Error{Reason::kMalformed, std::move(detail), rule}; }
+Error Malformed(std::string detail, std::string_view rule) {
+  return Error{Reason::kMalformed, std::move(detail), rule};
+}
 
 // BodyOf returns the body once it is complete; checks every byte that has arrived.
 Result<std::optional<ByteView>> BodyOf(ByteView bytes, uint8_t kind) {
   const size_t seen = std::min(bytes.size(), kMagic.size());
-  if (AsText(bytes.first(seen)) != kMagic.substr(0, seen)) return Malformed("not a preface", "preface.magic");
+  if (AsText(bytes.first(seen)) != kMagic.substr(0, seen))
+    return Malformed("not a preface", "preface.magic");
   if (bytes.size() > 4 && bytes[4] != kind) return Malformed("of the wrong kind", "preface.kind");
   if (bytes.size() < kPrefaceHeaderSize) return std::optional<ByteView>();
   const size_t length = static_cast<size_t>(bytes[5]) << 8 | bytes[6];
-  if (length > kPrefaceBodyMax) return Malformed("body of " + std::to_string(length) + " bytes", "preface.length");
+  if (length > kPrefaceBodyMax)
+    return Malformed("body of " + std::to_string(length) + " bytes", "preface.length");
   if (bytes.size() < kPrefaceHeaderSize + length) return std::optional<ByteView>();
   return std::optional(bytes.subspan(kPrefaceHeaderSize, length));
 }
@@ -51,12 +55,14 @@ Result<ServerPreface> ParseServer(ByteView body) {
   SP_TRY(const uint64_t version, reader.BigU64());
   SP_TRY(const uint64_t valid_until, reader.BigU64());
   SP_TRY(reader.End());
-  if (code > static_cast<uint8_t>(PrefaceCode::kBackendUnavailable)) return Malformed("unknown code", "preface.code");
+  if (code > static_cast<uint8_t>(PrefaceCode::kBackendUnavailable))
+    return Malformed("unknown code", "preface.code");
   return ServerPreface{static_cast<PrefaceCode>(code), ToString(reason), version, valid_until};
 }
 
 template <typename T>
-Result<std::optional<PrefaceRead<T>>> Read(ByteView bytes, uint8_t kind, Result<T> (*parse)(ByteView)) {
+Result<std::optional<PrefaceRead<T>>> Read(ByteView bytes, uint8_t kind,
+                                           Result<T> (*parse)(ByteView)) {
   SP_TRY(const std::optional<ByteView> body, BodyOf(bytes, kind));
   if (!body) return std::optional<PrefaceRead<T>>();
   auto preface = parse(*body);

@@ -1,5 +1,5 @@
-// The proxy's preface: who wants what, and the answer, before the first byte of a flow (docs/protocol.md,
-// "Proxy preface"). Pure.
+// The proxy's preface: who wants what, and the answer, before the first byte of a flow
+// (docs/protocol.md, "Proxy preface"). Pure.
 #pragma once
 
 #include <optional>

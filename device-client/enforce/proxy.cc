@@ -34,7 +34,8 @@ std::string ReasonOf(const policy::Decision& decision) {
   std::string reason(decision.reason);
   if (!decision.allowed() && !decision.by.empty()) reason += " " + std::string(decision.by);
   if (decision.nearest)
-    reason += ": " + std::string(decision.nearest->grant) + " failed " + std::string(decision.nearest->failed);
+    reason += ": " + std::string(decision.nearest->grant) + " failed " +
+              std::string(decision.nearest->failed);
   return reason;
 }
 
@@ -44,19 +45,24 @@ std::string WouldOf(const policy::Decision& decision) {
   return {};
 }
 
-// FindDestination takes an id or, since people write configurations, the name that the slice gives to an id.
-const policy::DeviceFacts* FindDestination(const policy::VerifiedSlice& slice, std::string_view to) {
+// FindDestination takes an id or, since people write configurations, the name that the slice gives
+// to an id.
+const policy::DeviceFacts* FindDestination(const policy::VerifiedSlice& slice,
+                                           std::string_view to) {
   if (const policy::DeviceFacts* const peer = slice.FindPeer(to)) return peer;
   const auto& facts = slice.policy().facts();
   const auto found = std::ranges::find(facts, to, &policy::DeviceFacts::name);
   return found == facts.end() ? nullptr : &*found;
 }
 
-std::string DirectionName(Direction direction) { return direction == Direction::kInbound ? "inbound" : "outbound"; }
+std::string DirectionName(Direction direction) {
+  return direction == Direction::kInbound ? "inbound" : "outbound";
+}
 
 }  // namespace
 
-// Core lives on the loop's thread once it runs; the proxy's functions reach it through EventLoop::Call.
+// Core lives on the loop's thread once it runs; the proxy's functions reach it through
+// EventLoop::Call.
 class Proxy::Core final : public ConnectionHost {
  public:
   Core(ProxyConfig config, ProxyClock clock, std::unique_ptr<EventLoop> loop)
@@ -70,7 +76,8 @@ class Proxy::Core final : public ConnectionHost {
     for (const OutboundService& service : config_.outbound) {
       auto listener = std::make_unique<Listener>();
       SP_TRY(listener->fd, Listen(service.listen));
-      WatchListener(*listener, [this, &service](UniqueFd fd) { AcceptOutbound(service, std::move(fd)); });
+      WatchListener(*listener,
+                    [this, &service](UniqueFd fd) { AcceptOutbound(service, std::move(fd)); });
       outbound_.push_back(std::move(listener));
     }
     return Ok();
@@ -111,7 +118,8 @@ class Proxy::Core final : public ConnectionHost {
   }
 
   // --- ConnectionHost ---
-  Permit Judge(Direction direction, const pki::VerifiedPeer& peer, const std::string& service) override {
+  Permit Judge(Direction direction, const pki::VerifiedPeer& peer,
+               const std::string& service) override {
     Permit permit;
     permit.reason = "no-policy";
     if (!slice_ || !tls_ || slice_->header().device != tls_->self().name()) return permit;
@@ -125,11 +133,13 @@ class Proxy::Core final : public ConnectionHost {
     }
     const bool inbound = direction == Direction::kInbound;
     const ProxyTime time = clock_();
-    const policy::Decision decision =
-        policy::DecideSlice(*slice_, inbound ? other : self, inbound ? self : other, service, time.now, time.sure);
+    const policy::Decision decision = policy::DecideSlice(
+        *slice_, inbound ? other : self, inbound ? self : other, service, time.now, time.sure);
     permit.allowed = decision.allowed();
     permit.reason = ReasonOf(decision);
-    permit.grant = decision.allowed() ? decision.by : decision.nearest ? decision.nearest->grant : "";
+    permit.grant = decision.allowed() ? decision.by
+                   : decision.nearest ? decision.nearest->grant
+                                      : "";
     permit.valid_until = decision.valid_until.value_or(time.now + kPermitMax);
     permit.log_opened = decision.log == policy::LogChoice::kAll;
     permit.log_refused = decision.log != policy::LogChoice::kNone;
@@ -160,8 +170,9 @@ class Proxy::Core final : public ConnectionHost {
   void Ended(Connection& connection, const std::string& reason, bool was_open) override {
     if (!was_open) --opening_;
     const bool closed = was_open && connection.permit().allowed;
-    if (!closed) Refuse(connection.direction(), connection.peer_id(), connection.service(), reason, was_open,
-                        connection.permit().log_refused);
+    if (!closed)
+      Refuse(connection.direction(), connection.peer_id(), connection.service(), reason, was_open,
+             connection.permit().log_refused);
     // It may be in the middle of its own function: it dies when the loop comes round.
     auto node = connections_.extract(&connection);
     if (!node) return;
@@ -174,8 +185,9 @@ class Proxy::Core final : public ConnectionHost {
     for (const auto& [key, connection] : connections_) {
       if (!connection->open()) continue;
       const Permit& permit = connection->permit();
-      list.push_back({connection->direction(), connection->peer_id(), connection->service(), permit.grant,
-                      permit.policy_version, permit.valid_until, connection->bytes_sent(), connection->bytes_received()});
+      list.push_back({connection->direction(), connection->peer_id(), connection->service(),
+                      permit.grant, permit.policy_version, permit.valid_until,
+                      connection->bytes_sent(), connection->bytes_received()});
     }
     return list;
   }
@@ -190,7 +202,9 @@ class Proxy::Core final : public ConnectionHost {
   ProxyClock clock() const { return clock_; }
   void set_tls(std::shared_ptr<const TlsContext> tls) { tls_ = std::move(tls); }
   void set_slice(std::shared_ptr<const policy::VerifiedSlice> slice) { slice_ = std::move(slice); }
-  void set_min_epochs(std::map<std::string, uint64_t> min_epochs) { min_epochs_ = std::move(min_epochs); }
+  void set_min_epochs(std::map<std::string, uint64_t> min_epochs) {
+    min_epochs_ = std::move(min_epochs);
+  }
   const std::deque<Refusal>& refusals() const { return refusals_; }
 
  private:
@@ -201,7 +215,8 @@ class Proxy::Core final : public ConnectionHost {
 
   void WatchListener(Listener& listener, std::function<void(UniqueFd)> accepted) {
     listener.watch = std::make_unique<EventLoop::Watch>(
-        *loop_, listener.fd.get(), EPOLLIN, [this, &listener, accepted = std::move(accepted)](uint32_t) {
+        *loop_, listener.fd.get(), EPOLLIN,
+        [this, &listener, accepted = std::move(accepted)](uint32_t) {
           auto fd = Accept(listener.fd.get());
           if (fd && fd->valid()) return accepted(*std::move(fd));
           if (fd) return;
@@ -213,13 +228,16 @@ class Proxy::Core final : public ConnectionHost {
         });
   }
 
-  void Refuse(Direction direction, const std::string& peer, const std::string& service, const std::string& reason,
-              bool was_open, bool log) {
+  void Refuse(Direction direction, const std::string& peer, const std::string& service,
+              const std::string& reason, bool was_open, bool log) {
     if (refusals_.size() == kRefusalsMax) refusals_.pop_front();
     refusals_.push_back({clock_().now, direction, peer, service, reason, was_open});
     if (log)
       Log(LogLevel::kInfo, was_open ? "connection_cut" : "connection_refused",
-          {{"direction", DirectionName(direction)}, {"peer", peer}, {"service", service}, {"reason", reason}});
+          {{"direction", DirectionName(direction)},
+           {"peer", peer},
+           {"service", service},
+           {"reason", reason}});
   }
 
   // Admit says why no further connection can begin, or nothing.
@@ -232,15 +250,18 @@ class Proxy::Core final : public ConnectionHost {
 
   void Begin(Direction direction, const std::string& peer, const std::string& service,
              Result<std::unique_ptr<Connection>> connection) {
-    if (!connection) return Refuse(direction, peer, service, connection.error().ToString(), false, true);
+    if (!connection)
+      return Refuse(direction, peer, service, connection.error().ToString(), false, true);
     ++opening_;
     Connection* const key = connection->get();
     connections_.emplace(key, *std::move(connection));
   }
 
   void AcceptInbound(UniqueFd fd) {
-    if (const std::string why = Admit(); !why.empty()) return Refuse(Direction::kInbound, "", "", why, false, true);
-    Begin(Direction::kInbound, "", "", Connection::Inbound(*loop_, *this, *tls_, std::move(fd), config_.open_timeout));
+    if (const std::string why = Admit(); !why.empty())
+      return Refuse(Direction::kInbound, "", "", why, false, true);
+    Begin(Direction::kInbound, "", "",
+          Connection::Inbound(*loop_, *this, *tls_, std::move(fd), config_.open_timeout));
   }
 
   void AcceptOutbound(const OutboundService& service, UniqueFd fd) {
@@ -254,8 +275,8 @@ class Proxy::Core final : public ConnectionHost {
     }
     const std::string& address = service.address.empty() ? peer->endpoint : service.address;
     Begin(Direction::kOutbound, peer->id, service.service,
-          Connection::Outbound(*loop_, *this, tls_, std::move(fd), {service.service, peer->id, address},
-                               config_.open_timeout));
+          Connection::Outbound(*loop_, *this, tls_, std::move(fd),
+                               {service.service, peer->id, address}, config_.open_timeout));
   }
 
   void ForEach(const std::function<void(Connection&)>& visit) {
@@ -271,8 +292,8 @@ class Proxy::Core final : public ConnectionHost {
   std::thread thread_;
   Listener inbound_;
   std::vector<std::unique_ptr<Listener>> outbound_;
-  std::shared_ptr<const TlsContext> tls_;                    // shared with the connections that began under it
-  std::shared_ptr<const policy::VerifiedSlice> slice_;       // shared with the agent
+  std::shared_ptr<const TlsContext> tls_;  // shared with the connections that began under it
+  std::shared_ptr<const policy::VerifiedSlice> slice_;  // shared with the agent
   std::map<std::string, uint64_t> min_epochs_;
   std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> ended_;
@@ -292,7 +313,8 @@ Result<std::unique_ptr<Proxy>> Proxy::Start(ProxyConfig config, ProxyClock clock
 }
 
 Result<Unit> Proxy::SetIdentity(const ProxyIdentity& identity, ProxyTrust trust) {
-  SP_TRY(std::shared_ptr<const TlsContext> tls, TlsContext::Make(identity, std::move(trust), core_->clock()));
+  SP_TRY(std::shared_ptr<const TlsContext> tls,
+         TlsContext::Make(identity, std::move(trust), core_->clock()));
   core_->Apply([&] { core_->set_tls(std::move(tls)); });
   return Ok();
 }

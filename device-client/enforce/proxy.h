@@ -1,6 +1,7 @@
-// Proxy: the L4 mTLS proxy of a device. Local applications reach services of other devices through it, and other
-// devices reach local services through it, where both ends' policy says yes, for as long as it does. A new slice,
-// revocation, identity or deadline judges every live connection again and cuts what lost its reason.
+// Proxy: the L4 mTLS proxy of a device. Local applications reach services of other devices through
+// it, and other devices reach local services through it, where both ends' policy says yes, for as
+// long as it does. A new slice, revocation, identity or deadline judges every live connection again
+// and cuts what lost its reason.
 #pragma once
 
 #include <map>
@@ -61,16 +62,18 @@ inline constexpr size_t kRefusalsMax = 256;
 
 class Proxy {
  public:
-  // Start binds every listener and serves on a thread of its own; everything is refused until an identity and a
-  // slice are set. `clock` is asked from that thread and from SetIdentity. A key in a TPM signs on that
-  // thread: a handshake holds up the flows for as long as a signature takes. Errors of Listen.
+  // Start binds every listener and serves on a thread of its own; everything is refused until an
+  // identity and a slice are set. `clock` is asked from that thread and from SetIdentity. A key in
+  // a TPM signs on that thread: a handshake holds up the flows for as long as a signature takes.
+  // Errors of Listen.
   static Result<std::unique_ptr<Proxy>> Start(ProxyConfig config, ProxyClock clock);
   ~Proxy();
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
-  // All of these are thread-safe. The setters return when every live connection was judged anew; live connections
-  // keep the certificate they began with. Errors of TlsContext::Make; the old identity then stays.
+  // All of these are thread-safe. The setters return when every live connection was judged anew;
+  // live connections keep the certificate they began with. Errors of TlsContext::Make; the old
+  // identity then stays.
   Result<Unit> SetIdentity(const ProxyIdentity& identity, ProxyTrust trust);
   void SetSlice(std::shared_ptr<const policy::VerifiedSlice> slice);
   // SetRevocations replaces the map: a peer whose certificate has a lower epoch is refused.
@@ -79,7 +82,7 @@ class Proxy {
   void Reevaluate();
 
   std::vector<ConnectionInfo> Connections() const;
-  std::vector<Refusal> Refusals() const;  // oldest first
+  std::vector<Refusal> Refusals() const;         // oldest first
   uint16_t port() const;                         // of `listen`, 0 when there is none
   std::vector<uint16_t> outbound_ports() const;  // in the order of the config
   // Stop cuts everything. Nothing else may be called meanwhile or after.

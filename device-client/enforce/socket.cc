@@ -20,20 +20,25 @@ using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
 
 Result<AddressList> Resolve(const std::string& address) {
   const size_t colon = address.rfind(':');
-  if (colon == address.npos) return Error{Reason::kInvalidArgument, "'" + address + "' is not host:port", "address"};
+  if (colon == address.npos)
+    return Error{Reason::kInvalidArgument, "'" + address + "' is not host:port", "address"};
   std::string host = address.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
   addrinfo* found = nullptr;
   const int code = getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &hints, &found);
   if (code != 0)
-    return Error{Reason::kInvalidArgument, "'" + address + "' is no numeric address: " + gai_strerror(code), "address"};
+    return Error{Reason::kInvalidArgument,
+                 "'" + address + "' is no numeric address: " + gai_strerror(code), "address"};
   return AddressList(found, freeaddrinfo);
 }
 
-Error SystemError(const std::string& what) { return Error{Reason::kUnavailable, what + ": " + std::strerror(errno)}; }
+Error SystemError(const std::string& what) {
+  return Error{Reason::kUnavailable, what + ": " + std::strerror(errno)};
+}
 
 void SetNoDelay(int fd) {
   const int on = 1;
@@ -88,7 +93,8 @@ uint16_t LocalPort(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return 0;
-  if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
+  if (address.ss_family == AF_INET)
+    return ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
   return ntohs(reinterpret_cast<const sockaddr_in6&>(address).sin6_port);
 }
 

@@ -1,4 +1,5 @@
-// Non-blocking TCP sockets of the proxy. Addresses are numeric: a name service has no part in who is reached.
+// Non-blocking TCP sockets of the proxy. Addresses are numeric: a name service has no part in who
+// is reached.
 #pragma once
 
 #include <cstdint>
@@ -34,9 +35,11 @@ class UniqueFd {
 
 // Listen binds `address` ("127.0.0.1:15008", "[::1]:0"). kInvalidArgument, kUnavailable.
 Result<UniqueFd> Listen(const std::string& address);
-// Accept returns an invalid descriptor when nobody waits; kNoSpace when the process has no descriptor left.
+// Accept returns an invalid descriptor when nobody waits; kNoSpace when the process has no
+// descriptor left.
 Result<UniqueFd> Accept(int listener);
-// StartConnect begins to connect; the descriptor becomes writable when that ended (ConnectError says how).
+// StartConnect begins to connect; the descriptor becomes writable when that ended (ConnectError
+// says how).
 Result<UniqueFd> StartConnect(const std::string& address);
 // ConnectError is 0 when connected, else an errno.
 int ConnectError(int fd);

@@ -45,15 +45,17 @@ pki::X509Ptr Decode(ByteView der) {
 
 struct TlsCallbacks {
   static int VerifyChain(X509_STORE_CTX* store, void*) {
-    auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    auto* ssl =
+        static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
     auto* stream = static_cast<TlsStream*>(SSL_get_ex_data(ssl, StreamIndex()));
     stream->Verify(store);
-    X509_STORE_CTX_set_error(store, stream->peer_ ? X509_V_OK : X509_V_ERR_APPLICATION_VERIFICATION);
+    X509_STORE_CTX_set_error(store,
+                             stream->peer_ ? X509_V_OK : X509_V_ERR_APPLICATION_VERIFICATION);
     return stream->peer_ ? 1 : 0;
   }
 
-  static int SelectAlpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
-                        unsigned int in_size, void*) {
+  static int SelectAlpn(SSL*, const unsigned char** out, unsigned char* out_size,
+                        const unsigned char* in, unsigned int in_size, void*) {
     const std::string_view offered(reinterpret_cast<const char*>(in), in_size);
     if (offered != kAlpnWire) return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = in + 1;
@@ -66,12 +68,13 @@ std::shared_ptr<void> ShareKey(void* evp_pkey) {
   return {evp_pkey, [](void* key) { EVP_PKEY_free(static_cast<EVP_PKEY*>(key)); }};
 }
 
-Result<std::shared_ptr<const TlsContext>> TlsContext::Make(const ProxyIdentity& identity, ProxyTrust trust,
-                                                           ProxyClock clock) {
+Result<std::shared_ptr<const TlsContext>> TlsContext::Make(const ProxyIdentity& identity,
+                                                           ProxyTrust trust, ProxyClock clock) {
   SP_TRY(const std::vector<Bytes> chain, pki::ParseCertificatePem(identity.chain_pem));
   std::shared_ptr<TlsContext> context(new TlsContext(std::move(trust), std::move(clock)));
-  SP_TRY(context->self_, pki::VerifyPeer(chain.front(), {}, context->trust_.anchors, pki::Role::kDevice,
-                                         context->trust_.trust_domain, context->clock_().now));
+  SP_TRY(context->self_,
+         pki::VerifyPeer(chain.front(), {}, context->trust_.anchors, pki::Role::kDevice,
+                         context->trust_.trust_domain, context->clock_().now));
   SP_TRY(context->Load(identity, chain));
   return std::shared_ptr<const TlsContext>(std::move(context));
 }
@@ -82,18 +85,23 @@ Result<Unit> TlsContext::Load(const ProxyIdentity& identity, const std::vector<B
   SSL_CTX* ctx = SSL_CTX_new(TLS_method());
   ctx_ = ctx;
   if (!ctx) return TlsError("context");
-  SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_options(ctx,
+                      SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                            SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_read_ahead(ctx, 1);
   SSL_CTX_set_default_read_buffer_len(ctx, kReadAheadSize);
   SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   SSL_CTX_set_cert_verify_callback(ctx, TlsCallbacks::VerifyChain, nullptr);
   SSL_CTX_set_alpn_select_cb(ctx, TlsCallbacks::SelectAlpn, nullptr);
   const bool configured =
-      SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 && SSL_CTX_set_num_tickets(ctx, 0) == 1 &&
-      SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") == 1 &&
-      SSL_CTX_set1_groups_list(ctx, "X25519:P-256") == 1 && SSL_CTX_set1_sigalgs_list(ctx, "ECDSA+SHA256") == 1 &&
+      SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
+      SSL_CTX_set_num_tickets(ctx, 0) == 1 &&
+      SSL_CTX_set_ciphersuites(
+          ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") == 1 &&
+      SSL_CTX_set1_groups_list(ctx, "X25519:P-256") == 1 &&
+      SSL_CTX_set1_sigalgs_list(ctx, "ECDSA+SHA256") == 1 &&
       SSL_CTX_set_alpn_protos(ctx, AsBytes(kAlpnWire).data(), kAlpnWire.size()) == 0;
   if (!configured) return TlsError("settings");
   for (const Bytes& der : chain) {
@@ -106,7 +114,8 @@ Result<Unit> TlsContext::Load(const ProxyIdentity& identity, const std::vector<B
   }
   auto* key = static_cast<EVP_PKEY*>(identity.key.get());
   if (!key || SSL_CTX_use_PrivateKey(ctx, key) != 1)
-    return Error{Reason::kMismatch, "the key is not the leaf's: " + pki::DrainOpenSslErrors(), "tls.key"};
+    return Error{Reason::kMismatch, "the key is not the leaf's: " + pki::DrainOpenSslErrors(),
+                 "tls.key"};
   return Ok();
 }
 
@@ -116,7 +125,8 @@ Result<std::unique_ptr<TlsStream>> TlsContext::NewStream(int fd, bool server) co
   stream->ssl_ = ssl;
   BIO* socket = BIO_new_socket(fd, BIO_NOCLOSE);
   BIO* buffer = BIO_new(BIO_f_buffer());
-  const bool made = ssl && socket && buffer && BIO_set_write_buffer_size(buffer, kWriteBehindSize) == 1 &&
+  const bool made = ssl && socket && buffer &&
+                    BIO_set_write_buffer_size(buffer, kWriteBehindSize) == 1 &&
                     SSL_set_ex_data(ssl, StreamIndex(), stream.get()) == 1;
   if (!made) {
     BIO_free(socket);

@@ -1,6 +1,6 @@
-// The proxy's TLS: 1.3 only, both ends show a certificate, ALPN `sallyport/1`, and nothing that could carry an
-// old verification over to a new connection: no tickets, no resumption, no early data. One context per identity
-// and set of anchors; connections keep the one they began with.
+// The proxy's TLS: 1.3 only, both ends show a certificate, ALPN `sallyport/1`, and nothing that
+// could carry an old verification over to a new connection: no tickets, no resumption, no early
+// data. One context per identity and set of anchors; connections keep the one they began with.
 #pragma once
 
 #include <functional>
@@ -56,7 +56,8 @@ class TlsStream {
   // What was written may wait for Flush, so that several records leave in one system call.
   TlsResult Write(ByteView bytes, size_t& size);
   TlsResult Flush();
-  // Shutdown tells the peer that nothing follows, and flushes; reading goes on. Call it again on kWantWrite.
+  // Shutdown tells the peer that nothing follows, and flushes; reading goes on. Call it again on
+  // kWantWrite.
   TlsResult Shutdown();
   // self_id is the device id that this end shows.
   const std::string& self_id() const;
@@ -64,7 +65,8 @@ class TlsStream {
  private:
   friend class TlsContext;
   friend struct TlsCallbacks;
-  explicit TlsStream(std::shared_ptr<const class TlsContext> context) : context_(std::move(context)) {}
+  explicit TlsStream(std::shared_ptr<const class TlsContext> context)
+      : context_(std::move(context)) {}
   TlsResult ResultOf(int code);
   void Verify(void* store_context);
   TlsResult CheckProtocol();
@@ -78,9 +80,10 @@ class TlsStream {
 // TlsContext is immutable; streams of one thread may share it with those of another.
 class TlsContext : public std::enable_shared_from_this<TlsContext> {
  public:
-  // Make refuses a chain that VerifyPeer would not accept as a device (its errors), and a key that is not the
-  // leaf's (kMismatch, rule tls.key).
-  static Result<std::shared_ptr<const TlsContext>> Make(const ProxyIdentity& identity, ProxyTrust trust, ProxyClock clock);
+  // Make refuses a chain that VerifyPeer would not accept as a device (its errors), and a key that
+  // is not the leaf's (kMismatch, rule tls.key).
+  static Result<std::shared_ptr<const TlsContext>> Make(const ProxyIdentity& identity,
+                                                        ProxyTrust trust, ProxyClock clock);
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
@@ -93,7 +96,8 @@ class TlsContext : public std::enable_shared_from_this<TlsContext> {
  private:
   friend class TlsStream;
   friend struct TlsCallbacks;
-  TlsContext(ProxyTrust trust, ProxyClock clock) : trust_(std::move(trust)), clock_(std::move(clock)) {}
+  TlsContext(ProxyTrust trust, ProxyClock clock)
+      : trust_(std::move(trust)), clock_(std::move(clock)) {}
   Result<Unit> Load(const ProxyIdentity& identity, const std::vector<Bytes>& chain);
   Result<std::unique_ptr<TlsStream>> NewStream(int fd, bool server) const;
 

@@ -14,10 +14,10 @@ constexpr uint32_t kEkCertificateP256Index = 0x01C0000A;
 constexpr uint32_t kEkChainFirst = 0x01C00100;
 constexpr uint32_t kEkChainLast = 0x01C001FF;
 
-constexpr uint32_t kHandlesMax = 254;       // TPM2_MAX_CAP_HANDLES
-constexpr uint16_t kNvReadBytesMax = 512;   // small TPMs refuse more in one TPM2_NV_Read
-constexpr size_t kNvBytesMax = 16 << 10;    // certificates: any chain fits
-constexpr int kQuoteAttempts = 5;           // PCRs are extended in bursts while a system starts
+constexpr uint32_t kHandlesMax = 254;      // TPM2_MAX_CAP_HANDLES
+constexpr uint16_t kNvReadBytesMax = 512;  // small TPMs refuse more in one TPM2_NV_Read
+constexpr size_t kNvBytesMax = 16 << 10;   // certificates: any chain fits
+constexpr int kQuoteAttempts = 5;          // PCRs are extended in bursts while a system starts
 constexpr size_t kTlsKeyEntropyBytes = 64;
 
 constexpr TPMT_SIG_SCHEME kSchemeOfKey{.scheme = TPM2_ALG_NULL, .details = {}};
@@ -33,7 +33,8 @@ TPML_PCR_SELECTION SelectionOf(const pki::PcrBank& bank, uint32_t bitmap) {
   out.count = 1;
   out.pcrSelections[0].hash = bank.algorithm;
   out.pcrSelections[0].sizeofSelect = 3;
-  for (unsigned i = 0; i < 3; ++i) out.pcrSelections[0].pcrSelect[i] = static_cast<uint8_t>(bitmap >> (8 * i));
+  for (unsigned i = 0; i < 3; ++i)
+    out.pcrSelections[0].pcrSelect[i] = static_cast<uint8_t>(bitmap >> (8 * i));
   return out;
 }
 
@@ -47,7 +48,8 @@ uint32_t BitsOf(const TPML_PCR_SELECTION& selection) {
 
 Result<TpmAttestation> ToAttestation(const TPM2B_ATTEST& attest, const TPMT_SIGNATURE& signature) {
   SP_TRY(Bytes signature_bytes, FromEsys(signature));
-  return TpmAttestation{ToBytes(ByteView(attest.attestationData, attest.size)), std::move(signature_bytes)};
+  return TpmAttestation{ToBytes(ByteView(attest.attestationData, attest.size)),
+                        std::move(signature_bytes)};
 }
 
 }  // namespace
@@ -55,8 +57,8 @@ Result<TpmAttestation> ToAttestation(const TPM2B_ATTEST& attest, const TPMT_SIGN
 Result<std::vector<uint32_t>> TpmCommands::Handles(uint32_t first) {
   TPMI_YES_NO more = TPM2_NO;
   TPMS_CAPABILITY_DATA* raw = nullptr;
-  SP_TRY(CheckRc(Esys_GetCapability(context(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_HANDLES, first,
-                                    kHandlesMax, &more, &raw),
+  SP_TRY(CheckRc(Esys_GetCapability(context(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                    TPM2_CAP_HANDLES, first, kHandlesMax, &more, &raw),
                  "tpm.get-capability"));
   const EsysPtr<TPMS_CAPABILITY_DATA> data(raw);
   const TPML_HANDLE& list = data->data.handles;
@@ -68,8 +70,9 @@ Result<Unit> TpmCommands::FlushHandles(uint32_t first, bool session) {
   for (const uint32_t handle : handles) {
     if ((handle & TPM2_HR_RANGE_MASK) != (first & TPM2_HR_RANGE_MASK)) continue;
     ESYS_TR object = ESYS_TR_NONE;
-    SP_TRY(CheckRc(Esys_TR_FromTPMPublic(context(), handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &object),
-                   session ? "tpm.leftover-session" : "tpm.leftover-key"));
+    SP_TRY(CheckRc(
+        Esys_TR_FromTPMPublic(context(), handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &object),
+        session ? "tpm.leftover-session" : "tpm.leftover-key"));
     SP_TRY(CheckRc(Esys_FlushContext(context(), object), "tpm.flush"));
   }
   return Ok();
@@ -80,7 +83,8 @@ Result<Unit> TpmCommands::FlushLeftovers() {
   return FlushHandles(TPM2_LOADED_SESSION_FIRST, true);
 }
 
-Result<TpmCommands::Primary> TpmCommands::CreatePrimary(ESYS_TR hierarchy, const pki::PublicArea& area,
+Result<TpmCommands::Primary> TpmCommands::CreatePrimary(ESYS_TR hierarchy,
+                                                        const pki::PublicArea& area,
                                                         ByteView outside_info) {
   SP_TRY(const TPM2B_PUBLIC wanted, ToEsys(area));
   SP_TRY(const TPM2B_DATA outside, QualifyingData(outside_info));
@@ -91,19 +95,22 @@ Result<TpmCommands::Primary> TpmCommands::CreatePrimary(ESYS_TR hierarchy, const
   TPM2B_CREATION_DATA* data = nullptr;
   TPM2B_DIGEST* hash = nullptr;
   TPMT_TK_CREATION* ticket = nullptr;
-  SP_TRY(CheckRc(Esys_CreatePrimary(context(), hierarchy, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &no_auth,
-                                    &wanted, &outside, &no_pcrs, &handle, &made, &data, &hash, &ticket),
+  SP_TRY(CheckRc(Esys_CreatePrimary(context(), hierarchy, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                    ESYS_TR_NONE, &no_auth, &wanted, &outside, &no_pcrs, &handle,
+                                    &made, &data, &hash, &ticket),
                  "tpm.create-primary"));
-  return Primary{TransientObject(context(), handle), EsysPtr<TPM2B_PUBLIC>(made), EsysPtr<TPM2B_CREATION_DATA>(data),
-                 EsysPtr<TPM2B_DIGEST>(hash), EsysPtr<TPMT_TK_CREATION>(ticket)};
+  return Primary{TransientObject(context(), handle), EsysPtr<TPM2B_PUBLIC>(made),
+                 EsysPtr<TPM2B_CREATION_DATA>(data), EsysPtr<TPM2B_DIGEST>(hash),
+                 EsysPtr<TPMT_TK_CREATION>(ticket)};
 }
 
 Result<std::optional<ESYS_TR>> TpmCommands::FindPersistent(uint32_t handle) {
   SP_TRY(const std::vector<uint32_t> handles, Handles(handle));
   if (handles.empty() || handles.front() != handle) return std::optional<ESYS_TR>();
   ESYS_TR object = ESYS_TR_NONE;
-  SP_TRY(CheckRc(Esys_TR_FromTPMPublic(context(), handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &object),
-                 "tpm.read-public"));
+  SP_TRY(CheckRc(
+      Esys_TR_FromTPMPublic(context(), handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &object),
+      "tpm.read-public"));
   return std::optional<ESYS_TR>(object);
 }
 
@@ -112,14 +119,16 @@ Result<Bytes> TpmCommands::PublicOf(ESYS_TR handle, uint32_t hierarchy) {
   TPM2B_PUBLIC* area = nullptr;
   TPM2B_NAME* name = nullptr;
   TPM2B_NAME* qualified = nullptr;
-  SP_TRY(CheckRc(Esys_ReadPublic(context(), handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &area, &name, &qualified),
+  SP_TRY(CheckRc(Esys_ReadPublic(context(), handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &area,
+                                 &name, &qualified),
                  "tpm.read-public"));
   const EsysPtr<TPM2B_PUBLIC> owned_area(area);
   const EsysPtr<TPM2B_NAME> owned_name(name);
   const EsysPtr<TPM2B_NAME> owned_qualified(qualified);
   SP_TRY(Bytes wire, FromEsys(area->publicArea));
   SP_TRY(const pki::PublicArea parsed, pki::ParsePublicArea(wire));
-  const Bytes expected = pki::PrimaryQualifiedName(parsed.name_alg, hierarchy, pki::ObjectName(parsed));
+  const Bytes expected =
+      pki::PrimaryQualifiedName(parsed.name_alg, hierarchy, pki::ObjectName(parsed));
   if (!Equal(expected, ByteView(qualified->name, qualified->size)))
     return Error{Reason::kMismatch, "not a primary key of its hierarchy"};
   return wire;
@@ -130,13 +139,15 @@ Result<Bytes> TpmCommands::EnsureAttestationKey() {
   if (!found) {
     SP_TRY(const Primary made, CreatePrimary(ESYS_TR_RH_ENDORSEMENT, AkTemplate(), {}));
     ESYS_TR persistent = ESYS_TR_NONE;
-    SP_TRY(CheckRc(Esys_EvictControl(context(), ESYS_TR_RH_OWNER, made.object.handle(), ESYS_TR_PASSWORD,
-                                     ESYS_TR_NONE, ESYS_TR_NONE, kAkPersistentHandle, &persistent),
-                   "tpm.evict-control"));
+    SP_TRY(CheckRc(
+        Esys_EvictControl(context(), ESYS_TR_RH_OWNER, made.object.handle(), ESYS_TR_PASSWORD,
+                          ESYS_TR_NONE, ESYS_TR_NONE, kAkPersistentHandle, &persistent),
+        "tpm.evict-control"));
     found = persistent;
   }
   const auto foreign = [](Error error) {
-    return Error{Reason::kMismatch, "the key at the handle: " + std::move(error).detail, "ak.foreign"};
+    return Error{Reason::kMismatch, "the key at the handle: " + std::move(error).detail,
+                 "ak.foreign"};
   };
   auto wire = PublicOf(*found, pki::tpm::kEndorsement);
   if (!wire) return foreign(std::move(wire).error());
@@ -148,7 +159,8 @@ Result<Bytes> TpmCommands::EnsureAttestationKey() {
 }
 
 Result<ESYS_TR> TpmCommands::AttestationKey() const {
-  if (!ak_) return Error{Reason::kInvalidArgument, "EnsureAttestationKey comes first", "ak.missing"};
+  if (!ak_)
+    return Error{Reason::kInvalidArgument, "EnsureAttestationKey comes first", "ak.missing"};
   return *ak_;
 }
 
@@ -156,18 +168,20 @@ Result<Bytes> TpmCommands::ReadNv(uint32_t index) {
   SP_TRY(const std::optional<ESYS_TR> found, FindPersistent(index));
   if (!found) return Error{Reason::kNotFound, "no such NV index", "tpm.nv-read"};
   TPM2B_NV_PUBLIC* raw_area = nullptr;
-  SP_TRY(CheckRc(Esys_NV_ReadPublic(context(), *found, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &raw_area, nullptr),
+  SP_TRY(CheckRc(Esys_NV_ReadPublic(context(), *found, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                    &raw_area, nullptr),
                  "tpm.nv-read-public"));
   const EsysPtr<TPM2B_NV_PUBLIC> area(raw_area);
   const uint16_t size = area->nvPublic.dataSize;
-  if (size > kNvBytesMax) return Error{Reason::kTooLarge, std::to_string(size) + " bytes", "tpm.nv-read"};
+  if (size > kNvBytesMax)
+    return Error{Reason::kTooLarge, std::to_string(size) + " bytes", "tpm.nv-read"};
   Bytes out;
   while (out.size() < size) {
     const auto offset = static_cast<uint16_t>(out.size());
     const uint16_t want = std::min<uint16_t>(kNvReadBytesMax, static_cast<uint16_t>(size - offset));
     TPM2B_MAX_NV_BUFFER* raw = nullptr;
-    SP_TRY(CheckRc(Esys_NV_Read(context(), *found, *found, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, want, offset,
-                                &raw),
+    SP_TRY(CheckRc(Esys_NV_Read(context(), *found, *found, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                ESYS_TR_NONE, want, offset, &raw),
                    "tpm.nv-read"));
     const EsysPtr<TPM2B_MAX_NV_BUFFER> part(raw);
     if (part->size != want) return Error{Reason::kUnavailable, "short read", "tpm.nv-read"};
@@ -177,8 +191,8 @@ Result<Bytes> TpmCommands::ReadNv(uint32_t index) {
 }
 
 Result<EkCertificates> TpmCommands::ReadEkCertificates(pki::EkTemplate key) {
-  SP_TRY(const Bytes nv,
-         ReadNv(key == pki::EkTemplate::kL1Rsa2048 ? kEkCertificateRsaIndex : kEkCertificateP256Index));
+  SP_TRY(const Bytes nv, ReadNv(key == pki::EkTemplate::kL1Rsa2048 ? kEkCertificateRsaIndex
+                                                                   : kEkCertificateP256Index));
   SP_TRY(Bytes leaf, TakeCertificate(nv));
   // A chain longer than one index continues in the next: join first, then cut at the certificates.
   Bytes joined;
@@ -204,19 +218,24 @@ Result<TransientObject> TpmCommands::EkSession(ESYS_TR ek) {
   aes.keyBits.aes = 128;
   aes.mode.aes = TPM2_ALG_CFB;
   ESYS_TR handle = ESYS_TR_NONE;
-  SP_TRY(CheckRc(Esys_StartAuthSession(context(), ek, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr,
-                                       TPM2_SE_POLICY, &aes, TPM2_ALG_SHA256, &handle),
-                 "tpm.start-auth-session"));
+  SP_TRY(CheckRc(
+      Esys_StartAuthSession(context(), ek, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                            nullptr, TPM2_SE_POLICY, &aes, TPM2_ALG_SHA256, &handle),
+      "tpm.start-auth-session"));
   TransientObject session(context(), handle);
-  constexpr TPMA_SESSION kAttributes = TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_ENCRYPT | TPMA_SESSION_DECRYPT;
-  SP_TRY(CheckRc(Esys_TRSess_SetAttributes(context(), handle, kAttributes, 0xFF), "tpm.session-attributes"));
-  SP_TRY(CheckRc(Esys_PolicySecret(context(), ESYS_TR_RH_ENDORSEMENT, handle, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                   ESYS_TR_NONE, nullptr, nullptr, nullptr, 0, nullptr, nullptr),
-                 "tpm.policy-secret"));
+  constexpr TPMA_SESSION kAttributes =
+      TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_ENCRYPT | TPMA_SESSION_DECRYPT;
+  SP_TRY(CheckRc(Esys_TRSess_SetAttributes(context(), handle, kAttributes, 0xFF),
+                 "tpm.session-attributes"));
+  SP_TRY(CheckRc(
+      Esys_PolicySecret(context(), ESYS_TR_RH_ENDORSEMENT, handle, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                        ESYS_TR_NONE, nullptr, nullptr, nullptr, 0, nullptr, nullptr),
+      "tpm.policy-secret"));
   return session;
 }
 
-Result<pki::SecretBytes> TpmCommands::ActivateCredential(pki::EkTemplate key, ByteView credential_blob,
+Result<pki::SecretBytes> TpmCommands::ActivateCredential(pki::EkTemplate key,
+                                                         ByteView credential_blob,
                                                          ByteView encrypted_secret) {
   SP_TRY(const ESYS_TR ak, AttestationKey());
   TPM2B_ID_OBJECT blob{};
@@ -226,8 +245,8 @@ Result<pki::SecretBytes> TpmCommands::ActivateCredential(pki::EkTemplate key, By
   SP_TRY(const Primary ek, CreatePrimary(ESYS_TR_RH_ENDORSEMENT, pki::EkTemplateArea(key), {}));
   SP_TRY(const TransientObject session, EkSession(ek.object.handle()));
   TPM2B_DIGEST* raw = nullptr;
-  SP_TRY(CheckRc(Esys_ActivateCredential(context(), ak, ek.object.handle(), ESYS_TR_PASSWORD, session.handle(),
-                                         ESYS_TR_NONE, &blob, &secret, &raw),
+  SP_TRY(CheckRc(Esys_ActivateCredential(context(), ak, ek.object.handle(), ESYS_TR_PASSWORD,
+                                         session.handle(), ESYS_TR_NONE, &blob, &secret, &raw),
                  "tpm.activate-credential"));
   const EsysPtr<TPM2B_DIGEST> opened(raw);
   pki::SecretBytes out = pki::SecretBytes::CopyOf(ByteView(opened->buffer, opened->size));
@@ -258,10 +277,11 @@ Result<TpmAttestation> TpmCommands::CertifyCreation(TlsKeyId key, ByteView quali
   SP_TRY(const TPM2B_DATA qualifying, QualifyingData(qualifying_data));
   TPM2B_ATTEST* attest = nullptr;
   TPMT_SIGNATURE* signature = nullptr;
-  SP_TRY(CheckRc(Esys_CertifyCreation(context(), ak, made->object.handle(), ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                      ESYS_TR_NONE, &qualifying, made->creation_hash.get(), &kSchemeOfKey,
-                                      made->ticket.get(), &attest, &signature),
-                 "tpm.certify-creation"));
+  SP_TRY(CheckRc(
+      Esys_CertifyCreation(context(), ak, made->object.handle(), ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                           ESYS_TR_NONE, &qualifying, made->creation_hash.get(), &kSchemeOfKey,
+                           made->ticket.get(), &attest, &signature),
+      "tpm.certify-creation"));
   const EsysPtr<TPM2B_ATTEST> owned_attest(attest);
   const EsysPtr<TPMT_SIGNATURE> owned_signature(signature);
   return ToAttestation(*attest, *signature);
@@ -273,9 +293,10 @@ Result<TpmAttestation> TpmCommands::Certify(TlsKeyId key, ByteView qualifying_da
   SP_TRY(const TPM2B_DATA qualifying, QualifyingData(qualifying_data));
   TPM2B_ATTEST* attest = nullptr;
   TPMT_SIGNATURE* signature = nullptr;
-  SP_TRY(CheckRc(Esys_Certify(context(), made->object.handle(), ak, ESYS_TR_PASSWORD, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                              &qualifying, &kSchemeOfKey, &attest, &signature),
-                 "tpm.certify"));
+  SP_TRY(
+      CheckRc(Esys_Certify(context(), made->object.handle(), ak, ESYS_TR_PASSWORD, ESYS_TR_PASSWORD,
+                           ESYS_TR_NONE, &qualifying, &kSchemeOfKey, &attest, &signature),
+              "tpm.certify"));
   const EsysPtr<TPM2B_ATTEST> owned_attest(attest);
   const EsysPtr<TPMT_SIGNATURE> owned_signature(signature);
   return ToAttestation(*attest, *signature);
@@ -286,14 +307,16 @@ Result<Bytes> TpmCommands::Sign(TlsKeyId key, const Sha256Digest& digest) {
   TPM2B_DIGEST to_sign{};
   SP_TRY(FillTpm2b(to_sign, to_sign.buffer, sizeof to_sign.buffer, digest.view()));
   // An unrestricted key needs no proof of who made the hash.
-  const TPMT_TK_HASHCHECK no_ticket{.tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL, .digest = {}};
+  const TPMT_TK_HASHCHECK no_ticket{
+      .tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL, .digest = {}};
   TPMT_SIGNATURE* raw = nullptr;
-  SP_TRY(CheckRc(Esys_Sign(context(), made->object.handle(), ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &to_sign,
-                           &kSchemeOfKey, &no_ticket, &raw),
+  SP_TRY(CheckRc(Esys_Sign(context(), made->object.handle(), ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                           ESYS_TR_NONE, &to_sign, &kSchemeOfKey, &no_ticket, &raw),
                  "tpm.sign"));
   const EsysPtr<TPMT_SIGNATURE> signature(raw);
   const TPMS_SIGNATURE_ECC& ecdsa = signature->signature.ecdsa;
-  return pki::EcdsaDer({ecdsa.signatureR.buffer, ecdsa.signatureR.size}, {ecdsa.signatureS.buffer, ecdsa.signatureS.size});
+  return pki::EcdsaDer({ecdsa.signatureR.buffer, ecdsa.signatureR.size},
+                       {ecdsa.signatureS.buffer, ecdsa.signatureS.size});
 }
 
 // ReadPcrsOnce may see a change in the middle; `update_counter` is of the first command.
@@ -305,8 +328,8 @@ Result<TpmCommands::PcrReading> TpmCommands::ReadPcrsOnce(const pki::PcrBank& se
     uint32_t counter = 0;
     TPML_PCR_SELECTION* raw_got = nullptr;
     TPML_DIGEST* raw_values = nullptr;
-    SP_TRY(CheckRc(Esys_PCR_Read(context(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &ask, &counter, &raw_got,
-                                 &raw_values),
+    SP_TRY(CheckRc(Esys_PCR_Read(context(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &ask,
+                                 &counter, &raw_got, &raw_values),
                    "tpm.pcr-read"));
     const EsysPtr<TPML_PCR_SELECTION> got(raw_got);
     const EsysPtr<TPML_DIGEST> values(raw_values);
@@ -338,8 +361,8 @@ Result<TpmQuote> TpmCommands::Quote(const pki::PcrBank& selection, ByteView qual
     SP_TRY(PcrReading before, ReadPcrsOnce(selection));
     TPM2B_ATTEST* attest = nullptr;
     TPMT_SIGNATURE* signature = nullptr;
-    SP_TRY(CheckRc(Esys_Quote(context(), ak, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &qualifying, &kSchemeOfKey,
-                              &pcrs, &attest, &signature),
+    SP_TRY(CheckRc(Esys_Quote(context(), ak, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                              &qualifying, &kSchemeOfKey, &pcrs, &attest, &signature),
                    "tpm.quote"));
     const EsysPtr<TPM2B_ATTEST> owned_attest(attest);
     const EsysPtr<TPMT_SIGNATURE> owned_signature(signature);
@@ -353,7 +376,8 @@ Result<TpmQuote> TpmCommands::Quote(const pki::PcrBank& selection, ByteView qual
 
 Result<pki::ClockInfo> TpmCommands::ReadClock() {
   TPMS_TIME_INFO* raw = nullptr;
-  SP_TRY(CheckRc(Esys_ReadClock(context(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &raw), "tpm.read-clock"));
+  SP_TRY(CheckRc(Esys_ReadClock(context(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &raw),
+                 "tpm.read-clock"));
   const EsysPtr<TPMS_TIME_INFO> time(raw);
   const TPMS_CLOCK_INFO& clock = time->clockInfo;
   return pki::ClockInfo{clock.clock, clock.resetCount, clock.restartCount, clock.safe == TPM2_YES};

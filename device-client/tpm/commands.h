@@ -1,4 +1,5 @@
-// TpmCommands: the operations of Tpm (tpm.h) as they run on its owner thread. Private to device-client/tpm.
+// TpmCommands: the operations of Tpm (tpm.h) as they run on its owner thread. Private to
+// device-client/tpm.
 #pragma once
 
 #include <map>
@@ -9,7 +10,8 @@
 
 namespace sallyport::device {
 
-// TpmCommands: one thread at a time. Contracts and errors are those of Tpm's methods of the same names.
+// TpmCommands: one thread at a time. Contracts and errors are those of Tpm's methods of the same
+// names.
 class TpmCommands {
  public:
   TpmCommands(Esys esys, Random& random) : esys_(std::move(esys)), random_(random) {}
@@ -45,7 +47,8 @@ class TpmCommands {
   ESYS_CONTEXT* context() const { return esys_.get(); }
   Result<Unit> FlushHandles(uint32_t first, bool session);
   Result<std::vector<uint32_t>> Handles(uint32_t first);
-  Result<Primary> CreatePrimary(ESYS_TR hierarchy, const pki::PublicArea& area, ByteView outside_info);
+  Result<Primary> CreatePrimary(ESYS_TR hierarchy, const pki::PublicArea& area,
+                                ByteView outside_info);
   Result<std::optional<ESYS_TR>> FindPersistent(uint32_t handle);
   Result<Bytes> PublicOf(ESYS_TR handle, uint32_t hierarchy);
   Result<ESYS_TR> AttestationKey() const;

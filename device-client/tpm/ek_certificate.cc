@@ -4,7 +4,8 @@ namespace sallyport::device {
 namespace {
 
 constexpr uint8_t kDerSequence = 0x30;
-// TCG PC Client Specific Implementation 1.21, 7.3.2: tag 0x1001, type 0 (full certificate), u16 size.
+// TCG PC Client Specific Implementation 1.21, 7.3.2: tag 0x1001, type 0 (full certificate), u16
+// size.
 constexpr uint8_t kStoredHeader[] = {0x10, 0x01, 0x00};
 constexpr size_t kStoredHeaderBytes = 5;
 
@@ -12,8 +13,8 @@ Error Refuse(std::string_view detail) {
   return {Reason::kMalformed, std::string(detail), "ek-certificate.der"};
 }
 
-// SequenceSize is the size of the SEQUENCE at the front of `bytes`, header included. A certificate takes more
-// than 127 bytes, so that the short form does not occur.
+// SequenceSize is the size of the SEQUENCE at the front of `bytes`, header included. A certificate
+// takes more than 127 bytes, so that the short form does not occur.
 Result<size_t> SequenceSize(ByteView bytes) {
   if (bytes.size() < 4 || bytes[0] != kDerSequence) return Refuse("no sequence");
   size_t header = 0;
@@ -28,12 +29,14 @@ Result<size_t> SequenceSize(ByteView bytes) {
     return Refuse("length of the sequence");
   }
   if (content > bytes.size() - header) return Refuse("truncated");
-  if (header + content > kEkCertificateBytesMax) return Error{Reason::kTooLarge, "certificate above its maximum"};
+  if (header + content > kEkCertificateBytesMax)
+    return Error{Reason::kTooLarge, "certificate above its maximum"};
   return header + content;
 }
 
 ByteView WithoutStoredHeader(ByteView nv) {
-  const bool stored = nv.size() > kStoredHeaderBytes && Equal(nv.first(sizeof kStoredHeader), kStoredHeader);
+  const bool stored =
+      nv.size() > kStoredHeaderBytes && Equal(nv.first(sizeof kStoredHeader), kStoredHeader);
   return stored ? nv.subspan(kStoredHeaderBytes) : nv;
 }
 

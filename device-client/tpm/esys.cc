@@ -12,7 +12,8 @@ namespace sallyport::device {
 namespace {
 
 constexpr size_t kMarshalBytesMax = 2048;  // the largest structure we write is a public area
-constexpr TSS2_RC kFormatOneMask = TPM2_RC_FMT1 | 0x3F;  // drops which parameter, handle or session it was
+constexpr TSS2_RC kFormatOneMask =
+    TPM2_RC_FMT1 | 0x3F;  // drops which parameter, handle or session it was
 
 Reason ReasonOf(TSS2_RC rc) {
   if ((rc & TSS2_RC_LAYER_MASK) != TSS2_TPM_RC_LAYER) return Reason::kUnavailable;
@@ -66,12 +67,19 @@ Result<TPM2B_PUBLIC> ToEsys(const pki::PublicArea& area) {
   const Bytes wire = area.Marshal();
   TPM2B_PUBLIC out{};
   size_t offset = 0;
-  SP_TRY(CheckRc(Tss2_MU_TPMT_PUBLIC_Unmarshal(wire.data(), wire.size(), &offset, &out.publicArea), "tpm.marshal"));
+  SP_TRY(CheckRc(Tss2_MU_TPMT_PUBLIC_Unmarshal(wire.data(), wire.size(), &offset, &out.publicArea),
+                 "tpm.marshal"));
   return out;
 }
 
-Result<Bytes> FromEsys(const TPMT_PUBLIC& area) { return Marshal(Tss2_MU_TPMT_PUBLIC_Marshal, area); }
-Result<Bytes> FromEsys(const TPMT_SIGNATURE& signature) { return Marshal(Tss2_MU_TPMT_SIGNATURE_Marshal, signature); }
-Result<Bytes> FromEsys(const TPMS_CREATION_DATA& data) { return Marshal(Tss2_MU_TPMS_CREATION_DATA_Marshal, data); }
+Result<Bytes> FromEsys(const TPMT_PUBLIC& area) {
+  return Marshal(Tss2_MU_TPMT_PUBLIC_Marshal, area);
+}
+Result<Bytes> FromEsys(const TPMT_SIGNATURE& signature) {
+  return Marshal(Tss2_MU_TPMT_SIGNATURE_Marshal, signature);
+}
+Result<Bytes> FromEsys(const TPMS_CREATION_DATA& data) {
+  return Marshal(Tss2_MU_TPMS_CREATION_DATA_Marshal, data);
+}
 
 }  // namespace sallyport::device

@@ -1,5 +1,5 @@
-// ESAPI's objects as owned values, and the one place where a response code becomes an Error. Private to
-// device-client/tpm.
+// ESAPI's objects as owned values, and the one place where a response code becomes an Error.
+// Private to device-client/tpm.
 #pragma once
 
 #include <tss2/tss2_esys.h>
@@ -23,8 +23,8 @@ struct EsysFree {
 template <typename T>
 using EsysPtr = std::unique_ptr<T, EsysFree>;
 
-// CheckRc names the failed command as the rule (static, "tpm.quote"). kNotFound: the handle is gone;
-// kBadSignature: an integrity value is wrong; kRateLimited: lockout; kUnavailable otherwise.
+// CheckRc names the failed command as the rule (static, "tpm.quote"). kNotFound: the handle is
+// gone; kBadSignature: an integrity value is wrong; kRateLimited: lockout; kUnavailable otherwise.
 Result<Unit> CheckRc(TSS2_RC rc, std::string_view rule);
 
 // Esys is one connection; one thread at a time.
@@ -32,7 +32,8 @@ class Esys {
  public:
   static Result<Esys> Connect(const std::string& tcti);
   Esys(Esys&& other) noexcept
-      : tcti_(std::exchange(other.tcti_, nullptr)), context_(std::exchange(other.context_, nullptr)) {}
+      : tcti_(std::exchange(other.tcti_, nullptr)),
+        context_(std::exchange(other.context_, nullptr)) {}
   Esys& operator=(Esys&&) = delete;
   ~Esys();
   ESYS_CONTEXT* get() const { return context_; }
@@ -43,7 +44,8 @@ class Esys {
   ESYS_CONTEXT* context_;
 };
 
-// TransientObject is a key or session in the TPM, flushed when it goes. The connection must outlive it.
+// TransientObject is a key or session in the TPM, flushed when it goes. The connection must outlive
+// it.
 class TransientObject {
  public:
   TransientObject(ESYS_CONTEXT* context, ESYS_TR handle) : context_(context), handle_(handle) {}
@@ -62,13 +64,15 @@ class TransientObject {
 // kInvalidArgument (rule tpm.size) when they do not fit.
 template <typename Sized>
 Result<Unit> FillTpm2b(Sized& out, uint8_t* buffer, size_t capacity, ByteView bytes) {
-  if (bytes.size() > capacity) return Error{Reason::kInvalidArgument, std::to_string(bytes.size()) + " bytes", "tpm.size"};
+  if (bytes.size() > capacity)
+    return Error{Reason::kInvalidArgument, std::to_string(bytes.size()) + " bytes", "tpm.size"};
   out.size = static_cast<uint16_t>(bytes.size());
   std::ranges::copy(bytes, buffer);
   return Ok();
 }
 
-// ToEsys and FromEsys go through the wire format: pki/tpm's parser sees exactly what the server will see.
+// ToEsys and FromEsys go through the wire format: pki/tpm's parser sees exactly what the server
+// will see.
 Result<TPM2B_PUBLIC> ToEsys(const pki::PublicArea& area);
 Result<Bytes> FromEsys(const TPMT_PUBLIC& area);
 Result<Bytes> FromEsys(const TPMT_SIGNATURE& signature);

@@ -1,5 +1,6 @@
-// Three small algorithms. The EC key management can import but not export: when EVP_DigestSignInit first tries
-// the default provider's ECDSA, it fails to move the key there and falls back to the key's own provider, ours.
+// Three small algorithms. The EC key management can import but not export: when EVP_DigestSignInit
+// first tries the default provider's ECDSA, it fails to move the key there and falls back to the
+// key's own provider, ours.
 #include "device-client/tpm/provider_dispatch.h"
 
 #include <openssl/core_dispatch.h>
@@ -21,7 +22,7 @@ constexpr int kSecurityBits = 128;
 constexpr size_t kSignatureBytesMax = 72;  // DER of two 32-byte integers with sign bytes
 constexpr char kGroup[] = "prime256v1";    // libssl looks it up by its object name
 constexpr char kAlgorithmKey[] = "EC";
-constexpr size_t kPemBytesMax = 512;       // our block is about 80 bytes
+constexpr size_t kPemBytesMax = 512;  // our block is about 80 bytes
 constexpr size_t kPointBytes = 65;
 
 using KeyPtr = std::shared_ptr<const ProviderKey>;
@@ -77,7 +78,9 @@ int KeyImport(void* data, int selection, const OSSL_PARAM params[]) {
   const OSSL_PARAM* const pub = OSSL_PARAM_locate_const(params, OSSL_PKEY_PARAM_PUB_KEY);
   const void* bytes = nullptr;
   size_t size = 0;
-  if (pub == nullptr || OSSL_PARAM_get_octet_string_ptr(pub, &bytes, &size) != 1 || size != kPointBytes) return 0;
+  if (pub == nullptr || OSSL_PARAM_get_octet_string_ptr(pub, &bytes, &size) != 1 ||
+      size != kPointBytes)
+    return 0;
   auto key = std::make_shared<ProviderKey>();
   key->point = ToBytes(ByteView(static_cast<const uint8_t*>(bytes), size));
   ToKey(data)->key = std::move(key);
@@ -86,7 +89,8 @@ int KeyImport(void* data, int selection, const OSSL_PARAM params[]) {
 
 const OSSL_PARAM* KeyImportTypes(int selection) {
   static const OSSL_PARAM types[] = {OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, nullptr, 0),
-                                     OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, nullptr, 0), OSSL_PARAM_END};
+                                     OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, nullptr, 0),
+                                     OSSL_PARAM_END};
   return (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) == 0 ? types : nullptr;
 }
 
@@ -105,7 +109,8 @@ bool SetOctets(OSSL_PARAM params[], const char* name, ByteView value) {
 
 int KeyGetParams(void* data, OSSL_PARAM params[]) {
   const Bytes& point = ToKey(data)->key->point;
-  return SetInt(params, OSSL_PKEY_PARAM_BITS, kBits) && SetInt(params, OSSL_PKEY_PARAM_SECURITY_BITS, kSecurityBits) &&
+  return SetInt(params, OSSL_PKEY_PARAM_BITS, kBits) &&
+                 SetInt(params, OSSL_PKEY_PARAM_SECURITY_BITS, kSecurityBits) &&
                  SetInt(params, OSSL_PKEY_PARAM_MAX_SIZE, kSignatureBytesMax) &&
                  SetText(params, OSSL_PKEY_PARAM_GROUP_NAME, kGroup) &&
                  SetText(params, OSSL_PKEY_PARAM_DEFAULT_DIGEST, "SHA256") &&
@@ -116,30 +121,34 @@ int KeyGetParams(void* data, OSSL_PARAM params[]) {
 }
 
 const OSSL_PARAM* KeyGettableParams(void* /*provider*/) {
-  static const OSSL_PARAM params[] = {OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, nullptr),
-                                      OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, nullptr),
-                                      OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, nullptr),
-                                      OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, nullptr, 0),
-                                      OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_DEFAULT_DIGEST, nullptr, 0),
-                                      OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, nullptr, 0),
-                                      OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, nullptr, 0),
-                                      OSSL_PARAM_END};
+  static const OSSL_PARAM params[] = {
+      OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, nullptr),
+      OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, nullptr),
+      OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, nullptr),
+      OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, nullptr, 0),
+      OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_DEFAULT_DIGEST, nullptr, 0),
+      OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, nullptr, 0),
+      OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, nullptr, 0),
+      OSSL_PARAM_END};
   return params;
 }
 
-const char* KeyOperationName(int operation) { return operation == OSSL_OP_SIGNATURE ? "ECDSA" : nullptr; }
+const char* KeyOperationName(int operation) {
+  return operation == OSSL_OP_SIGNATURE ? "ECDSA" : nullptr;
+}
 
-const OSSL_DISPATCH kKeyManagement[] = {Entry(OSSL_FUNC_KEYMGMT_NEW, KeyNew),
-                                        Entry(OSSL_FUNC_KEYMGMT_FREE, KeyFree),
-                                        Entry(OSSL_FUNC_KEYMGMT_LOAD, KeyLoad),
-                                        Entry(OSSL_FUNC_KEYMGMT_HAS, KeyHas),
-                                        Entry(OSSL_FUNC_KEYMGMT_MATCH, KeyMatch),
-                                        Entry(OSSL_FUNC_KEYMGMT_IMPORT, KeyImport),
-                                        Entry(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, KeyImportTypes),
-                                        Entry(OSSL_FUNC_KEYMGMT_GET_PARAMS, KeyGetParams),
-                                        Entry(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, KeyGettableParams),
-                                        Entry(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, KeyOperationName),
-                                        {0, nullptr}};
+const OSSL_DISPATCH kKeyManagement[] = {
+    Entry(OSSL_FUNC_KEYMGMT_NEW, KeyNew),
+    Entry(OSSL_FUNC_KEYMGMT_FREE, KeyFree),
+    Entry(OSSL_FUNC_KEYMGMT_LOAD, KeyLoad),
+    Entry(OSSL_FUNC_KEYMGMT_HAS, KeyHas),
+    Entry(OSSL_FUNC_KEYMGMT_MATCH, KeyMatch),
+    Entry(OSSL_FUNC_KEYMGMT_IMPORT, KeyImport),
+    Entry(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, KeyImportTypes),
+    Entry(OSSL_FUNC_KEYMGMT_GET_PARAMS, KeyGetParams),
+    Entry(OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, KeyGettableParams),
+    Entry(OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, KeyOperationName),
+    {0, nullptr}};
 
 // ---- Signature
 
@@ -154,7 +163,9 @@ void SignFree(void* context) { delete ToSign(context); }
 void* SignDup(void* context) { return new SignContext(*ToSign(context)); }
 
 int SignInit(void* context, const char* digest, void* key, const OSSL_PARAM /*params*/[]) {
-  if (digest != nullptr && std::strcmp(digest, "SHA256") != 0 && std::strcmp(digest, "SHA2-256") != 0) return 0;
+  if (digest != nullptr && std::strcmp(digest, "SHA256") != 0 &&
+      std::strcmp(digest, "SHA2-256") != 0)
+    return 0;
   SignContext& sign = *ToSign(context);
   if (key != nullptr) sign.key = ToKey(key)->key;
   sign.message.clear();
@@ -183,8 +194,8 @@ int SignFinal(void* context, unsigned char* out, size_t* size, size_t capacity) 
   return 1;
 }
 
-int SignOnce(void* context, unsigned char* out, size_t* size, size_t capacity, const unsigned char* data,
-             size_t data_size) {
+int SignOnce(void* context, unsigned char* out, size_t* size, size_t capacity,
+             const unsigned char* data, size_t data_size) {
   if (out != nullptr) ToSign(context)->message = ToBytes(ByteView(data, data_size));
   return SignFinal(context, out, size, capacity);
 }
@@ -201,7 +212,8 @@ const OSSL_DISPATCH kSignature[] = {Entry(OSSL_FUNC_SIGNATURE_NEWCTX, SignNew),
 // ---- Decoder: PEM text -> key
 
 // BIO_new_from_core_bio fails in a built-in provider, so the core's own reader is called.
-OSSL_FUNC_BIO_read_ex_fn* core_read = nullptr;  // set once by TlsKeyProviderInit, before any decoding
+OSSL_FUNC_BIO_read_ex_fn* core_read =
+    nullptr;  // set once by TlsKeyProviderInit, before any decoding
 
 void* DecoderNew(void* provider) { return provider; }
 void DecoderFree(void* /*context*/) {}
@@ -235,8 +247,9 @@ std::optional<uint64_t> IdFromPem(std::string_view text) {
 }
 
 // 1 without a call of `give` means: not mine, let other decoders try.
-int Decode(void* /*context*/, OSSL_CORE_BIO* bio, int /*selection*/, OSSL_CALLBACK* give, void* give_argument,
-           OSSL_PASSPHRASE_CALLBACK* /*passphrase*/, void* /*passphrase_argument*/) {
+int Decode(void* /*context*/, OSSL_CORE_BIO* bio, int /*selection*/, OSSL_CALLBACK* give,
+           void* give_argument, OSSL_PASSPHRASE_CALLBACK* /*passphrase*/,
+           void* /*passphrase_argument*/) {
   const std::optional<uint64_t> id = IdFromPem(ReadPem(bio));
   if (!id) return 1;
   KeyPtr key = FindProviderKey(*id);
@@ -245,7 +258,8 @@ int Decode(void* /*context*/, OSSL_CORE_BIO* bio, int /*selection*/, OSSL_CALLBA
   int object_type = OSSL_OBJECT_PKEY;
   const OSSL_PARAM params[] = {
       OSSL_PARAM_construct_int(OSSL_OBJECT_PARAM_TYPE, &object_type),
-      OSSL_PARAM_construct_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE, const_cast<char*>(kAlgorithmKey), 0),
+      OSSL_PARAM_construct_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE,
+                                       const_cast<char*>(kAlgorithmKey), 0),
       OSSL_PARAM_construct_octet_string(OSSL_OBJECT_PARAM_REFERENCE, &data, sizeof data),
       OSSL_PARAM_construct_end()};
   const int taken = give(params, give_argument);
@@ -262,8 +276,10 @@ const OSSL_DISPATCH kDecoder[] = {Entry(OSSL_FUNC_DECODER_NEWCTX, DecoderNew),
 
 constexpr char kProperties[] = "provider=sallyport-tpm";
 const OSSL_ALGORITHM kKeyManagements[] = {
-    {"EC:id-ecPublicKey:1.2.840.10045.2.1", kProperties, kKeyManagement, nullptr}, {nullptr, nullptr, nullptr, nullptr}};
-const OSSL_ALGORITHM kSignatures[] = {{"ECDSA", kProperties, kSignature, nullptr}, {nullptr, nullptr, nullptr, nullptr}};
+    {"EC:id-ecPublicKey:1.2.840.10045.2.1", kProperties, kKeyManagement, nullptr},
+    {nullptr, nullptr, nullptr, nullptr}};
+const OSSL_ALGORITHM kSignatures[] = {{"ECDSA", kProperties, kSignature, nullptr},
+                                      {nullptr, nullptr, nullptr, nullptr}};
 const OSSL_ALGORITHM kDecoders[] = {
     {"EC:id-ecPublicKey:1.2.840.10045.2.1", "provider=sallyport-tpm,input=pem", kDecoder, nullptr},
     {nullptr, nullptr, nullptr, nullptr}};
@@ -282,8 +298,8 @@ const OSSL_DISPATCH kProvider[] = {Entry(OSSL_FUNC_PROVIDER_QUERY_OPERATION, Que
 
 }  // namespace
 
-extern "C" int TlsKeyProviderInit(const OSSL_CORE_HANDLE* handle, const OSSL_DISPATCH* in, const OSSL_DISPATCH** out,
-                                  void** provider_context) {
+extern "C" int TlsKeyProviderInit(const OSSL_CORE_HANDLE* handle, const OSSL_DISPATCH* in,
+                                  const OSSL_DISPATCH** out, void** provider_context) {
   for (; in->function_id != 0; ++in)
     if (in->function_id == OSSL_FUNC_BIO_READ_EX) core_read = OSSL_FUNC_BIO_read_ex(in);
   *out = kProvider;

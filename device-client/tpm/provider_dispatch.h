@@ -13,7 +13,7 @@ inline constexpr std::string_view kTlsKeyPemBegin = "-----BEGIN SALLYPORT TPM KE
 inline constexpr std::string_view kTlsKeyPemEnd = "-----END SALLYPORT TPM KEY-----";
 
 // TlsKeyProviderInit is an OSSL_provider_init_fn.
-extern "C" int TlsKeyProviderInit(const OSSL_CORE_HANDLE* handle, const OSSL_DISPATCH* in, const OSSL_DISPATCH** out,
-                                  void** provider_context);
+extern "C" int TlsKeyProviderInit(const OSSL_CORE_HANDLE* handle, const OSSL_DISPATCH* in,
+                                  const OSSL_DISPATCH** out, void** provider_context);
 
 }  // namespace sallyport::device

@@ -1,5 +1,5 @@
-// The keys that the TLS key provider knows, by id: OpenSSL's decoder gets nothing but the bytes of a PEM block.
-// Private to device-client/tpm.
+// The keys that the TLS key provider knows, by id: OpenSSL's decoder gets nothing but the bytes of
+// a PEM block. Private to device-client/tpm.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,8 @@
 
 namespace sallyport::device {
 
-// ProviderKey is what an EVP_PKEY of the provider holds. A public half imported for comparison has no `sign`.
+// ProviderKey is what an EVP_PKEY of the provider holds. A public half imported for comparison has
+// no `sign`.
 struct ProviderKey {
   Bytes point;  // 0x04 || x || y, empty until imported
   DigestSigner sign;

@@ -9,8 +9,8 @@
 
 namespace sallyport::device {
 
-// TlsIdentity is immutable; a renewal makes a new one. Shared by the connections that present it: the key must
-// outlive the last of them.
+// TlsIdentity is immutable; a renewal makes a new one. Shared by the connections that present it:
+// the key must outlive the last of them.
 struct TlsIdentity {
   std::string chain_pem;  // leaf first
   std::shared_ptr<const TlsKeyReference> key;

@@ -4,7 +4,6 @@
 #include <openssl/pem.h>
 #include <openssl/provider.h>
 
-
 #include "device-client/tpm/provider_dispatch.h"
 #include "device-client/tpm/provider_key.h"
 #include "pki/crypto/openssl_ptr.h"
@@ -15,7 +14,8 @@ namespace {
 constexpr size_t kP256PointBytes = 64;  // the last of a P-256 SubjectPublicKeyInfo
 
 Error ProviderFailed(std::string_view step) {
-  return {Reason::kInternal, std::string(step) + ": " + pki::DrainOpenSslErrors(), "tls-key.provider"};
+  return {Reason::kInternal, std::string(step) + ": " + pki::DrainOpenSslErrors(),
+          "tls-key.provider"};
 }
 
 Result<Unit> AddProvider() {
@@ -23,18 +23,21 @@ Result<Unit> AddProvider() {
   if (OSSL_PROVIDER_load(nullptr, "default") == nullptr) return ProviderFailed("default provider");
   if (OSSL_PROVIDER_add_builtin(nullptr, kTlsKeyProviderName, TlsKeyProviderInit) != 1)
     return ProviderFailed("add");
-  // Held for the life of the process: OpenSSL forgets a built-in provider at exit without freeing it.
+  // Held for the life of the process: OpenSSL forgets a built-in provider at exit without freeing
+  // it.
   static const OSSL_PROVIDER* const own = OSSL_PROVIDER_load(nullptr, kTlsKeyProviderName);
   if (own == nullptr) return ProviderFailed("load");
   // Ours offers EC and ECDSA too: without a preference, software keys might be given to it.
-  if (EVP_set_default_properties(nullptr, "?provider=default") != 1) return ProviderFailed("properties");
+  if (EVP_set_default_properties(nullptr, "?provider=default") != 1)
+    return ProviderFailed("properties");
   return Ok();
 }
 
 std::string ReferencePem(uint64_t id) {
   ByteWriter writer;
   writer.BigU64(id);
-  return std::string(kTlsKeyPemBegin) + "\n" + Base64Encode(writer.bytes()) + "\n" + std::string(kTlsKeyPemEnd) + "\n";
+  return std::string(kTlsKeyPemBegin) + "\n" + Base64Encode(writer.bytes()) + "\n" +
+         std::string(kTlsKeyPemEnd) + "\n";
 }
 
 }  // namespace
@@ -44,8 +47,10 @@ Result<Unit> InstallTlsKeyProvider() {
   return installed;
 }
 
-Result<std::shared_ptr<const TlsKeyReference>> TlsKeyReference::Register(const pki::PublicKey& key, DigestSigner sign) {
-  if (key.type() != pki::KeyType::kP256) return Error{Reason::kUnsupported, "not a P-256 key", "tls-key.type"};
+Result<std::shared_ptr<const TlsKeyReference>> TlsKeyReference::Register(const pki::PublicKey& key,
+                                                                         DigestSigner sign) {
+  if (key.type() != pki::KeyType::kP256)
+    return Error{Reason::kUnsupported, "not a P-256 key", "tls-key.type"};
   SP_TRY(InstallTlsKeyProvider());
   auto entry = std::make_shared<ProviderKey>();
   entry->point = ToBytes(ByteView(key.spki()).last(kP256PointBytes + 1));
@@ -59,7 +64,8 @@ TlsKeyReference::~TlsKeyReference() { RemoveProviderKey(id_); }
 Result<void*> TlsKeyReference::NewNativeKey() const {
   ERR_clear_error();
   const pki::BioPtr bio{BIO_new_mem_buf(pem_.data(), static_cast<int>(pem_.size()))};
-  EVP_PKEY* const key = bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr) : nullptr;
+  EVP_PKEY* const key =
+      bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr) : nullptr;
   if (key == nullptr) return Error{Reason::kInternal, pki::DrainOpenSslErrors(), "tls-key.load"};
   return static_cast<void*>(key);
 }

@@ -48,8 +48,9 @@ Result<Bytes> Tpm::EkPublic(pki::EkTemplate key) {
 }
 Result<pki::SecretBytes> Tpm::ActivateCredential(pki::EkTemplate key, ByteView credential_blob,
                                                  ByteView encrypted_secret) {
-  return owner_->Run(
-      [&](TpmCommands& tpm) { return tpm.ActivateCredential(key, credential_blob, encrypted_secret); });
+  return owner_->Run([&](TpmCommands& tpm) {
+    return tpm.ActivateCredential(key, credential_blob, encrypted_secret);
+  });
 }
 Result<TlsKey> Tpm::MakeTlsKey(ByteView outside_info) {
   return owner_->Run([&](TpmCommands& tpm) { return tpm.MakeTlsKey(outside_info); });

@@ -1,8 +1,9 @@
 // Tpm: the one owner of a device's TPM. Nothing else in the process talks to it.
 //
-// ESAPI contexts are not thread-safe and objects in a TPM are few (three on many), so one thread owns the
-// connection and runs each operation to its end; the public methods post to it and wait. Transient objects are
-// flushed on every path, and those of a crashed predecessor are flushed by Open.
+// ESAPI contexts are not thread-safe and objects in a TPM are few (three on many), so one thread
+// owns the connection and runs each operation to its end; the public methods post to it and wait.
+// Transient objects are flushed on every path, and those of a crashed predecessor are flushed by
+// Open.
 #pragma once
 
 #include <map>
@@ -46,35 +47,38 @@ struct TpmQuote {
   std::map<unsigned, Bytes> pcr_values;  // read around the quote without a change between
 };
 
-// Tpm: thread-safe; methods block until the TPM has answered. Errors of all: kUnavailable (rule tpm.<command>) with
-// the TPM's own words; kNotFound for a handle that is gone (after a reset, all TLS keys are); kRateLimited when
-// the TPM is in dictionary attack lockout.
+// Tpm: thread-safe; methods block until the TPM has answered. Errors of all: kUnavailable (rule
+// tpm.<command>) with the TPM's own words; kNotFound for a handle that is gone (after a reset, all
+// TLS keys are); kRateLimited when the TPM is in dictionary attack lockout.
 class Tpm {
  public:
-  // Open connects to `tcti` ("device:/dev/tpmrm0", "swtpm:path=<socket>") and flushes what earlier owners left
-  // behind. `random` must outlive the Tpm.
+  // Open connects to `tcti` ("device:/dev/tpmrm0", "swtpm:path=<socket>") and flushes what earlier
+  // owners left behind. `random` must outlive the Tpm.
   static Result<std::unique_ptr<Tpm>> Open(const std::string& tcti, Random& random);
   ~Tpm();
   Tpm(const Tpm&) = delete;
   Tpm& operator=(const Tpm&) = delete;
 
-  // EnsureAttestationKey makes the AK when it is not there, and returns its TPMT_PUBLIC. kMismatch (rule
-  // ak.foreign) when the handle holds something else; it is left alone.
+  // EnsureAttestationKey makes the AK when it is not there, and returns its TPMT_PUBLIC. kMismatch
+  // (rule ak.foreign) when the handle holds something else; it is left alone.
   Result<Bytes> EnsureAttestationKey();
-  // ReadEkCertificates: kNotFound when the TPM's NV holds none for `key`; kMalformed (ek-certificate.der).
+  // ReadEkCertificates: kNotFound when the TPM's NV holds none for `key`; kMalformed
+  // (ek-certificate.der).
   Result<EkCertificates> ReadEkCertificates(pki::EkTemplate key);
-  // EkPublic makes the endorsement key again from its template and returns its TPMT_PUBLIC. Seconds with RSA on
-  // real TPMs.
+  // EkPublic makes the endorsement key again from its template and returns its TPMT_PUBLIC. Seconds
+  // with RSA on real TPMs.
   Result<Bytes> EkPublic(pki::EkTemplate key);
-  // ActivateCredential opens what MakeCredential wrapped for the AK's Name and this EK. kBadSignature when it was
-  // wrapped for another Name or EK. The secret crosses the bus encrypted, in a session salted with the EK.
+  // ActivateCredential opens what MakeCredential wrapped for the AK's Name and this EK.
+  // kBadSignature when it was wrapped for another Name or EK. The secret crosses the bus encrypted,
+  // in a session salted with the EK.
   Result<pki::SecretBytes> ActivateCredential(pki::EkTemplate key, ByteView credential_blob,
                                               ByteView encrypted_secret);
 
-  // MakeTlsKey makes a P-256 signing key in the null hierarchy: it never leaves the TPM and ends with the boot.
-  // `outside_info` (at most 64 bytes, the nonce) is part of its creation data.
+  // MakeTlsKey makes a P-256 signing key in the null hierarchy: it never leaves the TPM and ends
+  // with the boot. `outside_info` (at most 64 bytes, the nonce) is part of its creation data.
   Result<TlsKey> MakeTlsKey(ByteView outside_info);
-  // CertifyCreation proves that the TPM made the key now, with its creation data. Needs EnsureAttestationKey.
+  // CertifyCreation proves that the TPM made the key now, with its creation data. Needs
+  // EnsureAttestationKey.
   Result<TpmAttestation> CertifyCreation(TlsKeyId key, ByteView qualifying_data);
   // Certify proves that the key is in this TPM.
   Result<TpmAttestation> Certify(TlsKeyId key, ByteView qualifying_data);
@@ -83,7 +87,8 @@ class Tpm {
   // FlushTlsKey ends the key; unknown ids are fine.
   void FlushTlsKey(TlsKeyId key);
 
-  // Quote signs the PCRs of one bank. kConflict (rule quote.pcrs-moving) when they change all the time.
+  // Quote signs the PCRs of one bank. kConflict (rule quote.pcrs-moving) when they change all the
+  // time.
   Result<TpmQuote> Quote(const pki::PcrBank& selection, ByteView qualifying_data);
   Result<std::map<unsigned, Bytes>> ReadPcrs(const pki::PcrBank& selection);
   Result<pki::ClockInfo> ReadClock();

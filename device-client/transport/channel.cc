@@ -23,7 +23,8 @@ Reason ReasonOf(grpc::StatusCode code) {
   if (code == grpc::StatusCode::UNAUTHENTICATED) return Reason::kUnauthenticated;
   if (code == grpc::StatusCode::RESOURCE_EXHAUSTED) return Reason::kRateLimited;
   if (code == grpc::StatusCode::NOT_FOUND) return Reason::kNotFound;
-  if (code == grpc::StatusCode::INVALID_ARGUMENT || code == grpc::StatusCode::OUT_OF_RANGE) return Reason::kMalformed;
+  if (code == grpc::StatusCode::INVALID_ARGUMENT || code == grpc::StatusCode::OUT_OF_RANGE)
+    return Reason::kMalformed;
   return Reason::kUnavailable;
 }
 
@@ -35,10 +36,12 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Ser
   ge::TlsChannelCredentialsOptions options;
   if (identity) {
     options.set_certificate_provider(std::make_shared<ge::StaticDataCertificateProvider>(
-        trust.anchors_pem, std::vector<ge::IdentityKeyCertPair>{{identity->key_reference, identity->chain_pem}}));
+        trust.anchors_pem,
+        std::vector<ge::IdentityKeyCertPair>{{identity->key_reference, identity->chain_pem}}));
     options.watch_identity_key_cert_pairs();
   } else {
-    options.set_certificate_provider(std::make_shared<ge::StaticDataCertificateProvider>(trust.anchors_pem));
+    options.set_certificate_provider(
+        std::make_shared<ge::StaticDataCertificateProvider>(trust.anchors_pem));
   }
   options.watch_root_certs();
   options.set_certificate_verifier(server::MakeServerVerifier(trust.server_ids));
@@ -63,11 +66,13 @@ Result<Sha256Digest> ServerLeafHash(const grpc::ClientContext& context) {
 CallFailure FailureOf(const grpc::Status& status) {
   CallFailure out{{ReasonOf(status.error_code()), status.error_message()}, {}, "", {}};
   ::sallyport::attestation::v1::Refusal refusal;
-  if (status.error_details().empty() || !refusal.ParseFromString(status.error_details())) return out;
+  if (status.error_details().empty() || !refusal.ParseFromString(status.error_details()))
+    return out;
   out.reference_id = refusal.reference_id();
   out.retry_after = Milliseconds(static_cast<int64_t>(refusal.retry_after_ms()));
   out.events = {refusal.events().begin(), refusal.events().end()};
-  if (!refusal.rule().empty()) out.error.detail += " (" + refusal.rule() + ": " + refusal.detail() + ")";
+  if (!refusal.rule().empty())
+    out.error.detail += " (" + refusal.rule() + ": " + refusal.detail() + ")";
   if (!refusal.reference_id().empty()) out.error.detail += " reference " + refusal.reference_id();
   return out;
 }

@@ -1,4 +1,5 @@
-// gRPC channels of the agent: the server is whom the enrolment file names, under its server issuers only.
+// gRPC channels of the agent: the server is whom the enrolment file names, under its server issuers
+// only.
 #pragma once
 
 #include <grpcpp/channel.h>
@@ -28,12 +29,12 @@ struct ClientIdentity {
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const ServerTrust& trust,
                                            const std::optional<ClientIdentity>& identity);
 
-// ServerLeafHash is SHA-256 of the DER leaf that the server showed on this call. Known once a reply or
-// initial metadata has arrived; kUnavailable before.
+// ServerLeafHash is SHA-256 of the DER leaf that the server showed on this call. Known once a reply
+// or initial metadata has arrived; kUnavailable before.
 Result<Sha256Digest> ServerLeafHash(const grpc::ClientContext& context);
 
-// ErrorOf turns a status into an Error; a Refusal in its details gives the rule, the device's own events
-// and `retry_after`.
+// ErrorOf turns a status into an Error; a Refusal in its details gives the rule, the device's own
+// events and `retry_after`.
 struct CallFailure {
   Error error{Reason::kUnavailable, ""};
   Duration retry_after;

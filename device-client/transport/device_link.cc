@@ -11,7 +11,8 @@ namespace {
 constexpr std::chrono::seconds kUnaryDeadline{30};
 
 CallFailure FromRefusal(const api::Refusal& refusal) {
-  return {{Reason::kPolicyDenied, refusal.rule() + ": " + refusal.detail() + " reference " + refusal.reference_id()},
+  return {{Reason::kPolicyDenied,
+           refusal.rule() + ": " + refusal.detail() + " reference " + refusal.reference_id()},
           Milliseconds(static_cast<int64_t>(refusal.retry_after_ms())),
           refusal.reference_id(),
           {refusal.events().begin(), refusal.events().end()}};
@@ -19,8 +20,8 @@ CallFailure FromRefusal(const api::Refusal& refusal) {
 
 }  // namespace
 
-DeviceLink::DeviceLink(const std::string& address, const ServerTrust& trust, const ClientIdentity& identity,
-                       const LinkHello& hello, LinkHandler& handler)
+DeviceLink::DeviceLink(const std::string& address, const ServerTrust& trust,
+                       const ClientIdentity& identity, const LinkHello& hello, LinkHandler& handler)
     : handler_(handler), stub_(api::Device::NewStub(MakeChannel(address, trust, identity))) {
   stream_ = stub_->Stream(&context_);
   reader_ = std::thread([this, hello] {
@@ -53,12 +54,16 @@ void DeviceLink::ReadAll() {
 void DeviceLink::Handle(const api::ServerMessage& message) {
   switch (message.push_case()) {
     case api::ServerMessage::kEpoch:
-      return handler_.OnTime({{message.epoch().time_ms()}, message.epoch().epoch(), message.epoch().incarnation(), ToBytes(message.epoch().time_signature())});
+      return handler_.OnTime({{message.epoch().time_ms()},
+                              message.epoch().epoch(),
+                              message.epoch().incarnation(),
+                              ToBytes(message.epoch().time_signature())});
     case api::ServerMessage::kRenew: {
       const Result<Sha256Digest> leaf = ServerLeafHash(context_);
       const Result<Challenge> challenge = FromWire(message.renew());
       if (leaf && challenge) return handler_.OnChallenge(*challenge, *leaf);
-      return Log(LogLevel::kWarning, "challenge_unusable", {{"reason", (challenge ? leaf.error() : challenge.error()).ToString()}});
+      return Log(LogLevel::kWarning, "challenge_unusable",
+                 {{"reason", (challenge ? leaf.error() : challenge.error()).ToString()}});
     }
     case api::ServerMessage::kCertificate: {
       const Result<IssuedCertificate> certificate = FromWire(message.certificate());
@@ -72,9 +77,11 @@ void DeviceLink::Handle(const api::ServerMessage& message) {
         revocations.push_back({wire.device_id(), wire.min_epoch()});
       return handler_.OnRevocations(revocations);
     }
-    case api::ServerMessage::kManifest: return handler_.OnManifestAvailable(message.manifest().version());
+    case api::ServerMessage::kManifest:
+      return handler_.OnManifestAvailable(message.manifest().version());
     case api::ServerMessage::kBundle:
-    case api::ServerMessage::PUSH_NOT_SET: return;  // a later server may push what this agent does not use
+    case api::ServerMessage::PUSH_NOT_SET:
+      return;  // a later server may push what this agent does not use
   }
 }
 

@@ -50,8 +50,8 @@ struct LinkHello {
 class DeviceLink {
  public:
   // Open starts the call; what happens is told to `handler`, which must outlive the link.
-  DeviceLink(const std::string& address, const ServerTrust& trust, const ClientIdentity& identity, const LinkHello& hello,
-             LinkHandler& handler);
+  DeviceLink(const std::string& address, const ServerTrust& trust, const ClientIdentity& identity,
+             const LinkHello& hello, LinkHandler& handler);
   ~DeviceLink();
   DeviceLink(const DeviceLink&) = delete;
   DeviceLink& operator=(const DeviceLink&) = delete;
@@ -71,7 +71,8 @@ class DeviceLink {
   std::unique_ptr<::sallyport::attestation::v1::Device::Stub> stub_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<::sallyport::attestation::v1::DeviceMessage,
-                                           ::sallyport::attestation::v1::ServerMessage>> stream_;
+                                           ::sallyport::attestation::v1::ServerMessage>>
+      stream_;
   std::mutex write_mutex_;  // gRPC allows one write at a time
   std::thread reader_;
 };

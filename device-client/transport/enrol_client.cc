@@ -23,12 +23,14 @@ Error EnrolClient::Failed(const grpc::Status& status) {
   return failure_.error;
 }
 
-Result<BeginAnswer> EnrolClient::Begin(pki::Purpose purpose, const std::vector<Bytes>& ek_certificates,
+Result<BeginAnswer> EnrolClient::Begin(pki::Purpose purpose,
+                                       const std::vector<Bytes>& ek_certificates,
                                        ByteView ek_public, ByteView ak_public) {
   api::BeginRequest request;
   request.set_protocol_version(pki::kProtocolVersion);
   request.set_purpose(purpose == pki::Purpose::kEnrol ? api::PURPOSE_ENROL : api::PURPOSE_REATTEST);
-  for (const Bytes& certificate : ek_certificates) request.add_ek_certificates(ToString(certificate));
+  for (const Bytes& certificate : ek_certificates)
+    request.add_ek_certificates(ToString(certificate));
   request.set_ek_public(ToString(ek_public));
   request.set_ak_public(ToString(ak_public));
   grpc::ClientContext context;
@@ -38,7 +40,8 @@ Result<BeginAnswer> EnrolClient::Begin(pki::Purpose purpose, const std::vector<B
   if (!status.ok()) return Failed(status);
   SP_TRY(const Sha256Digest leaf, ServerLeafHash(context));
   SP_TRY(Challenge challenge, FromWire(response.challenge()));
-  return BeginAnswer{std::move(challenge), ToBytes(response.credential_blob()), ToBytes(response.encrypted_secret()), leaf};
+  return BeginAnswer{std::move(challenge), ToBytes(response.credential_blob()),
+                     ToBytes(response.encrypted_secret()), leaf};
 }
 
 Result<ProveAnswer> EnrolClient::Prove(ByteView ticket, const Evidence& evidence) {

@@ -1,5 +1,5 @@
-// The agent's side of the `enrol` listener: one channel per attempt, so that the server's leaf that T binds
-// is the one of this connection.
+// The agent's side of the `enrol` listener: one channel per attempt, so that the server's leaf that
+// T binds is the one of this connection.
 #pragma once
 
 #include <memory>
@@ -25,8 +25,8 @@ struct ProveAnswer {
 class EnrolClient {
  public:
   EnrolClient(const std::string& address, const ServerTrust& trust);
-  Result<BeginAnswer> Begin(pki::Purpose purpose, const std::vector<Bytes>& ek_certificates, ByteView ek_public,
-                            ByteView ak_public);
+  Result<BeginAnswer> Begin(pki::Purpose purpose, const std::vector<Bytes>& ek_certificates,
+                            ByteView ek_public, ByteView ak_public);
   Result<ProveAnswer> Prove(ByteView ticket, const Evidence& evidence);
   const CallFailure& failure() const { return failure_; }
 

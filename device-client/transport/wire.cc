@@ -12,7 +12,8 @@ Result<Challenge> FromWire(const api::Challenge& wire) {
   SP_TRY(const Nonce nonce, Nonce::FromView(AsBytes(wire.nonce())));
   SP_TRY(const Sha256Digest ek_spki_hash, Sha256Digest::FromView(AsBytes(wire.ek_spki_sha256())));
   if (wire.ticket().empty() || wire.pcr_requests().empty())
-    return Error{Reason::kMalformed, "challenge without ticket or pcr selection", "challenge.incomplete"};
+    return Error{Reason::kMalformed, "challenge without ticket or pcr selection",
+                 "challenge.incomplete"};
   Challenge out{ToBytes(wire.ticket()), ticket_id, nonce, {}, wire.device_id(), ek_spki_hash};
   for (const api::PcrRequest& request : wire.pcr_requests())
     out.pcr_requests.push_back({request.bank(), {request.pcrs().begin(), request.pcrs().end()}});
@@ -21,14 +22,20 @@ Result<Challenge> FromWire(const api::Challenge& wire) {
 
 Result<IssuedCertificate> FromWire(const api::Certificate& wire) {
   if (wire.chain().empty() || wire.chain_size() > kChainMax)
-    return Error{Reason::kMalformed, "certificate chain of an unexpected length", "certificate.chain"};
-  IssuedCertificate out{{}, {wire.renew_after_ms()}, {wire.not_after_ms()}, wire.epoch(), wire.posture(), wire.tier()};
+    return Error{Reason::kMalformed, "certificate chain of an unexpected length",
+                 "certificate.chain"};
+  IssuedCertificate out{{},           {wire.renew_after_ms()}, {wire.not_after_ms()},
+                        wire.epoch(), wire.posture(),          wire.tier()};
   for (const std::string& der : wire.chain()) out.chain.push_back(ToBytes(der));
   return out;
 }
 
 ota::DeviceManifest FromWire(const api::DeviceManifest& wire) {
-  ota::DeviceManifest out{{}, ToBytes(wire.timestamp()), ToBytes(wire.snapshot()), ToBytes(wire.targets()), ToBytes(wire.slice())};
+  ota::DeviceManifest out{{},
+                          ToBytes(wire.timestamp()),
+                          ToBytes(wire.snapshot()),
+                          ToBytes(wire.targets()),
+                          ToBytes(wire.slice())};
   for (const std::string& root : wire.root_chain()) out.root_chain.push_back(ToBytes(root));
   return out;
 }
@@ -39,19 +46,22 @@ void ToWire(const Evidence& evidence, api::Evidence* wire) {
     api::Quote* const out = wire->add_quotes();
     out->set_attest(ToString(quote.attest));
     out->set_signature(ToString(quote.signature));
-    for (const auto& [pcr, value] : quote.pcr_values) (*out->mutable_pcr_values())[pcr] = ToString(value);
+    for (const auto& [pcr, value] : quote.pcr_values)
+      (*out->mutable_pcr_values())[pcr] = ToString(value);
   }
   wire->set_event_log(ToString(evidence.event_log));
   wire->set_event_log_sha256(ToString(evidence.event_log_hash.view()));
   wire->set_tls_public(ToString(evidence.tls_public));
-  wire->set_key_certification(evidence.certification == KeyCertification::kCreation ? api::KEY_CERTIFICATION_CREATION
-                                                                                   : api::KEY_CERTIFICATION_CERTIFY);
+  wire->set_key_certification(evidence.certification == KeyCertification::kCreation
+                                  ? api::KEY_CERTIFICATION_CREATION
+                                  : api::KEY_CERTIFICATION_CERTIFY);
   wire->set_creation_data(ToString(evidence.creation_data));
   wire->set_key_attest(ToString(evidence.key_attest));
   wire->set_key_signature(ToString(evidence.key_signature));
   wire->set_csr(ToString(evidence.csr));
   wire->set_boot_slot(std::string(pki::BootSlotName(evidence.boot_slot)));
-  if (evidence.running_release) wire->set_release_digest(ToString(evidence.running_release->view()));
+  if (evidence.running_release)
+    wire->set_release_digest(ToString(evidence.running_release->view()));
   wire->set_epoch_held(evidence.epoch_held);
   wire->set_activation_proof(ToString(evidence.activation_proof));
   wire->set_token(evidence.token);

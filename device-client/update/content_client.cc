@@ -23,11 +23,14 @@ struct FreeCurl {
 };
 using Handle = std::unique_ptr<CURL, FreeCurl>;
 
-Error UnknownServer(std::string why) { return Error{Reason::kUnavailable, std::move(why), "content.server"}; }
+Error UnknownServer(std::string why) {
+  return Error{Reason::kUnavailable, std::move(why), "content.server"};
+}
 
 // UrlPath percent-encodes everything but the characters that file names of ours have.
 std::string UrlPath(std::string_view path) {
-  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~/+";
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~/+";
   std::string out;
   for (const char c : path) {
     if (kPlain.find(c) != std::string_view::npos) {
@@ -84,11 +87,12 @@ bool SetTls(const Handle& handle, const ContentEndpoint& endpoint, const TlsIden
   curl_blob anchors = Borrow(endpoint.anchors_pem);
   curl_blob chain = Borrow(identity.chain_pem);
   curl_blob key = Borrow(identity.key->pem());
-  // The server's name is its SPIFFE id, which CheckServer compares; the chain is judged by libcurl, under our
-  // anchors alone: without an empty CAPATH it would trust the system's authorities too.
-  return Set(handle, CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_3}) && Set(handle, CURLOPT_SSL_VERIFYPEER, 1L) &&
-         Set(handle, CURLOPT_SSL_VERIFYHOST, 0L) && Set(handle, CURLOPT_CERTINFO, 1L) &&
-         Set(handle, CURLOPT_SSL_SESSIONID_CACHE, 0L) && Set(handle, CURLOPT_CAINFO_BLOB, &anchors) &&
+  // The server's name is its SPIFFE id, which CheckServer compares; the chain is judged by libcurl,
+  // under our anchors alone: without an empty CAPATH it would trust the system's authorities too.
+  return Set(handle, CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_3}) &&
+         Set(handle, CURLOPT_SSL_VERIFYPEER, 1L) && Set(handle, CURLOPT_SSL_VERIFYHOST, 0L) &&
+         Set(handle, CURLOPT_CERTINFO, 1L) && Set(handle, CURLOPT_SSL_SESSIONID_CACHE, 0L) &&
+         Set(handle, CURLOPT_CAINFO_BLOB, &anchors) &&
          Set(handle, CURLOPT_CAPATH, static_cast<char*>(nullptr)) &&
          Set(handle, CURLOPT_SSLCERT_BLOB, &chain) && Set(handle, CURLOPT_SSLKEY_BLOB, &key);
 }
@@ -96,19 +100,21 @@ bool SetTls(const Handle& handle, const ContentEndpoint& endpoint, const TlsIden
 bool SetLimits(const Handle& handle) {
   return Set(handle, CURLOPT_CONNECTTIMEOUT, kContentConnectSecondsMax) &&
          Set(handle, CURLOPT_LOW_SPEED_LIMIT, kContentBytesPerSecondMin) &&
-         Set(handle, CURLOPT_LOW_SPEED_TIME, kContentStallSecondsMax) && Set(handle, CURLOPT_NOSIGNAL, 1L) &&
-         Set(handle, CURLOPT_PROTOCOLS_STR, "https") && Set(handle, CURLOPT_PROXY, "") &&
-         Set(handle, CURLOPT_FORBID_REUSE, 1L) && Set(handle, CURLOPT_FAILONERROR, 1L);
+         Set(handle, CURLOPT_LOW_SPEED_TIME, kContentStallSecondsMax) &&
+         Set(handle, CURLOPT_NOSIGNAL, 1L) && Set(handle, CURLOPT_PROTOCOLS_STR, "https") &&
+         Set(handle, CURLOPT_PROXY, "") && Set(handle, CURLOPT_FORBID_REUSE, 1L) &&
+         Set(handle, CURLOPT_FAILONERROR, 1L);
 }
 
 Result<Unit> Transfer::Configure(const TlsIdentity& identity) {
   const std::string url = "https://" + endpoint_.address + "/image/" + UrlPath(request_.path);
-  bool ok = handle_ && Set(handle_, CURLOPT_URL, url.c_str()) && SetTls(handle_, endpoint_, identity) &&
-            SetLimits(handle_) && Set(handle_, CURLOPT_WRITEFUNCTION, &Transfer::OnBody) &&
+  bool ok = handle_ && Set(handle_, CURLOPT_URL, url.c_str()) &&
+            SetTls(handle_, endpoint_, identity) && SetLimits(handle_) &&
+            Set(handle_, CURLOPT_WRITEFUNCTION, &Transfer::OnBody) &&
             Set(handle_, CURLOPT_WRITEDATA, static_cast<void*>(this));
   if (request_.length > 0) {
-    const std::string range =
-        std::to_string(request_.offset) + "-" + std::to_string(request_.offset + request_.length - 1);
+    const std::string range = std::to_string(request_.offset) + "-" +
+                              std::to_string(request_.offset + request_.length - 1);
     ok = ok && Set(handle_, CURLOPT_RANGE, range.c_str());
   }
   if (!ok) return Error{Reason::kInternal, "libcurl refuses an option"};
@@ -119,7 +125,8 @@ Result<Unit> Transfer::Configure(const TlsIdentity& identity) {
 Result<Unit> Transfer::CheckServer() const {
   constexpr std::string_view kField = "Cert:";
   curl_certinfo* info = nullptr;
-  if (curl_easy_getinfo(handle_.get(), CURLINFO_CERTINFO, &info) != CURLE_OK || info == nullptr || info->num_of_certs < 1)
+  if (curl_easy_getinfo(handle_.get(), CURLINFO_CERTINFO, &info) != CURLE_OK || info == nullptr ||
+      info->num_of_certs < 1)
     return UnknownServer("the server showed no certificate");
   for (const curl_slist* entry = info->certinfo[0]; entry != nullptr; entry = entry->next) {
     const std::string_view text = entry->data;
@@ -128,7 +135,8 @@ Result<Unit> Transfer::CheckServer() const {
     if (!chain) return UnknownServer("the server's certificate does not parse");
     const auto leaf = pki::ParseIdentityCertificate(chain->front());
     if (!leaf) return UnknownServer("the server's certificate: " + leaf.error().ToString());
-    if (std::ranges::find(endpoint_.server_ids, leaf->spiffe_id.text()) == endpoint_.server_ids.end())
+    if (std::ranges::find(endpoint_.server_ids, leaf->spiffe_id.text()) ==
+        endpoint_.server_ids.end())
       return UnknownServer("the peer is " + leaf->spiffe_id.text());
     return Unit{};
   }
@@ -138,7 +146,8 @@ Result<Unit> Transfer::CheckServer() const {
 Result<Unit> Transfer::CheckStatus() const {
   const bool whole = request_.length == 0 || request_.offset == 0;
   if (status() == kPartial ? request_.length > 0 : status() == kOk && whole) return Unit{};
-  return Error{Reason::kMismatch, "HTTP status " + std::to_string(status()) + " for a range", "content.range"};
+  return Error{Reason::kMismatch, "HTTP status " + std::to_string(status()) + " for a range",
+               "content.range"};
 }
 
 Result<Unit> Transfer::Accept(ByteView bytes) {
@@ -148,7 +157,8 @@ Result<Unit> Transfer::Accept(ByteView bytes) {
     judged_ = true;
   }
   if (bytes.size() > request_.size_max - received_)
-    return Error{Reason::kTooLarge, request_.path + ": above " + std::to_string(request_.size_max) + " bytes",
+    return Error{Reason::kTooLarge,
+                 request_.path + ": above " + std::to_string(request_.size_max) + " bytes",
                  "content.size"};
   received_ += bytes.size();
   return sink_.Write(bytes);
@@ -163,10 +173,12 @@ size_t Transfer::OnBody(char* data, size_t size, size_t count, void* self) {
 }
 
 Error Transfer::FailureOf(CURLcode code) const {
-  if (code == CURLE_PEER_FAILED_VERIFICATION) return UnknownServer("its certificate does not lead to a server issuer");
+  if (code == CURLE_PEER_FAILED_VERIFICATION)
+    return UnknownServer("its certificate does not lead to a server issuer");
   if (status() == kNotFound) return Error{Reason::kNotFound, request_.path};
   if (status() == kForbidden || status() == kUnauthorised)
-    return Error{Reason::kUnauthenticated, "the content server refuses this device", "content.refused"};
+    return Error{Reason::kUnauthenticated, "the content server refuses this device",
+                 "content.refused"};
   return Error{Reason::kUnavailable, request_.path + ": " + curl_easy_strerror(code)};
 }
 
@@ -193,7 +205,8 @@ ContentClient::ContentClient(ContentEndpoint endpoint, IdentitySource identity)
 
 Result<Unit> ContentClient::Get(const ContentRequest& request, ota::ByteSink& sink) const {
   const std::optional<TlsIdentity> identity = identity_();
-  if (!identity) return Error{Reason::kUnauthenticated, "no certificate yet", "content.no-identity"};
+  if (!identity)
+    return Error{Reason::kUnauthenticated, "no certificate yet", "content.no-identity"};
   return Transfer(endpoint_, request, sink).Run(*identity);
 }
 

@@ -1,5 +1,6 @@
-// ContentClient: range reads from the server's `content` listener over mutual TLS 1.3, with the device's key in the
-// TPM. The server must be named by the enrolment file. What it sends is untrusted all the same.
+// ContentClient: range reads from the server's `content` listener over mutual TLS 1.3, with the
+// device's key in the TPM. The server must be named by the enrolment file. What it sends is
+// untrusted all the same.
 #pragma once
 
 #include <functional>
@@ -23,7 +24,8 @@ struct ContentEndpoint {
   std::vector<std::string> server_ids;  // SPIFFE ids
 };
 
-// IdentitySource returns the identity to present now; nullopt before the first certificate. Thread-safe.
+// IdentitySource returns the identity to present now; nullopt before the first certificate.
+// Thread-safe.
 using IdentitySource = std::function<std::optional<TlsIdentity>()>;
 
 struct ContentRequest {
@@ -33,15 +35,17 @@ struct ContentRequest {
   uint64_t size_max = 0;
 };
 
-// ContentClient opens one connection per request: a download takes three. Several threads may use one.
+// ContentClient opens one connection per request: a download takes three. Several threads may use
+// one.
 class ContentClient {
  public:
   ContentClient(ContentEndpoint endpoint, IdentitySource identity);
 
-  // Get pushes the body to `sink` in order. kNotFound; kUnauthenticated, content.no-identity or content.refused;
-  // kTooLarge, content.size (more than `size_max`); kMismatch, content.range (the server ignores the range);
-  // kUnavailable, content.server (the peer is not the server we know, or cannot show it), or without a rule when
-  // the connection fails. The first error of `sink` is passed on.
+  // Get pushes the body to `sink` in order. kNotFound; kUnauthenticated, content.no-identity or
+  // content.refused; kTooLarge, content.size (more than `size_max`); kMismatch, content.range (the
+  // server ignores the range); kUnavailable, content.server (the peer is not the server we know, or
+  // cannot show it), or without a rule when the connection fails. The first error of `sink` is
+  // passed on.
   Result<Unit> Get(const ContentRequest& request, ota::ByteSink& sink) const;
 
  private:

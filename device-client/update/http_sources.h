@@ -6,11 +6,13 @@
 
 namespace sallyport::device {
 
-// HttpPayloadSource reads targets under their consistent-snapshot names. Borrows `client`; thread-safe.
+// HttpPayloadSource reads targets under their consistent-snapshot names. Borrows `client`;
+// thread-safe.
 class HttpPayloadSource final : public ota::PayloadSource {
  public:
   explicit HttpPayloadSource(const ContentClient& client) : client_(client) {}
-  Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length, ota::ByteSink& sink) override;
+  Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
+                     ota::ByteSink& sink) override;
 
  private:
   const ContentClient& client_;

@@ -9,7 +9,8 @@ namespace {
 constexpr unsigned kWhole = 100;
 
 unsigned Percent(const ota::UpdateRecord& record) {
-  const bool written = record.state >= ota::UpdateState::kWritten && record.state <= ota::UpdateState::kCommitted;
+  const bool written =
+      record.state >= ota::UpdateState::kWritten && record.state <= ota::UpdateState::kCommitted;
   return written ? kWhole : 0;
 }
 
@@ -55,7 +56,9 @@ Result<UpdateStep> UpdateDriver::Boot() {
       Report("install", "the slot being written was booted");
       return step_;
     }
-    case BootAction::kReportFallback: Report("fallback", "the firmware fell back to the other slot"); return step_;
+    case BootAction::kReportFallback:
+      Report("fallback", "the firmware fell back to the other slot");
+      return step_;
     case BootAction::kNothing:
     case BootAction::kResumeInstall:
     case BootAction::kArm: Report("", ""); return step_;
@@ -92,8 +95,8 @@ Result<UpdateStep> UpdateDriver::RollBack(std::string_view gate, bool reboot) {
 Result<UpdateStep> UpdateDriver::Assign(const ota::InstallPlan& plan) {
   if (step_ != UpdateStep::kSettled) return step_;
   reported_percent_.reset();
-  const auto installed =
-      parts_.installer.Install(plan, parts_.source, [this](const auto& progress) { ReportProgress(progress); });
+  const auto installed = parts_.installer.Install(
+      plan, parts_.source, [this](const auto& progress) { ReportProgress(progress); });
   if (!installed) {
     Report("install", installed.error().ToString());
     return installed.error();
@@ -108,7 +111,8 @@ Result<UpdateStep> UpdateDriver::Assign(const ota::InstallPlan& plan) {
 Result<UpdateStep> UpdateDriver::Judged(ota::TrialOutcome outcome, const ota::InstallPlan* plan) {
   if (step_ != UpdateStep::kTrial) return step_;
   if (ota::JudgeTrial(outcome) == ota::TrialAction::kRollBack)
-    return RollBack(outcome == ota::TrialOutcome::kTimedOut ? "health-timeout" : "attestation", true);
+    return RollBack(outcome == ota::TrialOutcome::kTimedOut ? "health-timeout" : "attestation",
+                    true);
   SP_TRY(parts_.installer.Commit(plan));
   trial_ends_.reset();
   step_ = UpdateStep::kSettled;

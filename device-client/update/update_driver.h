@@ -1,5 +1,5 @@
-// UpdateDriver: brings this machine to the release it was assigned: installs, reboots, has the new boot judged,
-// commits or goes back. It decides nothing that ota/install's tables do not say.
+// UpdateDriver: brings this machine to the release it was assigned: installs, reboots, has the new
+// boot judged, commits or goes back. It decides nothing that ota/install's tables do not say.
 #pragma once
 
 #include <functional>
@@ -21,8 +21,9 @@ class Rebooter {
   virtual Result<Unit> Reboot() = 0;
 };
 
-// ReportFunction hears of every state and, while writing, of every percent. `gate` of a report is one of
-// install, boot, attestation, health-timeout, fallback when something went wrong, else empty.
+// ReportFunction hears of every state and, while writing, of every percent. `gate` of a report is
+// one of install, boot, attestation, health-timeout, fallback when something went wrong, else
+// empty.
 using ReportFunction = std::function<void(const UpdateReport&)>;
 
 // What the driver waits for after a call.
@@ -49,10 +50,11 @@ class UpdateDriver {
 
   // Boot judges this boot; call it first. Errors of the record and the firmware.
   Result<UpdateStep> Boot();
-  // Assign installs the release of `plan`, arms it and reboots. During a trial and after a reboot was asked for it
-  // does nothing. Errors of Installer::Install; try again when ota::MayPass.
+  // Assign installs the release of `plan`, arms it and reboots. During a trial and after a reboot
+  // was asked for it does nothing. Errors of Installer::Install; try again when ota::MayPass.
   Result<UpdateStep> Assign(const ota::InstallPlan& plan);
-  // Judged: what the server said to the evidence of this boot. Outside a trial it means nothing. `plan` may be null.
+  // Judged: what the server said to the evidence of this boot. Outside a trial it means nothing.
+  // `plan` may be null.
   Result<UpdateStep> Judged(ota::TrialOutcome outcome, const ota::InstallPlan* plan);
   // Tick ends a trial that was not judged in time.
   Result<UpdateStep> Tick();

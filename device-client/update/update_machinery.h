@@ -1,4 +1,5 @@
-// UpdateMachinery puts the real parts of ota/install together as this machine's configuration names them.
+// UpdateMachinery puts the real parts of ota/install together as this machine's configuration names
+// them.
 #pragma once
 
 #include <string>
@@ -9,15 +10,15 @@
 namespace sallyport::device {
 
 struct UpdatePaths {
-  std::string slot_a;   // block device or file
+  std::string slot_a;  // block device or file
   std::string slot_b;
   std::string esp;      // mounted EFI system partition
   std::string efivars;  // directory of EFI variables
   std::string state;    // the agent's directory; the record is the file `update` in it
 };
 
-// UpdateMachinery borrows `files`. One thread at a time: read slot and release of this boot before an UpdateWorker
-// gets the installer.
+// UpdateMachinery borrows `files`. One thread at a time: read slot and release of this boot before
+// an UpdateWorker gets the installer.
 class UpdateMachinery {
  public:
   UpdateMachinery(FileSystem& files, const UpdatePaths& paths)

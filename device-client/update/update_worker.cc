@@ -12,7 +12,8 @@ constexpr std::chrono::milliseconds kPoll{500};
 
 class StoppableSink final : public ota::ByteSink {
  public:
-  StoppableSink(ota::ByteSink& sink, const std::atomic<bool>& stopping) : sink_(sink), stopping_(stopping) {}
+  StoppableSink(ota::ByteSink& sink, const std::atomic<bool>& stopping)
+      : sink_(sink), stopping_(stopping) {}
   Result<Unit> Write(ByteView bytes) override {
     if (stopping_) return Error{Reason::kUnavailable, "the agent is stopping", "update.stopping"};
     return sink_.Write(bytes);
@@ -29,8 +30,8 @@ UpdateDriverParts WithSource(UpdateDriverParts parts, ota::PayloadSource& source
 
 }  // namespace
 
-Result<Unit> UpdateWorker::StoppableSource::Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
-                                                  ota::ByteSink& sink) {
+Result<Unit> UpdateWorker::StoppableSource::Fetch(const ota::RemoteFile& file, uint64_t offset,
+                                                  uint64_t length, ota::ByteSink& sink) {
   StoppableSink stoppable(sink, stopping_);
   return source_.Fetch(file, offset, length, stoppable);
 }
@@ -67,13 +68,15 @@ void UpdateWorker::Stop() {
 
 void UpdateWorker::Run() {
   const auto booted = driver_.Boot();
-  if (!booted) Log(LogLevel::kError, "update_boot_not_judged", {{"reason", booted.error().ToString()}});
+  if (!booted)
+    Log(LogLevel::kError, "update_boot_not_judged", {{"reason", booted.error().ToString()}});
   while (!stopping_) {
     std::optional<ota::TrialOutcome> outcome;
     bool assigned = false;
     {
       std::unique_lock lock(inbox_mutex_);
-      inbox_changed_.wait_for(lock, kPoll, [&] { return stopping_ || inbox_plan_ || inbox_outcome_; });
+      inbox_changed_.wait_for(lock, kPoll,
+                              [&] { return stopping_ || inbox_plan_ || inbox_outcome_; });
       outcome = std::exchange(inbox_outcome_, std::nullopt);
       assigned = inbox_plan_.has_value();
       if (assigned) plan_ = std::exchange(inbox_plan_, std::nullopt);
@@ -95,7 +98,8 @@ void UpdateWorker::TryAssign() {
   const auto step = driver_.Assign(*plan_);
   if (step) return backoff_.Reset();
   Settle(step);
-  if (ota::MayPass(step.error().reason)) retry_at_ = Duration{clock_.Boot().ms + backoff_.Next(Duration{0}).ms};
+  if (ota::MayPass(step.error().reason))
+    retry_at_ = Duration{clock_.Boot().ms + backoff_.Next(Duration{0}).ms};
 }
 
 void UpdateWorker::Settle(const Result<UpdateStep>& step) {

@@ -1,5 +1,5 @@
-// UpdateWorker: the driver on a thread of its own, so that a long download holds up nothing else. Assignments and
-// verdicts are handed over; only the newest assignment counts.
+// UpdateWorker: the driver on a thread of its own, so that a long download holds up nothing else.
+// Assignments and verdicts are handed over; only the newest assignment counts.
 #pragma once
 
 #include <atomic>
@@ -19,8 +19,8 @@ struct UpdateWorkerParts {
   Duration backoff_max = kBackoffMax;
 };
 
-// Assign, Judged and Stop are thread-safe. The destructor stops and joins: what is being downloaded is broken off and
-// resumed by the next worker.
+// Assign, Judged and Stop are thread-safe. The destructor stops and joins: what is being downloaded
+// is broken off and resumed by the next worker.
 class UpdateWorker {
  public:
   explicit UpdateWorker(UpdateWorkerParts parts, Duration trial_timeout = kTrialTimeout);
@@ -38,7 +38,8 @@ class UpdateWorker {
    public:
     StoppableSource(ota::PayloadSource& source, const std::atomic<bool>& stopping)
         : source_(source), stopping_(stopping) {}
-    Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length, ota::ByteSink& sink) override;
+    Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
+                       ota::ByteSink& sink) override;
 
    private:
     ota::PayloadSource& source_;

@@ -23,12 +23,14 @@ class PosixBlockTarget final : public BlockTarget {
   ~PosixBlockTarget() override { ::close(claim_); }
 
   Result<uint64_t> Size() override { return file_->Size(); }
-  Result<Unit> WriteAt(uint64_t offset, ByteView bytes) override { return file_->WriteAt(offset, bytes); }
+  Result<Unit> WriteAt(uint64_t offset, ByteView bytes) override {
+    return file_->WriteAt(offset, bytes);
+  }
   Result<Unit> Sync() override { return file_->Sync(); }
 
   Result<Unit> DropCache() override {
     SP_TRY(file_->Sync());
-    struct stat info {};
+    struct stat info{};
     if (::fstat(claim_, &info) != 0) return Error{Reason::kUnavailable, "stat " + path_};
     if (S_ISBLK(info.st_mode) && ::ioctl(claim_, BLKFLSBUF, 0) != 0)
       return Error{Reason::kUnavailable, "drop the buffers of " + path_};
@@ -49,9 +51,10 @@ class PosixBlockTarget final : public BlockTarget {
   const std::string path_;
 };
 
-// O_EXCL on a block device fails while it is mounted or claimed; on a file without O_CREAT it means nothing.
+// O_EXCL on a block device fails while it is mounted or claimed; on a file without O_CREAT it means
+// nothing.
 Result<int> Claim(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   const bool block = ::stat(path.c_str(), &info) == 0 && S_ISBLK(info.st_mode);
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | (block ? O_EXCL : 0));
   if (fd >= 0) return fd;
@@ -64,7 +67,8 @@ Result<int> Claim(const std::string& path) {
 Result<std::unique_ptr<BlockTarget>> PosixBlockTargetOpener::Open(const std::string& path) {
   SP_TRY(std::unique_ptr<File> file, PosixFileSystem().Open(path, OpenMode::kReadWrite));
   SP_TRY(const int claim, Claim(path));
-  return std::unique_ptr<BlockTarget>(std::make_unique<PosixBlockTarget>(std::move(file), claim, path));
+  return std::unique_ptr<BlockTarget>(
+      std::make_unique<PosixBlockTarget>(std::move(file), claim, path));
 }
 
 }  // namespace sallyport::ota

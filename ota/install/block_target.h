@@ -31,7 +31,8 @@ class BlockTargetOpener {
   virtual Result<std::unique_ptr<BlockTarget>> Open(const std::string& path) = 0;
 };
 
-// PosixBlockTargetOpener opens block devices exclusively (kConflict, slot.in-use, when mounted) and plain files.
+// PosixBlockTargetOpener opens block devices exclusively (kConflict, slot.in-use, when mounted) and
+// plain files.
 class PosixBlockTargetOpener final : public BlockTargetOpener {
  public:
   Result<std::unique_ptr<BlockTarget>> Open(const std::string& path) override;

@@ -1,5 +1,5 @@
-// BootControl: which slot runs, and which one the firmware boots next. Implemented over EFI variables
-// (efi_boot_control.h); other boot loaders can follow.
+// BootControl: which slot runs, and which one the firmware boots next. Implemented over EFI
+// variables (efi_boot_control.h); other boot loaders can follow.
 #pragma once
 
 #include <optional>
@@ -17,7 +17,8 @@ class BootControl {
   virtual Result<Slot> RunningSlot() = 0;
   // NextBoot is the slot of a pending one-shot boot.
   virtual Result<std::optional<Slot>> NextBoot() = 0;
-  // Disarm makes sure that the firmware cannot choose `slot` by itself; the other slot becomes the default.
+  // Disarm makes sure that the firmware cannot choose `slot` by itself; the other slot becomes the
+  // default.
   virtual Result<Unit> Disarm(Slot slot) = 0;
   // ArmOnce makes the firmware boot `slot` once; any later reset boots the default.
   virtual Result<Unit> ArmOnce(Slot slot) = 0;

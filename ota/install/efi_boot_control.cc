@@ -54,7 +54,8 @@ std::string EntryName(uint16_t number) {
 // ParseEntryName takes file names such as Boot001F-8be4...
 std::optional<uint16_t> ParseEntryName(std::string_view file) {
   constexpr size_t kNameSize = 8;
-  if (file.size() != kNameSize + 1 + kGlobalGuid.size() || !file.starts_with("Boot")) return std::nullopt;
+  if (file.size() != kNameSize + 1 + kGlobalGuid.size() || !file.starts_with("Boot"))
+    return std::nullopt;
   if (file[kNameSize] != '-' || file.substr(kNameSize + 1) != kGlobalGuid) return std::nullopt;
   uint16_t number = 0;
   const char* const end = file.data() + kNameSize;
@@ -143,21 +144,24 @@ Result<std::optional<Bytes>> EfiBootControl::Read(const std::string& name) {
   return std::optional<Bytes>(Bytes(file->begin() + kAttributesSize, file->end()));
 }
 
-// A plain directory can replace a file atomically. efivarfs refuses any name that is no variable's, wants the whole
-// variable in one write, has no fsync and writes through. A variable that keeps its size is overwritten in place.
+// A plain directory can replace a file atomically. efivarfs refuses any name that is no variable's,
+// wants the whole variable in one write, has no fsync and writes through. A variable that keeps its
+// size is overwritten in place.
 Result<Unit> EfiBootControl::Write(const std::string& name, ByteView data) {
   SP_TRY(const std::optional<Bytes> held, Read(name));
   const bool in_place = held && held->size() == data.size();
   const Bytes variable = ByteWriter().LittleU32(kAttributes).Raw(data).bytes();
   if (in_place || !WriteFileAtomically(files_, Path(name), variable)) {
-    SP_TRY(const auto file, files_.Open(Path(name), in_place ? OpenMode::kReadWrite : OpenMode::kCreate));
+    SP_TRY(const auto file,
+           files_.Open(Path(name), in_place ? OpenMode::kReadWrite : OpenMode::kCreate));
     SP_TRY(file->WriteAt(0, variable));
     static_cast<void>(file->Sync().has_value());
     SP_TRY(files_.SyncDirectory(config_.variables));
   }
   SP_TRY(const std::optional<Bytes> written, Read(name));
   if (!written || !Equal(*written, data))
-    return Error{Reason::kMismatch, "EFI variable " + name + " does not read back", "efi.read-back"};
+    return Error{Reason::kMismatch, "EFI variable " + name + " does not read back",
+                 "efi.read-back"};
   return Unit{};
 }
 
@@ -210,7 +214,9 @@ Result<std::optional<uint16_t>> EfiBootControl::FindEntry(Slot slot) {
 
 Result<uint16_t> EfiBootControl::RequireEntry(Slot slot) {
   SP_TRY(const std::optional<uint16_t> entry, FindEntry(slot));
-  if (!entry) return Error{Reason::kNotFound, "no boot entry of slot " + std::string(SlotName(slot)), "efi.no-entry"};
+  if (!entry)
+    return Error{Reason::kNotFound, "no boot entry of slot " + std::string(SlotName(slot)),
+                 "efi.no-entry"};
   return *entry;
 }
 
@@ -238,7 +244,8 @@ Result<Unit> EfiBootControl::Provision(Slot running, const EfiPartition& esp) {
   SP_TRY(const uint16_t first, EnsureEntry(running, esp));
   SP_TRY(const uint16_t other, EnsureEntry(Other(running), esp));
   SP_TRY(std::vector<uint16_t> order, ReadOrder());
-  const bool provisioned = std::ranges::any_of(order, [&](uint16_t n) { return n == first || n == other; });
+  const bool provisioned =
+      std::ranges::any_of(order, [&](uint16_t n) { return n == first || n == other; });
   if (provisioned) return Unit{};
   order.insert(order.begin(), first);
   return WriteOrder(order);
@@ -246,9 +253,12 @@ Result<Unit> EfiBootControl::Provision(Slot running, const EfiPartition& esp) {
 
 Result<Slot> EfiBootControl::RunningSlot() {
   SP_TRY(const std::optional<uint16_t> current, ReadNumber("BootCurrent"));
-  if (!current) return Error{Reason::kNotFound, "the firmware did not say what it booted", "efi.no-entry"};
+  if (!current)
+    return Error{Reason::kNotFound, "the firmware did not say what it booted", "efi.no-entry"};
   SP_TRY(const std::optional<Slot> slot, SlotOf(*current));
-  if (!slot) return Error{Reason::kNotFound, "booted from " + EntryName(*current) + ", no slot of ours", "efi.no-entry"};
+  if (!slot)
+    return Error{Reason::kNotFound, "booted from " + EntryName(*current) + ", no slot of ours",
+                 "efi.no-entry"};
   return *slot;
 }
 

@@ -1,6 +1,6 @@
-// BootControl over EFI variables: no boot loader, two Boot#### entries, BootNext for the trial, BootOrder for the
-// commit (UEFI 2.10, 3.1 and 8.2). The variables are files `Name-GUID` holding {u32 attributes, data}, as Linux
-// efivarfs shows them.
+// BootControl over EFI variables: no boot loader, two Boot#### entries, BootNext for the trial,
+// BootOrder for the commit (UEFI 2.10, 3.1 and 8.2). The variables are files `Name-GUID` holding
+// {u32 attributes, data}, as Linux efivarfs shows them.
 #pragma once
 
 #include <array>
@@ -13,7 +13,8 @@
 
 namespace sallyport::ota {
 
-// EfiPartition is the GPT partition that holds the EFI system partition; `guid` in the byte order of the table.
+// EfiPartition is the GPT partition that holds the EFI system partition; `guid` in the byte order
+// of the table.
 struct EfiPartition {
   uint32_t number;
   uint64_t start_lba;
@@ -29,7 +30,8 @@ struct EfiLoadOption {
 
   // Encode aborts on text that is not printable ASCII: it comes from our own configuration.
   Bytes Encode(const EfiPartition& partition) const;
-  // Decode returns nullopt for anything but an entry that boots one file, described in printable ASCII.
+  // Decode returns nullopt for anything but an entry that boots one file, described in printable
+  // ASCII.
   static std::optional<EfiLoadOption> Decode(ByteView data);
 };
 
@@ -39,15 +41,16 @@ struct EfiBootConfig {
   EfiLoadOption slot_b{"Sallyport B", "\\EFI\\sallyport\\b.efi"};
 };
 
-// Errors: kMalformed with efi.variable (a variable is not as the specification says), kNotFound with
-// efi.no-entry (no Boot#### entry of this slot), kMismatch with efi.read-back, kNoSpace with efi.no-free-entry.
+// Errors: kMalformed with efi.variable (a variable is not as the specification says), kNotFound
+// with efi.no-entry (no Boot#### entry of this slot), kMismatch with efi.read-back, kNoSpace with
+// efi.no-free-entry.
 class EfiBootControl final : public BootControl {
  public:
   // Borrows `files`.
   EfiBootControl(FileSystem& files, EfiBootConfig config);
 
-  // Provision makes the entries of both slots that are missing, and puts `running` first in BootOrder when neither
-  // slot is in it. A trial boot therefore changes nothing.
+  // Provision makes the entries of both slots that are missing, and puts `running` first in
+  // BootOrder when neither slot is in it. A trial boot therefore changes nothing.
   Result<Unit> Provision(Slot running, const EfiPartition& esp);
 
   Result<Slot> RunningSlot() override;
@@ -68,7 +71,9 @@ class EfiBootControl final : public BootControl {
   Result<uint16_t> RequireEntry(Slot slot);
   Result<uint16_t> EnsureEntry(Slot slot, const EfiPartition& esp);
   Result<std::optional<Slot>> SlotOf(uint16_t entry);
-  const EfiLoadOption& Option(Slot slot) const { return slot == Slot::kA ? config_.slot_a : config_.slot_b; }
+  const EfiLoadOption& Option(Slot slot) const {
+    return slot == Slot::kA ? config_.slot_a : config_.slot_b;
+  }
 
   FileSystem& files_;
   const EfiBootConfig config_;

@@ -1,5 +1,6 @@
-// InstallPlan: what to put into the inactive slot. Only ota/metadata makes one, after both repositories agreed
-// on the release (docs/protocol.md, Release and Director), so unverified bytes cannot reach the installer.
+// InstallPlan: what to put into the inactive slot. Only ota/metadata makes one, after both
+// repositories agreed on the release (docs/protocol.md, Release and Director), so unverified bytes
+// cannot reach the installer.
 #pragma once
 
 #include <cstdint>
@@ -24,16 +25,16 @@ struct InstallFacts {
   std::string product;
   std::string version;
   uint64_t rollback_index;
-  bool security_floor;       // raise the monotonic floor to rollback_index after the commit
-  uint64_t image_length;     // of the decoded slot image, bytes
+  bool security_floor;    // raise the monotonic floor to rollback_index after the commit
+  uint64_t image_length;  // of the decoded slot image, bytes
   Sha256Digest image_sha256;
   RemoteFile uki;
-  RemoteFile index;          // segment table of the payload
+  RemoteFile index;  // segment table of the payload
   RemoteFile payload;
 };
 
-// InstallPlan is proof that the facts come from a verified release assigned to this device. Immutable;
-// copies are independent; thread-safe.
+// InstallPlan is proof that the facts come from a verified release assigned to this device.
+// Immutable; copies are independent; thread-safe.
 class InstallPlan {
  public:
   const InstallFacts& facts() const { return facts_; }

@@ -20,12 +20,14 @@ std::string Directory(const std::string& path) {
 
 // A source that pushes more than was asked for is endless data, not a file.
 Result<Unit> CheckRoom(uint64_t held, size_t more, uint64_t length) {
-  if (more > length - held) return Error{Reason::kMismatch, "the source sends too much", "install.source-length"};
+  if (more > length - held)
+    return Error{Reason::kMismatch, "the source sends too much", "install.source-length"};
   return Unit{};
 }
 
 Result<Unit> CheckComplete(uint64_t held, uint64_t length) {
-  if (held != length) return Error{Reason::kUnavailable, "the source broke off", "install.source-length"};
+  if (held != length)
+    return Error{Reason::kUnavailable, "the source broke off", "install.source-length"};
   return Unit{};
 }
 
@@ -76,9 +78,13 @@ class DecodingSink final : public ByteSink {
 // SlotWriter makes data durable before the record says so.
 class SlotWriter final : public SegmentSink {
  public:
-  SlotWriter(BlockTarget& target, uint64_t interval, std::function<Result<Unit>(uint64_t durable)> checkpoint,
+  SlotWriter(BlockTarget& target, uint64_t interval,
+             std::function<Result<Unit>(uint64_t durable)> checkpoint,
              std::function<void(uint64_t)> progress)
-      : target_(target), interval_(interval), checkpoint_(std::move(checkpoint)), progress_(std::move(progress)) {}
+      : target_(target),
+        interval_(interval),
+        checkpoint_(std::move(checkpoint)),
+        progress_(std::move(progress)) {}
 
   Result<Unit> Write(const Segment& segment, ByteView decoded) override {
     SP_TRY(target_.WriteAt(segment.offset, decoded));
@@ -107,9 +113,11 @@ Result<SegmentTable> FetchIndex(const InstallFacts& facts, PayloadSource& source
   if (pki::Sha256(sink.held()) != facts.index.sha256)
     return Error{Reason::kMismatch, "the index is not the one that was signed", "install.index"};
   SP_TRY(SegmentTable table, SegmentTable::Parse(sink.held()));
-  const bool agrees = table.image_length() == facts.image_length && table.image_sha256() == facts.image_sha256 &&
+  const bool agrees = table.image_length() == facts.image_length &&
+                      table.image_sha256() == facts.image_sha256 &&
                       table.payload_length() == facts.payload.length;
-  if (!agrees) return Error{Reason::kMismatch, "the index describes another image", "install.index"};
+  if (!agrees)
+    return Error{Reason::kMismatch, "the index describes another image", "install.index"};
   return table;
 }
 
@@ -128,7 +136,8 @@ Result<uint64_t> SizeOrZero(FileSystem& files, const std::string& path) {
 }
 
 bool Resumes(const UpdateRecord& record, const ReleaseDigest& release, Slot target) {
-  const bool unfinished = record.state == UpdateState::kPlanned || record.state == UpdateState::kWriting ||
+  const bool unfinished = record.state == UpdateState::kPlanned ||
+                          record.state == UpdateState::kWriting ||
                           record.state == UpdateState::kWritten;
   return unfinished && record.release == release && record.slot == target;
 }
@@ -136,7 +145,9 @@ bool Resumes(const UpdateRecord& record, const ReleaseDigest& release, Slot targ
 bool IsVerified(const UpdateRecord& record) {
   return record.state == UpdateState::kVerified || record.state == UpdateState::kArmed;
 }
-bool OnTrial(const UpdateRecord& record, Slot running) { return IsVerified(record) && record.slot == running; }
+bool OnTrial(const UpdateRecord& record, Slot running) {
+  return IsVerified(record) && record.slot == running;
+}
 bool IsReady(const UpdateRecord& record, const ReleaseDigest& release, Slot target) {
   return IsVerified(record) && record.release == release && record.slot == target;
 }
@@ -163,13 +174,16 @@ struct Installer::Job {
   }
 };
 
-Installer::Installer(InstallerParts parts, InstallerConfig config) : parts_(parts), config_(std::move(config)) {}
+Installer::Installer(InstallerParts parts, InstallerConfig config)
+    : parts_(parts), config_(std::move(config)) {}
 
 Result<Unit> Installer::Enter(UpdateRecord& record, UpdateEvent event) {
   const std::optional<UpdateState> next = Next(record.state, event);
   if (!next)
-    return Error{Reason::kConflict,
-                 std::string(EventName(event)) + " in state " + std::string(StateName(record.state)), "install.state"};
+    return Error{
+        Reason::kConflict,
+        std::string(EventName(event)) + " in state " + std::string(StateName(record.state)),
+        "install.state"};
   record.state = *next;
   return parts_.record.Save(record);
 }
@@ -177,9 +191,12 @@ Result<Unit> Installer::Enter(UpdateRecord& record, UpdateEvent event) {
 Result<Unit> Installer::CheckPlan(const InstallPlan& plan, const UpdateRecord& record) {
   const InstallFacts& facts = plan.facts();
   if (record.HasFailed(facts.release))
-    return Error{Reason::kPolicyDenied, "this release was rolled back before", "install.failed-before"};
-  if (facts.index.length > kIndexSizeMax) return Error{Reason::kTooLarge, "segment index", "install.index-size"};
-  if (facts.uki.length > kUkiSizeMax) return Error{Reason::kTooLarge, "kernel image", "install.uki-size"};
+    return Error{Reason::kPolicyDenied, "this release was rolled back before",
+                 "install.failed-before"};
+  if (facts.index.length > kIndexSizeMax)
+    return Error{Reason::kTooLarge, "segment index", "install.index-size"};
+  if (facts.uki.length > kUkiSizeMax)
+    return Error{Reason::kTooLarge, "kernel image", "install.uki-size"};
   if (parts_.floor == nullptr) return Unit{};
   SP_TRY(const uint64_t floor, parts_.floor->Read());
   if (facts.rollback_index < floor)
@@ -187,7 +204,8 @@ Result<Unit> Installer::CheckPlan(const InstallPlan& plan, const UpdateRecord& r
   return Unit{};
 }
 
-Result<Unit> Installer::Install(const InstallPlan& plan, PayloadSource& source, const ProgressFunction& progress) {
+Result<Unit> Installer::Install(const InstallPlan& plan, PayloadSource& source,
+                                const ProgressFunction& progress) {
   SP_TRY(UpdateRecord record, parts_.record.Load());
   SP_TRY(const Slot running, parts_.boot.RunningSlot());
   // The other slot is the only way back while the running one is unproven.
@@ -208,7 +226,8 @@ Result<Unit> Installer::Install(const InstallPlan& plan, PayloadSource& source, 
   Job job{plan.facts(), source, progress, std::move(record), Paths(target)};
   auto done = Run(job);
   // The first error is the one that matters, also when FAILED cannot be recorded.
-  if (!done && !MayPass(done.error().reason)) static_cast<void>(Enter(job.record, UpdateEvent::kFail).has_value());
+  if (!done && !MayPass(done.error().reason))
+    static_cast<void>(Enter(job.record, UpdateEvent::kFail).has_value());
   return done;
 }
 
@@ -254,7 +273,8 @@ Result<Unit> Installer::CheckSpace(const Job& job) {
   return Unit{};
 }
 
-// Without its kernel image a slot cannot be booted even by hand, and the space is free for the new one.
+// Without its kernel image a slot cannot be booted even by hand, and the space is free for the new
+// one.
 Result<Unit> Installer::RemoveOldUki(const SlotPaths& paths) {
   SP_TRY(RemoveIfThere(parts_.files, paths.uki));
   SP_TRY(RemoveIfThere(parts_.files, ReleaseFile(paths)));
@@ -289,12 +309,14 @@ Result<Unit> Installer::ReadBackImage(const Job& job) {
   pki::Hasher hash(pki::HashAlgorithm::kSha256);
   Bytes chunk(kReadBackChunk);
   for (uint64_t at = 0; at < job.facts.image_length; at += chunk.size()) {
-    chunk.resize(static_cast<size_t>(std::min<uint64_t>(kReadBackChunk, job.facts.image_length - at)));
+    chunk.resize(
+        static_cast<size_t>(std::min<uint64_t>(kReadBackChunk, job.facts.image_length - at)));
     SP_TRY(slot->ReadAt(at, chunk));
     hash.Update(chunk);
   }
   if (!Equal(hash.Finish(), job.facts.image_sha256.view()))
-    return Error{Reason::kMismatch, "the slot does not read back as the signed image", "install.image-digest"};
+    return Error{Reason::kMismatch, "the slot does not read back as the signed image",
+                 "install.image-digest"};
   return Unit{};
 }
 
@@ -306,10 +328,12 @@ Result<Unit> Installer::InstallUki(const Job& job) {
     SP_TRY(job.source.Fetch(job.facts.uki, 0, job.facts.uki.length, sink));
     SP_TRY(CheckComplete(sink.written(), job.facts.uki.length));
     if (sink.Digest() != job.facts.uki.sha256)
-      return Error{Reason::kMismatch, "the kernel image is not the one that was signed", "install.uki-digest"};
+      return Error{Reason::kMismatch, "the kernel image is not the one that was signed",
+                   "install.uki-digest"};
     SP_TRY(file->Sync());
   }
-  SP_TRY(WriteFileAtomically(parts_.files, ReleaseFile(job.paths), AsBytes(HexEncode(job.facts.release))));
+  SP_TRY(WriteFileAtomically(parts_.files, ReleaseFile(job.paths),
+                             AsBytes(HexEncode(job.facts.release))));
   SP_TRY(parts_.files.Rename(temporary, job.paths.uki));
   return parts_.files.SyncDirectory(Directory(job.paths.uki));
 }
@@ -319,7 +343,8 @@ Result<Unit> Installer::Arm() {
   SP_TRY(const Slot running, parts_.boot.RunningSlot());
   const bool tries_left = record.attempt < kTrialAttemptsMax;
   if (running == record.slot || !tries_left || !Next(record.state, UpdateEvent::kArm))
-    return Error{Reason::kConflict, "state " + std::string(StateName(record.state)), "install.not-ready"};
+    return Error{Reason::kConflict, "state " + std::string(StateName(record.state)),
+                 "install.not-ready"};
   // BootNext before the record: ARMED then means that a boot of the target was due.
   SP_TRY(parts_.boot.ArmOnce(record.slot));
   ++record.attempt;
@@ -329,13 +354,15 @@ Result<Unit> Installer::Arm() {
 Result<Unit> Installer::BeginTrial() {
   SP_TRY(UpdateRecord record, parts_.record.Load());
   SP_TRY(const Slot running, parts_.boot.RunningSlot());
-  if (running != record.slot) return Error{Reason::kConflict, "the target is not running", "install.not-in-trial"};
+  if (running != record.slot)
+    return Error{Reason::kConflict, "the target is not running", "install.not-in-trial"};
   if (record.state == UpdateState::kTrial) return Unit{};
   return Enter(record, UpdateEvent::kBootTarget);
 }
 
 Result<Unit> Installer::RaiseFloor(const InstallPlan* plan, const UpdateRecord& record) {
-  const bool demanded = plan != nullptr && plan->facts().release == record.release && plan->facts().security_floor;
+  const bool demanded =
+      plan != nullptr && plan->facts().release == record.release && plan->facts().security_floor;
   if (!demanded || parts_.floor == nullptr) return Unit{};
   return parts_.floor->Raise(plan->facts().rollback_index);
 }
@@ -344,7 +371,8 @@ Result<Unit> Installer::Commit(const InstallPlan* plan) {
   SP_TRY(UpdateRecord record, parts_.record.Load());
   SP_TRY(const Slot running, parts_.boot.RunningSlot());
   if (record.state != UpdateState::kTrial || running != record.slot)
-    return Error{Reason::kConflict, "state " + std::string(StateName(record.state)), "install.not-in-trial"};
+    return Error{Reason::kConflict, "state " + std::string(StateName(record.state)),
+                 "install.not-in-trial"};
   SP_TRY(parts_.boot.MakeDefault(record.slot));
   // Irreversible, so after the default can no longer fall back by itself.
   SP_TRY(RaiseFloor(plan, record));
@@ -354,7 +382,8 @@ Result<Unit> Installer::Commit(const InstallPlan* plan) {
 Result<Unit> Installer::RollBack() {
   SP_TRY(UpdateRecord record, parts_.record.Load());
   if (!Next(record.state, UpdateEvent::kFallBack))
-    return Error{Reason::kConflict, "state " + std::string(StateName(record.state)), "install.not-in-trial"};
+    return Error{Reason::kConflict, "state " + std::string(StateName(record.state)),
+                 "install.not-in-trial"};
   SP_TRY(parts_.boot.Disarm(record.slot));
   record.RememberFailed(record.release);
   return Enter(record, UpdateEvent::kFallBack);
@@ -364,7 +393,8 @@ Result<Unit> Installer::Abandon() {
   SP_TRY(UpdateRecord record, parts_.record.Load());
   SP_TRY(const Slot running, parts_.boot.RunningSlot());
   if (!Next(record.state, UpdateEvent::kFail))
-    return Error{Reason::kConflict, "state " + std::string(StateName(record.state)), "install.state"};
+    return Error{Reason::kConflict, "state " + std::string(StateName(record.state)),
+                 "install.state"};
   if (record.slot != running) SP_TRY(parts_.boot.Disarm(record.slot));
   return Enter(record, UpdateEvent::kFail);
 }

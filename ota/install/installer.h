@@ -1,5 +1,5 @@
-// Installer: puts one release into the inactive slot so that a power cut at any moment leaves a machine that
-// boots a verified slot and can go on. It neither reboots nor decides when to.
+// Installer: puts one release into the inactive slot so that a power cut at any moment leaves a
+// machine that boots a verified slot and can go on. It neither reboots nor decides when to.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,8 @@ inline constexpr uint64_t kCheckpointBytes = 16u << 20;
 // A kernel image above this would not fit an ordinary EFI system partition twice.
 inline constexpr uint64_t kUkiSizeMax = 512u << 20;
 
-// `uki` stands below the mounted EFI system partition; beside it `<uki>.release` names the release in hex.
+// `uki` stands below the mounted EFI system partition; beside it `<uki>.release` names the release
+// in hex.
 struct SlotPaths {
   std::string image;  // block device or file
   std::string uki;
@@ -35,15 +36,16 @@ struct InstallerConfig {
   uint64_t checkpoint_bytes = kCheckpointBytes;
 };
 
-// MayPass: the medium, the network or this device's certificate may be there in a moment. What is durable stays, and
-// the next call resumes.
+// MayPass: the medium, the network or this device's certificate may be there in a moment. What is
+// durable stays, and the next call resumes.
 constexpr bool MayPass(Reason reason) {
-  return reason == Reason::kUnavailable || reason == Reason::kRateLimited || reason == Reason::kUnauthenticated;
+  return reason == Reason::kUnavailable || reason == Reason::kRateLimited ||
+         reason == Reason::kUnauthenticated;
 }
 
 struct InstallProgress {
   UpdateState state;
-  uint64_t done;   // bytes of the image
+  uint64_t done;  // bytes of the image
   uint64_t total;
 };
 using ProgressFunction = std::function<void(const InstallProgress&)>;
@@ -62,39 +64,45 @@ class Installer {
  public:
   Installer(InstallerParts parts, InstallerConfig config);
 
-  // Install brings the inactive slot to VERIFIED, from the beginning or from the last checkpoint of the same
-  // release. Refusals without a change: kPolicyDenied install.failed-before, kRollback install.below-floor,
-  // kConflict install.trial-running. Errors that leave FAILED: kNoSpace install.slot-size, install.esp-space or
-  // from writing; kMismatch install.index, install.image-digest, install.uki-digest; the payload rules.
-  // Errors that MayPass leave the record as it is: call again to resume. When the release is the running one, an update
-  // to another release that was not tried yet is abandoned.
-  Result<Unit> Install(const InstallPlan& plan, PayloadSource& source, const ProgressFunction& progress = {});
+  // Install brings the inactive slot to VERIFIED, from the beginning or from the last checkpoint of
+  // the same release. Refusals without a change: kPolicyDenied install.failed-before, kRollback
+  // install.below-floor, kConflict install.trial-running. Errors that leave FAILED: kNoSpace
+  // install.slot-size, install.esp-space or from writing; kMismatch install.index,
+  // install.image-digest, install.uki-digest; the payload rules. Errors that MayPass leave the
+  // record as it is: call again to resume. When the release is the running one, an update to
+  // another release that was not tried yet is abandoned.
+  Result<Unit> Install(const InstallPlan& plan, PayloadSource& source,
+                       const ProgressFunction& progress = {});
   // Arm makes the next boot the trial of a VERIFIED slot, or the retry of one that did not come up.
   // kConflict, install.not-ready, in any other state.
   Result<Unit> Arm();
   // BeginTrial records that the target slot runs.
   Result<Unit> BeginTrial();
-  // Commit makes the running target the default. `plan` raises the floor when its release demands it; null when
-  // the plan is no longer at hand: then the floor stays.
-  // kConflict, install.not-in-trial, unless the target slot runs its trial.
+  // Commit makes the running target the default. `plan` raises the floor when its release demands
+  // it; null when the plan is no longer at hand: then the floor stays. kConflict,
+  // install.not-in-trial, unless the target slot runs its trial.
   Result<Unit> Commit(const InstallPlan* plan);
-  // RollBack makes the other slot the default and remembers the release as failed. The caller reboots when the
-  // target is running.
+  // RollBack makes the other slot the default and remembers the release as failed. The caller
+  // reboots when the target is running.
   Result<Unit> RollBack();
-  // Abandon takes the target out of the boot order and records FAILED, for an update that was called off or whose
-  // target is the running slot. kConflict, install.state, once the trial has begun.
+  // Abandon takes the target out of the boot order and records FAILED, for an update that was
+  // called off or whose target is the running slot. kConflict, install.state, once the trial has
+  // begun.
   Result<Unit> Abandon();
 
   // Judge says what this boot is. Errors of the record and of the firmware.
   Result<BootAction> Judge();
   Result<UpdateRecord> Record() { return parts_.record.Load(); }
   Result<Slot> RunningSlot() { return parts_.boot.RunningSlot(); }
-  // RunningRelease is what was installed into the running slot; nullopt when nothing says so. A claim, no proof.
+  // RunningRelease is what was installed into the running slot; nullopt when nothing says so. A
+  // claim, no proof.
   Result<std::optional<ReleaseDigest>> RunningRelease();
 
  private:
   struct Job;
-  const SlotPaths& Paths(Slot slot) const { return slot == Slot::kA ? config_.slot_a : config_.slot_b; }
+  const SlotPaths& Paths(Slot slot) const {
+    return slot == Slot::kA ? config_.slot_a : config_.slot_b;
+  }
   Result<Unit> CheckPlan(const InstallPlan& plan, const UpdateRecord& record);
   Result<Unit> KeepRunning(const UpdateRecord& record, Slot running);
   Result<Unit> Run(Job& job);

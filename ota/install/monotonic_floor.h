@@ -1,6 +1,7 @@
-// MonotonicFloor: a number that survives reinstallation and never falls, so that an old release stays refused.
-// Only hardware can promise that (a TPM NV counter), so there is no implementation in a file; until one exists
-// the installer runs without a floor and metadata versions alone stop rollback.
+// MonotonicFloor: a number that survives reinstallation and never falls, so that an old release
+// stays refused. Only hardware can promise that (a TPM NV counter), so there is no implementation
+// in a file; until one exists the installer runs without a floor and metadata versions alone stop
+// rollback.
 #pragma once
 
 #include "pki/base/result.h"

@@ -1,4 +1,5 @@
-// PayloadSource: where the installer gets the files of a release. Untrusted: the installer checks every byte.
+// PayloadSource: where the installer gets the files of a release. Untrusted: the installer checks
+// every byte.
 #pragma once
 
 #include "ota/install/install_plan.h"
@@ -15,9 +16,11 @@ class ByteSink {
 class PayloadSource {
  public:
   virtual ~PayloadSource() = default;
-  // Fetch pushes file[offset, offset + length) to `sink` in order and stops at the sink's first error, which it
-  // returns. kUnavailable when the source cannot be reached or breaks off: what was pushed may be kept.
-  virtual Result<Unit> Fetch(const RemoteFile& file, uint64_t offset, uint64_t length, ByteSink& sink) = 0;
+  // Fetch pushes file[offset, offset + length) to `sink` in order and stops at the sink's first
+  // error, which it returns. kUnavailable when the source cannot be reached or breaks off: what was
+  // pushed may be kept.
+  virtual Result<Unit> Fetch(const RemoteFile& file, uint64_t offset, uint64_t length,
+                             ByteSink& sink) = 0;
 };
 
 }  // namespace sallyport::ota

@@ -23,7 +23,8 @@ Result<Unit> ReadFields(ByteReader& reader, UpdateRecord& out) {
   SP_TRY(out.attempt, reader.BigU16());
   SP_TRY(const ByteView release, reader.Take(ReleaseDigest::kSize));
   SP_TRY(out.resume_offset, reader.BigU64());
-  if (state >= kUpdateStateCount || slot > 1) return Refuse("record.field", "unknown state or slot");
+  if (state >= kUpdateStateCount || slot > 1)
+    return Refuse("record.field", "unknown state or slot");
   out.state = static_cast<UpdateState>(state);
   out.slot = static_cast<Slot>(slot);
   SP_TRY(out.release, ReleaseDigest::FromView(release));
@@ -63,7 +64,9 @@ Bytes EncodeRecord(const UpdateRecord& record) {
   SP_CHECK(record.failed_releases.size() <= kFailedReleasesMax);
   ByteWriter writer;
   writer.Raw(AsBytes(kMagic)).BigU16(kVersion).BigU16(0).BigU64(record.seq);
-  writer.U8(static_cast<uint8_t>(record.state)).U8(static_cast<uint8_t>(record.slot)).BigU16(record.attempt);
+  writer.U8(static_cast<uint8_t>(record.state))
+      .U8(static_cast<uint8_t>(record.slot))
+      .BigU16(record.attempt);
   writer.Raw(record.release.view()).BigU64(record.resume_offset);
   writer.BigU16(static_cast<uint16_t>(record.failed_releases.size()));
   for (const ReleaseDigest& digest : record.failed_releases) writer.Raw(digest.view());
@@ -74,13 +77,16 @@ Bytes EncodeRecord(const UpdateRecord& record) {
 }
 
 Result<UpdateRecord> DecodeRecord(ByteView sector) {
-  if (sector.size() != kRecordSectorSize) return Refuse("record.size", std::to_string(sector.size()) + " bytes");
-  if (!Equal(sector.first(kMagic.size()), AsBytes(kMagic))) return Refuse("record.magic", "not an update record");
+  if (sector.size() != kRecordSectorSize)
+    return Refuse("record.size", std::to_string(sector.size()) + " bytes");
+  if (!Equal(sector.first(kMagic.size()), AsBytes(kMagic)))
+    return Refuse("record.magic", "not an update record");
   if (!Equal(pki::Sha256(sector.first(kDigestAt)).view(), sector.subspan(kDigestAt)))
     return Refuse("record.digest", "damaged");
   ByteReader reader(sector.first(kDigestAt).subspan(kMagic.size()), "update record");
   SP_TRY(const uint16_t version, reader.BigU16());
-  if (version != kVersion) return Error{Reason::kUnsupported, "version " + std::to_string(version), "record.version"};
+  if (version != kVersion)
+    return Error{Reason::kUnsupported, "version " + std::to_string(version), "record.version"};
   SP_TRY(const uint16_t reserved, reader.BigU16());
   if (reserved != 0) return Refuse("record.field", "reserved bytes are not zero");
   UpdateRecord out;

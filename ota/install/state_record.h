@@ -19,10 +19,10 @@ inline constexpr size_t kFailedReleasesMax = 32;
 struct UpdateRecord {
   uint64_t seq = 0;
   UpdateState state = UpdateState::kIdle;
-  Slot slot = Slot::kA;            // the slot that the update goes to
-  uint16_t attempt = 0;            // how often the target was armed
+  Slot slot = Slot::kA;  // the slot that the update goes to
+  uint16_t attempt = 0;  // how often the target was armed
   ReleaseDigest release = ReleaseDigest::FromArray({});
-  uint64_t resume_offset = 0;      // so much of the image is durable in the slot, bytes
+  uint64_t resume_offset = 0;                  // so much of the image is durable in the slot, bytes
   std::vector<ReleaseDigest> failed_releases;  // oldest first
 
   [[nodiscard]] bool HasFailed(const ReleaseDigest& release_digest) const;
@@ -32,8 +32,8 @@ struct UpdateRecord {
 
 // EncodeRecord writes one sector; aborts with more than kFailedReleasesMax failed releases.
 Bytes EncodeRecord(const UpdateRecord& record);
-// DecodeRecord: kMalformed with record.size, record.magic, record.digest, record.field; kUnsupported with
-// record.version. Pure.
+// DecodeRecord: kMalformed with record.size, record.magic, record.digest, record.field;
+// kUnsupported with record.version. Pure.
 Result<UpdateRecord> DecodeRecord(ByteView sector);
 
 // RecordStore keeps the record in a file, or in a partition at `offset`. One thread at a time.
@@ -42,10 +42,11 @@ class RecordStore {
   // `offset` is a multiple of kRecordSectorSize; borrows `files`.
   RecordStore(FileSystem& files, std::string path, uint64_t offset = 0);
 
-  // Load returns the valid copy with the higher sequence number; a fresh record when the file is missing or holds
-  // only zeros; kMalformed, record.unreadable, when both copies are damaged.
+  // Load returns the valid copy with the higher sequence number; a fresh record when the file is
+  // missing or holds only zeros; kMalformed, record.unreadable, when both copies are damaged.
   Result<UpdateRecord> Load();
-  // Save writes over the older copy, makes it durable and reads it back (record.read-back). It sets `record.seq`.
+  // Save writes over the older copy, makes it durable and reads it back (record.read-back). It sets
+  // `record.seq`.
   Result<Unit> Save(UpdateRecord& record);
 
  private:

@@ -20,12 +20,15 @@ BootAction JudgeBoot(const BootFacts& facts) {
     case UpdateState::kRolledBack: return BootAction::kNothing;
     case UpdateState::kPlanned:
     case UpdateState::kWriting:
-    case UpdateState::kWritten: return on_target ? BootAction::kAbandon : BootAction::kResumeInstall;
+    case UpdateState::kWritten:
+      return on_target ? BootAction::kAbandon : BootAction::kResumeInstall;
     // BootNext is set before the record says ARMED, so a cut in between shows here.
-    case UpdateState::kVerified: return on_target ? BootAction::kAwaitAttestation : BootAction::kArm;
+    case UpdateState::kVerified:
+      return on_target ? BootAction::kAwaitAttestation : BootAction::kArm;
     case UpdateState::kArmed:
     case UpdateState::kTrial: return JudgeArmed(facts);
-    case UpdateState::kCommitted: return on_target ? BootAction::kNothing : BootAction::kReportFallback;
+    case UpdateState::kCommitted:
+      return on_target ? BootAction::kNothing : BootAction::kReportFallback;
   }
   std::abort();
 }

@@ -1,5 +1,5 @@
-// The decisions of an update that no table can state: what to do after a boot, given what the record says and
-// what the firmware did. Pure.
+// The decisions of an update that no table can state: what to do after a boot, given what the
+// record says and what the firmware did. Pure.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,8 @@
 
 namespace sallyport::ota {
 
-// A slot gets two boots to prove itself: one may fall to a power cut that has nothing to do with the release.
+// A slot gets two boots to prove itself: one may fall to a power cut that has nothing to do with
+// the release.
 inline constexpr uint16_t kTrialAttemptsMax = 2;
 
 struct BootFacts {

@@ -1,5 +1,6 @@
 // The life of one update on a device as a table (architecture 8). The names are those of the
-// update report and of docs/protocol.md; DescribeUpdateStates writes the documentation from the same table.
+// update report and of docs/protocol.md; DescribeUpdateStates writes the documentation from the
+// same table.
 #pragma once
 
 #include <array>
@@ -126,7 +127,9 @@ namespace internal {
 constexpr bool Deterministic() {
   for (size_t i = 0; i < kUpdateEdges.size(); ++i)
     for (size_t j = i + 1; j < kUpdateEdges.size(); ++j)
-      if (kUpdateEdges[i].from == kUpdateEdges[j].from && kUpdateEdges[i].event == kUpdateEdges[j].event) return false;
+      if (kUpdateEdges[i].from == kUpdateEdges[j].from &&
+          kUpdateEdges[i].event == kUpdateEdges[j].event)
+        return false;
   return true;
 }
 
@@ -154,7 +157,8 @@ static_assert(internal::EveryStateReachable());
 static_assert(internal::EnteredOnlyBy(UpdateState::kCommitted, UpdateEvent::kAttest));
 static_assert(internal::EnteredOnlyBy(UpdateState::kRolledBack, UpdateEvent::kFallBack));
 static_assert(internal::EnteredOnlyBy(UpdateState::kVerified, UpdateEvent::kReadBack));
-static_assert(!Next(UpdateState::kWriting, UpdateEvent::kArm) && !Next(UpdateState::kWritten, UpdateEvent::kArm));
+static_assert(!Next(UpdateState::kWriting, UpdateEvent::kArm) &&
+              !Next(UpdateState::kWritten, UpdateEvent::kArm));
 static_assert(!Next(UpdateState::kArmed, UpdateEvent::kAttest));
 static_assert(!Next(UpdateState::kTrial, UpdateEvent::kPlan));
 

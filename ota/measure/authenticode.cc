@@ -41,9 +41,11 @@ Sha256Digest AuthenticodeSha256(const PeImage& image) {
     hasher.Update(section);
     hashed += section.size();
   }
-  // The specification counts bytes hashed so far, not the end of the last section; with gaps they differ.
+  // The specification counts bytes hashed so far, not the end of the last section; with gaps they
+  // differ.
   const size_t without_certificates = image.file().size() - image.certificates_size();
-  if (without_certificates > hashed) hasher.Update(image.file().subspan(hashed, without_certificates - hashed));
+  if (without_certificates > hashed)
+    hasher.Update(image.file().subspan(hashed, without_certificates - hashed));
   return *Sha256Digest::FromView(hasher.Finish());
 }
 

@@ -1,5 +1,5 @@
-// The Authenticode digest that firmware measures into PCR 4 and Secure Boot compares (Windows Authenticode
-// Portable Executable Signature Format; the algorithm of EDK II's HashPeImage).
+// The Authenticode digest that firmware measures into PCR 4 and Secure Boot compares (Windows
+// Authenticode Portable Executable Signature Format; the algorithm of EDK II's HashPeImage).
 #pragma once
 
 #include "ota/measure/pe_image.h"
@@ -7,8 +7,8 @@
 
 namespace sallyport::ota {
 
-// AuthenticodeSha256 hashes headers without the checksum and the certificate directory entry, the sections by
-// file offset, and trailing data without the certificates. Pure; thread-safe.
+// AuthenticodeSha256 hashes headers without the checksum and the certificate directory entry, the
+// sections by file offset, and trailing data without the certificates. Pure; thread-safe.
 Sha256Digest AuthenticodeSha256(const PeImage& image);
 
 }  // namespace sallyport::ota

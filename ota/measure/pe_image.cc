@@ -37,7 +37,8 @@ std::string SectionName(ByteView bytes) {
 
 Result<PeImage> PeImage::Parse(ByteView file) {
   if (file.size() > kPeFileSizeMax)
-    return Error{Reason::kTooLarge, "above " + std::to_string(kPeFileSizeMax) + " bytes", "pe.file-size"};
+    return Error{Reason::kTooLarge, "above " + std::to_string(kPeFileSizeMax) + " bytes",
+                 "pe.file-size"};
   PeImage image;
   image.file_ = file;
   SP_TRY(const ByteView dos, Sub(file, 0, kDosHeaderSize, "the DOS header"));
@@ -51,7 +52,8 @@ Result<PeImage> PeImage::Parse(ByteView file) {
   SP_TRY(reader.Take(12));
   SP_TRY(const uint16_t optional_size, reader.LittleU16());
   if (section_count > kPeSectionsMax)
-    return Error{Reason::kTooLarge, std::to_string(section_count) + " sections", "pe.section-count"};
+    return Error{Reason::kTooLarge, std::to_string(section_count) + " sections",
+                 "pe.section-count"};
   const size_t optional_at = size_t{pe_at} + 4 + kCoffHeaderSize;
   SP_TRY(image.ParseOptionalHeader(optional_at, optional_size));
   SP_TRY(image.ParseSections(optional_at + optional_size, section_count));
@@ -62,11 +64,15 @@ Result<PeImage> PeImage::Parse(ByteView file) {
 Result<Unit> PeImage::ParseOptionalHeader(size_t at, size_t size) {
   SP_TRY(const ByteView header, Sub(file_, at, size, "the optional header"));
   SP_TRY(const uint16_t magic, ByteReader(header, "optional header").LittleU16());
-  if (magic != kMagicPe32 && magic != kMagicPe32Plus) return Malformed("pe.magic", "unknown optional header magic");
+  if (magic != kMagicPe32 && magic != kMagicPe32Plus)
+    return Malformed("pe.magic", "unknown optional header magic");
   const size_t directories = magic == kMagicPe32 ? 96 : 112;
-  if (size < directories) return Malformed("pe.optional-header", "ends before its data directories");
-  SP_TRY(const uint32_t headers_size, ByteReader(header.subspan(kHeadersSizeField), "optional header").LittleU32());
-  SP_TRY(const uint32_t count, ByteReader(header.subspan(directories - 4), "optional header").LittleU32());
+  if (size < directories)
+    return Malformed("pe.optional-header", "ends before its data directories");
+  SP_TRY(const uint32_t headers_size,
+         ByteReader(header.subspan(kHeadersSizeField), "optional header").LittleU32());
+  SP_TRY(const uint32_t count,
+         ByteReader(header.subspan(directories - 4), "optional header").LittleU32());
   if (count > (size - directories) / kDirectoryEntrySize)
     return Malformed("pe.optional-header", "its data directories do not fit");
   headers_size_ = headers_size;
@@ -94,9 +100,11 @@ Result<Unit> PeImage::ParseSections(size_t at, size_t count) {
     SP_TRY(const uint32_t raw_size, reader.LittleU32());
     SP_TRY(const uint32_t raw_offset, reader.LittleU32());
     if (raw_size > 0 && (raw_offset > file_.size() || raw_size > file_.size() - raw_offset))
-      return Malformed("pe.section-range", "section " + std::to_string(i) + " lies outside the file");
+      return Malformed("pe.section-range",
+                       "section " + std::to_string(i) + " lies outside the file");
     const ByteView raw = raw_size == 0 ? ByteView() : file_.subspan(raw_offset, raw_size);
-    sections_.push_back({SectionName(name), virtual_address, virtual_size, raw_offset, raw_size, raw});
+    sections_.push_back(
+        {SectionName(name), virtual_address, virtual_size, raw_offset, raw_size, raw});
   }
   return Unit{};
 }
@@ -109,7 +117,8 @@ Result<Unit> PeImage::CheckLayout(size_t certificates_offset) const {
   std::ranges::sort(ranges);
   uint64_t end = headers_size_;
   for (const auto& [offset, size] : ranges) {
-    if (offset < end) return Malformed("pe.section-overlap", "file bytes belong to two sections or to the headers");
+    if (offset < end)
+      return Malformed("pe.section-overlap", "file bytes belong to two sections or to the headers");
     end = offset + size;
   }
   if (certificates_size_ == 0) return Unit{};
@@ -121,7 +130,8 @@ Result<Unit> PeImage::CheckLayout(size_t certificates_offset) const {
 
 const PeSection* PeImage::Find(std::string_view name) const {
   const auto found = std::ranges::find(sections_, name, &PeSection::name);
-  if (found == sections_.end() || std::ranges::count(sections_, name, &PeSection::name) != 1) return nullptr;
+  if (found == sections_.end() || std::ranges::count(sections_, name, &PeSection::name) != 1)
+    return nullptr;
   return &*found;
 }
 

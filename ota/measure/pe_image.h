@@ -1,5 +1,6 @@
-// A strict reader of PE images (UKIs, EFI applications, kernels): every offset is checked before use, nothing is
-// repaired. Microsoft PE format; only what Authenticode and UKI measurement need. Pure; thread-safe.
+// A strict reader of PE images (UKIs, EFI applications, kernels): every offset is checked before
+// use, nothing is repaired. Microsoft PE format; only what Authenticode and UKI measurement need.
+// Pure; thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -18,19 +19,20 @@ inline constexpr size_t kPeSectionsMax = 96;
 inline constexpr uint64_t kPeFileSizeMax = uint64_t{512} << 20;
 
 struct PeSection {
-  std::string name;          // up to 8 bytes, the zero padding removed
+  std::string name;  // up to 8 bytes, the zero padding removed
   uint32_t virtual_address;
   uint32_t virtual_size;
   uint32_t raw_offset;
   uint32_t raw_size;
-  ByteView raw;              // borrows the image
+  ByteView raw;  // borrows the image
 };
 
 // PeImage borrows the bytes it was parsed from.
 class PeImage {
  public:
-  // Parse: kMalformed with one of the rules pe.truncated, pe.magic, pe.optional-header, pe.headers-size,
-  // pe.section-range, pe.section-overlap, pe.certificate-table; kTooLarge with pe.file-size or pe.section-count.
+  // Parse: kMalformed with one of the rules pe.truncated, pe.magic, pe.optional-header,
+  // pe.headers-size, pe.section-range, pe.section-overlap, pe.certificate-table; kTooLarge with
+  // pe.file-size or pe.section-count.
   static Result<PeImage> Parse(ByteView file);
 
   ByteView file() const { return file_; }

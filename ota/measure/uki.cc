@@ -10,16 +10,18 @@ namespace sallyport::ota {
 namespace {
 
 // The order in which systemd-stub 252 measures; .pcrsig is read but never measured.
-constexpr std::array<std::string_view, 7> kMeasuredSections = {".linux", ".osrel",  ".cmdline", ".initrd",
-                                                               ".splash", ".dtb", ".pcrpkey"};
+constexpr std::array<std::string_view, 7> kMeasuredSections = {
+    ".linux", ".osrel", ".cmdline", ".initrd", ".splash", ".dtb", ".pcrpkey"};
 // systemd-pcrphase extends these words, in this order (systemd-pcrphase.service(8)).
-constexpr std::array<std::string_view, 4> kBootPhases = {"enter-initrd", "leave-initrd", "sysinit", "ready"};
+constexpr std::array<std::string_view, 4> kBootPhases = {"enter-initrd", "leave-initrd", "sysinit",
+                                                         "ready"};
 
 // Memory is what the stub sees of a section: file bytes cut or zero-filled to VirtualSize.
 Result<Bytes> Memory(const PeSection& section) {
   const size_t held = std::min<size_t>(section.virtual_size, section.raw.size());
   if (section.virtual_size - held > kSectionZeroFillMax)
-    return Error{Reason::kTooLarge, "section " + section.name + " is mostly zeros", "uki.zero-fill"};
+    return Error{Reason::kTooLarge, "section " + section.name + " is mostly zeros",
+                 "uki.zero-fill"};
   Bytes out = ToBytes(section.raw.first(held));
   out.resize(section.virtual_size);
   return out;
@@ -28,7 +30,8 @@ Result<Bytes> Memory(const PeSection& section) {
 Result<std::vector<UkiSection>> ListSections(const PeImage& image) {
   std::vector<UkiSection> out;
   for (const PeSection& section : image.sections()) {
-    const bool known = std::ranges::find(kMeasuredSections, section.name) != kMeasuredSections.end();
+    const bool known =
+        std::ranges::find(kMeasuredSections, section.name) != kMeasuredSections.end();
     if (known && image.Find(section.name) == nullptr)
       return Error{Reason::kMalformed, section.name + " occurs twice", "uki.duplicate-section"};
     if (!known) {
@@ -36,7 +39,8 @@ Result<std::vector<UkiSection>> ListSections(const PeImage& image) {
       continue;
     }
     SP_TRY(const Bytes memory, Memory(section));
-    out.push_back({section.name, section.virtual_size, pki::Sha256(memory), section.virtual_size > 0});
+    out.push_back(
+        {section.name, section.virtual_size, pki::Sha256(memory), section.virtual_size > 0});
   }
   return out;
 }
@@ -64,7 +68,8 @@ std::vector<Pcr11Phase> Phases(std::vector<Sha256Digest> events) {
   return out;
 }
 
-// LoadOptions as the stub hands them over: UTF-16, little-endian, up to the first NUL, NUL-terminated.
+// LoadOptions as the stub hands them over: UTF-16, little-endian, up to the first NUL,
+// NUL-terminated.
 Result<Bytes> LoadOptions(ByteView cmdline) {
   Bytes out;
   for (const uint8_t c : cmdline) {
@@ -77,7 +82,8 @@ Result<Bytes> LoadOptions(ByteView cmdline) {
   return out;
 }
 
-Result<std::vector<Sha256Digest>> KernelEvents(const PeImage& image, const std::vector<UkiSection>& sections) {
+Result<std::vector<Sha256Digest>> KernelEvents(const PeImage& image,
+                                               const std::vector<UkiSection>& sections) {
   std::vector<Sha256Digest> events;
   Bytes cmdline;
   if (const PeSection* section = image.Find(".cmdline"); section != nullptr) {
@@ -90,10 +96,13 @@ Result<std::vector<Sha256Digest>> KernelEvents(const PeImage& image, const std::
   return events;
 }
 
-Result<Unit> MeasureKernel(const PeImage& image, const PeSection& linux_section, UkiMeasurements& out) {
+Result<Unit> MeasureKernel(const PeImage& image, const PeSection& linux_section,
+                           UkiMeasurements& out) {
   SP_TRY(const Bytes memory, Memory(linux_section));
   auto kernel = PeImage::Parse(memory);
-  if (!kernel) return Error{Reason::kMalformed, "the kernel is no PE image: " + kernel.error().ToString(), "uki.linux"};
+  if (!kernel)
+    return Error{Reason::kMalformed, "the kernel is no PE image: " + kernel.error().ToString(),
+                 "uki.linux"};
   out.pcr4_secure_boot_off.push_back(AuthenticodeSha256(*kernel));
   SP_TRY(out.pcr9, KernelEvents(image, out.sections));
   out.pcr11 = StubEvents(out.sections);
@@ -113,7 +122,8 @@ Result<UkiMeasurements> MeasureUki(ByteView file) {
   SP_TRY(const PeImage image, PeImage::Parse(file));
   const Sha256Digest authenticode = AuthenticodeSha256(image);
   SP_TRY(auto sections, ListSections(image));
-  UkiMeasurements out{authenticode, std::move(sections), {authenticode}, {authenticode}, {}, {}, {}};
+  UkiMeasurements out{
+      authenticode, std::move(sections), {authenticode}, {authenticode}, {}, {}, {}};
   const PeSection* linux_section = image.Find(".linux");
   if (linux_section != nullptr) SP_TRY(MeasureKernel(image, *linux_section, out));
   return out;

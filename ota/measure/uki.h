@@ -1,5 +1,5 @@
-// What a unified kernel image will make firmware and systemd-stub (252) measure, computed from its bytes alone,
-// so that a release can carry the event digests it will produce. Pure; thread-safe.
+// What a unified kernel image will make firmware and systemd-stub (252) measure, computed from its
+// bytes alone, so that a release can carry the event digests it will produce. Pure; thread-safe.
 #pragma once
 
 #include <string>
@@ -11,7 +11,8 @@
 
 namespace sallyport::ota {
 
-// A section may declare more memory than file bytes; the stub measures the zeros. More than this is refused.
+// A section may declare more memory than file bytes; the stub measures the zeros. More than this is
+// refused.
 inline constexpr uint32_t kSectionZeroFillMax = 16u << 20;
 
 struct UkiSection {
@@ -32,8 +33,8 @@ struct Pcr11Phase {
 struct UkiMeasurements {
   Sha256Digest authenticode;
   std::vector<UkiSection> sections;
-  // EV_EFI_BOOT_SERVICES_APPLICATION digests of PCR 4 in order. With Secure Boot on the stub loads the kernel
-  // itself and the kernel's event is absent.
+  // EV_EFI_BOOT_SERVICES_APPLICATION digests of PCR 4 in order. With Secure Boot on the stub loads
+  // the kernel itself and the kernel's event is absent.
   std::vector<Sha256Digest> pcr4_secure_boot_off;
   std::vector<Sha256Digest> pcr4_secure_boot_on;
   // EV_EVENT_TAG digests of the kernel's EFI stub: load options, initrd.
@@ -43,8 +44,9 @@ struct UkiMeasurements {
   std::vector<Pcr11Phase> pcr11_phases;
 };
 
-// MeasureUki returns kMalformed with the rules of PeImage::Parse, uki.duplicate-section, uki.cmdline
-// (not printable ASCII), uki.linux (the kernel is no PE image), or kTooLarge with uki.zero-fill.
+// MeasureUki returns kMalformed with the rules of PeImage::Parse, uki.duplicate-section,
+// uki.cmdline (not printable ASCII), uki.linux (the kernel is no PE image), or kTooLarge with
+// uki.zero-fill.
 Result<UkiMeasurements> MeasureUki(ByteView file);
 
 // ExtendAll replays event digests from 32 zero bytes: H(previous || digest).

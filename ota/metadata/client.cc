@@ -7,17 +7,21 @@
 namespace sallyport::ota {
 namespace {
 
-std::string MetadataName(const TrustedMetadata& trusted, std::string_view role, const MetaFile& file) {
+std::string MetadataName(const TrustedMetadata& trusted, std::string_view role,
+                         const MetaFile& file) {
   const std::string name = RoleFileName(role) + ".json";
   return trusted.root().consistent_snapshot ? std::to_string(file.version) + "." + name : name;
 }
 
-uint64_t SizeMax(const MetaFile& file, uint64_t cap) { return std::min(file.length.value_or(cap), cap); }
+uint64_t SizeMax(const MetaFile& file, uint64_t cap) {
+  return std::min(file.length.value_or(cap), cap);
+}
 
 }  // namespace
 
 std::string RoleFileName(std::string_view role) {
-  static constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~";
+  static constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~";
   static constexpr std::string_view kHex = "0123456789ABCDEF";
   std::string out;
   for (const char c : role) {
@@ -58,7 +62,8 @@ Result<Unit> MetadataClient::Forget(std::string_view role) {
 Result<Unit> MetadataClient::Initialise(ByteView root) {
   SP_TRY(TrustedMetadata::Start(root, UnixTime{}, rules_));
   SP_TRY(files_.MakeDirectories(directory_));
-  if (Stored("root", kRootSizeMax)) return Error{Reason::kAlreadyExists, directory_ + " has a trusted root already"};
+  if (Stored("root", kRootSizeMax))
+    return Error{Reason::kAlreadyExists, directory_ + " has a trusted root already"};
   return Store("root", root);
 }
 
@@ -91,8 +96,10 @@ Result<Unit> MetadataClient::UpdateRoot(Fetcher& fetcher, TrustedMetadata& trust
 
 Result<Unit> MetadataClient::UpdateTimestamp(Fetcher& fetcher, TrustedMetadata& trusted) {
   // A stored file that no longer verifies is no floor; it is replaced below.
-  if (const auto stored = Stored("timestamp", kTimestampSizeMax)) static_cast<void>(trusted.RestoreTimestamp(*stored));
-  if (const auto stored = Stored("snapshot", kSnapshotSizeMax)) static_cast<void>(trusted.RestoreSnapshot(*stored));
+  if (const auto stored = Stored("timestamp", kTimestampSizeMax))
+    static_cast<void>(trusted.RestoreTimestamp(*stored));
+  if (const auto stored = Stored("snapshot", kSnapshotSizeMax))
+    static_cast<void>(trusted.RestoreSnapshot(*stored));
   SP_TRY(const Bytes timestamp, fetcher.FetchMetadata("timestamp.json", kTimestampSizeMax));
   SP_TRY(const auto change, trusted.AddTimestamp(timestamp));
   if (change == TrustedMetadata::Change::kUnchanged) return Ok();
@@ -100,7 +107,9 @@ Result<Unit> MetadataClient::UpdateTimestamp(Fetcher& fetcher, TrustedMetadata& 
 }
 
 Result<Unit> MetadataClient::UpdateSnapshot(Fetcher& fetcher, TrustedMetadata& trusted) {
-  if (const auto stored = Stored("snapshot", kSnapshotSizeMax); stored && trusted.AddSnapshot(*stored)) return Ok();
+  if (const auto stored = Stored("snapshot", kSnapshotSizeMax);
+      stored && trusted.AddSnapshot(*stored))
+    return Ok();
   const MetaFile& file = trusted.timestamp().snapshot;
   const std::string name = MetadataName(trusted, "snapshot", file);
   SP_TRY(const Bytes snapshot, fetcher.FetchMetadata(name, SizeMax(file, kSnapshotSizeMax)));
@@ -109,7 +118,8 @@ Result<Unit> MetadataClient::UpdateSnapshot(Fetcher& fetcher, TrustedMetadata& t
 }
 
 Result<Unit> MetadataClient::UpdateTargets(Fetcher& fetcher, TrustedMetadata& trusted) {
-  if (const auto stored = Stored("targets", kTargetsSizeMax); stored && trusted.AddTargets(*stored)) return Ok();
+  if (const auto stored = Stored("targets", kTargetsSizeMax); stored && trusted.AddTargets(*stored))
+    return Ok();
   const MetaFile& file = *trusted.snapshot().Find("targets");
   const std::string name = MetadataName(trusted, "targets", file);
   SP_TRY(const Bytes targets, fetcher.FetchMetadata(name, SizeMax(file, kTargetsSizeMax)));
@@ -120,31 +130,40 @@ Result<Unit> MetadataClient::UpdateTargets(Fetcher& fetcher, TrustedMetadata& tr
 Result<Unit> MetadataClient::LoadDelegated(TrustedMetadata& trusted, Fetcher& fetcher,
                                            const TrustedMetadata::RoleChain& chain) {
   const std::string& role = chain.back();
-  if (const auto stored = Stored(role, kTargetsSizeMax); stored && trusted.AddDelegated(chain, *stored)) return Ok();
+  if (const auto stored = Stored(role, kTargetsSizeMax);
+      stored && trusted.AddDelegated(chain, *stored))
+    return Ok();
   const MetaFile* file = trusted.snapshot().Find(role);
-  if (file == nullptr) return Error{Reason::kUntrusted, role + ": not listed by the snapshot", "tuf.not-in-snapshot"};
+  if (file == nullptr)
+    return Error{Reason::kUntrusted, role + ": not listed by the snapshot", "tuf.not-in-snapshot"};
   const std::string name = MetadataName(trusted, role, *file);
   SP_TRY(const Bytes targets, fetcher.FetchMetadata(name, SizeMax(*file, kTargetsSizeMax)));
   SP_TRY(trusted.AddDelegated(chain, targets));
   return Store(role, targets);
 }
 
-Result<MetadataClient::Target> MetadataClient::FindTarget(TrustedMetadata& trusted, Fetcher& fetcher,
-                                                          std::string_view path) {
+Result<MetadataClient::Target> MetadataClient::FindTarget(TrustedMetadata& trusted,
+                                                          Fetcher& fetcher, std::string_view path) {
   while (true) {
     SP_TRY(const TrustedMetadata::Search search, trusted.FindTarget(path));
-    if (const auto* found = std::get_if<TrustedMetadata::Found>(&search)) return Target{*found->file, found->role};
+    if (const auto* found = std::get_if<TrustedMetadata::Found>(&search))
+      return Target{*found->file, found->role};
     const auto* need = std::get_if<TrustedMetadata::NeedRole>(&search);
-    if (need == nullptr) return Error{Reason::kNotFound, std::string(path) + ": no role signs it", "tuf.unknown-target"};
+    if (need == nullptr)
+      return Error{Reason::kNotFound, std::string(path) + ": no role signs it",
+                   "tuf.unknown-target"};
     SP_TRY(LoadDelegated(trusted, fetcher, need->chain));
   }
 }
 
-Result<Bytes> MetadataClient::Download(const TrustedMetadata& trusted, Fetcher& fetcher, std::string_view path,
-                                       const TargetFile& file, uint64_t size_max) {
-  if (file.length > size_max) return Error{Reason::kTooLarge, std::string(path) + ": target too large", "tuf.target-size"};
-  const std::string name =
-      trusted.root().consistent_snapshot ? ConsistentPath(path, file.digests.PathPrefix()) : std::string(path);
+Result<Bytes> MetadataClient::Download(const TrustedMetadata& trusted, Fetcher& fetcher,
+                                       std::string_view path, const TargetFile& file,
+                                       uint64_t size_max) {
+  if (file.length > size_max)
+    return Error{Reason::kTooLarge, std::string(path) + ": target too large", "tuf.target-size"};
+  const std::string name = trusted.root().consistent_snapshot
+                               ? ConsistentPath(path, file.digests.PathPrefix())
+                               : std::string(path);
   SP_TRY(Bytes bytes, fetcher.FetchTarget(name, file.length));
   SP_TRY(file.Check(bytes, path));
   return bytes;

@@ -1,6 +1,7 @@
-// The shell around TrustedMetadata: fetches metadata, keeps what passed every check, and verifies it again
-// at each start. Files in the directory are named as in TUF (root.json, timestamp.json, ...), stored as
-// received and written atomically. One thread at a time; two processes must not share a directory.
+// The shell around TrustedMetadata: fetches metadata, keeps what passed every check, and verifies
+// it again at each start. Files in the directory are named as in TUF (root.json, timestamp.json,
+// ...), stored as received and written atomically. One thread at a time; two processes must not
+// share a directory.
 #pragma once
 
 #include <string>
@@ -10,18 +11,20 @@
 
 namespace sallyport::ota {
 
-// Fetcher is the seam to a repository. kNotFound when the file does not exist; kTooLarge as soon as more
-// than `size_max` bytes come; kUnavailable otherwise. Whatever it returns is untrusted.
+// Fetcher is the seam to a repository. kNotFound when the file does not exist; kTooLarge as soon as
+// more than `size_max` bytes come; kUnavailable otherwise. Whatever it returns is untrusted.
 class Fetcher {
  public:
   virtual ~Fetcher() = default;
-  // FetchMetadata takes a file name such as `3.root.json`; role names in it are percent-encoded already.
+  // FetchMetadata takes a file name such as `3.root.json`; role names in it are percent-encoded
+  // already.
   virtual Result<Bytes> FetchMetadata(const std::string& file, uint64_t size_max) = 0;
   // FetchTarget takes a path such as `releases/os/2.0/<sha256>.release.json`, not encoded.
   virtual Result<Bytes> FetchTarget(const std::string& path, uint64_t size_max) = 0;
 };
 
-// RoleFileName percent-encodes everything but letters, digits and `_.-~`: a role name never becomes a path.
+// RoleFileName percent-encodes everything but letters, digits and `_.-~`: a role name never becomes
+// a path.
 std::string RoleFileName(std::string_view role);
 // ConsistentPath puts the digest before the file name of a target path (TUF 7).
 std::string ConsistentPath(std::string_view path, std::string_view digest_hex);
@@ -42,9 +45,10 @@ class MetadataClient {
     std::string role;
   };
   Result<Target> FindTarget(TrustedMetadata& trusted, Fetcher& fetcher, std::string_view path);
-  // Download fetches a target found before, at most `size_max` bytes, and checks length and digests.
-  Result<Bytes> Download(const TrustedMetadata& trusted, Fetcher& fetcher, std::string_view path, const TargetFile& file,
-                         uint64_t size_max);
+  // Download fetches a target found before, at most `size_max` bytes, and checks length and
+  // digests.
+  Result<Bytes> Download(const TrustedMetadata& trusted, Fetcher& fetcher, std::string_view path,
+                         const TargetFile& file, uint64_t size_max);
   // Stored reads a role's file as it was received; kNotFound.
   Result<Bytes> Stored(std::string_view role, uint64_t size_max) const;
 
@@ -56,7 +60,8 @@ class MetadataClient {
   Result<Unit> UpdateTimestamp(Fetcher& fetcher, TrustedMetadata& trusted);
   Result<Unit> UpdateSnapshot(Fetcher& fetcher, TrustedMetadata& trusted);
   Result<Unit> UpdateTargets(Fetcher& fetcher, TrustedMetadata& trusted);
-  Result<Unit> LoadDelegated(TrustedMetadata& trusted, Fetcher& fetcher, const TrustedMetadata::RoleChain& chain);
+  Result<Unit> LoadDelegated(TrustedMetadata& trusted, Fetcher& fetcher,
+                             const TrustedMetadata::RoleChain& chain);
 
   FileSystem& files_;
   std::string directory_;

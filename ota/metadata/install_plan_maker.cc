@@ -4,7 +4,9 @@ namespace sallyport::ota {
 
 InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
   const Release& release = verified.release();
-  const auto remote = [](const ReleaseFile& file) { return RemoteFile{file.path, file.length, file.sha256}; };
+  const auto remote = [](const ReleaseFile& file) {
+    return RemoteFile{file.path, file.length, file.sha256};
+  };
   return InstallPlan(InstallFacts{.release = verified.digest(),
                                   .product = release.product,
                                   .version = release.version.text(),

@@ -1,4 +1,5 @@
-// The one bridge from verified metadata to the installer: an InstallPlan comes only from a VerifiedRelease.
+// The one bridge from verified metadata to the installer: an InstallPlan comes only from a
+// VerifiedRelease.
 #pragma once
 
 #include "ota/install/install_plan.h"
@@ -8,7 +9,8 @@ namespace sallyport::ota {
 
 class InstallPlanMaker {
  public:
-  // From copies the facts of `release`. Paths are target paths, without the digest of ConsistentPath.
+  // From copies the facts of `release`. Paths are target paths, without the digest of
+  // ConsistentPath.
   static InstallPlan From(const VerifiedRelease& release);
 };
 

@@ -33,9 +33,10 @@ Result<pki::PublicKey> ParseKey(const JsonCursor& key) {
   SP_TRY(const std::string_view scheme, key.GetString("scheme"));
   SP_TRY(const JsonCursor keyval, key.Member("keyval"));
   SP_TRY(const std::string_view text, keyval.GetString("public"));
-  const auto* form =
-      std::ranges::find_if(kForms, [&](const KeyForm& f) { return f.keytype == keytype && f.scheme == scheme; });
-  if (form == std::end(kForms)) return Error{Reason::kUnsupported, key.path() + ": key type and scheme"};
+  const auto* form = std::ranges::find_if(
+      kForms, [&](const KeyForm& f) { return f.keytype == keytype && f.scheme == scheme; });
+  if (form == std::end(kForms))
+    return Error{Reason::kUnsupported, key.path() + ": key type and scheme"};
   if (form->type == pki::KeyType::kEd25519) {
     SP_TRY(const Bytes raw, HexDecode(text));
     return pki::PublicKey::FromEd25519(raw);
@@ -60,7 +61,8 @@ std::string KeyId(const pki::PublicKey& key) {
 
 Result<KeyMap> ParseKeys(const JsonCursor& keys) {
   SP_TRY(const auto entries, keys.Entries());
-  if (entries.size() > kKeysMax) return Error{Reason::kTooLarge, keys.path() + ": too many keys", "tuf.too-many-keys"};
+  if (entries.size() > kKeysMax)
+    return Error{Reason::kTooLarge, keys.path() + ": too many keys", "tuf.too-many-keys"};
   KeyMap out;
   for (const auto& [id, key] : entries) {
     if (key.value().if_object() == nullptr) return key.Refuse("expected an object");
@@ -72,7 +74,8 @@ Result<KeyMap> ParseKeys(const JsonCursor& keys) {
 Result<RoleKeys> RoleKeys::Parse(const JsonCursor& role, const KeyMap& keys) {
   RoleKeys out;
   SP_TRY(const int64_t threshold, role.GetInteger("threshold"));
-  if (threshold < 1) return role.Refuse("a threshold below 1 would need no signature", "tuf.threshold-zero");
+  if (threshold < 1)
+    return role.Refuse("a threshold below 1 would need no signature", "tuf.threshold-zero");
   out.threshold_ = static_cast<size_t>(threshold);
   SP_TRY(out.keyids_, role.GetStrings("keyids"));
   if (std::set<std::string>(out.keyids_.begin(), out.keyids_.end()).size() != out.keyids_.size())
@@ -90,7 +93,8 @@ const pki::PublicKey* RoleKeys::Find(std::string_view keyid) const {
 
 bool RoleKeys::KeptBy(const RoleKeys& next) const {
   return std::ranges::all_of(usable_, [&](const auto& mine) {
-    return std::ranges::any_of(next.usable_, [&](const auto& other) { return other.second.spki() == mine.second.spki(); });
+    return std::ranges::any_of(
+        next.usable_, [&](const auto& other) { return other.second.spki() == mine.second.spki(); });
   });
 }
 

@@ -15,10 +15,11 @@ JsonValue KeyToJson(const pki::PublicKey& key);
 // KeyId is the hex SHA-256 of the canonical JSON of KeyToJson.
 std::string KeyId(const pki::PublicKey& key);
 
-// KeyMap holds the keys of a document that this program can use, by key id. Key ids are opaque names.
+// KeyMap holds the keys of a document that this program can use, by key id. Key ids are opaque
+// names.
 using KeyMap = std::map<std::string, pki::PublicKey, std::less<>>;
-// ParseKeys leaves out keys of unknown type or scheme and keys that do not decode: they verify nothing.
-// kMalformed when it is no object of objects, kTooLarge above kKeysMax.
+// ParseKeys leaves out keys of unknown type or scheme and keys that do not decode: they verify
+// nothing. kMalformed when it is no object of objects, kTooLarge above kKeysMax.
 Result<KeyMap> ParseKeys(const JsonCursor& keys);
 
 // RoleKeys says whose signatures count for a role and how many are needed: at least one, always.
@@ -33,7 +34,8 @@ class RoleKeys {
   const std::vector<std::string>& keyids() const { return keyids_; }
   // Find returns null for an unlisted or unusable key; borrowed.
   const pki::PublicKey* Find(std::string_view keyid) const;
-  // KeptBy says whether every key of this role is still a key of `next` (compared by key, not by id).
+  // KeptBy says whether every key of this role is still a key of `next` (compared by key, not by
+  // id).
   bool KeptBy(const RoleKeys& next) const;
 
  private:

@@ -48,7 +48,8 @@ Result<ReleaseFile> GetFile(const JsonCursor& object, std::string_view key) {
   SP_TRY(const JsonCursor file, object.Member(key));
   SP_TRY(file.OnlyKeys({"path", "length", "sha256"}));
   SP_TRY(const std::string_view path, file.GetString("path"));
-  if (path.empty() || path.size() > kTargetPathSizeMax) return file.Refuse("target path", "release.path");
+  if (path.empty() || path.size() > kTargetPathSizeMax)
+    return file.Refuse("target path", "release.path");
   SP_TRY(const uint64_t length, GetNumber(file, "length", 1));
   SP_TRY(const Sha256Digest digest, GetDigest(file, "sha256"));
   return ReleaseFile{std::string(path), length, digest};
@@ -99,14 +100,17 @@ JsonValue DigestsToJson(const std::vector<Sha256Digest>& digests) {
 }
 
 JsonValue FileToJson(const ReleaseFile& file) {
-  return JsonValue::Object({{"path", file.path}, {"length", file.length}, {"sha256", HexEncode(file.sha256)}});
+  return JsonValue::Object(
+      {{"path", file.path}, {"length", file.length}, {"sha256", HexEncode(file.sha256)}});
 }
 
 JsonValue MeasurementsToJson(const ExpectedMeasurements& expected) {
-  JsonValue pcr4 = JsonValue::Object({{"secure_boot_off", DigestsToJson(expected.pcr4_secure_boot_off)},
-                                      {"secure_boot_on", DigestsToJson(expected.pcr4_secure_boot_on)}});
+  JsonValue pcr4 =
+      JsonValue::Object({{"secure_boot_off", DigestsToJson(expected.pcr4_secure_boot_off)},
+                         {"secure_boot_on", DigestsToJson(expected.pcr4_secure_boot_on)}});
   JsonValue pcr11 = JsonValue::Object({{"events", DigestsToJson(expected.pcr11_events)}});
-  return JsonValue::Object({{"bank", "sha256"}, {"pcr4", std::move(pcr4)}, {"pcr11", std::move(pcr11)}});
+  return JsonValue::Object(
+      {{"bank", "sha256"}, {"pcr4", std::move(pcr4)}, {"pcr11", std::move(pcr11)}});
 }
 
 }  // namespace
@@ -120,7 +124,8 @@ Result<ReleaseVersion> ReleaseVersion::Parse(std::string_view text) {
     uint32_t number = 0;
     const auto end = std::from_chars(part.data(), part.data() + part.size(), number);
     const bool whole = end.ec == std::errc() && end.ptr == part.data() + part.size();
-    if (!whole || part.size() > kVersionDigits || (part.size() > 1 && part.front() == '0')) return bad;
+    if (!whole || part.size() > kVersionDigits || (part.size() > 1 && part.front() == '0'))
+      return bad;
     out.numbers_.push_back(number);
     if (out.numbers_.size() > kVersionParts) return bad;
     if (part.size() == text.size()) return out;
@@ -129,12 +134,14 @@ Result<ReleaseVersion> ReleaseVersion::Parse(std::string_view text) {
 }
 
 Result<Release> ParseRelease(ByteView json) {
-  SP_TRY(const JsonValue tree, ParseJson(AsText(json), {.size_max = kReleaseSizeMax, .depth_max = kMetadataDepthMax}));
+  SP_TRY(const JsonValue tree,
+         ParseJson(AsText(json), {.size_max = kReleaseSizeMax, .depth_max = kMetadataDepthMax}));
   const JsonCursor release(tree);
   SP_TRY(const std::string_view format, release.GetString("sallyport"));
-  if (format != kFormat) return Error{Reason::kUnsupported, "format " + std::string(format), "release.format"};
-  SP_TRY(release.OnlyKeys({"sallyport", "product", "version", "hardware", "min_version", "rollback_index",
-                           "security_floor", "uki", "image", "measurements"}));
+  if (format != kFormat)
+    return Error{Reason::kUnsupported, "format " + std::string(format), "release.format"};
+  SP_TRY(release.OnlyKeys({"sallyport", "product", "version", "hardware", "min_version",
+                           "rollback_index", "security_floor", "uki", "image", "measurements"}));
   SP_TRY(const std::string_view product, release.GetString("product"));
   if (!IsProductName(product)) return release.Refuse("product name", "release.product");
   SP_TRY(ReleaseVersion version, GetVersion(release, "version"));
@@ -145,8 +152,9 @@ Result<Release> ParseRelease(ByteView json) {
   SP_TRY(ReleaseFile uki, GetFile(release, "uki"));
   SP_TRY(ReleaseImage image, GetImage(release));
   SP_TRY(ExpectedMeasurements measurements, GetMeasurements(release));
-  return Release{std::string(product),   std::move(version), std::move(hardware), std::move(min_version), rollback_index,
-                 floor.value,            std::move(uki),     std::move(image),    std::move(measurements)};
+  return Release{std::string(product),   std::move(version), std::move(hardware),
+                 std::move(min_version), rollback_index,     floor.value,
+                 std::move(uki),         std::move(image),   std::move(measurements)};
 }
 
 std::string WriteRelease(const Release& release) {
@@ -184,7 +192,8 @@ std::string ReleaseDirectory(std::string_view product, const ReleaseVersion& ver
 bool IsProductName(std::string_view name) {
   const auto is_word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   return !name.empty() && name.size() <= kNameSizeMax && is_word(name.front()) &&
-         std::ranges::all_of(name, [&](char c) { return is_word(c) || c == '.' || c == '_' || c == '-'; });
+         std::ranges::all_of(
+             name, [&](char c) { return is_word(c) || c == '.' || c == '_' || c == '-'; });
 }
 
 }  // namespace sallyport::ota

@@ -1,5 +1,5 @@
-// release.json: what an OS release is made of and which measurements it will produce (docs/protocol.md,
-// "Release"). Its SHA-256 is the release digest. Pure.
+// release.json: what an OS release is made of and which measurements it will produce
+// (docs/protocol.md, "Release"). Its SHA-256 is the release digest. Pure.
 #pragma once
 
 #include <compare>
@@ -11,10 +11,12 @@
 
 namespace sallyport::ota {
 
-// ReleaseVersion is dotted numbers, compared numerically: 1.10 > 1.9, and 1.0 == 1 is false (1 < 1.0).
+// ReleaseVersion is dotted numbers, compared numerically: 1.10 > 1.9, and 1.0 == 1 is false (1
+// < 1.0).
 class ReleaseVersion {
  public:
-  // Parse takes 1 to 8 numbers of at most 9 digits without leading zeros. kMalformed, rule release.version.
+  // Parse takes 1 to 8 numbers of at most 9 digits without leading zeros. kMalformed, rule
+  // release.version.
   static Result<ReleaseVersion> Parse(std::string_view text);
   const std::string& text() const { return text_; }
   auto operator<=>(const ReleaseVersion& other) const { return numbers_ <=> other.numbers_; }
@@ -59,8 +61,8 @@ struct Release {
   ExpectedMeasurements measurements;
 };
 
-// ParseRelease refuses unknown keys and everything else that docs/protocol.md does not allow. kMalformed,
-// kUnsupported for another format version (release.format).
+// ParseRelease refuses unknown keys and everything else that docs/protocol.md does not allow.
+// kMalformed, kUnsupported for another format version (release.format).
 Result<Release> ParseRelease(ByteView json);
 // WriteRelease is deterministic; ParseRelease(WriteRelease(r)) is r.
 std::string WriteRelease(const Release& release);
@@ -68,7 +70,8 @@ std::string WriteRelease(const Release& release);
 ReleaseDigest ReleaseDigestOf(ByteView release_json);
 // ReleaseCustom is the `custom` member that both repositories give the target release.json.
 JsonValue ReleaseCustom(const Release& release);
-// ReleaseDirectory is `releases/<product>/<version>`; release.json, uki.efi, index.json, payload.bin stand in it.
+// ReleaseDirectory is `releases/<product>/<version>`; release.json, uki.efi, index.json,
+// payload.bin stand in it.
 std::string ReleaseDirectory(std::string_view product, const ReleaseVersion& version);
 // IsProductName: `[a-z0-9][a-z0-9._-]*`, at most 64 bytes; hardware ids follow the same rule.
 [[nodiscard]] bool IsProductName(std::string_view name);

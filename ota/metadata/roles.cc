@@ -26,7 +26,8 @@ bool IsSpecVersion1(std::string_view text) {
 Result<UnixTime> ParseExpires(const JsonCursor& body) {
   SP_TRY(const std::string_view text, body.GetString("expires"));
   const auto time = ParseRfc3339(text);
-  if (text.size() != 20 || !text.ends_with('Z') || !time) return body.Refuse("not a time", "tuf.expires");
+  if (text.size() != 20 || !text.ends_with('Z') || !time)
+    return body.Refuse("not a time", "tuf.expires");
   return *time;
 }
 
@@ -54,7 +55,8 @@ Result<MetaFile> ParseMetaFile(const JsonCursor& file) {
 }
 
 bool IsRoleName(std::string_view name) {
-  const bool reserved = std::ranges::any_of(kTopRoles, [&](Role role) { return RoleName(role) == name; });
+  const bool reserved =
+      std::ranges::any_of(kTopRoles, [&](Role role) { return RoleName(role) == name; });
   return !name.empty() && name.size() <= kRoleNameSizeMax && !reserved;
 }
 
@@ -63,14 +65,16 @@ Result<TargetFile> ParseTargetFile(const JsonCursor& file) {
   SP_TRY(const JsonCursor hashes, file.Member("hashes"));
   SP_TRY(Digests digests, Digests::Parse(hashes));
   const JsonValue* custom = file.value().Find("custom");
-  return TargetFile{static_cast<uint64_t>(length), std::move(digests), custom != nullptr ? *custom : JsonValue()};
+  return TargetFile{static_cast<uint64_t>(length), std::move(digests),
+                    custom != nullptr ? *custom : JsonValue()};
 }
 
 Result<std::vector<std::string>> ParsePrefixes(const JsonCursor& list) {
   SP_TRY(auto prefixes, list.Strings());
   const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
   for (const std::string& prefix : prefixes) {
-    if (prefix.size() > 64 || !std::ranges::all_of(prefix, is_hex)) return list.Refuse("not a hex prefix");
+    if (prefix.size() > 64 || !std::ranges::all_of(prefix, is_hex))
+      return list.Refuse("not a hex prefix");
   }
   return prefixes;
 }
@@ -80,7 +84,8 @@ Result<Delegation> ParseDelegation(const JsonCursor& role, const KeyMap& keys) {
   if (!IsRoleName(name)) return role.Refuse("role name", "tuf.role-name");
   SP_TRY(RoleKeys role_keys, RoleKeys::Parse(role, keys));
   SP_TRY(const JsonCursor::Flag terminating, role.GetBool("terminating"));
-  Delegation out{std::string(name), std::move(role_keys), terminating.value, Delegation::Patterns{}};
+  Delegation out{std::string(name), std::move(role_keys), terminating.value,
+                 Delegation::Patterns{}};
   const auto globs = role.Find("paths");
   const auto prefixes = role.Find("path_hash_prefixes");
   if (globs.has_value() == prefixes.has_value())
@@ -103,7 +108,8 @@ Result<std::vector<Delegation>> ParseDelegations(const JsonCursor& delegations) 
   std::set<std::string> names;
   for (const JsonCursor& role : roles) {
     SP_TRY(Delegation delegation, ParseDelegation(role, keys));
-    if (!names.insert(delegation.name).second) return role.Refuse("role delegated twice", "tuf.duplicate-role");
+    if (!names.insert(delegation.name).second)
+      return role.Refuse("role delegated twice", "tuf.duplicate-role");
     out.push_back(std::move(delegation));
   }
   return out;
@@ -152,7 +158,8 @@ Result<Digests> Digests::Parse(const JsonCursor& hashes) {
       return value.Refuse("expected 64 bytes");
     }
   }
-  if (!out.sha256_ && !out.sha512_) return hashes.Refuse("no digest that can be checked", "tuf.no-digest");
+  if (!out.sha256_ && !out.sha512_)
+    return hashes.Refuse("no digest that can be checked", "tuf.no-digest");
   return out;
 }
 
@@ -167,11 +174,14 @@ Digests Digests::FromSha256(const Sha256Digest& digest) {
 Result<Unit> Digests::Check(ByteView bytes, std::string_view what) const {
   const bool good256 = !sha256_ || pki::Sha256(bytes) == *sha256_;
   const bool good512 = !sha512_ || pki::Hash(pki::HashAlgorithm::kSha512, {bytes}) == *sha512_;
-  if (!good256 || !good512) return Error{Reason::kMismatch, std::string(what) + ": digest differs", "tuf.digest"};
+  if (!good256 || !good512)
+    return Error{Reason::kMismatch, std::string(what) + ": digest differs", "tuf.digest"};
   return Ok();
 }
 
-std::string Digests::PathPrefix() const { return sha256_ ? HexEncode(*sha256_) : HexEncode(*sha512_); }
+std::string Digests::PathPrefix() const {
+  return sha256_ ? HexEncode(*sha256_) : HexEncode(*sha512_);
+}
 
 JsonValue Digests::ToJson() const {
   std::vector<JsonMember> members;
@@ -181,7 +191,8 @@ JsonValue Digests::ToJson() const {
 }
 
 Result<Unit> TargetFile::Check(ByteView bytes, std::string_view what) const {
-  if (bytes.size() != length) return Error{Reason::kMismatch, std::string(what) + ": length differs", "tuf.length"};
+  if (bytes.size() != length)
+    return Error{Reason::kMismatch, std::string(what) + ": length differs", "tuf.length"};
   return digests.Check(bytes, what);
 }
 
@@ -227,7 +238,8 @@ Result<Snapshot> Snapshot::Parse(const VerifiedBody& body) {
     SP_TRY(MetaFile file, ParseMetaFile(entry));
     out.roles.emplace(name.substr(0, name.size() - kSuffix.size()), std::move(file));
   }
-  if (!out.roles.contains("targets")) return meta.Refuse("'targets.json' is missing", "json.missing-key");
+  if (!out.roles.contains("targets"))
+    return meta.Refuse("'targets.json' is missing", "json.missing-key");
   return out;
 }
 
@@ -243,7 +255,8 @@ Result<Targets> Targets::Parse(const VerifiedBody& body) {
   SP_TRY(const JsonCursor list, cursor.Member("targets"));
   SP_TRY(const auto entries, list.Entries());
   for (const auto& [path, entry] : entries) {
-    if (path.empty() || path.size() > kTargetPathSizeMax) return entry.Refuse("target path", "tuf.target-path");
+    if (path.empty() || path.size() > kTargetPathSizeMax)
+      return entry.Refuse("target path", "tuf.target-path");
     SP_TRY(TargetFile file, ParseTargetFile(entry));
     out.targets.emplace(path, std::move(file));
   }
@@ -268,8 +281,10 @@ bool GlobMatches(std::string_view pattern, std::string_view path) {
   while (true) {
     const size_t pattern_slash = pattern.find('/');
     const size_t path_slash = path.find('/');
-    if ((pattern_slash == std::string_view::npos) != (path_slash == std::string_view::npos)) return false;
-    if (!ComponentMatches(pattern.substr(0, pattern_slash), path.substr(0, path_slash))) return false;
+    if ((pattern_slash == std::string_view::npos) != (path_slash == std::string_view::npos))
+      return false;
+    if (!ComponentMatches(pattern.substr(0, pattern_slash), path.substr(0, path_slash)))
+      return false;
     if (pattern_slash == std::string_view::npos) return true;
     pattern.remove_prefix(pattern_slash + 1);
     path.remove_prefix(path_slash + 1);
@@ -278,7 +293,8 @@ bool GlobMatches(std::string_view pattern, std::string_view path) {
 
 bool Delegation::Matches(std::string_view path) const {
   if (const auto* patterns = std::get_if<Patterns>(&paths))
-    return std::ranges::any_of(patterns->globs, [&](const std::string& glob) { return GlobMatches(glob, path); });
+    return std::ranges::any_of(patterns->globs,
+                               [&](const std::string& glob) { return GlobMatches(glob, path); });
   const std::string digest = HexEncode(pki::Sha256(AsBytes(path)));
   return std::ranges::any_of(std::get<HashPrefixes>(paths).hex,
                              [&](const std::string& prefix) { return digest.starts_with(prefix); });

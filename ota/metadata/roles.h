@@ -1,5 +1,6 @@
-// The typed contents of the TUF roles (TUF 1.0 section 4.3 to 4.6). Each is made only from a VerifiedBody,
-// so a value of these types has been signed by its role. Unknown members are ignored, as TUF demands.
+// The typed contents of the TUF roles (TUF 1.0 section 4.3 to 4.6). Each is made only from a
+// VerifiedBody, so a value of these types has been signed by its role. Unknown members are ignored,
+// as TUF demands.
 #pragma once
 
 #include <array>
@@ -16,7 +17,8 @@
 namespace sallyport::ota {
 
 enum class Role : uint8_t { kRoot, kTimestamp, kSnapshot, kTargets };
-inline constexpr std::array kTopRoles = {Role::kRoot, Role::kTimestamp, Role::kSnapshot, Role::kTargets};
+inline constexpr std::array kTopRoles = {Role::kRoot, Role::kTimestamp, Role::kSnapshot,
+                                         Role::kTargets};
 constexpr std::string_view RoleName(Role role) {
   switch (role) {
     case Role::kRoot: return "root";
@@ -71,8 +73,8 @@ struct RepositoryProfile {
   std::string trust_domain;
 };
 
-// Root, Timestamp, Snapshot, Targets: `Parse` returns kMalformed with tuf.wrong-type, tuf.spec-version,
-// tuf.expires or the JSON rules.
+// Root, Timestamp, Snapshot, Targets: `Parse` returns kMalformed with tuf.wrong-type,
+// tuf.spec-version, tuf.expires or the JSON rules.
 struct Root {
   static Result<Root> Parse(const VerifiedBody& body);
   const RoleKeys& keys(Role role) const { return roles[static_cast<size_t>(role)]; }

@@ -16,14 +16,16 @@ Error Refuse(Reason reason, std::string_view rule, std::string_view role, std::s
 
 // Length and digest are checked before the bytes are parsed (TUF 5.5.2, 5.6.2).
 Result<Unit> CheckFile(const MetaFile& file, ByteView bytes, std::string_view role) {
-  if (file.length && *file.length != bytes.size()) return Refuse(Reason::kMismatch, "tuf.length", role, "length differs");
+  if (file.length && *file.length != bytes.size())
+    return Refuse(Reason::kMismatch, "tuf.length", role, "length differs");
   if (file.digests) SP_TRY(file.digests->Check(bytes, role));
   return Ok();
 }
 
 Result<Unit> CheckVersion(uint64_t listed, uint64_t actual, std::string_view role) {
   if (listed == actual) return Ok();
-  return Refuse(Reason::kMismatch, "tuf.version-mismatch", role, "version " + Text(actual) + ", listed " + Text(listed));
+  return Refuse(Reason::kMismatch, "tuf.version-mismatch", role,
+                "version " + Text(actual) + ", listed " + Text(listed));
 }
 
 }  // namespace
@@ -37,15 +39,18 @@ Result<Unit> TrustedMetadata::CheckProduct(const Root& root, const Root* previou
   if (!rules_.product) return Ok();
   const ProductRules& rules = *rules_.product;
   if (!root.profile || root.profile->trust_domain != rules.trust_domain)
-    return Refuse(Reason::kPolicyDenied, "tuf.profile", "root", "not of trust domain " + rules.trust_domain);
+    return Refuse(Reason::kPolicyDenied, "tuf.profile", "root",
+                  "not of trust domain " + rules.trust_domain);
   if (root.profile->development) {
     if (previous != nullptr && !previous->profile->development)
-      return Refuse(Reason::kPolicyDenied, "tuf.development-switched", "root", "development was not chosen at first");
+      return Refuse(Reason::kPolicyDenied, "tuf.development-switched", "root",
+                    "development was not chosen at first");
     return Ok();
   }
   if (root.keys(Role::kRoot).threshold() < rules.root_threshold_min ||
       root.keys(Role::kTargets).threshold() < rules.targets_threshold_min)
-    return Refuse(Reason::kPolicyDenied, "tuf.threshold-too-low", "root", "allowed in development only");
+    return Refuse(Reason::kPolicyDenied, "tuf.threshold-too-low", "root",
+                  "allowed in development only");
   return Ok();
 }
 
@@ -62,7 +67,8 @@ Result<Unit> TrustedMetadata::AddRoot(ByteView root) {
   SP_CHECK(!roots_closed_);
   SP_TRY(const SignedDocument document, SignedDocument::Parse(root, kRootSizeMax));
   // 5.3.4: the threshold of the trusted root and that of the new root.
-  SP_TRY(const VerifiedBody body, document.Verify(root_.keys(Role::kRoot), "root by the trusted root"));
+  SP_TRY(const VerifiedBody body,
+         document.Verify(root_.keys(Role::kRoot), "root by the trusted root"));
   SP_TRY(Root next, Root::Parse(body));
   SP_TRY(document.Verify(next.keys(Role::kRoot), "root by itself"));
   // 5.3.5: exactly the next version.
@@ -94,7 +100,9 @@ Result<Unit> TrustedMetadata::CloseRoots() {
 
 Result<Unit> TrustedMetadata::RestoreTimestamp(ByteView timestamp) {
   SP_CHECK(roots_closed_ && !timestamp_);
-  if (keys_rotated_) return Refuse(Reason::kUntrusted, "tuf.keys-rotated", "timestamp", "stored under keys that left");
+  if (keys_rotated_)
+    return Refuse(Reason::kUntrusted, "tuf.keys-rotated", "timestamp",
+                  "stored under keys that left");
   SP_TRY(const SignedDocument document, SignedDocument::Parse(timestamp, kTimestampSizeMax));
   SP_TRY(const VerifiedBody body, document.Verify(root_.keys(Role::kTimestamp), "timestamp"));
   SP_TRY(timestamp_, Timestamp::Parse(body));
@@ -103,16 +111,22 @@ Result<Unit> TrustedMetadata::RestoreTimestamp(ByteView timestamp) {
 
 Result<Unit> TrustedMetadata::RestoreSnapshot(ByteView snapshot) {
   SP_CHECK(roots_closed_ && !snapshot_);
-  if (keys_rotated_) return Refuse(Reason::kUntrusted, "tuf.keys-rotated", "snapshot", "stored under keys that left");
+  if (keys_rotated_)
+    return Refuse(Reason::kUntrusted, "tuf.keys-rotated", "snapshot",
+                  "stored under keys that left");
   SP_TRY(const SignedDocument document, SignedDocument::Parse(snapshot, kSnapshotSizeMax));
   SP_TRY(const VerifiedBody body, document.Verify(root_.keys(Role::kSnapshot), "snapshot"));
   SP_TRY(snapshot_, Snapshot::Parse(body));
   return Ok();
 }
 
-Result<Unit> TrustedMetadata::CheckSame(const MetaFile& held, const MetaFile& next, std::string_view role) const {
-  if (!rules_.equal_version_is_identical || held.version != next.version || held.digests == next.digests) return Ok();
-  return Refuse(Reason::kMismatch, "tuf.equal-version-differs", role, "two files of version " + Text(next.version));
+Result<Unit> TrustedMetadata::CheckSame(const MetaFile& held, const MetaFile& next,
+                                        std::string_view role) const {
+  if (!rules_.equal_version_is_identical || held.version != next.version ||
+      held.digests == next.digests)
+    return Ok();
+  return Refuse(Reason::kMismatch, "tuf.equal-version-differs", role,
+                "two files of version " + Text(next.version));
 }
 
 Result<Unit> TrustedMetadata::CheckNotOlder(const Timestamp& next) const {
@@ -122,12 +136,15 @@ Result<Unit> TrustedMetadata::CheckNotOlder(const Timestamp& next) const {
                   "version " + Text(next.version) + " after " + Text(timestamp_->version));
   }
   if (next.version == timestamp_->version) {
-    if (!rules_.equal_version_is_identical || next.body_digest == timestamp_->body_digest) return Ok();
-    return Refuse(Reason::kMismatch, "tuf.equal-version-differs", "timestamp", "version " + Text(next.version));
+    if (!rules_.equal_version_is_identical || next.body_digest == timestamp_->body_digest)
+      return Ok();
+    return Refuse(Reason::kMismatch, "tuf.equal-version-differs", "timestamp",
+                  "version " + Text(next.version));
   }
   if (next.snapshot.version < timestamp_->snapshot.version) {
-    return Refuse(Reason::kRollback, "tuf.snapshot-rollback", "timestamp",
-                  "snapshot " + Text(next.snapshot.version) + " after " + Text(timestamp_->snapshot.version));
+    return Refuse(
+        Reason::kRollback, "tuf.snapshot-rollback", "timestamp",
+        "snapshot " + Text(next.snapshot.version) + " after " + Text(timestamp_->snapshot.version));
   }
   return CheckSame(timestamp_->snapshot, next.snapshot, "snapshot");
 }
@@ -150,7 +167,8 @@ Result<Unit> TrustedMetadata::CheckNotOlder(const Snapshot& next) const {
   if (!snapshot_) return Ok();
   for (const auto& [role, held] : snapshot_->roles) {
     const MetaFile* file = next.Find(role);
-    if (file == nullptr) return Refuse(Reason::kRollback, "tuf.removed-role", "snapshot", "no longer lists " + role);
+    if (file == nullptr)
+      return Refuse(Reason::kRollback, "tuf.removed-role", "snapshot", "no longer lists " + role);
     if (file->version < held.version) {
       return Refuse(Reason::kRollback, "tuf.targets-rollback", "snapshot",
                     role + " " + Text(file->version) + " after " + Text(held.version));
@@ -174,9 +192,11 @@ Result<Unit> TrustedMetadata::AddSnapshot(ByteView snapshot) {
   return Ok();
 }
 
-Result<Targets> TrustedMetadata::ReadTargets(ByteView bytes, const RoleKeys& keys, const std::string& name) const {
+Result<Targets> TrustedMetadata::ReadTargets(ByteView bytes, const RoleKeys& keys,
+                                             const std::string& name) const {
   const MetaFile* file = snapshot_->Find(name);
-  if (file == nullptr) return Refuse(Reason::kUntrusted, "tuf.not-in-snapshot", name, "not listed by the snapshot");
+  if (file == nullptr)
+    return Refuse(Reason::kUntrusted, "tuf.not-in-snapshot", name, "not listed by the snapshot");
   SP_TRY(CheckFile(*file, bytes, name));
   SP_TRY(const SignedDocument document, SignedDocument::Parse(bytes, kTargetsSizeMax));
   SP_TRY(const VerifiedBody body, document.Verify(keys, name));
@@ -197,11 +217,14 @@ Result<Unit> TrustedMetadata::AddDelegated(const RoleChain& chain, ByteView targ
   SP_CHECK(complete() && chain.size() > 1);
   const std::string& name = chain.back();
   const auto delegator = targets_.find(RoleChain(chain.begin(), chain.end() - 1));
-  const Delegation* delegation = delegator == targets_.end() ? nullptr : delegator->second.FindDelegation(name);
-  if (delegation == nullptr) return Refuse(Reason::kUntrusted, "tuf.not-delegated", name, "not delegated by its parent");
+  const Delegation* delegation =
+      delegator == targets_.end() ? nullptr : delegator->second.FindDelegation(name);
+  if (delegation == nullptr)
+    return Refuse(Reason::kUntrusted, "tuf.not-delegated", name, "not delegated by its parent");
   const bool strict = rules_.product && !root_.profile->development;
   if (strict && delegation->keys.threshold() < rules_.product->delegated_threshold_min)
-    return Refuse(Reason::kPolicyDenied, "tuf.threshold-too-low", name, "allowed in development only");
+    return Refuse(Reason::kPolicyDenied, "tuf.threshold-too-low", name,
+                  "allowed in development only");
   SP_TRY(Targets next, ReadTargets(targets, delegation->keys, name));
   targets_.insert_or_assign(chain, std::move(next));
   return Ok();
@@ -216,7 +239,8 @@ Result<TrustedMetadata::Search> TrustedMetadata::FindTarget(std::string_view pat
     to_visit.pop_back();
     if (!visited.insert(chain.back()).second) continue;
     if (visited.size() > kDelegationsVisitedMax)
-      return Error{Reason::kTooLarge, "more than " + Text(kDelegationsVisitedMax) + " roles", "tuf.too-many-delegations"};
+      return Error{Reason::kTooLarge, "more than " + Text(kDelegationsVisitedMax) + " roles",
+                   "tuf.too-many-delegations"};
     const auto at = targets_.find(chain);
     if (at == targets_.end()) return Search(NeedRole{chain});
     if (const TargetFile* file = at->second.Find(path)) return Search(Found{file, chain.back()});

@@ -1,14 +1,17 @@
-// The client workflow of TUF 1.0 (section 5) as a pure state machine: bytes in, trust or a named refusal
-// out. One value is one update cycle at one fixed time. The shell (client.h) fetches and stores.
+// The client workflow of TUF 1.0 (section 5) as a pure state machine: bytes in, trust or a named
+// refusal out. One value is one update cycle at one fixed time. The shell (client.h) fetches and
+// stores.
 //
-// Order: Start, AddRoot*, CloseRoots, [RestoreTimestamp, RestoreSnapshot], AddTimestamp, AddSnapshot,
-// AddTargets, then FindTarget and AddDelegated. Calls out of order abort: they are programmer's errors.
+// Order: Start, AddRoot*, CloseRoots, [RestoreTimestamp, RestoreSnapshot], AddTimestamp,
+// AddSnapshot, AddTargets, then FindTarget and AddDelegated. Calls out of order abort: they are
+// programmer's errors.
 //
-// Refusals (rule): tuf.threshold kBadSignature; tuf.version-not-next, tuf.rollback, tuf.snapshot-rollback,
-// tuf.targets-rollback, tuf.removed-role kRollback; tuf.expired kExpired; tuf.length, tuf.digest,
-// tuf.version-mismatch, tuf.equal-version-differs kMismatch; tuf.not-delegated, tuf.not-in-snapshot,
-// tuf.keys-rotated kUntrusted; tuf.too-many-delegations kTooLarge; tuf.profile, tuf.threshold-too-low,
-// tuf.development-switched kPolicyDenied; and those of document.h and roles.h.
+// Refusals (rule): tuf.threshold kBadSignature; tuf.version-not-next, tuf.rollback,
+// tuf.snapshot-rollback, tuf.targets-rollback, tuf.removed-role kRollback; tuf.expired kExpired;
+// tuf.length, tuf.digest, tuf.version-mismatch, tuf.equal-version-differs kMismatch;
+// tuf.not-delegated, tuf.not-in-snapshot, tuf.keys-rotated kUntrusted; tuf.too-many-delegations
+// kTooLarge; tuf.profile, tuf.threshold-too-low, tuf.development-switched kPolicyDenied; and those
+// of document.h and roles.h.
 #pragma once
 
 #include <map>
@@ -43,8 +46,8 @@ class TrustedMetadata {
     const TargetFile* file;  // borrowed from the TrustedMetadata
     std::string role;
   };
-  // RoleChain names a role by all roles that lead to it, `targets` first: two delegators may name one role
-  // and give it different keys, and must not vouch for each other.
+  // RoleChain names a role by all roles that lead to it, `targets` first: two delegators may name
+  // one role and give it different keys, and must not vouch for each other.
   using RoleChain = std::vector<std::string>;
   struct NeedRole {
     RoleChain chain;
@@ -52,19 +55,19 @@ class TrustedMetadata {
   struct Absent {};
   using Search = std::variant<Found, NeedRole, Absent>;
 
-  // Start trusts `root`, whose bytes came out of band or from our own store, if it signs itself. `now` is
-  // the time of every expiry check of this cycle (TUF 5.1).
+  // Start trusts `root`, whose bytes came out of band or from our own store, if it signs itself.
+  // `now` is the time of every expiry check of this cycle (TUF 5.1).
   static Result<TrustedMetadata> Start(ByteView root, UnixTime now, MetadataRules rules);
 
   // AddRoot takes exactly version N+1, signed by the thresholds of N and of itself (TUF 5.3).
   Result<Unit> AddRoot(ByteView root);
-  // AddRootOfChain is AddRoot for a chain that may start before what is held: a version not above the trusted
-  // one changes nothing (kUnchanged).
+  // AddRootOfChain is AddRoot for a chain that may start before what is held: a version not above
+  // the trusted one changes nothing (kUnchanged).
   Result<Change> AddRootOfChain(ByteView root);
   // CloseRoots checks that the last root is not expired. Its predecessors may be.
   Result<Unit> CloseRoots();
-  // keys_rotated: a timestamp or snapshot key left since Start, so what was stored under them must be
-  // dropped (fast-forward recovery, TUF 5.3.11).
+  // keys_rotated: a timestamp or snapshot key left since Start, so what was stored under them must
+  // be dropped (fast-forward recovery, TUF 5.3.11).
   bool keys_rotated() const { return keys_rotated_; }
 
   // Restore* take what an earlier cycle stored, expired or not, as the floor against rollback.
@@ -74,11 +77,12 @@ class TrustedMetadata {
   Result<Change> AddTimestamp(ByteView timestamp);
   Result<Unit> AddSnapshot(ByteView snapshot);
   Result<Unit> AddTargets(ByteView targets);
-  // AddDelegated takes the last role of `chain` as its predecessor delegated it (TUF 5.6.7). From NeedRole.
+  // AddDelegated takes the last role of `chain` as its predecessor delegated it (TUF 5.6.7). From
+  // NeedRole.
   Result<Unit> AddDelegated(const RoleChain& chain, ByteView targets);
 
-  // FindTarget walks the delegations pre-order, honours `terminating`, and says which role must be added
-  // first when one is missing.
+  // FindTarget walks the delegations pre-order, honours `terminating`, and says which role must be
+  // added first when one is missing.
   Result<Search> FindTarget(std::string_view path) const;
 
   UnixTime now() const { return now_; }

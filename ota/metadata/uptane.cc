@@ -12,10 +12,12 @@ constexpr uint16_t kBundleVersion = 1;
 constexpr uint64_t kBundleSizeMax = 32 << 20;  // the sum of the limits of its parts, rounded up
 constexpr size_t kDirectorTargetsMax = 2;
 
-Error Refuse(Reason reason, std::string_view rule, std::string detail) { return Error{reason, std::move(detail), rule}; }
+Error Refuse(Reason reason, std::string_view rule, std::string detail) {
+  return Error{reason, std::move(detail), rule};
+}
 
-Result<TrustedMetadata> OpenStored(ByteView root, ByteView timestamp, ByteView snapshot, ByteView targets,
-                                   MetadataRules rules, UnixTime now) {
+Result<TrustedMetadata> OpenStored(ByteView root, ByteView timestamp, ByteView snapshot,
+                                   ByteView targets, MetadataRules rules, UnixTime now) {
   SP_TRY(TrustedMetadata out, TrustedMetadata::Start(root, now, std::move(rules)));
   SP_TRY(out.CloseRoots());
   SP_TRY(out.AddTimestamp(timestamp));
@@ -26,7 +28,8 @@ Result<TrustedMetadata> OpenStored(ByteView root, ByteView timestamp, ByteView s
 
 std::string_view KindOf(const TargetFile& target) {
   const JsonValue* kind = target.custom.Find("kind");
-  return kind != nullptr && kind->if_string() != nullptr ? std::string_view(*kind->if_string()) : std::string_view();
+  return kind != nullptr && kind->if_string() != nullptr ? std::string_view(*kind->if_string())
+                                                         : std::string_view();
 }
 
 struct Assigned {
@@ -39,8 +42,10 @@ struct DirectorTargets {
 };
 
 Result<DirectorTargets> ReadDirectorTargets(const Targets& top) {
-  if (!top.delegations.empty()) return Refuse(Reason::kPolicyDenied, "uptane.director-delegates", "director delegates");
-  const Error unexpected = Refuse(Reason::kPolicyDenied, "uptane.director-targets", "not one release and one slice");
+  if (!top.delegations.empty())
+    return Refuse(Reason::kPolicyDenied, "uptane.director-delegates", "director delegates");
+  const Error unexpected =
+      Refuse(Reason::kPolicyDenied, "uptane.director-targets", "not one release and one slice");
   if (top.targets.size() > kDirectorTargetsMax) return unexpected;
   DirectorTargets out;
   for (const auto& [path, file] : top.targets) {
@@ -60,14 +65,16 @@ Result<const TargetFile*> FindSigned(const TrustedMetadata& image, const std::st
   SP_TRY(const TrustedMetadata::Search search, image.FindTarget(path));
   const auto* found = std::get_if<TrustedMetadata::Found>(&search);
   if (found == nullptr || found->role != RoleName(Role::kTargets))
-    return Refuse(Reason::kUntrusted, "uptane.release-unsigned", path + ": not signed by the role targets");
+    return Refuse(Reason::kUntrusted, "uptane.release-unsigned",
+                  path + ": not signed by the role targets");
   return found->file;
 }
 
 Result<Unit> CheckReleaseFile(const TrustedMetadata& image, const ReleaseFile& file) {
   SP_TRY(const TargetFile* target, FindSigned(image, file.path));
   if (target->length == file.length && target->digests.sha256() == file.sha256) return Ok();
-  return Refuse(Reason::kMismatch, "uptane.release-file", file.path + ": release and repository differ");
+  return Refuse(Reason::kMismatch, "uptane.release-file",
+                file.path + ": release and repository differ");
 }
 
 }  // namespace
@@ -75,16 +82,18 @@ Result<Unit> CheckReleaseFile(const TrustedMetadata& image, const ReleaseFile& f
 // ManifestJudge is the only maker of verified types.
 class ManifestJudge {
  public:
-  ManifestJudge(const ManifestBundle& bundle, const ManifestIdentity& identity, const ManifestFloors& floors)
+  ManifestJudge(const ManifestBundle& bundle, const ManifestIdentity& identity,
+                const ManifestFloors& floors)
       : bundle_(bundle), identity_(identity), floors_(floors) {}
 
   Result<VerifiedManifest> Judge(UnixTime now) {
     const auto& [image_bytes, director_bytes] = bundle_;
     SP_TRY(const TrustedMetadata director,
-           OpenStored(director_bytes.root, director_bytes.timestamp, director_bytes.snapshot, director_bytes.targets,
-                      DirectorRules(identity_.trust_domain), now));
-    SP_TRY(TrustedMetadata image, OpenStored(image_bytes.root, image_bytes.timestamp, image_bytes.snapshot,
-                                             image_bytes.targets, ImageRules(identity_.trust_domain), now));
+           OpenStored(director_bytes.root, director_bytes.timestamp, director_bytes.snapshot,
+                      director_bytes.targets, DirectorRules(identity_.trust_domain), now));
+    SP_TRY(TrustedMetadata image,
+           OpenStored(image_bytes.root, image_bytes.timestamp, image_bytes.snapshot,
+                      image_bytes.targets, ImageRules(identity_.trust_domain), now));
     SP_TRY(ReadStatement(director));
     SP_TRY(ReadFloors(director, image));
     SP_TRY(const DirectorTargets assigned, ReadDirectorTargets(director.top()));
@@ -104,7 +113,8 @@ class ManifestJudge {
     if (device != identity_.device_id)
       return Refuse(Reason::kMismatch, "uptane.foreign-device", "made for " + std::string(device));
     if (trust_domain != identity_.trust_domain)
-      return Refuse(Reason::kMismatch, "uptane.foreign-domain", "made for " + std::string(trust_domain));
+      return Refuse(Reason::kMismatch, "uptane.foreign-domain",
+                    "made for " + std::string(trust_domain));
     if (static_cast<uint64_t>(incarnation) != director.top().version >> 32)
       return Refuse(Reason::kMismatch, "uptane.incarnation", "version and incarnation disagree");
     out_.identity_ = identity_;
@@ -118,19 +128,22 @@ class ManifestJudge {
     out_.image_root_version_ = image.root().version;
     out_.image_targets_version_ = image.top().version;
     out_.development_ = image.root().profile->development;
-    if (out_.version_ < floors_.director_version || out_.image_root_version_ < floors_.image_root_version ||
+    if (out_.version_ < floors_.director_version ||
+        out_.image_root_version_ < floors_.image_root_version ||
         out_.image_targets_version_ < floors_.image_targets_version)
       return Refuse(Reason::kRollback, "uptane.floor", "older than the device's own counters say");
     return Ok();
   }
 
   Result<Unit> ReadPolicy(TrustedMetadata& image) {
-    if (image.snapshot().Find(kPolicyRole) == nullptr) return Ok();  // no policy was ever published: deny all
+    if (image.snapshot().Find(kPolicyRole) == nullptr)
+      return Ok();  // no policy was ever published: deny all
     SP_TRY(image.AddDelegated({"targets", std::string(kPolicyRole)}, bundle_.image.policy_role));
     SP_TRY(const TrustedMetadata::Search search, image.FindTarget(kPolicyTargetPath));
     const auto* found = std::get_if<TrustedMetadata::Found>(&search);
     if (found == nullptr || found->role != kPolicyRole)
-      return Refuse(Reason::kUntrusted, "uptane.policy-role", "policy manifest not signed by role policy");
+      return Refuse(Reason::kUntrusted, "uptane.policy-role",
+                    "policy manifest not signed by role policy");
     SP_TRY(found->file->Check(bundle_.image.policy_manifest, kPolicyTargetPath));
     out_.policy_manifest_ = bundle_.image.policy_manifest;
     return Ok();
@@ -142,19 +155,24 @@ class ManifestJudge {
     SP_TRY(const TargetFile* signed_file, FindSigned(image, path));
     if (signed_file->length != file->length || signed_file->digests != file->digests ||
         CanonicalJson(signed_file->custom) != CanonicalJson(file->custom))
-      return Refuse(Reason::kMismatch, "uptane.repositories-disagree", path + ": director and image repository differ");
+      return Refuse(Reason::kMismatch, "uptane.repositories-disagree",
+                    path + ": director and image repository differ");
     SP_TRY(file->Check(bundle_.image.release, path));
     SP_TRY(Release release, ParseRelease(bundle_.image.release));
     if (CanonicalJson(ReleaseCustom(release)) != CanonicalJson(file->custom) ||
         path != ReleaseDirectory(release.product, release.version) + "/release.json")
-      return Refuse(Reason::kMismatch, "uptane.release-content", path + ": not what its metadata says");
+      return Refuse(Reason::kMismatch, "uptane.release-content",
+                    path + ": not what its metadata says");
     if (std::ranges::find(release.hardware, identity_.hardware_id) == release.hardware.end())
-      return Refuse(Reason::kMismatch, "uptane.hardware", path + ": not for " + identity_.hardware_id);
+      return Refuse(Reason::kMismatch, "uptane.hardware",
+                    path + ": not for " + identity_.hardware_id);
     if (release.rollback_index < floors_.rollback_index)
-      return Refuse(Reason::kRollback, "uptane.release-rollback", path + ": below the rollback floor");
+      return Refuse(Reason::kRollback, "uptane.release-rollback",
+                    path + ": below the rollback floor");
     for (const ReleaseFile* part : {&release.uki, &release.image.index, &release.image.payload})
       SP_TRY(CheckReleaseFile(image, *part));
-    out_.release_ = VerifiedRelease(ReleaseDigestOf(bundle_.image.release), std::move(release), bundle_.image.release);
+    out_.release_ = VerifiedRelease(ReleaseDigestOf(bundle_.image.release), std::move(release),
+                                    bundle_.image.release);
     return Ok();
   }
 
@@ -175,7 +193,8 @@ class ManifestJudge {
 };
 
 MetadataRules ImageRules(const std::string& trust_domain) {
-  return {.equal_version_is_identical = true, .product = ProductRules{.trust_domain = trust_domain}};
+  return {.equal_version_is_identical = true,
+          .product = ProductRules{.trust_domain = trust_domain}};
 }
 
 MetadataRules DirectorRules(const std::string& trust_domain) {
@@ -183,7 +202,8 @@ MetadataRules DirectorRules(const std::string& trust_domain) {
           .product = ProductRules{.trust_domain = trust_domain, .targets_threshold_min = 1}};
 }
 
-Result<VerifiedManifest> VerifyBundle(const ManifestBundle& bundle, const ManifestIdentity& identity,
+Result<VerifiedManifest> VerifyBundle(const ManifestBundle& bundle,
+                                      const ManifestIdentity& identity,
                                       const ManifestFloors& floors, UnixTime now) {
   return ManifestJudge(bundle, identity, floors).Judge(now);
 }
@@ -192,9 +212,10 @@ Bytes EncodeBundle(const ManifestBundle& bundle) {
   const auto& [image, director] = bundle;
   ByteWriter out;
   out.Raw(AsBytes(kBundleMagic)).BigU16(kBundleVersion);
-  for (const Bytes* part : {&image.root, &image.timestamp, &image.snapshot, &image.targets, &image.policy_role,
-                            &image.release, &image.policy_manifest, &director.root, &director.timestamp,
-                            &director.snapshot, &director.targets, &director.slice})
+  for (const Bytes* part :
+       {&image.root, &image.timestamp, &image.snapshot, &image.targets, &image.policy_role,
+        &image.release, &image.policy_manifest, &director.root, &director.timestamp,
+        &director.snapshot, &director.targets, &director.slice})
     out.Sized32(*part);
   return std::move(out).Take();
 }
@@ -204,12 +225,14 @@ Result<ManifestBundle> DecodeBundle(ByteView bytes) {
   SP_TRY(const ByteView magic, reader.Take(kBundleMagic.size()));
   SP_TRY(const uint16_t version, reader.BigU16());
   if (AsText(magic) != kBundleMagic || version != kBundleVersion)
-    return Refuse(Reason::kUnsupported, "uptane.bundle-format", "not a verified state of version 1");
+    return Refuse(Reason::kUnsupported, "uptane.bundle-format",
+                  "not a verified state of version 1");
   ManifestBundle out;
   auto& [image, director] = out;
-  for (Bytes* part : {&image.root, &image.timestamp, &image.snapshot, &image.targets, &image.policy_role,
-                      &image.release, &image.policy_manifest, &director.root, &director.timestamp, &director.snapshot,
-                      &director.targets, &director.slice}) {
+  for (Bytes* part :
+       {&image.root, &image.timestamp, &image.snapshot, &image.targets, &image.policy_role,
+        &image.release, &image.policy_manifest, &director.root, &director.timestamp,
+        &director.snapshot, &director.targets, &director.slice}) {
     SP_TRY(const ByteView field, reader.Sized32(kBundleSizeMax));
     *part = ToBytes(field);
   }
@@ -217,7 +240,8 @@ Result<ManifestBundle> DecodeBundle(ByteView bytes) {
   return out;
 }
 
-ManifestVerifier::ManifestVerifier(FileSystem& files, std::string directory, ManifestIdentity identity)
+ManifestVerifier::ManifestVerifier(FileSystem& files, std::string directory,
+                                   ManifestIdentity identity)
     : files_(files),
       directory_(std::move(directory)),
       identity_(std::move(identity)),
@@ -238,13 +262,15 @@ Result<ManifestBundle> ManifestVerifier::LoadBundle() const {
   return DecodeBundle(bytes);
 }
 
-Result<VerifiedManifest> ManifestVerifier::VerifyStored(const ManifestFloors& floors, UnixTime now) const {
+Result<VerifiedManifest> ManifestVerifier::VerifyStored(const ManifestFloors& floors,
+                                                        UnixTime now) const {
   SP_TRY(const ManifestBundle bundle, LoadBundle());
   return VerifyBundle(bundle, identity_, floors, now);
 }
 
 // AdvanceDirector applies what the server sent on top of what is held, with all rollback rules.
-Result<DirectorBytes> ManifestVerifier::AdvanceDirector(const DeviceManifest& manifest, UnixTime now) const {
+Result<DirectorBytes> ManifestVerifier::AdvanceDirector(const DeviceManifest& manifest,
+                                                        UnixTime now) const {
   if (manifest.root_chain.size() > kManifestRootsMax)
     return Error{Reason::kTooLarge, "director root chain", "uptane.root-chain"};
   const auto held = LoadBundle();
@@ -255,14 +281,16 @@ Result<DirectorBytes> ManifestVerifier::AdvanceDirector(const DeviceManifest& ma
   } else {
     SP_TRY(out.root, ReadFile(files_, directory_ + "/director-root.json", kRootSizeMax));
   }
-  SP_TRY(TrustedMetadata director, TrustedMetadata::Start(out.root, now, DirectorRules(identity_.trust_domain)));
+  SP_TRY(TrustedMetadata director,
+         TrustedMetadata::Start(out.root, now, DirectorRules(identity_.trust_domain)));
   for (const Bytes& root : manifest.root_chain) {
     SP_TRY(const auto change, director.AddRootOfChain(root));
     if (change == TrustedMetadata::Change::kNew) out.root = root;
   }
   SP_TRY(director.CloseRoots());
   if (held && !director.keys_rotated()) {
-    // No floor when the new root's keys no longer verify them; then the root, signed offline, says so.
+    // No floor when the new root's keys no longer verify them; then the root, signed offline, says
+    // so.
     static_cast<void>(director.RestoreTimestamp(held->director.timestamp));
     static_cast<void>(director.RestoreSnapshot(held->director.snapshot));
   }
@@ -272,18 +300,21 @@ Result<DirectorBytes> ManifestVerifier::AdvanceDirector(const DeviceManifest& ma
   return out;
 }
 
-Result<ImageBytes> ManifestVerifier::CollectImage(const TrustedMetadata& director, Fetcher& fetcher, UnixTime now) {
+Result<ImageBytes> ManifestVerifier::CollectImage(const TrustedMetadata& director, Fetcher& fetcher,
+                                                  UnixTime now) {
   SP_TRY(TrustedMetadata image, image_.Refresh(fetcher, now));
   ImageBytes out;
   SP_TRY(const DirectorTargets assigned, ReadDirectorTargets(director.top()));
   if (assigned.release) {
     SP_TRY(const TargetFile* file, FindSigned(image, assigned.release->path));
-    SP_TRY(out.release, image_.Download(image, fetcher, assigned.release->path, *file, kReleaseSizeMax));
+    SP_TRY(out.release,
+           image_.Download(image, fetcher, assigned.release->path, *file, kReleaseSizeMax));
   }
   if (image.snapshot().Find(kPolicyRole) != nullptr) {
     SP_TRY(const auto target, image_.FindTarget(image, fetcher, kPolicyTargetPath));
     if (target.role != kPolicyRole)
-      return Refuse(Reason::kUntrusted, "uptane.policy-role", "policy manifest not signed by role policy");
+      return Refuse(Reason::kUntrusted, "uptane.policy-role",
+                    "policy manifest not signed by role policy");
     SP_TRY(out.policy_manifest,
            image_.Download(image, fetcher, kPolicyTargetPath, target.file, kPolicyManifestSizeMax));
     SP_TRY(out.policy_role, image_.Stored(kPolicyRole, kTargetsSizeMax));

@@ -1,6 +1,7 @@
-// The device manifest: the director says online what this device shall run and whom it may talk to, the
-// image repository says offline what exists at all, and only what both say is believed (architecture 7).
-// VerifyBundle is the pure core; ManifestVerifier is the shell that fetches, floors and stores.
+// The device manifest: the director says online what this device shall run and whom it may talk to,
+// the image repository says offline what exists at all, and only what both say is believed
+// (architecture 7). VerifyBundle is the pure core; ManifestVerifier is the shell that fetches,
+// floors and stores.
 #pragma once
 
 #include <optional>
@@ -38,21 +39,22 @@ struct ManifestFloors {
 
 struct ImageBytes {
   Bytes root, timestamp, snapshot, targets;
-  Bytes policy_role;      // metadata of the delegated role `policy`; empty when no policy is published
-  Bytes release;          // release.json; empty when the director assigns none
+  Bytes policy_role;  // metadata of the delegated role `policy`; empty when no policy is published
+  Bytes release;      // release.json; empty when the director assigns none
   Bytes policy_manifest;  // policy/policy.json; empty when no policy is published
 };
 struct DirectorBytes {
   Bytes root, timestamp, snapshot, targets, slice;
 };
-// ManifestBundle is one complete verified state, stored as one file and verified again at each start.
+// ManifestBundle is one complete verified state, stored as one file and verified again at each
+// start.
 struct ManifestBundle {
   ImageBytes image;
   DirectorBytes director;
 };
 
-// VerifiedRelease has been assigned by the director and signed by the image repository. Only VerifyBundle
-// makes one.
+// VerifiedRelease has been assigned by the director and signed by the image repository. Only
+// VerifyBundle makes one.
 class VerifiedRelease {
  public:
   const ReleaseDigest& digest() const { return digest_; }
@@ -69,7 +71,8 @@ class VerifiedRelease {
   Bytes json_;
 };
 
-// VerifiedManifest is everything this device obeys. Only VerifyBundle makes one. Immutable; thread-safe.
+// VerifiedManifest is everything this device obeys. Only VerifyBundle makes one. Immutable;
+// thread-safe.
 class VerifiedManifest {
  public:
   const std::string& device_id() const { return identity_.device_id; }
@@ -87,7 +90,8 @@ class VerifiedManifest {
   const std::optional<VerifiedRelease>& release() const { return release_; }
   // slice is nullopt when the director signed none: no access then. Bytes as received.
   const std::optional<Bytes>& slice() const { return slice_; }
-  // policy_manifest was signed by the offline role `policy`; nullopt before the first policy is published.
+  // policy_manifest was signed by the offline role `policy`; nullopt before the first policy is
+  // published.
   const std::optional<Bytes>& policy_manifest() const { return policy_manifest_; }
 
  private:
@@ -114,12 +118,13 @@ inline constexpr std::string_view kTrustBundleTargetPath = "trust-bundle.json";
 MetadataRules ImageRules(const std::string& trust_domain);
 MetadataRules DirectorRules(const std::string& trust_domain);
 
-// VerifyBundle verifies both repositories from their roots and matches them. Refusals beyond those of
-// trusted_metadata.h: uptane.foreign-device, uptane.foreign-domain, uptane.incarnation,
-// uptane.director-delegates, uptane.director-targets, uptane.repositories-disagree, uptane.release-unsigned,
-// uptane.release-content, uptane.release-file, uptane.hardware, uptane.policy-role, uptane.slice-unsigned,
-// uptane.floor, uptane.release-rollback. Pure.
-Result<VerifiedManifest> VerifyBundle(const ManifestBundle& bundle, const ManifestIdentity& identity,
+// VerifyBundle verifies both repositories from their roots and matches them. Refusals beyond those
+// of trusted_metadata.h: uptane.foreign-device, uptane.foreign-domain, uptane.incarnation,
+// uptane.director-delegates, uptane.director-targets, uptane.repositories-disagree,
+// uptane.release-unsigned, uptane.release-content, uptane.release-file, uptane.hardware,
+// uptane.policy-role, uptane.slice-unsigned, uptane.floor, uptane.release-rollback. Pure.
+Result<VerifiedManifest> VerifyBundle(const ManifestBundle& bundle,
+                                      const ManifestIdentity& identity,
                                       const ManifestFloors& floors, UnixTime now);
 
 // EncodeBundle and DecodeBundle: the stored file (docs/protocol.md, "Verified state").
@@ -133,10 +138,10 @@ class ManifestVerifier {
 
   // Provision stores the first roots of both repositories; roots that are there already stay.
   Result<Unit> Provision(ByteView image_root, ByteView director_root);
-  // Verify refreshes the image repository, verifies `manifest` against what is held, stores the result as
-  // one file and returns it. On any refusal the held state stays as it was.
-  Result<VerifiedManifest> Verify(const DeviceManifest& manifest, Fetcher& image, const ManifestFloors& floors,
-                                  UnixTime now);
+  // Verify refreshes the image repository, verifies `manifest` against what is held, stores the
+  // result as one file and returns it. On any refusal the held state stays as it was.
+  Result<VerifiedManifest> Verify(const DeviceManifest& manifest, Fetcher& image,
+                                  const ManifestFloors& floors, UnixTime now);
   // VerifyStored verifies the held state again, without a network. kNotFound when there is none.
   Result<VerifiedManifest> VerifyStored(const ManifestFloors& floors, UnixTime now) const;
 

@@ -10,11 +10,14 @@ namespace {
 static_assert(kSegmentSizeMax == uint64_t{1} << 23);
 constexpr int kWindowLog = 23;  // a window as large as the largest segment
 
-// RFC 8878, 3.1.1.1.1: with Single_Segment_Flag the window is the content and nothing else is allocated.
+// RFC 8878, 3.1.1.1.1: with Single_Segment_Flag the window is the content and nothing else is
+// allocated.
 constexpr size_t kDescriptorAt = 4;
 constexpr uint8_t kSingleSegmentFlag = 1u << 5;
 
-Error BadFrame(std::string detail) { return Error{Reason::kMalformed, std::move(detail), "payload.zstd-frame"}; }
+Error BadFrame(std::string detail) {
+  return Error{Reason::kMalformed, std::move(detail), "payload.zstd-frame"};
+}
 
 struct FreeContext {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
@@ -29,7 +32,8 @@ class ZstdCodec final : public SegmentCodec {
     SP_TRY(CheckFrame(data, out.size()));
     if (!decoder_) decoder_.reset(ZSTD_createDCtx());
     if (!decoder_) return Error{Reason::kInternal, "no zstd context"};
-    const size_t size = ZSTD_decompressDCtx(decoder_.get(), out.data(), out.size(), data.data(), data.size());
+    const size_t size =
+        ZSTD_decompressDCtx(decoder_.get(), out.data(), out.size(), data.data(), data.size());
     if (ZSTD_isError(size) != 0 || size != out.size())
       return Error{Reason::kMalformed, "zstd data is corrupt", "payload.zstd-data"};
     return Unit{};
@@ -38,12 +42,14 @@ class ZstdCodec final : public SegmentCodec {
   Result<Bytes> Encode(ByteView segment) override {
     if (!encoder_) encoder_.reset(ZSTD_createCCtx());
     if (!encoder_) return Error{Reason::kInternal, "no zstd context"};
-    for (const auto& [parameter, value] : {std::pair{ZSTD_c_compressionLevel, level_}, std::pair{ZSTD_c_windowLog, kWindowLog},
-                                           std::pair{ZSTD_c_checksumFlag, 0}})
+    for (const auto& [parameter, value] :
+         {std::pair{ZSTD_c_compressionLevel, level_}, std::pair{ZSTD_c_windowLog, kWindowLog},
+          std::pair{ZSTD_c_checksumFlag, 0}})
       if (ZSTD_isError(ZSTD_CCtx_setParameter(encoder_.get(), parameter, value)) != 0)
         return Error{Reason::kInternal, "zstd refuses a parameter"};
     Bytes out(ZSTD_compressBound(segment.size()));
-    const size_t size = ZSTD_compress2(encoder_.get(), out.data(), out.size(), segment.data(), segment.size());
+    const size_t size =
+        ZSTD_compress2(encoder_.get(), out.data(), out.size(), segment.data(), segment.size());
     if (ZSTD_isError(size) != 0) return Error{Reason::kInternal, "zstd does not compress"};
     out.resize(size);
     return out;
@@ -53,7 +59,8 @@ class ZstdCodec final : public SegmentCodec {
   static Result<Unit> CheckFrame(ByteView data, size_t content_size) {
     if (ZSTD_getFrameContentSize(data.data(), data.size()) != content_size)
       return BadFrame("the frame does not state the segment's size");
-    if ((data[kDescriptorAt] & kSingleSegmentFlag) == 0) return BadFrame("the frame asks for a window of its own");
+    if ((data[kDescriptorAt] & kSingleSegmentFlag) == 0)
+      return BadFrame("the frame asks for a window of its own");
     if (ZSTD_findFrameCompressedSize(data.data(), data.size()) != data.size())
       return BadFrame("the data is not exactly one frame");
     return Unit{};
@@ -67,7 +74,8 @@ class ZstdCodec final : public SegmentCodec {
 class ZeroCodec final : public SegmentCodec {
  public:
   Result<Unit> Decode(ByteView data, std::span<uint8_t> out) override {
-    if (!data.empty()) return Error{Reason::kMalformed, "a zero segment has data", "payload.zero-data"};
+    if (!data.empty())
+      return Error{Reason::kMalformed, "a zero segment has data", "payload.zero-data"};
     std::ranges::fill(out, uint8_t{0});
     return Unit{};
   }
@@ -80,7 +88,9 @@ class ZeroCodec final : public SegmentCodec {
 
 }  // namespace
 
-std::unique_ptr<SegmentCodec> MakeZstdCodec(int level) { return std::make_unique<ZstdCodec>(level); }
+std::unique_ptr<SegmentCodec> MakeZstdCodec(int level) {
+  return std::make_unique<ZstdCodec>(level);
+}
 std::unique_ptr<SegmentCodec> MakeZeroCodec() { return std::make_unique<ZeroCodec>(); }
 
 }  // namespace sallyport::ota

@@ -1,5 +1,5 @@
-// How one segment is encoded. A codec sees whole segments, so that memory is bounded by the segment size and
-// each segment stands alone: resumable, and free to use the codec that suits it.
+// How one segment is encoded. A codec sees whole segments, so that memory is bounded by the segment
+// size and each segment stands alone: resumable, and free to use the codec that suits it.
 #pragma once
 
 #include <memory>
@@ -14,10 +14,12 @@ namespace sallyport::ota {
 class SegmentCodec {
  public:
   virtual ~SegmentCodec() = default;
-  // Decode fills exactly `out` or fails: kMalformed with payload.zstd-frame (not one frame of that size with a
-  // window of its content), payload.zstd-data (corrupt), payload.zero-data (data where none belongs).
+  // Decode fills exactly `out` or fails: kMalformed with payload.zstd-frame (not one frame of that
+  // size with a window of its content), payload.zstd-data (corrupt), payload.zero-data (data where
+  // none belongs).
   virtual Result<Unit> Decode(ByteView data, std::span<uint8_t> out) = 0;
-  // Encode is deterministic for one version of the compressor. kUnsupported when the codec cannot express `segment`.
+  // Encode is deterministic for one version of the compressor. kUnsupported when the codec cannot
+  // express `segment`.
   virtual Result<Bytes> Encode(ByteView segment) = 0;
 };
 

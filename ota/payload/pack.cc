@@ -8,18 +8,20 @@
 namespace sallyport::ota {
 namespace {
 
-constexpr int kLevelMax = 19;  // beyond lie zstd's "ultra" levels, whose windows devices do not have
+constexpr int kLevelMax =
+    19;  // beyond lie zstd's "ultra" levels, whose windows devices do not have
 
 class Packer {
  public:
-  Packer(File& payload, int level) : payload_(payload), zstd_(MakeZstdCodec(level)), zero_(MakeZeroCodec()) {}
+  Packer(File& payload, int level)
+      : payload_(payload), zstd_(MakeZstdCodec(level)), zero_(MakeZeroCodec()) {}
 
   Result<Unit> Add(ByteView bytes) {
     SP_TRY(auto encoded, Encode(bytes));
     const auto& [codec, data] = encoded;
     SP_TRY(payload_.WriteAt(payload_length_, data));
-    segments_.push_back({image_length_, bytes.size(), pki::Sha256(bytes), payload_length_, data.size(),
-                         pki::Sha256(data), codec});
+    segments_.push_back({image_length_, bytes.size(), pki::Sha256(bytes), payload_length_,
+                         data.size(), pki::Sha256(data), codec});
     image_length_ += bytes.size();
     payload_length_ += data.size();
     image_hash_.Update(bytes);
@@ -63,7 +65,8 @@ Result<SegmentTable> PackImage(File& image, File& payload, const PackOptions& op
   uint64_t offset = 0;
   while (true) {
     SP_TRY(const size_t size, image.ReadAt(offset, buffer));
-    if (size == 0 && offset == 0) return Error{Reason::kInvalidArgument, "the image is empty", "payload.empty-image"};
+    if (size == 0 && offset == 0)
+      return Error{Reason::kInvalidArgument, "the image is empty", "payload.empty-image"};
     if (size > 0) SP_TRY(packer.Add(ByteView(buffer).first(size)));
     offset += size;
     if (size < buffer.size()) return std::move(packer).Finish(options.segment_size);

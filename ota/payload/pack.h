@@ -7,13 +7,15 @@
 namespace sallyport::ota {
 
 struct PackOptions {
-  uint64_t segment_size = 4u << 20;  // larger compresses little better and costs the device twice its size
-  int level = 15;                    // above, zstd spends much time for one percent
+  uint64_t segment_size =
+      4u << 20;    // larger compresses little better and costs the device twice its size
+  int level = 15;  // above, zstd spends much time for one percent
 };
 
-// PackImage reads `image` once and writes the payload from its start. The first segment always carries data, so
-// that a payload is never empty. Deterministic for one version of zstd. kInvalidArgument with payload.empty-image
-// or payload.level; the rules of SegmentTable::Make; I/O errors. Memory: two segments.
+// PackImage reads `image` once and writes the payload from its start. The first segment always
+// carries data, so that a payload is never empty. Deterministic for one version of zstd.
+// kInvalidArgument with payload.empty-image or payload.level; the rules of SegmentTable::Make; I/O
+// errors. Memory: two segments.
 Result<SegmentTable> PackImage(File& image, File& payload, const PackOptions& options = {});
 
 }  // namespace sallyport::ota

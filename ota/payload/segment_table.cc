@@ -37,7 +37,8 @@ Result<Unit> CheckData(const Segment& segment) {
 
 Result<Sha256Digest> GetDigest(const JsonCursor& object, std::string_view key) {
   SP_TRY(const std::string_view text, object.GetString(key));
-  if (text.size() != kDigestHexSize) return object.Refuse(std::string(key) + " is no SHA-256", "payload.index-digest");
+  if (text.size() != kDigestHexSize)
+    return object.Refuse(std::string(key) + " is no SHA-256", "payload.index-digest");
   const auto bytes = HexDecode(text);
   if (!bytes) return object.Refuse(std::string(key) + " is not hex", "payload.index-digest");
   return Sha256Digest::FromView(*bytes);
@@ -56,7 +57,8 @@ Result<CodecId> GetCodec(const JsonCursor& object) {
 }
 
 Result<Segment> ParseSegment(const JsonCursor& json) {
-  SP_TRY(json.OnlyKeys({"offset", "length", "sha256", "data_offset", "data_length", "data_sha256", "codec"}));
+  SP_TRY(json.OnlyKeys(
+      {"offset", "length", "sha256", "data_offset", "data_length", "data_sha256", "codec"}));
   SP_TRY(const uint64_t offset, GetNumber(json, "offset"));
   SP_TRY(const uint64_t length, GetNumber(json, "length"));
   SP_TRY(const Sha256Digest sha256, GetDigest(json, "sha256"));
@@ -96,9 +98,11 @@ Result<SegmentTable> SegmentTable::Make(uint64_t image_length, const Sha256Diges
   SegmentTable table(image_length, image_sha256);
   uint64_t offset = 0;
   for (const Segment& segment : segments) {
-    const bool in_order = segment.offset == offset && segment.length == std::min(segment_size, image_length - offset) &&
+    const bool in_order = segment.offset == offset &&
+                          segment.length == std::min(segment_size, image_length - offset) &&
                           segment.data_offset == table.payload_length_;
-    if (!in_order) return Refuse("payload.segment-order", "the segment at " + std::to_string(offset));
+    if (!in_order)
+      return Refuse("payload.segment-order", "the segment at " + std::to_string(offset));
     SP_TRY(CheckData(segment));
     offset += segment.length;
     table.payload_length_ += segment.data_length;
@@ -109,10 +113,12 @@ Result<SegmentTable> SegmentTable::Make(uint64_t image_length, const Sha256Diges
 }
 
 Result<SegmentTable> SegmentTable::Parse(ByteView json) {
-  SP_TRY(const JsonValue tree, ParseJson(AsText(json), {.size_max = kIndexSizeMax, .depth_max = kIndexDepthMax}));
+  SP_TRY(const JsonValue tree,
+         ParseJson(AsText(json), {.size_max = kIndexSizeMax, .depth_max = kIndexDepthMax}));
   const JsonCursor index(tree);
   SP_TRY(const std::string_view format, index.GetString("sallyport"));
-  if (format != kFormat) return Error{Reason::kUnsupported, "format " + std::string(format), "payload.index-format"};
+  if (format != kFormat)
+    return Error{Reason::kUnsupported, "format " + std::string(format), "payload.index-format"};
   SP_TRY(index.OnlyKeys({"sallyport", "image_length", "image_sha256", "segment_size", "segments"}));
   SP_TRY(const uint64_t image_length, GetNumber(index, "image_length"));
   SP_TRY(const Sha256Digest image_sha256, GetDigest(index, "image_sha256"));
@@ -120,11 +126,14 @@ Result<SegmentTable> SegmentTable::Parse(ByteView json) {
   SP_TRY(const JsonCursor list, index.Member("segments"));
   const auto* elements = list.value().if_array();
   if (elements == nullptr) return list.Refuse("expected an array");
-  if (elements->size() > kSegmentsMax) return list.Refuse("too many segments", "payload.segment-count");
+  if (elements->size() > kSegmentsMax)
+    return list.Refuse("too many segments", "payload.segment-count");
   std::vector<Segment> segments;
   segments.reserve(elements->size());
   for (const JsonValue& element : *elements) {
-    SP_TRY(const Segment segment, ParseSegment(JsonCursor(element, "$.segments[" + std::to_string(segments.size()) + "]")));
+    SP_TRY(
+        const Segment segment,
+        ParseSegment(JsonCursor(element, "$.segments[" + std::to_string(segments.size()) + "]")));
     segments.push_back(segment);
   }
   return Make(image_length, image_sha256, segment_size, std::move(segments));

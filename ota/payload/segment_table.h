@@ -1,5 +1,6 @@
-// The segment table: how an image was cut, where each piece lies in the payload and what both must hash to
-// (docs/protocol.md, Release). A table of this type is contiguous, complete and within its limits. Pure.
+// The segment table: how an image was cut, where each piece lies in the payload and what both must
+// hash to (docs/protocol.md, Release). A table of this type is contiguous, complete and within its
+// limits. Pure.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,7 @@ enum class CodecId : uint8_t {
 std::string_view CodecName(CodecId codec);
 
 struct Segment {
-  uint64_t offset;       // in the image
+  uint64_t offset;  // in the image
   uint64_t length;
   Sha256Digest sha256;   // of the decoded bytes
   uint64_t data_offset;  // in the payload
@@ -42,12 +43,13 @@ struct Segment {
 
 class SegmentTable {
  public:
-  // Make: kMalformed with payload.segment-size, payload.segment-count, payload.segment-order (offsets, lengths or
-  // data not contiguous), payload.zero-data, payload.data-size, payload.expansion.
-  static Result<SegmentTable> Make(uint64_t image_length, const Sha256Digest& image_sha256, uint64_t segment_size,
-                                   std::vector<Segment> segments);
-  // Parse reads the JSON index target: the rules of Make, of ParseJson and JsonCursor, payload.index-format
-  // (kUnsupported), payload.codec, payload.index-digest.
+  // Make: kMalformed with payload.segment-size, payload.segment-count, payload.segment-order
+  // (offsets, lengths or data not contiguous), payload.zero-data, payload.data-size,
+  // payload.expansion.
+  static Result<SegmentTable> Make(uint64_t image_length, const Sha256Digest& image_sha256,
+                                   uint64_t segment_size, std::vector<Segment> segments);
+  // Parse reads the JSON index target: the rules of Make, of ParseJson and JsonCursor,
+  // payload.index-format (kUnsupported), payload.codec, payload.index-digest.
   static Result<SegmentTable> Parse(ByteView json);
   // ToJson is deterministic; Parse(ToJson()) is the same table.
   std::string ToJson() const;

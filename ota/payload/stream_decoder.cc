@@ -9,7 +9,8 @@ namespace {
 
 constexpr int kAnyLevel = 1;  // decoding does not depend on it
 
-Result<Unit> CheckDigest(ByteView bytes, const Sha256Digest& expected, const Segment& segment, std::string_view rule) {
+Result<Unit> CheckDigest(ByteView bytes, const Sha256Digest& expected, const Segment& segment,
+                         std::string_view rule) {
   if (pki::Sha256(bytes) == expected) return Unit{};
   return Error{Reason::kMismatch, "the segment at " + std::to_string(segment.offset), rule};
 }
@@ -17,7 +18,11 @@ Result<Unit> CheckDigest(ByteView bytes, const Sha256Digest& expected, const Seg
 }  // namespace
 
 StreamDecoder::StreamDecoder(const SegmentTable& table, size_t first, SegmentSink& sink)
-    : table_(table), sink_(sink), next_(first), zstd_(MakeZstdCodec(kAnyLevel)), zero_(MakeZeroCodec()) {
+    : table_(table),
+      sink_(sink),
+      next_(first),
+      zstd_(MakeZstdCodec(kAnyLevel)),
+      zero_(MakeZeroCodec()) {
   SP_CHECK(first <= table.segments().size());
 }
 
@@ -32,7 +37,8 @@ uint64_t StreamDecoder::payload_offset() const {
 Result<Unit> StreamDecoder::Feed(ByteView payload) {
   SP_TRY(CompleteReadySegments());
   while (!payload.empty()) {
-    if (current() == nullptr) return Error{Reason::kMalformed, "data behind the last segment", "payload.trailing"};
+    if (current() == nullptr)
+      return Error{Reason::kMalformed, "data behind the last segment", "payload.trailing"};
     const size_t wanted = static_cast<size_t>(current()->data_length) - data_.size();
     const size_t taken = std::min(wanted, payload.size());
     if (data_.empty()) data_.reserve(static_cast<size_t>(current()->data_length));
@@ -45,13 +51,15 @@ Result<Unit> StreamDecoder::Feed(ByteView payload) {
 
 Result<Unit> StreamDecoder::Finish() {
   SP_TRY(CompleteReadySegments());
-  if (current() != nullptr) return Error{Reason::kMalformed, "the payload ends early", "payload.truncated"};
+  if (current() != nullptr)
+    return Error{Reason::kMalformed, "the payload ends early", "payload.truncated"};
   return Unit{};
 }
 
 // Zero segments are ready without any data.
 Result<Unit> StreamDecoder::CompleteReadySegments() {
-  while (current() != nullptr && data_.size() == current()->data_length) SP_TRY(CompleteSegment(*current()));
+  while (current() != nullptr && data_.size() == current()->data_length)
+    SP_TRY(CompleteSegment(*current()));
   return Unit{};
 }
 

@@ -1,5 +1,6 @@
-// StreamDecoder turns payload bytes, in pieces of any size, into verified segments. Nothing unverified leaves it:
-// encoded data is hashed before the decompressor sees it, decoded bytes before the sink does.
+// StreamDecoder turns payload bytes, in pieces of any size, into verified segments. Nothing
+// unverified leaves it: encoded data is hashed before the decompressor sees it, decoded bytes
+// before the sink does.
 #pragma once
 
 #include <memory>
@@ -28,8 +29,8 @@ class StreamDecoder {
 
   // payload_offset is where the next byte to feed lies in the payload.
   uint64_t payload_offset() const;
-  // Feed: kMismatch with payload.data-digest or payload.segment-digest, kMalformed with the codecs' rules or
-  // payload.trailing (bytes behind the last segment), errors of the sink.
+  // Feed: kMismatch with payload.data-digest or payload.segment-digest, kMalformed with the codecs'
+  // rules or payload.trailing (bytes behind the last segment), errors of the sink.
   Result<Unit> Feed(ByteView payload);
   // Finish: kMalformed, payload.truncated, when segments are missing.
   Result<Unit> Finish();

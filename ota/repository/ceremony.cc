@@ -9,8 +9,13 @@ namespace {
 
 class Ceremony {
  public:
-  Ceremony(FileSystem& files, std::string keys, std::string repository, const CeremonyOptions& options, UnixTime now)
-      : files_(files), keys_(std::move(keys)), repository_(std::move(repository)), options_(options), now_(now) {}
+  Ceremony(FileSystem& files, std::string keys, std::string repository,
+           const CeremonyOptions& options, UnixTime now)
+      : files_(files),
+        keys_(std::move(keys)),
+        repository_(std::move(repository)),
+        options_(options),
+        now_(now) {}
 
   Result<Unit> Run() {
     const size_t root_keys = options_.threshold == 1 ? 1 : options_.threshold + 1;
@@ -24,7 +29,8 @@ class Ceremony {
  private:
   static std::vector<std::string> NamesOf(const std::string& role, size_t count) {
     std::vector<std::string> names;
-    for (size_t i = 1; i <= count; ++i) names.push_back("offline/" + role + "-" + std::to_string(i) + ".pem");
+    for (size_t i = 1; i <= count; ++i)
+      names.push_back("offline/" + role + "-" + std::to_string(i) + ".pem");
     return names;
   }
   std::string PathOf(std::string_view name) const { return keys_ + "/" + std::string(name); }
@@ -114,18 +120,24 @@ class Ceremony {
 
 }  // namespace
 
-Result<Unit> FoundUpdateTrust(FileSystem& files, const std::string& keys, const std::string& repository,
-                              const CeremonyOptions& options, UnixTime now) {
+Result<Unit> FoundUpdateTrust(FileSystem& files, const std::string& keys,
+                              const std::string& repository, const CeremonyOptions& options,
+                              UnixTime now) {
   if (options.threshold < 1 || (options.threshold == 1 && !options.development))
-    return Error{Reason::kPolicyDenied, "a threshold of 1 is for development only", "ceremony.threshold"};
+    return Error{Reason::kPolicyDenied, "a threshold of 1 is for development only",
+                 "ceremony.threshold"};
   if (RepositoryFolder(files, repository).Published("root"))
-    return Error{Reason::kAlreadyExists, repository + " is a repository already", "ceremony.repository-exists"};
+    return Error{Reason::kAlreadyExists, repository + " is a repository already",
+                 "ceremony.repository-exists"};
   return Ceremony(files, keys, repository, options, now).Run();
 }
 
-Result<OnlineKeys> LoadOnlineKeys(FileSystem& files, const std::string& keys, std::string_view passphrase) {
-  SP_TRY(Signer snapshot, LoadSigner(files, keys + "/" + std::string(kImageSnapshotKey), passphrase));
-  SP_TRY(Signer timestamp, LoadSigner(files, keys + "/" + std::string(kImageTimestampKey), passphrase));
+Result<OnlineKeys> LoadOnlineKeys(FileSystem& files, const std::string& keys,
+                                  std::string_view passphrase) {
+  SP_TRY(Signer snapshot,
+         LoadSigner(files, keys + "/" + std::string(kImageSnapshotKey), passphrase));
+  SP_TRY(Signer timestamp,
+         LoadSigner(files, keys + "/" + std::string(kImageTimestampKey), passphrase));
   return OnlineKeys{std::move(snapshot), std::move(timestamp)};
 }
 

@@ -29,7 +29,9 @@ Result<ReleaseFile> HashFile(FileSystem& files, const std::string& file, std::st
 class ReleaseBuilder {
  public:
   ReleaseBuilder(RepositoryFolder& folder, const ReleaseInputs& inputs)
-      : folder_(folder), inputs_(inputs), directory_(ReleaseDirectory(inputs.product, inputs.version)) {}
+      : folder_(folder),
+        inputs_(inputs),
+        directory_(ReleaseDirectory(inputs.product, inputs.version)) {}
 
   Result<Release> Build() {
     SP_TRY(const Bytes uki, ReadFile(folder_.files(), inputs_.uki_path, kPeFileSizeMax));
@@ -69,9 +71,11 @@ class ReleaseBuilder {
     SP_TRY(const SegmentTable table, Pack(scratch));
     SP_TRY(ReleaseFile payload, HashFile(files, scratch, directory_ + "/payload.bin"));
     SP_TRY(folder_.AdoptTarget(scratch, payload.path, payload.sha256));
-    targets_.emplace(payload.path, TargetFile{payload.length, Digests::FromSha256(payload.sha256), {}});
+    targets_.emplace(payload.path,
+                     TargetFile{payload.length, Digests::FromSha256(payload.sha256), {}});
     SP_TRY(ReleaseFile index, Add("index.json", AsBytes(table.ToJson())));
-    return ReleaseImage{table.image_length(), table.image_sha256(), std::move(index), std::move(payload)};
+    return ReleaseImage{table.image_length(), table.image_sha256(), std::move(index),
+                        std::move(payload)};
   }
 
   Result<SegmentTable> Pack(const std::string& scratch) {
@@ -93,23 +97,28 @@ Result<Unit> CheckNew(const RepositoryFolder& folder, const ReleaseInputs& input
   for (const auto& draft : {folder.Published("targets"), folder.Staged("targets")}) {
     if (!draft) continue;
     SP_TRY(const Targets targets, DraftTargets(*draft));
-    if (targets.Find(path) != nullptr) return Error{Reason::kAlreadyExists, path + " is there already", "release.exists"};
+    if (targets.Find(path) != nullptr)
+      return Error{Reason::kAlreadyExists, path + " is there already", "release.exists"};
   }
   return Ok();
 }
 
 Result<Unit> CheckNames(const ReleaseInputs& inputs) {
-  if (!IsProductName(inputs.product)) return Error{Reason::kInvalidArgument, "product name", "release.product"};
-  if (inputs.hardware.empty()) return Error{Reason::kInvalidArgument, "no hardware id", "release.hardware"};
+  if (!IsProductName(inputs.product))
+    return Error{Reason::kInvalidArgument, "product name", "release.product"};
+  if (inputs.hardware.empty())
+    return Error{Reason::kInvalidArgument, "no hardware id", "release.hardware"};
   for (const std::string& id : inputs.hardware) {
-    if (!IsProductName(id)) return Error{Reason::kInvalidArgument, "hardware id '" + id + "'", "release.hardware"};
+    if (!IsProductName(id))
+      return Error{Reason::kInvalidArgument, "hardware id '" + id + "'", "release.hardware"};
   }
   return Ok();
 }
 
 }  // namespace
 
-Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inputs, UnixTime expires) {
+Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inputs,
+                              UnixTime expires) {
   SP_TRY(CheckNames(inputs));
   SP_TRY(CheckNew(folder, inputs));
   ReleaseBuilder builder(folder, inputs);

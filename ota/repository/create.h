@@ -1,4 +1,5 @@
-// Making a release: pack the root image, measure the UKI, write release.json and stage it all for signing.
+// Making a release: pack the root image, measure the UKI, write release.json and stage it all for
+// signing.
 #pragma once
 
 #include "ota/metadata/release.h"
@@ -18,8 +19,9 @@ struct ReleaseInputs {
 };
 
 // CreateRelease stages the targets of one release, valid until `expires`. kAlreadyExists, rule
-// release.exists, when that product and version is published or staged; rules of MeasureUki, PackImage and
-// ParseRelease.
-Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inputs, UnixTime expires);
+// release.exists, when that product and version is published or staged; rules of MeasureUki,
+// PackImage and ParseRelease.
+Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inputs,
+                              UnixTime expires);
 
 }  // namespace sallyport::ota

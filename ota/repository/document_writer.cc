@@ -10,7 +10,10 @@ namespace {
 constexpr std::string_view kSpecVersion = "1.0.34";
 
 std::vector<JsonMember> Common(std::string_view type, uint64_t version, UnixTime expires) {
-  return {{"_type", type}, {"spec_version", kSpecVersion}, {"version", version}, {"expires", FormatRfc3339(expires)}};
+  return {{"_type", type},
+          {"spec_version", kSpecVersion},
+          {"version", version},
+          {"expires", FormatRfc3339(expires)}};
 }
 
 void AddKeys(const RoleSpec& role, std::map<std::string, JsonValue>& keys) {
@@ -43,7 +46,8 @@ JsonValue TargetFileJson(const TargetFile& file) {
 }
 
 JsonValue Document(const JsonValue& body, std::vector<JsonValue> signatures) {
-  return JsonValue::Object({{"signed", body}, {"signatures", JsonValue::Array(std::move(signatures))}});
+  return JsonValue::Object(
+      {{"signed", body}, {"signatures", JsonValue::Array(std::move(signatures))}});
 }
 
 Result<JsonValue> SignatureOf(std::string_view canonical, const Signer& signer) {
@@ -56,8 +60,10 @@ Result<JsonValue> SignatureOf(std::string_view canonical, const Signer& signer) 
 JsonValue RootBody(const RootSpec& spec) {
   std::map<std::string, JsonValue> keys;
   std::vector<JsonMember> roles;
-  for (const auto& [role, name] : {std::pair{&spec.root, Role::kRoot}, {&spec.timestamp, Role::kTimestamp},
-                                   {&spec.snapshot, Role::kSnapshot}, {&spec.targets, Role::kTargets}}) {
+  for (const auto& [role, name] : {std::pair{&spec.root, Role::kRoot},
+                                   {&spec.timestamp, Role::kTimestamp},
+                                   {&spec.snapshot, Role::kSnapshot},
+                                   {&spec.targets, Role::kTargets}}) {
     AddKeys(*role, keys);
     roles.push_back({std::string(RoleName(name)), JsonValue::Object(RoleMembers(*role))});
   }
@@ -81,7 +87,8 @@ JsonValue DelegationsJson(const std::vector<DelegationSpec>& delegations) {
     members.push_back({"terminating", delegation.terminating});
     roles.push_back(JsonValue::Object(std::move(members)));
   }
-  return JsonValue::Object({{"keys", KeysJson(keys)}, {"roles", JsonValue::Array(std::move(roles))}});
+  return JsonValue::Object(
+      {{"keys", KeysJson(keys)}, {"roles", JsonValue::Array(std::move(roles))}});
 }
 
 JsonValue TargetsJson(const TargetFiles& targets) {
@@ -92,7 +99,8 @@ JsonValue TargetsJson(const TargetFiles& targets) {
 
 JsonValue WithMembers(const JsonValue& object, std::vector<JsonMember> members) {
   for (const JsonMember& old : *object.if_object()) {
-    if (std::ranges::find(members, old.key, &JsonMember::key) == members.end()) members.push_back(old);
+    if (std::ranges::find(members, old.key, &JsonMember::key) == members.end())
+      members.push_back(old);
   }
   return JsonValue::Object(std::move(members));
 }
@@ -100,12 +108,15 @@ JsonValue WithMembers(const JsonValue& object, std::vector<JsonMember> members) 
 JsonValue TargetsBody(const TargetsSpec& spec) {
   std::vector<JsonMember> body = Common("targets", spec.version, spec.expires);
   body.push_back({"targets", TargetsJson(spec.targets)});
-  if (spec.delegations.kind() != JsonValue::Kind::kNull) body.push_back({"delegations", spec.delegations});
-  if (spec.sallyport.kind() != JsonValue::Kind::kNull) body.push_back({"sallyport", spec.sallyport});
+  if (spec.delegations.kind() != JsonValue::Kind::kNull)
+    body.push_back({"delegations", spec.delegations});
+  if (spec.sallyport.kind() != JsonValue::Kind::kNull)
+    body.push_back({"sallyport", spec.sallyport});
   return JsonValue::Object(std::move(body));
 }
 
-JsonValue SnapshotBody(uint64_t version, UnixTime expires, const std::map<std::string, MetaFile, std::less<>>& roles) {
+JsonValue SnapshotBody(uint64_t version, UnixTime expires,
+                       const std::map<std::string, MetaFile, std::less<>>& roles) {
   std::vector<JsonMember> meta;
   for (const auto& [role, file] : roles) meta.push_back({role + ".json", MetaFileJson(file)});
   std::vector<JsonMember> body = Common("snapshot", version, expires);
@@ -119,7 +130,9 @@ JsonValue TimestampBody(uint64_t version, UnixTime expires, const MetaFile& snap
   return JsonValue::Object(std::move(body));
 }
 
-MetaFile MetaFileOf(uint64_t version, ByteView bytes) { return {version, bytes.size(), Digests::Of(bytes)}; }
+MetaFile MetaFileOf(uint64_t version, ByteView bytes) {
+  return {version, bytes.size(), Digests::Of(bytes)};
+}
 
 Result<Bytes> WriteSigned(const JsonValue& body, const std::vector<const Signer*>& signers) {
   const std::string canonical = CanonicalJson(body);
@@ -133,7 +146,8 @@ Result<Bytes> WriteSigned(const JsonValue& body, const std::vector<const Signer*
 
 Result<Bytes> AddSignature(ByteView document, const Signer& signer, uint64_t size_max) {
   SP_TRY(SignedDocument::Parse(document, size_max));
-  SP_TRY(const JsonValue tree, ParseJson(AsText(document), {.size_max = size_max, .depth_max = kMetadataDepthMax}));
+  SP_TRY(const JsonValue tree,
+         ParseJson(AsText(document), {.size_max = size_max, .depth_max = kMetadataDepthMax}));
   const JsonValue& body = *tree.Find("signed");
   std::vector<JsonValue> signatures;
   for (const JsonValue& signature : *tree.Find("signatures")->if_array()) {

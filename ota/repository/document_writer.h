@@ -1,5 +1,5 @@
-// Writes the TUF documents that ota/metadata reads: bodies from typed contents, signatures added one by one.
-// Output is deterministic. Pure.
+// Writes the TUF documents that ota/metadata reads: bodies from typed contents, signatures added
+// one by one. Output is deterministic. Pure.
 #pragma once
 
 #include <map>
@@ -42,7 +42,8 @@ struct TargetsSpec {
 
 JsonValue RootBody(const RootSpec& spec);
 JsonValue TargetsBody(const TargetsSpec& spec);
-JsonValue SnapshotBody(uint64_t version, UnixTime expires, const std::map<std::string, MetaFile, std::less<>>& roles);
+JsonValue SnapshotBody(uint64_t version, UnixTime expires,
+                       const std::map<std::string, MetaFile, std::less<>>& roles);
 JsonValue TimestampBody(uint64_t version, UnixTime expires, const MetaFile& snapshot);
 JsonValue TargetsJson(const TargetFiles& targets);
 JsonValue DelegationsJson(const std::vector<DelegationSpec>& delegations);
@@ -53,14 +54,16 @@ MetaFile MetaFileOf(uint64_t version, ByteView bytes);
 
 // Signer is a private key with its key id, computed once.
 struct Signer {
-  explicit Signer(pki::PrivateKey private_key) : id(KeyId(private_key.public_key())), key(std::move(private_key)) {}
+  explicit Signer(pki::PrivateKey private_key)
+      : id(KeyId(private_key.public_key())), key(std::move(private_key)) {}
   std::string id;
   pki::PrivateKey key;
 };
-// WriteSigned makes a document of `body` with one signature per signer; none makes an unsigned draft.
+// WriteSigned makes a document of `body` with one signature per signer; none makes an unsigned
+// draft.
 Result<Bytes> WriteSigned(const JsonValue& body, const std::vector<const Signer*>& signers);
-// AddSignature signs the body that `document` has, replacing an earlier signature of the same key. Other
-// signatures stay as they are. kMalformed when it is no document.
+// AddSignature signs the body that `document` has, replacing an earlier signature of the same key.
+// Other signatures stay as they are. kMalformed when it is no document.
 Result<Bytes> AddSignature(ByteView document, const Signer& signer, uint64_t size_max);
 
 }  // namespace sallyport::ota

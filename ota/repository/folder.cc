@@ -18,7 +18,8 @@ std::string Parent(const std::string& path) { return path.substr(0, path.rfind('
 std::optional<uint64_t> VersionIn(std::string_view name, std::string_view suffix) {
   uint64_t version = 0;
   const auto end = std::from_chars(name.data(), name.data() + name.size(), version);
-  if (end.ec != std::errc() || std::string_view(end.ptr, name.data() + name.size()) != suffix) return std::nullopt;
+  if (end.ec != std::errc() || std::string_view(end.ptr, name.data() + name.size()) != suffix)
+    return std::nullopt;
   return version;
 }
 
@@ -37,7 +38,8 @@ std::string RepositoryFolder::ScratchPath(std::string_view name) const {
 
 Result<RepositoryFolder::Draft> RepositoryFolder::Read(const std::string& path) const {
   SP_TRY(Bytes bytes, ReadFile(files_, path, kDocumentSizeMax));
-  auto tree = ParseJson(AsText(bytes), {.size_max = kDocumentSizeMax, .depth_max = kMetadataDepthMax});
+  auto tree =
+      ParseJson(AsText(bytes), {.size_max = kDocumentSizeMax, .depth_max = kMetadataDepthMax});
   if (!tree) return std::move(tree).error().WithContext(path);
   const JsonCursor document(*tree);
   SP_TRY(const JsonCursor body, document.Member("signed"));
@@ -52,7 +54,8 @@ Result<RepositoryFolder::Draft> RepositoryFolder::Published(std::string_view rol
   uint64_t newest = 0;
   for (const std::string& name : names ? *names : std::vector<std::string>{})
     newest = std::max(newest, VersionIn(name, suffix).value_or(0));
-  if (newest == 0) return Error{Reason::kNotFound, std::string(role) + ": nothing published in " + directory_};
+  if (newest == 0)
+    return Error{Reason::kNotFound, std::string(role) + ": nothing published in " + directory_};
   return Read(Metadata(role, newest));
 }
 
@@ -84,7 +87,8 @@ Result<Unit> RepositoryFolder::Publish(std::string_view role, uint64_t version, 
   const std::string path = Metadata(role, version);
   if (const auto there = ReadFile(files_, path, kDocumentSizeMax)) {
     if (Equal(*there, document)) return Ok();
-    return Error{Reason::kConflict, path + " is published with other content", "repository.immutable"};
+    return Error{Reason::kConflict, path + " is published with other content",
+                 "repository.immutable"};
   }
   SP_TRY(files_.MakeDirectories(directory_ + "/metadata"));
   return WriteFileAtomically(files_, path, document);
@@ -95,11 +99,13 @@ Result<Unit> RepositoryFolder::PublishTimestamp(ByteView document) {
   return WriteFileAtomically(files_, directory_ + "/metadata/timestamp.json", document);
 }
 
-std::string RepositoryFolder::TargetFilePath(std::string_view path, const Sha256Digest& digest) const {
+std::string RepositoryFolder::TargetFilePath(std::string_view path,
+                                             const Sha256Digest& digest) const {
   return directory_ + "/targets/" + ConsistentPath(path, HexEncode(digest));
 }
 
-Result<TargetFile> RepositoryFolder::AddTarget(const std::string& path, ByteView content, JsonValue custom) {
+Result<TargetFile> RepositoryFolder::AddTarget(const std::string& path, ByteView content,
+                                               JsonValue custom) {
   const Sha256Digest digest = pki::Sha256(content);
   const std::string file = TargetFilePath(path, digest);
   SP_TRY(files_.MakeDirectories(Parent(file)));
@@ -107,15 +113,16 @@ Result<TargetFile> RepositoryFolder::AddTarget(const std::string& path, ByteView
   return TargetFile{content.size(), Digests::FromSha256(digest), std::move(custom)};
 }
 
-Result<Unit> RepositoryFolder::AdoptTarget(const std::string& from, std::string_view path, const Sha256Digest& digest) {
+Result<Unit> RepositoryFolder::AdoptTarget(const std::string& from, std::string_view path,
+                                           const Sha256Digest& digest) {
   const std::string file = TargetFilePath(path, digest);
   SP_TRY(files_.MakeDirectories(Parent(file)));
   SP_TRY(files_.Rename(from, file));
   return files_.SyncDirectory(Parent(file));
 }
 
-Result<Unit> RepositoryFolder::StageTargets(std::string_view role, const TargetFiles& add, UnixTime expires,
-                                            bool replace) {
+Result<Unit> RepositoryFolder::StageTargets(std::string_view role, const TargetFiles& add,
+                                            UnixTime expires, bool replace) {
   const auto staged = Staged(role);
   const auto published = Published(role);
   const auto& base = staged ? staged : published;
@@ -129,7 +136,8 @@ Result<Unit> RepositoryFolder::StageTargets(std::string_view role, const TargetF
   if (base) {
     SP_TRY(Targets held, DraftTargets(*base));
     spec.targets = std::move(held.targets);
-    body = WithMembers(base->body, {{"version", spec.version}, {"expires", FormatRfc3339(expires)}});
+    body =
+        WithMembers(base->body, {{"version", spec.version}, {"expires", FormatRfc3339(expires)}});
   }
   for (const auto& [path, file] : add) {
     const auto there = spec.targets.find(path);

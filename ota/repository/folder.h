@@ -1,5 +1,6 @@
-// A repository on disk: `metadata/` and `targets/` hold immutable published files that any web server can
-// serve; `staged/` holds drafts that wait for signatures (docs/protocol.md, "Image repository").
+// A repository on disk: `metadata/` and `targets/` hold immutable published files that any web
+// server can serve; `staged/` holds drafts that wait for signatures (docs/protocol.md, "Image
+// repository").
 #pragma once
 
 #include <optional>
@@ -38,14 +39,16 @@ class RepositoryFolder {
   // TargetFilePath is where the target with that digest lies.
   std::string TargetFilePath(std::string_view path, const Sha256Digest& digest) const;
   // AdoptTarget moves a file of this folder to its consistent name.
-  Result<Unit> AdoptTarget(const std::string& from, std::string_view path, const Sha256Digest& digest);
+  Result<Unit> AdoptTarget(const std::string& from, std::string_view path,
+                           const Sha256Digest& digest);
   // ScratchPath is a place in staged/ for files in the making.
   std::string ScratchPath(std::string_view name) const;
 
-  // StageTargets puts `add` into the draft of `role` (a new version of the published one, or the draft that
-  // is there) and drops its signatures. kAlreadyExists, rule repository.target-exists, when a published
-  // target would change, unless `replace`.
-  Result<Unit> StageTargets(std::string_view role, const TargetFiles& add, UnixTime expires, bool replace = false);
+  // StageTargets puts `add` into the draft of `role` (a new version of the published one, or the
+  // draft that is there) and drops its signatures. kAlreadyExists, rule repository.target-exists,
+  // when a published target would change, unless `replace`.
+  Result<Unit> StageTargets(std::string_view role, const TargetFiles& add, UnixTime expires,
+                            bool replace = false);
   // StageBody stages a first or complete body.
   Result<Unit> StageBody(std::string_view role, const JsonValue& body);
 
@@ -59,7 +62,8 @@ class RepositoryFolder {
   std::string directory_;
 };
 
-// DraftTargets and DraftRoot read a document of this folder without checking who signed it: for editing.
+// DraftTargets and DraftRoot read a document of this folder without checking who signed it: for
+// editing.
 Result<Targets> DraftTargets(const RepositoryFolder::Draft& draft);
 Result<Root> DraftRoot(const RepositoryFolder::Draft& draft);
 

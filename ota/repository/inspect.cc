@@ -28,7 +28,9 @@ Result<JsonValue> ReleasesJson(const RepositoryFolder& folder, const Targets& ta
   std::vector<JsonValue> out;
   for (const auto& [path, file] : targets.targets) {
     if (!path.ends_with("/release.json")) continue;
-    SP_TRY(const Bytes json, ReadFile(folder.files(), folder.TargetFilePath(path, *file.digests.sha256()), kReleaseSizeMax));
+    SP_TRY(const Bytes json,
+           ReadFile(folder.files(), folder.TargetFilePath(path, *file.digests.sha256()),
+                    kReleaseSizeMax));
     SP_TRY(file.Check(json, path));
     SP_TRY(JsonValue release, InspectRelease(json));
     out.push_back(std::move(release));
@@ -38,7 +40,8 @@ Result<JsonValue> ReleasesJson(const RepositoryFolder& folder, const Targets& ta
 
 Result<JsonValue> StagedJson(const RepositoryFolder& folder) {
   std::vector<JsonValue> out;
-  for (const std::string_view role : {std::string_view("root"), std::string_view("targets"), kPolicyRole}) {
+  for (const std::string_view role :
+       {std::string_view("root"), std::string_view("targets"), kPolicyRole}) {
     const auto status = StatusOf(folder, role);
     if (!status && status.error().reason == Reason::kNotFound) continue;
     if (!status) return status.error();
@@ -57,7 +60,8 @@ Result<JsonValue> PolicyJson(const RepositoryFolder& folder) {
   SP_TRY(const Targets targets, DraftTargets(*draft));
   const TargetFile* file = targets.Find(kPolicyTargetPath);
   if (file == nullptr) return JsonValue();
-  return JsonValue::Object({{"sha256", HexEncode(*file->digests.sha256())}, {"length", file->length}});
+  return JsonValue::Object(
+      {{"sha256", HexEncode(*file->digests.sha256())}, {"length", file->length}});
 }
 
 }  // namespace
@@ -75,7 +79,8 @@ Result<JsonValue> InspectRepository(const RepositoryFolder& folder, UnixTime now
   for (const Role role : kTopRoles) {
     SP_TRY(const auto draft, folder.Published(RoleName(role)));
     SP_TRY(const UnixTime expires, ExpiresOf(draft));
-    roles.push_back({std::string(RoleName(role)), RoleJson(draft.version, expires, root.keys(role), now)});
+    roles.push_back(
+        {std::string(RoleName(role)), RoleJson(draft.version, expires, root.keys(role), now)});
   }
   SP_TRY(const auto targets_draft, folder.Published("targets"));
   SP_TRY(const Targets targets, DraftTargets(targets_draft));
@@ -88,12 +93,13 @@ Result<JsonValue> InspectRepository(const RepositoryFolder& folder, UnixTime now
   SP_TRY(JsonValue releases, ReleasesJson(folder, targets));
   SP_TRY(JsonValue policy, PolicyJson(folder));
   SP_TRY(JsonValue staged, StagedJson(folder));
-  return JsonValue::Object({{"roles", JsonValue::Object(std::move(roles))},
-                            {"development", root.profile && root.profile->development},
-                            {"trust_domain", root.profile ? root.profile->trust_domain : std::string()},
-                            {"releases", std::move(releases)},
-                            {"policy", std::move(policy)},
-                            {"staged", std::move(staged)}});
+  return JsonValue::Object(
+      {{"roles", JsonValue::Object(std::move(roles))},
+       {"development", root.profile && root.profile->development},
+       {"trust_domain", root.profile ? root.profile->trust_domain : std::string()},
+       {"releases", std::move(releases)},
+       {"policy", std::move(policy)},
+       {"staged", std::move(staged)}});
 }
 
 }  // namespace sallyport::ota

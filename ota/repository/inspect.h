@@ -5,7 +5,8 @@
 
 namespace sallyport::ota {
 
-// InspectRepository: {"roles":{name:{"version","expires","expired","threshold","keys"}},"development",
+// InspectRepository:
+// {"roles":{name:{"version","expires","expired","threshold","keys"}},"development",
 // "trust_domain","releases":[{"version","product","digest","hardware",...}],"policy":{...}|null,
 // "staged":[{"role","version","signatures","threshold","ready"}]}.
 Result<JsonValue> InspectRepository(const RepositoryFolder& folder, UnixTime now);

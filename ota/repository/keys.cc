@@ -12,7 +12,8 @@ std::string Parent(const std::string& path) {
 
 }  // namespace
 
-Result<pki::PublicKey> CreateKeyFile(FileSystem& files, const std::string& path, std::string_view passphrase) {
+Result<pki::PublicKey> CreateKeyFile(FileSystem& files, const std::string& path,
+                                     std::string_view passphrase) {
   if (files.Open(path, OpenMode::kRead)) return Error{Reason::kAlreadyExists, path, "key.exists"};
   SP_TRY(const pki::PrivateKey key, pki::PrivateKey::Generate(pki::KeyType::kEd25519));
   SP_TRY(const std::string pem, key.SealedPem(passphrase));

@@ -26,7 +26,8 @@ Result<std::optional<Draft>> Ready(const RepositoryFolder& folder, const std::st
   SP_TRY(const SigningStatus status, StatusOf(folder, role));
   if (status.ready) return std::optional<Draft>(*std::move(draft));
   return Error{Reason::kPolicyDenied,
-               role + ": " + std::to_string(status.signatures) + " of " + std::to_string(status.threshold) + " signatures",
+               role + ": " + std::to_string(status.signatures) + " of " +
+                   std::to_string(status.threshold) + " signatures",
                "repository.threshold"};
 }
 
@@ -45,7 +46,8 @@ Result<Edition> Collect(const RepositoryFolder& folder) {
   SP_TRY(const Targets targets, DraftTargets(out.targets));
   for (const Delegation& delegation : targets.delegations) {
     auto draft = Take(folder, delegation.name, out);
-    if (!draft && draft.error().reason == Reason::kNotFound) continue;  // delegated, nothing published yet
+    if (!draft && draft.error().reason == Reason::kNotFound)
+      continue;  // delegated, nothing published yet
     if (!draft) return draft.error();
     out.delegated.emplace(delegation.name, *std::move(draft));
   }
@@ -59,26 +61,31 @@ struct Online {
   Bytes timestamp;
 };
 
-Result<Online> SignOnline(const RepositoryFolder& folder, const Edition& edition, const OnlineKeys& keys,
-                          const OnlineLifetimes& lifetimes, UnixTime now) {
+Result<Online> SignOnline(const RepositoryFolder& folder, const Edition& edition,
+                          const OnlineKeys& keys, const OnlineLifetimes& lifetimes, UnixTime now) {
   std::map<std::string, MetaFile, std::less<>> roles;
   roles.emplace("targets", MetaFileOf(edition.targets.version, edition.targets.bytes));
-  for (const auto& [name, draft] : edition.delegated) roles.emplace(name, MetaFileOf(draft.version, draft.bytes));
+  for (const auto& [name, draft] : edition.delegated)
+    roles.emplace(name, MetaFileOf(draft.version, draft.bytes));
   const auto held = folder.Published("snapshot");
   const auto held_timestamp = folder.Published("timestamp");
   Online out{held ? held->version : 0, held ? held->bytes : Bytes{}, false, {}};
-  const auto expires = held ? JsonCursor(held->body).GetString("expires") : Result<std::string_view>(std::string_view());
+  const auto expires = held ? JsonCursor(held->body).GetString("expires")
+                            : Result<std::string_view>(std::string_view());
   const auto held_until = ParseRfc3339(expires ? *expires : std::string_view());
   const bool fresh = held_until && *held_until - now > Duration{lifetimes.snapshot.ms / 2};
   if (!edition.staged.empty() || !fresh) {
     out.new_snapshot = true;
     ++out.snapshot_version;
-    SP_TRY(out.snapshot, WriteSigned(SnapshotBody(out.snapshot_version, now + lifetimes.snapshot, roles), {&keys.snapshot}));
+    SP_TRY(out.snapshot,
+           WriteSigned(SnapshotBody(out.snapshot_version, now + lifetimes.snapshot, roles),
+                       {&keys.snapshot}));
   }
   const uint64_t timestamp_version = held_timestamp ? held_timestamp->version + 1 : 1;
   const MetaFile snapshot = MetaFileOf(out.snapshot_version, out.snapshot);
   SP_TRY(out.timestamp,
-         WriteSigned(TimestampBody(timestamp_version, now + lifetimes.timestamp, snapshot), {&keys.timestamp}));
+         WriteSigned(TimestampBody(timestamp_version, now + lifetimes.timestamp, snapshot),
+                     {&keys.timestamp}));
   return out;
 }
 
@@ -91,25 +98,31 @@ Result<Unit> Rehearse(const RepositoryFolder& folder, const Edition& edition, co
   if (held_root && edition.new_root) SP_TRY(device.AddRoot(edition.new_root->bytes));
   SP_TRY(device.CloseRoots());
   if (!device.keys_rotated()) {
-    if (const auto held = folder.Published("timestamp")) SP_TRY(device.RestoreTimestamp(held->bytes));
+    if (const auto held = folder.Published("timestamp"))
+      SP_TRY(device.RestoreTimestamp(held->bytes));
     if (const auto held = folder.Published("snapshot")) SP_TRY(device.RestoreSnapshot(held->bytes));
   }
   SP_TRY(device.AddTimestamp(online.timestamp));
   SP_TRY(device.AddSnapshot(online.snapshot));
   SP_TRY(device.AddTargets(edition.targets.bytes));
-  for (const auto& [name, draft] : edition.delegated) SP_TRY(device.AddDelegated({"targets", name}, draft.bytes));
+  for (const auto& [name, draft] : edition.delegated)
+    SP_TRY(device.AddDelegated({"targets", name}, draft.bytes));
   return Ok();
 }
 
 // Write puts the timestamp last: until then devices see the edition before.
-Result<PublishReport> Write(RepositoryFolder& folder, const Edition& edition, const Online& online) {
+Result<PublishReport> Write(RepositoryFolder& folder, const Edition& edition,
+                            const Online& online) {
   PublishReport report;
-  const auto publish = [&](const std::string& role, uint64_t version, ByteView bytes) -> Result<Unit> {
+  const auto publish = [&](const std::string& role, uint64_t version,
+                           ByteView bytes) -> Result<Unit> {
     report.published.push_back(std::to_string(version) + "." + role + ".json");
     return folder.Publish(role, version, bytes);
   };
   for (const std::string& role : edition.staged) {
-    const Draft& draft = role == "root" ? edition.root : role == "targets" ? edition.targets : edition.delegated.at(role);
+    const Draft& draft = role == "root"      ? edition.root
+                         : role == "targets" ? edition.targets
+                                             : edition.delegated.at(role);
     SP_TRY(publish(role, draft.version, draft.bytes));
   }
   if (online.new_snapshot) SP_TRY(publish("snapshot", online.snapshot_version, online.snapshot));
@@ -121,8 +134,9 @@ Result<PublishReport> Write(RepositoryFolder& folder, const Edition& edition, co
 
 }  // namespace
 
-Result<PublishReport> Publish(RepositoryFolder& folder, const std::string& trust_domain, const OnlineKeys& keys,
-                              const OnlineLifetimes& lifetimes, UnixTime now) {
+Result<PublishReport> Publish(RepositoryFolder& folder, const std::string& trust_domain,
+                              const OnlineKeys& keys, const OnlineLifetimes& lifetimes,
+                              UnixTime now) {
   SP_TRY(const Edition edition, Collect(folder));
   SP_TRY(const Online online, SignOnline(folder, edition, keys, lifetimes, now));
   SP_TRY(Rehearse(folder, edition, online, trust_domain, now));

@@ -1,5 +1,6 @@
-// Publishing: staged documents that reached their thresholds become immutable files, then snapshot and
-// timestamp are signed by the online keys. The result is verified as a device would before it is written.
+// Publishing: staged documents that reached their thresholds become immutable files, then snapshot
+// and timestamp are signed by the online keys. The result is verified as a device would before it
+// is written.
 #pragma once
 
 #include "ota/repository/folder.h"
@@ -11,8 +12,8 @@ struct OnlineKeys {
   Signer timestamp;
 };
 
-// Lifetimes of the online roles: long enough to survive an outage of the publisher, short enough to show a
-// frozen mirror.
+// Lifetimes of the online roles: long enough to survive an outage of the publisher, short enough to
+// show a frozen mirror.
 struct OnlineLifetimes {
   Duration snapshot = Days(7);
   Duration timestamp = Days(1);
@@ -22,10 +23,11 @@ struct PublishReport {
   std::vector<std::string> published;  // e.g. `2.targets.json`, in the order written
 };
 
-// Publish: kPolicyDenied, rule repository.threshold, when a draft still lacks signatures; otherwise the rules
-// of trusted_metadata.h when a device would refuse the result. Nothing is written on a refusal. Without
-// drafts it renews the timestamp, and the snapshot when half of its life is over.
-Result<PublishReport> Publish(RepositoryFolder& folder, const std::string& trust_domain, const OnlineKeys& keys,
-                              const OnlineLifetimes& lifetimes, UnixTime now);
+// Publish: kPolicyDenied, rule repository.threshold, when a draft still lacks signatures; otherwise
+// the rules of trusted_metadata.h when a device would refuse the result. Nothing is written on a
+// refusal. Without drafts it renews the timestamp, and the snapshot when half of its life is over.
+Result<PublishReport> Publish(RepositoryFolder& folder, const std::string& trust_domain,
+                              const OnlineKeys& keys, const OnlineLifetimes& lifetimes,
+                              UnixTime now);
 
 }  // namespace sallyport::ota

@@ -11,7 +11,8 @@ Result<RepositoryFolder::Draft> Newest(const RepositoryFolder& folder, std::stri
   return folder.Published(role);
 }
 
-// KeysOf says whose signatures the draft of `role` needs, by the newest root and targets, staged or not.
+// KeysOf says whose signatures the draft of `role` needs, by the newest root and targets, staged or
+// not.
 Result<RoleKeys> KeysOf(const RepositoryFolder& folder, std::string_view role) {
   SP_TRY(const auto root_draft, Newest(folder, "root"));
   SP_TRY(const Root root, DraftRoot(root_draft));
@@ -26,7 +27,8 @@ Result<RoleKeys> KeysOf(const RepositoryFolder& folder, std::string_view role) {
 }
 
 // A root also needs the threshold of the root before it.
-Result<size_t> MissingByPredecessor(const RepositoryFolder& folder, const SignedDocument& document) {
+Result<size_t> MissingByPredecessor(const RepositoryFolder& folder,
+                                    const SignedDocument& document) {
   const auto published = folder.Published("root");
   if (!published) return size_t{0};
   SP_TRY(const Root previous, DraftRoot(*published));
@@ -41,7 +43,12 @@ Result<SigningStatus> StatusOf(const RepositoryFolder& folder, std::string_view 
   SP_TRY(const auto draft, folder.Staged(role));
   SP_TRY(const RoleKeys keys, KeysOf(folder, role));
   SP_TRY(const SignedDocument document, SignedDocument::Parse(draft.bytes, kTargetsSizeMax));
-  SigningStatus out{std::string(role), draft.version, keys.threshold(), document.CountSignatures(keys), {}, false};
+  SigningStatus out{std::string(role),
+                    draft.version,
+                    keys.threshold(),
+                    document.CountSignatures(keys),
+                    {},
+                    false};
   const auto signers = document.SignersAmong(keys);
   for (const std::string& id : keys.keyids()) {
     if (!signers.contains(id)) out.missing.push_back(id);
@@ -54,7 +61,8 @@ Result<SigningStatus> StatusOf(const RepositoryFolder& folder, std::string_view 
   return out;
 }
 
-Result<SigningStatus> SignStaged(RepositoryFolder& folder, std::string_view role, const Signer& signer) {
+Result<SigningStatus> SignStaged(RepositoryFolder& folder, std::string_view role,
+                                 const Signer& signer) {
   SP_TRY(const auto draft, folder.Staged(role));
   SP_TRY(const RoleKeys keys, KeysOf(folder, role));
   bool known = keys.Find(signer.id) != nullptr;
@@ -65,7 +73,8 @@ Result<SigningStatus> SignStaged(RepositoryFolder& folder, std::string_view role
     }
   }
   if (!known)
-    return Error{Reason::kPolicyDenied, "key " + signer.id + " is not of role " + std::string(role), "repository.foreign-key"};
+    return Error{Reason::kPolicyDenied, "key " + signer.id + " is not of role " + std::string(role),
+                 "repository.foreign-key"};
   SP_TRY(const Bytes document, AddSignature(draft.bytes, signer, kTargetsSizeMax));
   SP_TRY(folder.Stage(role, document));
   return StatusOf(folder, role);

@@ -5,15 +5,21 @@
 namespace sallyport::ota {
 namespace {
 
-constexpr std::array<std::string_view, 12> kStateNames{"draft", "signed", "approved", "scheduled", "canary",    "ramp",
-                                                       "bake",  "complete", "paused", "halted",    "reverting", "aborted"};
-constexpr std::array<std::string_view, 12> kEventNames{"published", "approved", "due",   "advanced", "all-done", "baked",
-                                                       "failing",   "pause",    "resume", "abort",   "revert",   "reverted"};
+constexpr std::array<std::string_view, 12> kStateNames{"draft",  "signed", "approved",  "scheduled",
+                                                       "canary", "ramp",   "bake",      "complete",
+                                                       "paused", "halted", "reverting", "aborted"};
+constexpr std::array<std::string_view, 12> kEventNames{
+    "published", "approved", "due",    "advanced", "all-done", "baked",
+    "failing",   "pause",    "resume", "abort",    "revert",   "reverted"};
 
 }  // namespace
 
-std::string_view RolloutStateName(RolloutState state) { return kStateNames[static_cast<size_t>(state)]; }
-std::string_view RolloutEventName(RolloutEvent event) { return kEventNames[static_cast<size_t>(event)]; }
+std::string_view RolloutStateName(RolloutState state) {
+  return kStateNames[static_cast<size_t>(state)];
+}
+std::string_view RolloutEventName(RolloutEvent event) {
+  return kEventNames[static_cast<size_t>(event)];
+}
 
 std::optional<RolloutState> RolloutStateFromName(std::string_view name) {
   const auto found = std::ranges::find(kStateNames, name);
@@ -24,7 +30,8 @@ std::optional<RolloutState> RolloutStateFromName(std::string_view name) {
 std::string DescribeRollout() {
   std::string out = "| state | event | next |\n|---|---|---|\n";
   for (const RolloutEdge& edge : kRolloutEdges) {
-    out += "| " + std::string(RolloutStateName(edge.from)) + " | " + std::string(RolloutEventName(edge.event)) + " | " +
+    out += "| " + std::string(RolloutStateName(edge.from)) + " | " +
+           std::string(RolloutEventName(edge.event)) + " | " +
            std::string(RolloutStateName(edge.to)) + " |\n";
   }
   return out;
@@ -48,13 +55,15 @@ RolloutProgress Summarise(std::span<const DeviceProgress> devices) {
 }
 
 std::optional<RolloutEvent> Consider(RolloutState state, const RolloutProgress& progress) {
-  const bool running = state == RolloutState::kCanary || state == RolloutState::kRamp || state == RolloutState::kBake ||
-                       state == RolloutState::kPaused;
+  const bool running = state == RolloutState::kCanary || state == RolloutState::kRamp ||
+                       state == RolloutState::kBake || state == RolloutState::kPaused;
   if (!running) return std::nullopt;
-  const bool too_many = progress.failed >= kFailedMin &&
-                        uint64_t{progress.failed} * 100 > uint64_t{progress.total} * kFailedShareMaxPercent;
+  const bool too_many =
+      progress.failed >= kFailedMin &&
+      uint64_t{progress.failed} * 100 > uint64_t{progress.total} * kFailedShareMaxPercent;
   if (progress.canary_failed > 0 || too_many) return RolloutEvent::kFailing;
-  if (state == RolloutState::kRamp && progress.done + progress.failed == progress.total) return RolloutEvent::kAllDone;
+  if (state == RolloutState::kRamp && progress.done + progress.failed == progress.total)
+    return RolloutEvent::kAllDone;
   return std::nullopt;
 }
 

@@ -28,13 +28,13 @@ enum class RolloutState : uint8_t {
 enum class RolloutEvent : uint8_t {
   kPublished,
   kApproved,
-  kDue,          // a scheduled rollout's window opened
-  kAdvanced,     // an operator lets the rest begin
+  kDue,       // a scheduled rollout's window opened
+  kAdvanced,  // an operator lets the rest begin
   kAllDone,
   kBaked,
-  kFailing,      // too many devices failed
+  kFailing,  // too many devices failed
   kPause,
-  kResume,       // goes back to where it was paused
+  kResume,  // goes back to where it was paused
   kAbort,
   kRevert,
   kReverted,
@@ -92,7 +92,8 @@ std::string_view RolloutStateName(RolloutState state);
 std::optional<RolloutState> RolloutStateFromName(std::string_view name);
 std::string_view RolloutEventName(RolloutEvent event);
 
-// DescribeRollout writes the table as Markdown; docs/protocol.md holds its output and a test compares.
+// DescribeRollout writes the table as Markdown; docs/protocol.md holds its output and a test
+// compares.
 std::string DescribeRollout();
 
 // DeviceProgress is what one device last reported. `percent` is 0..100 of its own update.
@@ -109,9 +110,9 @@ struct RolloutProgress {
   uint32_t done = 0;
   uint32_t failed = 0;
   uint32_t canaries = 0;
-  uint32_t canary_left = 0;    // neither committed nor failed
+  uint32_t canary_left = 0;  // neither committed nor failed
   uint32_t canary_failed = 0;
-  uint32_t percent = 0;        // of the whole rollout
+  uint32_t percent = 0;  // of the whole rollout
 };
 RolloutProgress Summarise(std::span<const DeviceProgress> devices);
 
@@ -119,8 +120,8 @@ RolloutProgress Summarise(std::span<const DeviceProgress> devices);
 inline constexpr uint32_t kFailedShareMaxPercent = 20;
 inline constexpr uint32_t kFailedMin = 2;
 
-// Consider says what the reports demand: kFailing, kAllDone (every device committed or failed within the
-// limits), or nothing.
+// Consider says what the reports demand: kFailing, kAllDone (every device committed or failed
+// within the limits), or nothing.
 std::optional<RolloutEvent> Consider(RolloutState state, const RolloutProgress& progress);
 
 constexpr bool Deterministic(std::span<const RolloutEdge> edges) {

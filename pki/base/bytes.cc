@@ -5,7 +5,8 @@ namespace {
 
 constexpr std::string_view kHex = "0123456789abcdef";
 constexpr std::string_view kBase32 = "abcdefghijklmnopqrstuvwxyz234567";
-constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view kBase64 =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 int HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -90,13 +91,15 @@ Result<Bytes> Base64Decode(std::string_view text) {
 
 Result<ByteView> ByteReader::Sized16(size_t size_max) {
   SP_TRY(const uint16_t size, BigU16());
-  if (size > size_max) return Error{Reason::kMalformed, std::string(what_) + ": length above its maximum"};
+  if (size > size_max)
+    return Error{Reason::kMalformed, std::string(what_) + ": length above its maximum"};
   return Take(size);
 }
 
 Result<ByteView> ByteReader::Sized32(size_t size_max) {
   SP_TRY(const uint32_t size, BigU32());
-  if (size > size_max) return Error{Reason::kMalformed, std::string(what_) + ": length above its maximum"};
+  if (size > size_max)
+    return Error{Reason::kMalformed, std::string(what_) + ": length above its maximum"};
   return Take(size);
 }
 

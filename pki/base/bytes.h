@@ -44,7 +44,8 @@ class FixedBytes {
   // FromView returns kMalformed unless `view` has exactly N bytes.
   static Result<FixedBytes> FromView(ByteView view) {
     if (view.size() != N)
-      return Error{Reason::kMalformed, "expected " + std::to_string(N) + " bytes, got " + std::to_string(view.size())};
+      return Error{Reason::kMalformed,
+                   "expected " + std::to_string(N) + " bytes, got " + std::to_string(view.size())};
     FixedBytes out;
     std::ranges::copy(view, out.bytes_.begin());
     return out;
@@ -102,7 +103,8 @@ class ByteReader {
   // End returns kMalformed when bytes are left.
   Result<Unit> End() const {
     if (!rest_.empty())
-      return Error{Reason::kMalformed, std::string(what_) + ": " + std::to_string(rest_.size()) + " trailing bytes"};
+      return Error{Reason::kMalformed,
+                   std::string(what_) + ": " + std::to_string(rest_.size()) + " trailing bytes"};
     return Unit{};
   }
   size_t remaining() const { return rest_.size(); }
@@ -153,7 +155,8 @@ class ByteWriter {
   template <typename T>
   ByteWriter& Integer(T value, bool big) {
     for (size_t i = 0; i < sizeof(T); ++i)
-      out_.push_back(static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * (big ? sizeof(T) - 1 - i : i))));
+      out_.push_back(static_cast<uint8_t>(static_cast<uint64_t>(value) >>
+                                          (8 * (big ? sizeof(T) - 1 - i : i))));
     return *this;
   }
   Bytes out_;

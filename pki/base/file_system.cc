@@ -29,7 +29,8 @@ class PosixFile final : public File {
   Result<size_t> ReadAt(uint64_t offset, std::span<uint8_t> out) override {
     size_t done = 0;
     while (done < out.size()) {
-      const ssize_t n = ::pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+      const ssize_t n =
+          ::pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return FromErrno(errno, "read " + path_);
       if (n == 0) break;
@@ -41,7 +42,8 @@ class PosixFile final : public File {
   Result<Unit> WriteAt(uint64_t offset, ByteView bytes) override {
     size_t done = 0;
     while (done < bytes.size()) {
-      const ssize_t n = ::pwrite(fd_, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+      const ssize_t n = ::pwrite(fd_, bytes.data() + done, bytes.size() - done,
+                                 static_cast<off_t>(offset + done));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return FromErrno(errno, "write " + path_);
       done += static_cast<size_t>(n);
@@ -84,7 +86,8 @@ Result<std::unique_ptr<File>> PosixFileSystem::Open(const std::string& path, Ope
 }
 
 Result<Unit> PosixFileSystem::Rename(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) return FromErrno(errno, "rename " + from + " to " + to);
+  if (::rename(from.c_str(), to.c_str()) != 0)
+    return FromErrno(errno, "rename " + from + " to " + to);
   return Unit{};
 }
 
@@ -108,7 +111,8 @@ Result<Unit> PosixFileSystem::MakeDirectories(const std::string& path) {
   for (size_t end = 1; end <= path.size(); ++end) {
     if (end < path.size() && path[end] != '/') continue;
     part = path.substr(0, end);
-    if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) return FromErrno(errno, "create directory " + part);
+    if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST)
+      return FromErrno(errno, "create directory " + part);
   }
   return Unit{};
 }
@@ -116,7 +120,8 @@ Result<Unit> PosixFileSystem::MakeDirectories(const std::string& path) {
 Result<std::vector<std::string>> PosixFileSystem::List(const std::string& path) {
   std::error_code error;
   std::vector<std::string> names;
-  for (std::filesystem::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
+  for (std::filesystem::directory_iterator it(path, error), end; !error && it != end;
+       it.increment(error))
     names.push_back(it->path().filename().string());
   if (error) return FromErrno(error.value(), "list " + path);
   std::ranges::sort(names);
@@ -124,7 +129,7 @@ Result<std::vector<std::string>> PosixFileSystem::List(const std::string& path) 
 }
 
 Result<uint64_t> PosixFileSystem::FreeBytes(const std::string& path) {
-  struct statvfs info {};
+  struct statvfs info{};
   if (::statvfs(path.c_str(), &info) != 0) return FromErrno(errno, "free space of " + path);
   return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
 }
@@ -138,7 +143,8 @@ Result<Bytes> ReadFile(FileSystem& files, const std::string& path, uint64_t size
     out.resize(held + kChunk);
     SP_TRY(const size_t n, file->ReadAt(held, std::span(out).subspan(held)));
     out.resize(held + n);
-    if (out.size() > size_max) return Error{Reason::kTooLarge, path + ": above " + std::to_string(size_max) + " bytes"};
+    if (out.size() > size_max)
+      return Error{Reason::kTooLarge, path + ": above " + std::to_string(size_max) + " bytes"};
     if (n < kChunk) return out;
   }
 }
@@ -152,7 +158,8 @@ Result<Unit> WriteFileAtomically(FileSystem& files, const std::string& path, Byt
   }
   SP_TRY(files.Rename(temporary, path));
   const size_t slash = path.rfind('/');
-  return files.SyncDirectory(slash == std::string::npos ? "." : path.substr(0, slash == 0 ? 1 : slash));
+  return files.SyncDirectory(slash == std::string::npos ? "."
+                                                        : path.substr(0, slash == 0 ? 1 : slash));
 }
 
 }  // namespace sallyport

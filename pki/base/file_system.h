@@ -1,5 +1,6 @@
 // FileSystem is the seam for durable storage: few operations, each of which a test can fail or cut.
-// Power-cut order is the caller's: write, Sync, Rename, SyncDirectory (WriteFileAtomically does it).
+// Power-cut order is the caller's: write, Sync, Rename, SyncDirectory (WriteFileAtomically does
+// it).
 #pragma once
 
 #include <cstdint>
@@ -46,7 +47,8 @@ class FileSystem {
   virtual Result<uint64_t> FreeBytes(const std::string& path) = 0;
 };
 
-// ReadFile returns kTooLarge above `size_max` bytes. Reads until the end whatever Size says (securityfs).
+// ReadFile returns kTooLarge above `size_max` bytes. Reads until the end whatever Size says
+// (securityfs).
 Result<Bytes> ReadFile(FileSystem& files, const std::string& path, uint64_t size_max);
 // WriteFileAtomically: after a power cut the file holds the old or the new bytes, never a mixture.
 Result<Unit> WriteFileAtomically(FileSystem& files, const std::string& path, ByteView bytes);

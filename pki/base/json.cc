@@ -39,7 +39,8 @@ class JsonParser {
   Result<JsonValue> Document() {
     if (text_.size() > limits_.size_max) {
       const std::string what = std::to_string(text_.size()) + " bytes of JSON";
-      return Error{Reason::kTooLarge, what + ", at most " + std::to_string(limits_.size_max), "json.size"};
+      return Error{Reason::kTooLarge, what + ", at most " + std::to_string(limits_.size_max),
+                   "json.size"};
     }
     SP_TRY(JsonValue value, Value(0));
     SkipSpace();
@@ -48,14 +49,15 @@ class JsonParser {
   }
 
  private:
-  Error Fail(std::string_view why, std::string_view rule = "json.syntax", Reason reason = Reason::kMalformed) const {
+  Error Fail(std::string_view why, std::string_view rule = "json.syntax",
+             Reason reason = Reason::kMalformed) const {
     const std::string_view before = text_.substr(0, at_);
     const auto line = 1 + std::ranges::count(before, '\n');
     const size_t newline = before.rfind('\n');
     const size_t column = newline == std::string_view::npos ? at_ + 1 : at_ - newline;
     return Error{reason,
-                 "line " + std::to_string(line) + ", column " + std::to_string(column) + " (offset " +
-                     std::to_string(at_) + "): " + std::string(why),
+                 "line " + std::to_string(line) + ", column " + std::to_string(column) +
+                     " (offset " + std::to_string(at_) + "): " + std::string(why),
                  rule};
   }
   bool AtEnd() const { return at_ == text_.size(); }
@@ -70,7 +72,8 @@ class JsonParser {
   }
 
   Result<JsonValue> Value(size_t depth) {
-    if (depth > limits_.depth_max) return Fail("nested too deeply", "json.depth", Reason::kTooLarge);
+    if (depth > limits_.depth_max)
+      return Fail("nested too deeply", "json.depth", Reason::kTooLarge);
     SkipSpace();
     if (AtEnd()) return Fail("input ends where a value is expected");
     switch (Peek()) {
@@ -99,8 +102,10 @@ class JsonParser {
     const size_t digits = at_;
     while (!AtEnd() && Peek() >= '0' && Peek() <= '9') ++at_;
     if (at_ == digits) return Fail("expected a value");
-    if (text_[digits] == '0' && (at_ - digits > 1 || negative)) return Fail("leading or negative zero", "json.number");
-    if (Peek() == '.' || Peek() == 'e' || Peek() == 'E') return Fail("only integers are accepted", "json.number");
+    if (text_[digits] == '0' && (at_ - digits > 1 || negative))
+      return Fail("leading or negative zero", "json.number");
+    if (Peek() == '.' || Peek() == 'e' || Peek() == 'E')
+      return Fail("only integers are accepted", "json.number");
     int64_t value = 0;
     const auto end = std::from_chars(text_.data() + start, text_.data() + at_, value);
     if (end.ec != std::errc()) return Fail("integer out of range", "json.number");
@@ -143,7 +148,8 @@ class JsonParser {
   Result<JsonValue> Sorted(std::vector<JsonMember> members) {
     std::ranges::sort(members, {}, &JsonMember::key);
     const auto twice = std::ranges::adjacent_find(members, {}, &JsonMember::key);
-    if (twice != members.end()) return Fail("key '" + twice->key + "' occurs twice", "json.duplicate-key");
+    if (twice != members.end())
+      return Fail("key '" + twice->key + "' occurs twice", "json.duplicate-key");
     JsonValue out;
     out.data_ = std::move(members);
     return out;
@@ -167,9 +173,12 @@ class JsonParser {
     return Fail("input ends inside a string");
   }
 
-  // Utf8Size checks one well-formed code point (RFC 3629: no overlong form, no surrogate, <= U+10FFFF).
+  // Utf8Size checks one well-formed code point (RFC 3629: no overlong form, no surrogate, <=
+  // U+10FFFF).
   Result<size_t> Utf8Size() const {
-    const auto byte = [&](size_t i) { return at_ + i < text_.size() ? static_cast<unsigned char>(text_[at_ + i]) : 0U; };
+    const auto byte = [&](size_t i) {
+      return at_ + i < text_.size() ? static_cast<unsigned char>(text_[at_ + i]) : 0U;
+    };
     const unsigned lead = byte(0);
     if (lead < 0x80) return size_t{1};
     const size_t size = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
@@ -217,7 +226,9 @@ class JsonParser {
   }
 
   static void AppendUtf8(uint32_t code, std::string& out) {
-    const auto tail = [&](int shift) { out.push_back(static_cast<char>(0x80 | ((code >> shift) & 0x3F))); };
+    const auto tail = [&](int shift) {
+      out.push_back(static_cast<char>(0x80 | ((code >> shift) & 0x3F)));
+    };
     if (code < 0x80) {
       out.push_back(static_cast<char>(code));
     } else if (code < 0x800) {
@@ -237,7 +248,9 @@ class JsonParser {
   size_t at_ = 0;
 };
 
-Result<JsonValue> ParseJson(std::string_view text, JsonLimits limits) { return JsonParser(text, limits).Document(); }
+Result<JsonValue> ParseJson(std::string_view text, JsonLimits limits) {
+  return JsonParser(text, limits).Document();
+}
 
 namespace {
 
@@ -351,7 +364,8 @@ Result<std::vector<std::pair<std::string_view, JsonCursor>>> JsonCursor::Entries
   if (members == nullptr) return Refuse("expected an object");
   std::vector<std::pair<std::string_view, JsonCursor>> out;
   out.reserve(members->size());
-  for (const JsonMember& member : *members) out.emplace_back(member.key, JsonCursor(member.value, path_ + "." + member.key));
+  for (const JsonMember& member : *members)
+    out.emplace_back(member.key, JsonCursor(member.value, path_ + "." + member.key));
   return out;
 }
 

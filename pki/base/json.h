@@ -1,6 +1,7 @@
 // Strict JSON: UTF-8, no duplicate keys, integers only (int64), size and depth capped; and the two
-// deterministic ways to write it. One tree serves reading, canonical form and typed access, so that the
-// object that was verified is the object that is used (docs/protocol.md, "JSON is strict everywhere").
+// deterministic ways to write it. One tree serves reading, canonical form and typed access, so that
+// the object that was verified is the object that is used (docs/protocol.md, "JSON is strict
+// everywhere").
 #pragma once
 
 #include <concepts>
@@ -20,7 +21,8 @@ namespace sallyport {
 
 struct JsonMember;
 
-// JsonValue is an immutable tree; members are sorted by the bytes of their key. Copies are deep. Thread-safe.
+// JsonValue is an immutable tree; members are sorted by the bytes of their key. Copies are deep.
+// Thread-safe.
 class JsonValue {
  public:
   enum class Kind : uint8_t { kNull, kBool, kInteger, kString, kArray, kObject };
@@ -32,14 +34,16 @@ class JsonValue {
   JsonValue& operator=(const JsonValue&);
   JsonValue& operator=(JsonValue&&) noexcept;
   ~JsonValue();
-  JsonValue(std::same_as<bool> auto value) : JsonValue(Data(value)) {}  // NOLINT(google-explicit-constructor)
-  JsonValue(std::string value);                                          // NOLINT(google-explicit-constructor)
-  JsonValue(std::string_view value);                                     // NOLINT(google-explicit-constructor)
-  JsonValue(const char* value);                                          // NOLINT(google-explicit-constructor)
+  JsonValue(std::same_as<bool> auto value)
+      : JsonValue(Data(value)) {}     // NOLINT(google-explicit-constructor)
+  JsonValue(std::string value);       // NOLINT(google-explicit-constructor)
+  JsonValue(std::string_view value);  // NOLINT(google-explicit-constructor)
+  JsonValue(const char* value);       // NOLINT(google-explicit-constructor)
   // Aborts on an unsigned value above INT64_MAX: the writer bounds its numbers.
   template <std::integral T>
     requires(!std::same_as<T, bool>)
-  JsonValue(T value) : JsonValue(Data(static_cast<int64_t>(value))) {    // NOLINT(google-explicit-constructor)
+  JsonValue(T value)
+      : JsonValue(Data(static_cast<int64_t>(value))) {  // NOLINT(google-explicit-constructor)
     SP_CHECK(std::in_range<int64_t>(value));
   }
   static JsonValue Array(std::vector<JsonValue> elements);
@@ -59,7 +63,8 @@ class JsonValue {
 
  private:
   friend class JsonParser;
-  using Data = std::variant<std::monostate, bool, int64_t, std::string, std::vector<JsonValue>, std::vector<JsonMember>>;
+  using Data = std::variant<std::monostate, bool, int64_t, std::string, std::vector<JsonValue>,
+                            std::vector<JsonMember>>;
   explicit JsonValue(Data data);
   Data data_;
 };
@@ -85,22 +90,24 @@ struct JsonLimits {
   size_t depth_max = 32;
 };
 
-// ParseJson reads exactly one value. Errors carry `line L, column C (offset O)` and one of the rules
-// json.size, json.depth (kTooLarge), json.syntax, json.utf8, json.control-character, json.number,
-// json.duplicate-key, json.trailing-bytes (kMalformed). Pure.
+// ParseJson reads exactly one value. Errors carry `line L, column C (offset O)` and one of the
+// rules json.size, json.depth (kTooLarge), json.syntax, json.utf8, json.control-character,
+// json.number, json.duplicate-key, json.trailing-bytes (kMalformed). Pure.
 Result<JsonValue> ParseJson(std::string_view text, JsonLimits limits = {});
 
-// CanonicalJson is OLPC canonical JSON: sorted keys, no white space, only `"` and `\` escaped. These are the
-// bytes TUF signs. With control characters in strings it is not itself JSON.
+// CanonicalJson is OLPC canonical JSON: sorted keys, no white space, only `"` and `\` escaped.
+// These are the bytes TUF signs. With control characters in strings it is not itself JSON.
 std::string CanonicalJson(const JsonValue& value);
 // WriteJson is CanonicalJson with control characters escaped, so that every reader takes it.
 std::string WriteJson(const JsonValue& value);
 
-// JsonCursor borrows a value and knows where it stands, for errors such as `$.signed.version: expected an
-// integer`. Rules: json.type, json.missing-key, json.unknown-key, json.range (all kMalformed).
+// JsonCursor borrows a value and knows where it stands, for errors such as `$.signed.version:
+// expected an integer`. Rules: json.type, json.missing-key, json.unknown-key, json.range (all
+// kMalformed).
 class JsonCursor {
  public:
-  explicit JsonCursor(const JsonValue& value, std::string path = "$") : value_(&value), path_(std::move(path)) {}
+  explicit JsonCursor(const JsonValue& value, std::string path = "$")
+      : value_(&value), path_(std::move(path)) {}
 
   const JsonValue& value() const { return *value_; }
   const std::string& path() const { return path_; }
@@ -118,7 +125,8 @@ class JsonCursor {
   // Entries are an object's members in key order; keys borrow.
   Result<std::vector<std::pair<std::string_view, JsonCursor>>> Entries() const;
 
-  // Member requires an object with `key`; Find says nullopt when it is absent (or this is no object).
+  // Member requires an object with `key`; Find says nullopt when it is absent (or this is no
+  // object).
   Result<JsonCursor> Member(std::string_view key) const;
   std::optional<JsonCursor> Find(std::string_view key) const;
   // OnlyKeys refuses members that are not in `keys`.
@@ -126,7 +134,8 @@ class JsonCursor {
 
   // Shortcuts for Member(key)->Type().
   Result<std::string_view> GetString(std::string_view key) const;
-  Result<int64_t> GetInteger(std::string_view key, int64_t min = std::numeric_limits<int64_t>::min(),
+  Result<int64_t> GetInteger(std::string_view key,
+                             int64_t min = std::numeric_limits<int64_t>::min(),
                              int64_t max = std::numeric_limits<int64_t>::max()) const;
   Result<Flag> GetBool(std::string_view key) const;
   Result<std::vector<JsonCursor>> GetElements(std::string_view key) const;

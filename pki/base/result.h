@@ -17,25 +17,25 @@ namespace sallyport {
 // Reason is the closed set of failure kinds that programs act on. Mapped once to a gRPC status
 // (service/status.cc) and once to an exit code (cli/exit_code.cc), both without `default`.
 enum class Reason : uint8_t {
-  kMalformed,         // bytes or text do not parse
-  kTooLarge,          // a named limit was exceeded
-  kBadSignature,      // a signature, MAC or proof did not verify
-  kStaleNonce,        // freshness not shown: nonce, ticket or challenge
-  kReplayed,          // single-use thing used before
-  kRollback,          // a number that only rises fell
-  kExpired,           // past its end, or not yet valid
-  kUntrusted,         // chain, role or issuer does not lead to an accepted anchor
-  kMismatch,          // two statements that must agree do not
-  kPolicyDenied,      // understood, authentic, and not allowed
+  kMalformed,     // bytes or text do not parse
+  kTooLarge,      // a named limit was exceeded
+  kBadSignature,  // a signature, MAC or proof did not verify
+  kStaleNonce,    // freshness not shown: nonce, ticket or challenge
+  kReplayed,      // single-use thing used before
+  kRollback,      // a number that only rises fell
+  kExpired,       // past its end, or not yet valid
+  kUntrusted,     // chain, role or issuer does not lead to an accepted anchor
+  kMismatch,      // two statements that must agree do not
+  kPolicyDenied,  // understood, authentic, and not allowed
   kNotFound,
   kAlreadyExists,
-  kConflict,          // state changed under the caller: try again
+  kConflict,  // state changed under the caller: try again
   kUnauthenticated,
   kRateLimited,
-  kUnsupported,       // unknown version, feature or algorithm
+  kUnsupported,  // unknown version, feature or algorithm
   kNoSpace,
-  kInvalidArgument,   // the caller's usage is wrong
-  kUnavailable,       // a peer, file or device cannot be reached now
+  kInvalidArgument,  // the caller's usage is wrong
+  kUnavailable,      // a peer, file or device cannot be reached now
   kInternal,
 };
 
@@ -66,9 +66,9 @@ constexpr std::string_view ReasonName(Reason reason) {
   std::abort();
 }
 
-// Error is a refusal. `rule` names the exact check that failed (kebab-case or dotted, static storage,
-// e.g. "ticket-spent", "quote.magic"); `detail` is for people, lower case, no final period, never
-// parsed and never asserted on, and holds no secret.
+// Error is a refusal. `rule` names the exact check that failed (kebab-case or dotted, static
+// storage, e.g. "ticket-spent", "quote.magic"); `detail` is for people, lower case, no final
+// period, never parsed and never asserted on, and holds no secret.
 struct Error {
   Reason reason;
   std::string detail;
@@ -94,8 +94,10 @@ class [[nodiscard]] Result {
 
  public:
   using value_type = T;
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}    // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }
@@ -135,25 +137,25 @@ inline Result<Unit> Ok() { return Unit{}; }
 
 // SP_TRY(declaration, expression): returns the error of `expression`, or binds its value.
 // SP_TRY(expression) with one argument: returns the error, drops the value.
-#define SP_TRY_BIND(declaration, expression)                                       \
-  auto SP_CONCAT(sp_result_, __LINE__) = (expression);                             \
-  if (!SP_CONCAT(sp_result_, __LINE__).has_value())                                \
-    return std::move(SP_CONCAT(sp_result_, __LINE__)).error();                     \
+#define SP_TRY_BIND(declaration, expression)                   \
+  auto SP_CONCAT(sp_result_, __LINE__) = (expression);         \
+  if (!SP_CONCAT(sp_result_, __LINE__).has_value())            \
+    return std::move(SP_CONCAT(sp_result_, __LINE__)).error(); \
   declaration = *std::move(SP_CONCAT(sp_result_, __LINE__))
-#define SP_TRY_DROP_AS(name, expression)                                           \
-  do {                                                                             \
-    auto name = (expression);                                                      \
-    if (!name.has_value()) return std::move(name).error();                         \
+#define SP_TRY_DROP_AS(name, expression)                   \
+  do {                                                     \
+    auto name = (expression);                              \
+    if (!name.has_value()) return std::move(name).error(); \
   } while (false)
 #define SP_TRY_DROP(expression) SP_TRY_DROP_AS(SP_CONCAT(sp_dropped_, __COUNTER__), expression)
 #define SP_TRY_PICK(one, two, name, ...) name
 #define SP_TRY(...) SP_TRY_PICK(__VA_ARGS__, SP_TRY_BIND, SP_TRY_DROP, )(__VA_ARGS__)
 
 // SP_CHECK aborts on a programmer's error; never use it on input.
-#define SP_CHECK(condition)                                                        \
-  do {                                                                             \
-    if (!(condition)) {                                                            \
+#define SP_CHECK(condition)                                                              \
+  do {                                                                                   \
+    if (!(condition)) {                                                                  \
       std::fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                \
-    }                                                                              \
+      std::abort();                                                                      \
+    }                                                                                    \
   } while (false)

@@ -46,19 +46,22 @@ Duration ReadClock(clockid_t id) {
 }  // namespace
 
 std::string FormatRfc3339(UnixTime time) {
-  const std::chrono::sys_seconds at{std::chrono::floor<std::chrono::seconds>(std::chrono::milliseconds(time.ms))};
+  const std::chrono::sys_seconds at{
+      std::chrono::floor<std::chrono::seconds>(std::chrono::milliseconds(time.ms))};
   const auto day = std::chrono::floor<std::chrono::days>(at);
   const std::chrono::year_month_day date{day};
   const std::chrono::hh_mm_ss clock{at - day};
   std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02ld:%02ld:%02ldZ", static_cast<int>(date.year()),
-                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
-                clock.minutes().count(), static_cast<long>(clock.seconds().count()));
+  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02ld:%02ld:%02ldZ",
+                static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                static_cast<unsigned>(date.day()), clock.hours().count(), clock.minutes().count(),
+                static_cast<long>(clock.seconds().count()));
   return text.data();
 }
 
 Result<UnixTime> ParseRfc3339(std::string_view text) {
-  if (text.size() < 20 || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':')
+  if (text.size() < 20 || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' ||
+      text[16] != ':')
     return BadTime();
   SP_TRY(const int year, Digits(text, 0, 4));
   SP_TRY(const int month, Digits(text, 5, 2));
@@ -66,7 +69,8 @@ Result<UnixTime> ParseRfc3339(std::string_view text) {
   SP_TRY(const int hour, Digits(text, 11, 2));
   SP_TRY(const int minute, Digits(text, 14, 2));
   SP_TRY(const int second, Digits(text, 17, 2));
-  const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
+  const std::chrono::year_month_day date{std::chrono::year(year),
+                                         std::chrono::month(static_cast<unsigned>(month)),
                                          std::chrono::day(static_cast<unsigned>(day))};
   if (!date.ok() || hour > 23 || minute > 59 || second > 59) return BadTime();
   std::string_view rest = text.substr(19);
@@ -90,7 +94,9 @@ Result<Duration> ParseDuration(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
   const std::string_view suffix(end, static_cast<size_t>(text.data() + text.size() - end));
   for (const DurationUnit& unit : kUnits) {
-    if (error != std::errc() || suffix != unit.suffix || count <= 0 || count > INT64_MAX / 4 / unit.ms) continue;
+    if (error != std::errc() || suffix != unit.suffix || count <= 0 ||
+        count > INT64_MAX / 4 / unit.ms)
+      continue;
     return Duration{count * unit.ms};
   }
   return Error{Reason::kMalformed, "not a duration such as 90s, 10m, 24h or 7d"};
@@ -98,7 +104,8 @@ Result<Duration> ParseDuration(std::string_view text) {
 
 std::string FormatDuration(Duration duration) {
   for (const DurationUnit& unit : kUnits)
-    if (duration.ms % unit.ms == 0) return std::to_string(duration.ms / unit.ms) + std::string(unit.suffix);
+    if (duration.ms % unit.ms == 0)
+      return std::to_string(duration.ms / unit.ms) + std::string(unit.suffix);
   std::abort();
 }
 

@@ -34,11 +34,14 @@ constexpr Duration operator-(UnixTime a, UnixTime b) { return {a.ms - b.ms}; }
 
 // FormatRfc3339 writes whole seconds in UTC: 2026-11-21T01:02:03Z.
 std::string FormatRfc3339(UnixTime time);
-// ParseRfc3339 accepts an upper-case T, a zone (Z or +hh:mm) and optional fractions; kMalformed otherwise.
+// ParseRfc3339 accepts an upper-case T, a zone (Z or +hh:mm) and optional fractions; kMalformed
+// otherwise.
 Result<UnixTime> ParseRfc3339(std::string_view text);
-// ParseDuration accepts a positive integer and one unit: 500ms, 90s, 10m, 24h, 7d. kMalformed otherwise.
+// ParseDuration accepts a positive integer and one unit: 500ms, 90s, 10m, 24h, 7d. kMalformed
+// otherwise.
 Result<Duration> ParseDuration(std::string_view text);
-// FormatDuration writes the largest unit that divides exactly ("10m"), the inverse of ParseDuration.
+// FormatDuration writes the largest unit that divides exactly ("10m"), the inverse of
+// ParseDuration.
 std::string FormatDuration(Duration duration);
 
 // Clock is the seam for time; only shells hold one, cores take `now`. Thread-safe.

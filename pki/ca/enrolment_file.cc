@@ -15,11 +15,13 @@ Error Malformed(std::string_view rule, std::string_view why) {
 }
 
 bool IsHostCharacter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.';
 }
 
 bool IsAddressCharacter(char c) {
-  return (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || (c >= '0' && c <= '9') || c == ':' || c == '.';
+  return (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || (c >= '0' && c <= '9') || c == ':' ||
+         c == '.';
 }
 
 bool IsHost(std::string_view host) {
@@ -38,7 +40,8 @@ bool IsPort(std::string_view port) {
 Result<std::string> ReadEndpoint(const JsonCursor& json, std::string_view key) {
   SP_TRY(const std::string_view text, json.GetString(key));
   const size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || !IsHost(text.substr(0, colon)) || !IsPort(text.substr(colon + 1)))
+  if (colon == std::string_view::npos || !IsHost(text.substr(0, colon)) ||
+      !IsPort(text.substr(colon + 1)))
     return Malformed("enrolment.endpoint", std::string(key) + " is not host:port");
   return std::string(text);
 }
@@ -52,9 +55,11 @@ Result<EnrolmentServers> ReadServers(const JsonCursor& file) {
   return EnrolmentServers{std::move(enrol), std::move(device), std::move(content)};
 }
 
-Result<std::vector<SpiffeId>> ReadServerIds(const JsonCursor& json, const TrustDomain& trust_domain) {
+Result<std::vector<SpiffeId>> ReadServerIds(const JsonCursor& json,
+                                            const TrustDomain& trust_domain) {
   SP_TRY(const std::vector<std::string> texts, json.GetStrings("server_ids"));
-  if (texts.empty() || texts.size() > kServerIdsMax) return Malformed("enrolment.server-ids", "number of server ids");
+  if (texts.empty() || texts.size() > kServerIdsMax)
+    return Malformed("enrolment.server-ids", "number of server ids");
   std::vector<SpiffeId> out;
   for (const std::string& text : texts) {
     SP_TRY(SpiffeId id, SpiffeId::Parse(text));
@@ -68,7 +73,8 @@ Result<std::vector<SpiffeId>> ReadServerIds(const JsonCursor& json, const TrustD
 Result<Bytes> ReadRoot(const JsonCursor& json, std::string_view key) {
   SP_TRY(const std::string_view text, json.GetString(key));
   Result<Bytes> bytes = Base64Decode(text);
-  if (!bytes.has_value() || bytes->empty()) return Malformed("enrolment.root", std::string(key) + " is not base64");
+  if (!bytes.has_value() || bytes->empty())
+    return Malformed("enrolment.root", std::string(key) + " is not base64");
   return bytes;
 }
 
@@ -94,7 +100,8 @@ Result<Trust> ReadTrust(const JsonCursor& json, const TrustDomain& trust_domain)
   if (bundle.PkiRootDigest() != digest)
     return Error{Reason::kMismatch, "trust bundle has another PKI root", "enrolment.pki-root"};
   if (bundle.trust_domain != trust_domain)
-    return Error{Reason::kMismatch, "trust bundle is of another trust domain", "enrolment.trust-domain"};
+    return Error{Reason::kMismatch, "trust bundle is of another trust domain",
+                 "enrolment.trust-domain"};
   return Trust{digest, std::move(bundle)};
 }
 
@@ -103,25 +110,27 @@ Result<Trust> ReadTrust(const JsonCursor& json, const TrustDomain& trust_domain)
 std::string WriteEnrolmentFile(const EnrolmentFile& file) {
   std::vector<std::string> ids;
   for (const SpiffeId& id : file.server_ids) ids.push_back(id.text());
-  return WriteJson(JsonValue::Object({{"sallyport", kVersion},
-                                      {"trust_domain", file.trust_domain.name()},
-                                      {"development", file.development},
-                                      {"servers", JsonValue::Object({{"enrol", file.servers.enrol},
-                                                                     {"device", file.servers.device},
-                                                                     {"content", file.servers.content}})},
-                                      {"server_ids", JsonValue::Strings(ids)},
-                                      {"pki_root_sha256", HexEncode(file.pki_root_sha256)},
-                                      {"trust_bundle", TrustBundleToJson(file.trust_bundle)},
-                                      {"image_root", Base64Encode(file.image_root)},
-                                      {"director_root", Base64Encode(file.director_root)},
-                                      {"token", file.token}}));
+  return WriteJson(
+      JsonValue::Object({{"sallyport", kVersion},
+                         {"trust_domain", file.trust_domain.name()},
+                         {"development", file.development},
+                         {"servers", JsonValue::Object({{"enrol", file.servers.enrol},
+                                                        {"device", file.servers.device},
+                                                        {"content", file.servers.content}})},
+                         {"server_ids", JsonValue::Strings(ids)},
+                         {"pki_root_sha256", HexEncode(file.pki_root_sha256)},
+                         {"trust_bundle", TrustBundleToJson(file.trust_bundle)},
+                         {"image_root", Base64Encode(file.image_root)},
+                         {"director_root", Base64Encode(file.director_root)},
+                         {"token", file.token}}));
 }
 
 Result<EnrolmentFile> ParseEnrolmentFile(std::string_view text) {
   SP_TRY(const JsonValue value, ParseJson(text, {.size_max = kEnrolmentFileBytesMax}));
   const JsonCursor json(value);
-  SP_TRY(json.OnlyKeys({"sallyport", "trust_domain", "development", "servers", "server_ids", "pki_root_sha256",
-                        "trust_bundle", "image_root", "director_root", "token"}));
+  SP_TRY(
+      json.OnlyKeys({"sallyport", "trust_domain", "development", "servers", "server_ids",
+                     "pki_root_sha256", "trust_bundle", "image_root", "director_root", "token"}));
   SP_TRY(const std::string_view version, json.GetString("sallyport"));
   if (version != kVersion)
     return Error{Reason::kUnsupported, "enrolment file of another version", "enrolment.version"};
@@ -134,9 +143,9 @@ Result<EnrolmentFile> ParseEnrolmentFile(std::string_view text) {
   SP_TRY(Bytes image_root, ReadRoot(json, "image_root"));
   SP_TRY(Bytes director_root, ReadRoot(json, "director_root"));
   SP_TRY(std::string token, ReadToken(json));
-  return EnrolmentFile{std::move(trust_domain),  development.value,    std::move(servers),
-                       std::move(server_ids),    trust.pki_root_sha256, std::move(trust.bundle),
-                       std::move(image_root),    std::move(director_root), std::move(token)};
+  return EnrolmentFile{std::move(trust_domain), development.value,        std::move(servers),
+                       std::move(server_ids),   trust.pki_root_sha256,    std::move(trust.bundle),
+                       std::move(image_root),   std::move(director_root), std::move(token)};
 }
 
 }  // namespace sallyport::pki

@@ -1,5 +1,5 @@
-// The enrolment file: all that a device must know before it opens its first connection (docs/protocol.md,
-// "Enrolment file"). No trust on first use.
+// The enrolment file: all that a device must know before it opens its first connection
+// (docs/protocol.md, "Enrolment file"). No trust on first use.
 #pragma once
 
 #include "pki/ca/trust_bundle.h"
@@ -29,8 +29,8 @@ struct EnrolmentFile {
 
 std::string WriteEnrolmentFile(const EnrolmentFile& file);
 // ParseEnrolmentFile: errors of ParseJson, JsonCursor and TrustBundleFromJson; kUnsupported (rule
-// enrolment.version); kMismatch (rules enrolment.pki-root, enrolment.trust-domain); kMalformed (rules
-// enrolment.endpoint, enrolment.server-ids, enrolment.token, enrolment.root). Pure.
+// enrolment.version); kMismatch (rules enrolment.pki-root, enrolment.trust-domain); kMalformed
+// (rules enrolment.endpoint, enrolment.server-ids, enrolment.token, enrolment.root). Pure.
 Result<EnrolmentFile> ParseEnrolmentFile(std::string_view text);
 
 }  // namespace sallyport::pki

@@ -19,43 +19,54 @@ struct IssuerKind {
   NameScope scope;
 };
 
-IssuerFields FieldsFor(const IssuerKind& kind, const TrustDomain& trust_domain, Random& random, UnixTime now) {
+IssuerFields FieldsFor(const IssuerKind& kind, const TrustDomain& trust_domain, Random& random,
+                       UnixTime now) {
   Bytes serial = DrawSerial(random);
   // The serial's front tells generations of one issuer apart.
-  const std::string name = "Sallyport " + std::string(kind.title) + " " + HexEncode(ByteView(serial).first(4));
-  return {name, trust_domain, std::move(serial), now - kBackdate, now + kind.lifetime, kind.path_length, kind.scope};
+  const std::string name =
+      "Sallyport " + std::string(kind.title) + " " + HexEncode(ByteView(serial).first(4));
+  return {name,
+          trust_domain,
+          std::move(serial),
+          now - kBackdate,
+          now + kind.lifetime,
+          kind.path_length,
+          kind.scope};
 }
 
-Result<IssuerKey> CreateRoot(const IssuerKind& kind, const TrustDomain& trust_domain, Random& random, UnixTime now) {
+Result<IssuerKey> CreateRoot(const IssuerKind& kind, const TrustDomain& trust_domain,
+                             Random& random, UnixTime now) {
   SP_TRY(PrivateKey key, PrivateKey::Generate(KeyType::kP256));
-  SP_TRY(IssuerCertificate certificate, SignSelfIssued(FieldsFor(kind, trust_domain, random, now), key));
+  SP_TRY(IssuerCertificate certificate,
+         SignSelfIssued(FieldsFor(kind, trust_domain, random, now), key));
   return IssuerKey{std::move(certificate), std::move(key)};
 }
 
-Result<IssuerKey> CreateIssuer(const IssuerKind& kind, const IssuerKey& root, const TrustDomain& trust_domain,
-                               Random& random, UnixTime now) {
+Result<IssuerKey> CreateIssuer(const IssuerKind& kind, const IssuerKey& root,
+                               const TrustDomain& trust_domain, Random& random, UnixTime now) {
   SP_TRY(PrivateKey key, PrivateKey::Generate(KeyType::kP256));
-  SP_TRY(IssuerCertificate certificate, SignIssuer(FieldsFor(kind, trust_domain, random, now), key.public_key(),
-                                                   root.certificate, root.key));
+  SP_TRY(IssuerCertificate certificate, SignIssuer(FieldsFor(kind, trust_domain, random, now),
+                                                   key.public_key(), root.certificate, root.key));
   return IssuerKey{std::move(certificate), std::move(key)};
 }
 
 }  // namespace
 
-Result<IssuerKey> CreateDeviceIssuer(const IssuerKey& pki_root, const TrustDomain& trust_domain, Random& random,
-                                     UnixTime now) {
+Result<IssuerKey> CreateDeviceIssuer(const IssuerKey& pki_root, const TrustDomain& trust_domain,
+                                     Random& random, UnixTime now) {
   const IssuerKind kind{"device issuer", kDeviceIssuerLifetime, 0, NameScope::kUriOnly};
   return CreateIssuer(kind, pki_root, trust_domain, random, now);
 }
 
-Result<IssuerKey> CreateServerIssuer(const IssuerKey& pki_root, const TrustDomain& trust_domain, Random& random,
-                                     UnixTime now) {
+Result<IssuerKey> CreateServerIssuer(const IssuerKey& pki_root, const TrustDomain& trust_domain,
+                                     Random& random, UnixTime now) {
   const IssuerKind kind{"server issuer", kServerIssuerLifetime, 0, NameScope::kUriAndHosts};
   return CreateIssuer(kind, pki_root, trust_domain, random, now);
 }
 
-Result<OperatorIdentity> CreateOperator(const IssuerKey& operator_root, const TrustDomain& trust_domain,
-                                        std::string_view name, Random& random, UnixTime now) {
+Result<OperatorIdentity> CreateOperator(const IssuerKey& operator_root,
+                                        const TrustDomain& trust_domain, std::string_view name,
+                                        Random& random, UnixTime now) {
   SP_TRY(const OperatorLeafSigner signer, OperatorLeafSigner::Make(operator_root, trust_domain));
   SP_TRY(PrivateKey key, PrivateKey::Generate(KeyType::kP256));
   SP_TRY(IssuedLeaf leaf, signer.SignOperatorLeaf(name, key.public_key().spki(), now - kBackdate,
@@ -71,9 +82,10 @@ Result<Hierarchy> CreateHierarchy(const HierarchyParams& params, Random& random,
   SP_TRY(IssuerKey device_issuer, CreateDeviceIssuer(pki_root, domain, random, now));
   SP_TRY(IssuerKey server_issuer, CreateServerIssuer(pki_root, domain, random, now));
   SP_TRY(IssuerKey operator_root, CreateRoot(operators, domain, random, now));
-  SP_TRY(OperatorIdentity first, CreateOperator(operator_root, domain, params.first_operator, random, now));
-  return Hierarchy{std::move(pki_root), std::move(device_issuer), std::move(server_issuer), std::move(operator_root),
-                   std::move(first)};
+  SP_TRY(OperatorIdentity first,
+         CreateOperator(operator_root, domain, params.first_operator, random, now));
+  return Hierarchy{std::move(pki_root), std::move(device_issuer), std::move(server_issuer),
+                   std::move(operator_root), std::move(first)};
 }
 
 }  // namespace sallyport::pki

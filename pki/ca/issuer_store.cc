@@ -42,19 +42,26 @@ Result<Header> ParseHeader(std::string_view text) {
   SP_TRY(const int64_t memory, json.GetInteger("memory_bytes", 1));
   SP_TRY(const std::string_view check_hex, json.GetString("check"));
   SP_TRY(Bytes check, HexDecode(check_hex));
-  return Header{salt, {static_cast<uint64_t>(passes), static_cast<uint64_t>(memory)}, std::move(check)};
+  return Header{
+      salt, {static_cast<uint64_t>(passes), static_cast<uint64_t>(memory)}, std::move(check)};
 }
 
 Result<Unit> CheckName(std::string_view name) {
   constexpr size_t kNameBytesMax = 64;
-  const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
-  if (name.empty() || name.size() > kNameBytesMax || name[0] == '-' || !std::ranges::all_of(name, allowed))
-    return Error{Reason::kInvalidArgument, "not a name for a key: " + std::string(name), "store.name"};
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  };
+  if (name.empty() || name.size() > kNameBytesMax || name[0] == '-' ||
+      !std::ranges::all_of(name, allowed))
+    return Error{Reason::kInvalidArgument, "not a name for a key: " + std::string(name),
+                 "store.name"};
   return Ok();
 }
 
 // A sealed key opens under its own name only.
-std::string KeyContext(std::string_view name) { return "sallyport/issuer-store/key/v1/" + std::string(name); }
+std::string KeyContext(std::string_view name) {
+  return "sallyport/issuer-store/key/v1/" + std::string(name);
+}
 
 std::string HeaderPath(const std::string& directory) { return directory + "/store.json"; }
 
@@ -67,11 +74,13 @@ std::string IssuerStore::PathOf(std::string_view name, std::string_view suffix) 
   return directory_ + "/" + std::string(name) + std::string(suffix);
 }
 
-Result<IssuerStore> IssuerStore::Create(FileSystem& files, std::string directory, const UnlockSecret& unlock,
-                                        const KdfParams& params, Random& random) {
+Result<IssuerStore> IssuerStore::Create(FileSystem& files, std::string directory,
+                                        const UnlockSecret& unlock, const KdfParams& params,
+                                        Random& random) {
   SP_TRY(files.MakeDirectories(directory));
   const auto existing = ReadFile(files, HeaderPath(directory), kHeaderBytesMax);
-  if (existing.has_value()) return Error{Reason::kAlreadyExists, directory + " holds a key store", "store.exists"};
+  if (existing.has_value())
+    return Error{Reason::kAlreadyExists, directory + " holds a key store", "store.exists"};
   if (existing.error().reason != Reason::kNotFound) return existing.error();
   const auto salt = random.Next<KdfSalt>();
   SP_TRY(const MasterKey master, MasterKey::Derive(unlock, salt, params));
@@ -81,7 +90,8 @@ Result<IssuerStore> IssuerStore::Create(FileSystem& files, std::string directory
   return IssuerStore(files, std::move(directory), std::move(key));
 }
 
-Result<IssuerStore> IssuerStore::Open(FileSystem& files, std::string directory, const UnlockSecret& unlock) {
+Result<IssuerStore> IssuerStore::Open(FileSystem& files, std::string directory,
+                                      const UnlockSecret& unlock) {
   SP_TRY(const Bytes text, ReadFile(files, HeaderPath(directory), kHeaderBytesMax));
   SP_TRY(const Header header, ParseHeader(AsText(text)));
   SP_TRY(const MasterKey master, MasterKey::Derive(unlock, header.salt, header.params));
@@ -104,12 +114,13 @@ Result<PrivateKey> IssuerStore::GetKey(std::string_view name) const {
   SP_TRY(const Bytes box, ReadFile(*files_, PathOf(name, ".key"), kKeyFileBytesMax));
   const auto pem = AeadOpen(key_, box, AsBytes(KeyContext(name)));
   if (!pem.has_value())
-    return Error{Reason::kBadSignature, "key " + std::string(name) + " was changed or has another name",
-                 "store.forged"};
+    return Error{Reason::kBadSignature,
+                 "key " + std::string(name) + " was changed or has another name", "store.forged"};
   return PrivateKey::FromPem(AsText(pem->view()), "");
 }
 
-Result<Unit> IssuerStore::PutIssuer(std::string_view name, const IssuerKey& issuer, Random& random) {
+Result<Unit> IssuerStore::PutIssuer(std::string_view name, const IssuerKey& issuer,
+                                    Random& random) {
   SP_TRY(PutKey(name, issuer.key, random));
   return WriteFileAtomically(*files_, PathOf(name, ".pem"), AsBytes(issuer.certificate.ToPem()));
 }
@@ -119,7 +130,8 @@ Result<IssuerKey> IssuerStore::GetIssuer(std::string_view name) const {
   SP_TRY(const Bytes pem, ReadFile(*files_, PathOf(name, ".pem"), kPemFileBytesMax));
   SP_TRY(IssuerCertificate certificate, IssuerFromPem(AsText(pem)));
   if (certificate.key.spki() != key.public_key().spki())
-    return Error{Reason::kMismatch, "key and certificate of " + std::string(name) + " differ", "store.issuer"};
+    return Error{Reason::kMismatch, "key and certificate of " + std::string(name) + " differ",
+                 "store.issuer"};
   return IssuerKey{std::move(certificate), std::move(key)};
 }
 

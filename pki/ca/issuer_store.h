@@ -1,6 +1,7 @@
-// IssuerStore keeps private keys encrypted at rest in one directory: `store.json` (version, salt, Argon2id
-// parameters, a check value), `<name>.key` (sealed PKCS#8, bound to its name) and `<name>.pem`. Every file is
-// written atomically. One thread at a time; it borrows the file system, which must outlive it.
+// IssuerStore keeps private keys encrypted at rest in one directory: `store.json` (version, salt,
+// Argon2id parameters, a check value), `<name>.key` (sealed PKCS#8, bound to its name) and
+// `<name>.pem`. Every file is written atomically. One thread at a time; it borrows the file system,
+// which must outlive it.
 #pragma once
 
 #include "pki/base/file_system.h"
@@ -12,14 +13,17 @@ namespace sallyport::pki {
 class IssuerStore {
  public:
   // Create makes the directory; kAlreadyExists when it holds a store.
-  static Result<IssuerStore> Create(FileSystem& files, std::string directory, const UnlockSecret& unlock,
-                                    const KdfParams& params, Random& random);
+  static Result<IssuerStore> Create(FileSystem& files, std::string directory,
+                                    const UnlockSecret& unlock, const KdfParams& params,
+                                    Random& random);
   // Open: kNotFound; kMalformed; kBadSignature (rule store.unlock) when `unlock` is the wrong one.
-  static Result<IssuerStore> Open(FileSystem& files, std::string directory, const UnlockSecret& unlock);
+  static Result<IssuerStore> Open(FileSystem& files, std::string directory,
+                                  const UnlockSecret& unlock);
 
   // Names are `^[a-z0-9][a-z0-9-]{0,63}$` (kInvalidArgument, rule store.name). Put replaces.
   Result<Unit> PutKey(std::string_view name, const PrivateKey& key, Random& random);
-  // kNotFound; kBadSignature (rule store.forged) when the file was changed or belongs to another name.
+  // kNotFound; kBadSignature (rule store.forged) when the file was changed or belongs to another
+  // name.
   Result<PrivateKey> GetKey(std::string_view name) const;
   Result<Unit> PutIssuer(std::string_view name, const IssuerKey& issuer, Random& random);
   // GetIssuer also checks that key and certificate belong together (kMismatch, rule store.issuer).

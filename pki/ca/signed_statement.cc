@@ -4,13 +4,16 @@ namespace sallyport::pki {
 namespace {
 
 bool IsRole(std::string_view role) {
-  const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  };
   return !role.empty() && role[0] >= 'a' && role[0] <= 'z' && std::ranges::all_of(role, allowed);
 }
 
 Result<Unit> CheckKeyType(const PublicKey& key) {
   if (key.type() != KeyType::kEd25519 && key.type() != KeyType::kP256)
-    return Error{Reason::kUnsupported, "statements are signed with Ed25519 or P-256", "statement.key"};
+    return Error{Reason::kUnsupported, "statements are signed with Ed25519 or P-256",
+                 "statement.key"};
   return Ok();
 }
 
@@ -34,10 +37,12 @@ Result<SignedStatement> StatementSigner::SignStatement(ByteView body) const {
   return SignedStatement{ToBytes(body), std::move(signature)};
 }
 
-Result<VerifiedBody> VerifyStatement(const PublicKey& key, std::string_view role, const SignedStatement& statement) {
+Result<VerifiedBody> VerifyStatement(const PublicKey& key, std::string_view role,
+                                     const SignedStatement& statement) {
   SP_TRY(CheckKeyType(key));
   if (!key.Verify(StatementBytes(role, statement.body), statement.signature).has_value())
-    return Error{Reason::kBadSignature, "statement of role " + std::string(role), "statement.signature"};
+    return Error{Reason::kBadSignature, "statement of role " + std::string(role),
+                 "statement.signature"};
   return VerifiedBody(statement.body);
 }
 

@@ -1,5 +1,6 @@
-// Typed signers: each key of architecture 5a behind a class that can sign one kind of thing, so that a
-// separate process, PKCS#11 or a TPM can slot in. There is no Sign(bytes). All are immutable, thread-safe.
+// Typed signers: each key of architecture 5a behind a class that can sign one kind of thing, so
+// that a separate process, PKCS#11 or a TPM can slot in. There is no Sign(bytes). All are
+// immutable, thread-safe.
 #pragma once
 
 #include "pki/x509/leaf_template.h"
@@ -12,12 +13,14 @@ struct IssuerKey {
   PrivateKey key;
 };
 
-// NotAfter of every leaf is the earlier of what was asked and the issuer's. Errors: see LeafTemplate.
+// NotAfter of every leaf is the earlier of what was asked and the issuer's. Errors: see
+// LeafTemplate.
 class DeviceLeafSigner {
  public:
   static Result<DeviceLeafSigner> Make(IssuerKey issuer, TrustDomain trust_domain);
-  Result<IssuedLeaf> SignDeviceLeaf(const DeviceId& device, ByteView spki, const IdentityExtension& extension,
-                                    UnixTime not_before, UnixTime not_after, Random& random) const;
+  Result<IssuedLeaf> SignDeviceLeaf(const DeviceId& device, ByteView spki,
+                                    const IdentityExtension& extension, UnixTime not_before,
+                                    UnixTime not_after, Random& random) const;
   const IssuerCertificate& issuer() const { return template_.issuer(); }
 
  private:

@@ -23,7 +23,8 @@ Result<IssuerCertificate> ReadPem(const JsonCursor& json, std::string_view key) 
 Result<IssuerCertificate> ReadRoot(const JsonCursor& json, std::string_view key) {
   SP_TRY(IssuerCertificate root, ReadPem(json, key));
   if (!CheckIssuedBy(root, root).has_value())
-    return Error{Reason::kUntrusted, std::string(key) + " is not signed by itself", "bundle.root-signature"};
+    return Error{Reason::kUntrusted, std::string(key) + " is not signed by itself",
+                 "bundle.root-signature"};
   return root;
 }
 
@@ -48,7 +49,8 @@ Result<std::optional<PublicKey>> ReadTimeKey(const JsonCursor& json) {
   if (!member) return std::optional<PublicKey>();
   SP_TRY(const std::string_view pem, member->String());
   Result<PublicKey> key = PublicKey::FromPem(pem);
-  if (!key || key->type() != KeyType::kEd25519) return member->Refuse("expected an Ed25519 key", "bundle.time-key");
+  if (!key || key->type() != KeyType::kEd25519)
+    return member->Refuse("expected an Ed25519 key", "bundle.time-key");
   return std::optional<PublicKey>(*std::move(key));
 }
 
@@ -66,11 +68,14 @@ Result<Unit> CheckRoles(const TrustBundle& bundle) {
 
 }  // namespace
 
-RoleAnchors TrustBundle::Anchors() const { return {device_issuers, server_issuers, {operator_root}}; }
+RoleAnchors TrustBundle::Anchors() const {
+  return {device_issuers, server_issuers, {operator_root}};
+}
 
 Sha256Digest TrustBundle::PkiRootDigest() const { return Sha256(pki_root.der); }
 
-TrustBundle BundleOf(const Hierarchy& hierarchy, const TrustDomain& trust_domain, int64_t sequence) {
+TrustBundle BundleOf(const Hierarchy& hierarchy, const TrustDomain& trust_domain,
+                     int64_t sequence) {
   return {trust_domain,
           sequence,
           hierarchy.pki_root.certificate,
@@ -91,13 +96,16 @@ JsonValue TrustBundleToJson(const TrustBundle& bundle) {
   return JsonValue::Object(std::move(members));
 }
 
-std::string WriteTrustBundle(const TrustBundle& bundle) { return WriteJson(TrustBundleToJson(bundle)); }
+std::string WriteTrustBundle(const TrustBundle& bundle) {
+  return WriteJson(TrustBundleToJson(bundle));
+}
 
 Result<TrustBundle> TrustBundleFromJson(const JsonCursor& json) {
-  SP_TRY(json.OnlyKeys({"sallyport", "trust_domain", "sequence", "pki_root", "device_issuers", "server_issuers",
-                        "operator_root", "time_key"}));
+  SP_TRY(json.OnlyKeys({"sallyport", "trust_domain", "sequence", "pki_root", "device_issuers",
+                        "server_issuers", "operator_root", "time_key"}));
   SP_TRY(const std::string_view version, json.GetString("sallyport"));
-  if (version != kVersion) return Error{Reason::kUnsupported, "trust bundle of another version", "bundle.version"};
+  if (version != kVersion)
+    return Error{Reason::kUnsupported, "trust bundle of another version", "bundle.version"};
   SP_TRY(const std::string_view name, json.GetString("trust_domain"));
   SP_TRY(TrustDomain trust_domain, TrustDomain::Parse(name));
   SP_TRY(const int64_t sequence, json.GetInteger("sequence", 0));

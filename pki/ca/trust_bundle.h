@@ -1,5 +1,5 @@
-// TrustBundle: which issuer has which role in a trust domain (docs/protocol.md, "Enrolment file"). It
-// travels in the enrolment file and as a target under the offline `targets` role.
+// TrustBundle: which issuer has which role in a trust domain (docs/protocol.md, "Enrolment file").
+// It travels in the enrolment file and as a target under the offline `targets` role.
 #pragma once
 
 #include "pki/base/digest.h"
@@ -12,8 +12,9 @@ namespace sallyport::pki {
 constexpr size_t kTrustBundleBytesMax = 64 << 10;  // a dozen certificates and change
 constexpr size_t kIssuersPerRoleMax = 8;           // rotation overlaps two or three
 
-// TrustBundle as read: each device and server issuer is signed by pki_root, the operator root by itself, and
-// no certificate has two roles. That pki_root is the right one is the caller's to check (PkiRootDigest).
+// TrustBundle as read: each device and server issuer is signed by pki_root, the operator root by
+// itself, and no certificate has two roles. That pki_root is the right one is the caller's to check
+// (PkiRootDigest).
 struct TrustBundle {
   TrustDomain trust_domain;
   int64_t sequence = 0;
@@ -34,8 +35,9 @@ TrustBundle BundleOf(const Hierarchy& hierarchy, const TrustDomain& trust_domain
 JsonValue TrustBundleToJson(const TrustBundle& bundle);
 std::string WriteTrustBundle(const TrustBundle& bundle);
 // ParseTrustBundle: errors of ParseJson and JsonCursor; kUnsupported (rule bundle.version);
-// kMalformed (rule bundle.time-key); kUntrusted (rules bundle.issuer-signature, bundle.root-signature), kMismatch (rule bundle.role-twice),
-// kTooLarge (rule bundle.issuers). Pure.
+// kMalformed (rule bundle.time-key); kUntrusted (rules bundle.issuer-signature,
+// bundle.root-signature), kMismatch (rule bundle.role-twice), kTooLarge (rule bundle.issuers).
+// Pure.
 Result<TrustBundle> ParseTrustBundle(std::string_view text);
 Result<TrustBundle> TrustBundleFromJson(const JsonCursor& json);
 

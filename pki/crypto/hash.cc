@@ -30,7 +30,8 @@ EVP_MD_CTX* ThreadContext() {
 void HashInto(HashAlgorithm algorithm, std::initializer_list<ByteView> parts, uint8_t* out) {
   EVP_MD_CTX* const context = ThreadContext();
   SP_CHECK(EVP_DigestInit_ex2(context, Fetched(algorithm), nullptr) == 1);
-  for (const ByteView part : parts) SP_CHECK(EVP_DigestUpdate(context, part.data(), part.size()) == 1);
+  for (const ByteView part : parts)
+    SP_CHECK(EVP_DigestUpdate(context, part.data(), part.size()) == 1);
   SP_CHECK(EVP_DigestFinal_ex(context, out, nullptr) == 1);
 }
 
@@ -86,8 +87,8 @@ Sha256Digest HmacSha256(ByteView key, std::initializer_list<ByteView> parts) {
   Bytes message;
   for (const ByteView part : parts) Append(message, part);
   std::array<uint8_t, 32> out;
-  SP_CHECK(HMAC(Fetched(HashAlgorithm::kSha256), key.data(), static_cast<int>(key.size()), message.data(),
-                message.size(), out.data(), nullptr) != nullptr);
+  SP_CHECK(HMAC(Fetched(HashAlgorithm::kSha256), key.data(), static_cast<int>(key.size()),
+                message.data(), message.size(), out.data(), nullptr) != nullptr);
   return Sha256Digest::FromArray(out);
 }
 

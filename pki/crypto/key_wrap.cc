@@ -26,18 +26,22 @@ Result<UnlockSecret> UnlockSecret::FromPassphrase(std::string_view passphrase) {
 
 Result<UnlockSecret> UnlockSecret::FromKeyFile(ByteView contents) {
   if (contents.size() < kKeyFileBytesMin)
-    return Error{Reason::kInvalidArgument, "key file is shorter than " + std::to_string(kKeyFileBytesMin) + " bytes"};
+    return Error{Reason::kInvalidArgument,
+                 "key file is shorter than " + std::to_string(kKeyFileBytesMin) + " bytes"};
   return UnlockSecret(SecretBytes::CopyOf(contents));
 }
 
-Result<MasterKey> MasterKey::Derive(const UnlockSecret& unlock, const KdfSalt& salt, const KdfParams& params) {
+Result<MasterKey> MasterKey::Derive(const UnlockSecret& unlock, const KdfSalt& salt,
+                                    const KdfParams& params) {
   if (params.passes < crypto_pwhash_argon2id_OPSLIMIT_MIN || params.passes > kKdfPassesMax ||
-      params.memory_bytes < crypto_pwhash_argon2id_MEMLIMIT_MIN || params.memory_bytes > kKdfMemoryMax)
+      params.memory_bytes < crypto_pwhash_argon2id_MEMLIMIT_MIN ||
+      params.memory_bytes > kKdfMemoryMax)
     return Error{Reason::kInvalidArgument, "argon2id parameters out of range"};
   SecretBytes key(Secret<32>::kSize);
-  if (crypto_pwhash_argon2id(key.writable().data(), key.size(), reinterpret_cast<const char*>(unlock.view().data()),
-                             unlock.view().size(), salt.view().data(), params.passes,
-                             static_cast<size_t>(params.memory_bytes), crypto_pwhash_argon2id_ALG_ARGON2ID13) != 0)
+  if (crypto_pwhash_argon2id(
+          key.writable().data(), key.size(), reinterpret_cast<const char*>(unlock.view().data()),
+          unlock.view().size(), salt.view().data(), params.passes,
+          static_cast<size_t>(params.memory_bytes), crypto_pwhash_argon2id_ALG_ARGON2ID13) != 0)
     return Error{Reason::kUnavailable, "argon2id: not enough memory"};
   SP_TRY(Secret<32> secret, Secret<32>::FromView(key.view()));
   return MasterKey(std::move(secret));
@@ -51,7 +55,8 @@ AeadKey MasterKey::Subkey(std::string_view label) const {
   std::array<char, crypto_kdf_CONTEXTBYTES> context;
   std::copy_n(hash.array().begin() + 8, context.size(), context.begin());
   SecretBytes key(AeadKey::kSize);
-  SP_CHECK(crypto_kdf_derive_from_key(key.writable().data(), key.size(), id, context.data(), key_.view().data()) == 0);
+  SP_CHECK(crypto_kdf_derive_from_key(key.writable().data(), key.size(), id, context.data(),
+                                      key_.view().data()) == 0);
   return *AeadKey::FromView(key.view());
 }
 

@@ -1,5 +1,5 @@
-// From a passphrase or a key file to the keys that encrypt others at rest: Argon2id -> master key ->
-// crypto_kdf subkeys, one per label (architecture 5a, key-encryption key).
+// From a passphrase or a key file to the keys that encrypt others at rest: Argon2id -> master key
+// -> crypto_kdf subkeys, one per label (architecture 5a, key-encryption key).
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace sallyport::pki {
 
-// KdfParams are Argon2id's cost. The defaults are libsodium's "moderate" (3 passes, 256 MiB, about a
-// second): a stolen disk costs its thief that much per guess. Tests pass kKdfForTests.
+// KdfParams are Argon2id's cost. The defaults are libsodium's "moderate" (3 passes, 256 MiB, about
+// a second): a stolen disk costs its thief that much per guess. Tests pass kKdfForTests.
 struct KdfParams {
   uint64_t passes = 3;
   uint64_t memory_bytes = 256ULL << 20;
@@ -39,8 +39,10 @@ class UnlockSecret {
 // MasterKey wraps nothing itself; each use has its own subkey. Immutable, thread-safe.
 class MasterKey {
  public:
-  // Derive runs Argon2id. kInvalidArgument for parameters libsodium refuses, kUnavailable without memory.
-  static Result<MasterKey> Derive(const UnlockSecret& unlock, const KdfSalt& salt, const KdfParams& params);
+  // Derive runs Argon2id. kInvalidArgument for parameters libsodium refuses, kUnavailable without
+  // memory.
+  static Result<MasterKey> Derive(const UnlockSecret& unlock, const KdfSalt& salt,
+                                  const KdfParams& params);
   // Subkey is deterministic; `label` is a name of ours such as "sallyport/issuer-store/v1".
   AeadKey Subkey(std::string_view label) const;
 

@@ -1,5 +1,5 @@
-// Secrets live in libsodium memory: guarded pages, locked, excluded from core dumps, wiped on release.
-// No formatter, no operator==, no copy; comparison is constant-time only.
+// Secrets live in libsodium memory: guarded pages, locked, excluded from core dumps, wiped on
+// release. No formatter, no operator==, no copy; comparison is constant-time only.
 #pragma once
 
 #include <array>
@@ -12,8 +12,8 @@
 
 namespace sallyport::pki {
 
-// SecretBytes owns bytes of any length; move-only. A moved-from object is empty. Not thread-safe while
-// it is written; any number of threads may read. Aborts when no secure memory can be had.
+// SecretBytes owns bytes of any length; move-only. A moved-from object is empty. Not thread-safe
+// while it is written; any number of threads may read. Aborts when no secure memory can be had.
 class SecretBytes {
  public:
   explicit SecretBytes(size_t size);
@@ -49,7 +49,9 @@ class Secret {
     random.Fill(bytes.writable());
     return Secret(std::move(bytes));
   }
-  std::span<const uint8_t, N> view() const { return std::span<const uint8_t, N>(bytes_.view().data(), N); }
+  std::span<const uint8_t, N> view() const {
+    return std::span<const uint8_t, N>(bytes_.view().data(), N);
+  }
   [[nodiscard]] bool Matches(ByteView other) const { return bytes_.Matches(other); }
 
  private:

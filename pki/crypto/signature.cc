@@ -36,7 +36,8 @@ Result<KeyType> TypeOf(EVP_PKEY* key) {
   }
   std::array<char, 64> group{};
   if (EVP_PKEY_is_a(key, "EC") == 1 &&
-      EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group.data(), group.size(), nullptr) == 1) {
+      EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group.data(), group.size(),
+                                     nullptr) == 1) {
     if (std::string_view(group.data()) == "prime256v1") return KeyType::kP256;
     if (std::string_view(group.data()) == "secp384r1") return KeyType::kP384;
   }
@@ -94,13 +95,16 @@ bool SetPadding(EVP_PKEY_CTX* context, SignatureScheme scheme) {
 }
 
 Result<EvpPkey> EcPoint(const char* group, size_t size, ByteView x, ByteView y) {
-  if (x.size() != size || y.size() != size) return Malformed("elliptic curve point: coordinate size");
+  if (x.size() != size || y.size() != size)
+    return Malformed("elliptic curve point: coordinate size");
   Bytes point{4};
   Append(point, x);
   Append(point, y);
   const Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free> builder{OSSL_PARAM_BLD_new()};
-  SP_CHECK(OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0) == 1);
-  SP_CHECK(OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()) == 1);
+  SP_CHECK(OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0) ==
+           1);
+  SP_CHECK(OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
+                                            point.size()) == 1);
   return FromParameters("EC", builder.get());
 }
 
@@ -177,7 +181,9 @@ Result<PublicKey> PublicKey::FromEd25519(ByteView bytes) {
 }
 
 KeyType PublicKey::type() const { return state_->type; }
-unsigned PublicKey::bits() const { return static_cast<unsigned>(EVP_PKEY_get_bits(state_->key.get())); }
+unsigned PublicKey::bits() const {
+  return static_cast<unsigned>(EVP_PKEY_get_bits(state_->key.get()));
+}
 const Bytes& PublicKey::spki() const { return state_->spki; }
 void* PublicKey::native() const { return state_->key.get(); }
 
@@ -189,16 +195,19 @@ std::string PublicKey::ToPem() const {
   return {text, static_cast<size_t>(size)};
 }
 
-Result<Unit> PublicKey::Verify(SignatureScheme scheme, HashAlgorithm hash, ByteView message, ByteView signature) const {
-  if (!Fits(scheme, type())) return Error{Reason::kUnsupported, "signature scheme does not fit the key"};
+Result<Unit> PublicKey::Verify(SignatureScheme scheme, HashAlgorithm hash, ByteView message,
+                               ByteView signature) const {
+  if (!Fits(scheme, type()))
+    return Error{Reason::kUnsupported, "signature scheme does not fit the key"};
   const EvpMdCtx context{EVP_MD_CTX_new()};
   EVP_PKEY_CTX* key_context = nullptr;  // borrowed from `context`
   const char* const digest = scheme == SignatureScheme::kEd25519 ? nullptr : DigestName(hash);
   ERR_clear_error();
-  const bool good =
-      EVP_DigestVerifyInit_ex(context.get(), &key_context, digest, nullptr, nullptr, state_->key.get(), nullptr) == 1 &&
-      SetPadding(key_context, scheme) &&
-      EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
+  const bool good = EVP_DigestVerifyInit_ex(context.get(), &key_context, digest, nullptr, nullptr,
+                                            state_->key.get(), nullptr) == 1 &&
+                    SetPadding(key_context, scheme) &&
+                    EVP_DigestVerify(context.get(), signature.data(), signature.size(),
+                                     message.data(), message.size()) == 1;
   ERR_clear_error();
   if (!good) return Error{Reason::kBadSignature, "signature does not verify"};
   return Unit{};
@@ -218,7 +227,9 @@ Result<PrivateKey> PrivateKey::Generate(KeyType type) {
   switch (type) {
     case KeyType::kP256: key = EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"); break;
     case KeyType::kP384: key = EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-384"); break;
-    case KeyType::kRsa: key = EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", size_t{kRsaBitsMin}); break;
+    case KeyType::kRsa:
+      key = EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", size_t{kRsaBitsMin});
+      break;
     case KeyType::kEd25519: key = EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"); break;
   }
   if (key == nullptr) return Error{Reason::kInternal, "generate key: " + DrainOpenSslErrors()};
@@ -242,7 +253,8 @@ Result<PrivateKey> PrivateKey::FromPem(std::string_view pem, std::string_view pa
   if (key != nullptr) return FromNative(key);
   const std::string why = DrainOpenSslErrors();
   if (pem.find("ENCRYPTED PRIVATE KEY") != std::string_view::npos)
-    return Error{Reason::kBadSignature, "private key: wrong passphrase or damaged file (" + why + ")"};
+    return Error{Reason::kBadSignature,
+                 "private key: wrong passphrase or damaged file (" + why + ")"};
   return Malformed("private key: " + why);
 }
 
@@ -263,11 +275,12 @@ Result<Bytes> PrivateKey::Sign(ByteView message) const {
   const SignatureScheme scheme = DefaultScheme(type);
   const EvpMdCtx context{EVP_MD_CTX_new()};
   EVP_PKEY_CTX* key_context = nullptr;  // borrowed from `context`
-  const char* const digest = scheme == SignatureScheme::kEd25519 ? nullptr : DigestName(DefaultHash(type));
+  const char* const digest =
+      scheme == SignatureScheme::kEd25519 ? nullptr : DigestName(DefaultHash(type));
   size_t size = 0;
   ERR_clear_error();
-  if (EVP_DigestSignInit_ex(context.get(), &key_context, digest, nullptr, nullptr, public_.state_->key.get(),
-                            nullptr) != 1 ||
+  if (EVP_DigestSignInit_ex(context.get(), &key_context, digest, nullptr, nullptr,
+                            public_.state_->key.get(), nullptr) != 1 ||
       !SetPadding(key_context, scheme) ||
       EVP_DigestSign(context.get(), nullptr, &size, message.data(), message.size()) != 1)
     return Error{Reason::kInternal, "sign: " + DrainOpenSslErrors()};

@@ -21,7 +21,8 @@ class PublicKey {
   // types, RSA below 2048 or above 4096 bits, points not on the curve.
   static Result<PublicKey> FromSpki(ByteView der);
   static Result<PublicKey> FromPem(std::string_view pem);
-  // FromP256Point takes affine coordinates of 32 bytes each (left-padded). kMalformed off the curve.
+  // FromP256Point takes affine coordinates of 32 bytes each (left-padded). kMalformed off the
+  // curve.
   static Result<PublicKey> FromP256Point(ByteView x, ByteView y);
   static Result<PublicKey> FromP384Point(ByteView x, ByteView y);
   // FromRsa takes a big-endian modulus of 2048..4096 bits.
@@ -36,10 +37,12 @@ class PublicKey {
   // native is OpenSSL's EVP_PKEY*, borrowed; for pki/ only.
   void* native() const;
 
-  // Verify returns kBadSignature unless `signature` is `scheme` over `message` by this key, kUnsupported
-  // when the scheme does not fit the key. `hash` is ignored for Ed25519.
-  Result<Unit> Verify(SignatureScheme scheme, HashAlgorithm hash, ByteView message, ByteView signature) const;
-  // Verify with the one default scheme of the key type (ECDSA with its curve's hash, PSS for RSA, Ed25519).
+  // Verify returns kBadSignature unless `signature` is `scheme` over `message` by this key,
+  // kUnsupported when the scheme does not fit the key. `hash` is ignored for Ed25519.
+  Result<Unit> Verify(SignatureScheme scheme, HashAlgorithm hash, ByteView message,
+                      ByteView signature) const;
+  // Verify with the one default scheme of the key type (ECDSA with its curve's hash, PSS for RSA,
+  // Ed25519).
   Result<Unit> Verify(ByteView message, ByteView signature) const;
 
  private:

@@ -10,7 +10,9 @@ constexpr size_t kDeviceIdSize = 52;
 
 bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsTrustDomainCharacter(char c) { return IsLower(c) || IsDigit(c) || c == '.' || c == '-' || c == '_'; }
+bool IsTrustDomainCharacter(char c) {
+  return IsLower(c) || IsDigit(c) || c == '.' || c == '-' || c == '_';
+}
 bool IsPathCharacter(char c) { return IsTrustDomainCharacter(c) || (c >= 'A' && c <= 'Z'); }
 bool IsServerCharacter(char c) { return IsLower(c) || IsDigit(c) || c == '-'; }
 bool IsOperatorCharacter(char c) { return IsServerCharacter(c) || c == '.' || c == '_'; }
@@ -21,9 +23,11 @@ Error Refuse(std::string_view rule, std::string_view why) {
 
 Result<Unit> CheckSegment(std::string_view segment) {
   if (segment.empty()) return Refuse("id.path-empty-segment", "path has an empty segment");
-  if (segment == "." || segment == "..") return Refuse("id.path-dot-segment", "path has a dot segment");
+  if (segment == "." || segment == "..")
+    return Refuse("id.path-dot-segment", "path has a dot segment");
   if (!std::ranges::all_of(segment, IsPathCharacter))
-    return Refuse("id.path-character", "path segments hold letters, digits, dots, dashes and underscores only");
+    return Refuse("id.path-character",
+                  "path segments hold letters, digits, dots, dashes and underscores only");
   return Ok();
 }
 
@@ -58,10 +62,12 @@ Result<std::string> NameAfter(std::string_view prefix, std::string_view path, bo
 
 Result<TrustDomain> TrustDomain::Parse(std::string_view name) {
   if (name.empty()) return Refuse("id.trust-domain-missing", "trust domain is missing");
-  if (name.size() > kTrustDomainBytesMax) return Refuse("id.trust-domain-length", "trust domain is too long");
+  if (name.size() > kTrustDomainBytesMax)
+    return Refuse("id.trust-domain-length", "trust domain is too long");
   if (!std::ranges::all_of(name, IsTrustDomainCharacter))
-    return Refuse("id.trust-domain-character",
-                  "trust domains hold lower-case letters, digits, dots, dashes and underscores only");
+    return Refuse(
+        "id.trust-domain-character",
+        "trust domains hold lower-case letters, digits, dots, dashes and underscores only");
   return TrustDomain(std::string(name));
 }
 
@@ -96,8 +102,8 @@ Result<DeviceId> DeviceId::Parse(std::string_view text) {
 
 DeviceId DeviceIdFromEk(const TrustDomain& trust_domain, ByteView ek_spki_der) {
   constexpr uint8_t kSeparator[] = {0};
-  const Sha256Digest digest =
-      LabelledDigest("sallyport/device-id/v1", {AsBytes(trust_domain.name()), kSeparator, ek_spki_der});
+  const Sha256Digest digest = LabelledDigest(
+      "sallyport/device-id/v1", {AsBytes(trust_domain.name()), kSeparator, ek_spki_der});
   return DeviceId(Base32LowerEncode(digest.view()));
 }
 

@@ -1,6 +1,6 @@
-// SPIFFE identities (SPIFFE-ID standard, sections 2.1-2.4) and the names of this product within them:
-// devices, servers and operators (architecture 5a). Parsing is strict and never normalises: two ids are
-// equal exactly when their bytes are. Pure; thread-safe.
+// SPIFFE identities (SPIFFE-ID standard, sections 2.1-2.4) and the names of this product within
+// them: devices, servers and operators (architecture 5a). Parsing is strict and never normalises:
+// two ids are equal exactly when their bytes are. Pure; thread-safe.
 #pragma once
 
 #include <compare>
@@ -12,8 +12,8 @@
 
 namespace sallyport::pki {
 
-constexpr size_t kSpiffeIdBytesMax = 2048;     // SPIFFE-ID 2.3
-constexpr size_t kTrustDomainBytesMax = 255;   // SPIFFE-ID 2.3
+constexpr size_t kSpiffeIdBytesMax = 2048;    // SPIFFE-ID 2.3
+constexpr size_t kTrustDomainBytesMax = 255;  // SPIFFE-ID 2.3
 
 // TrustDomain is a bare name: lower-case letters, digits, dot, dash, underscore.
 class TrustDomain {
@@ -31,8 +31,8 @@ class TrustDomain {
 // SpiffeId is `spiffe://<trust domain>[/<segment>...]`.
 class SpiffeId {
  public:
-  // kMalformed; rules id.empty, id.scheme, those of TrustDomain, id.path-empty-segment, id.path-dot-segment,
-  // id.path-trailing-slash, id.path-character, id.length.
+  // kMalformed; rules id.empty, id.scheme, those of TrustDomain, id.path-empty-segment,
+  // id.path-dot-segment, id.path-trailing-slash, id.path-character, id.length.
   static Result<SpiffeId> Parse(std::string_view text);
   // Make joins; `path` is empty or begins with a slash.
   static Result<SpiffeId> Make(const TrustDomain& trust_domain, std::string_view path);

@@ -46,7 +46,8 @@ Result<Body> ReadBody(ByteReader& reader, uint16_t type) {
 
 Result<Attest> ReadAttest(ByteReader& reader) {
   SP_TRY(const uint32_t magic, reader.BigU32());
-  if (magic != tpm::kGenerated) return Error{Reason::kMalformed, "not made by a TPM", "attest.magic"};
+  if (magic != tpm::kGenerated)
+    return Error{Reason::kMalformed, "not made by a TPM", "attest.magic"};
   SP_TRY(const uint16_t type, reader.BigU16());
   SP_TRY(Bytes signer, ReadSized(reader, kNameBytesMax));
   SP_TRY(Bytes extra, ReadSized(reader, kExtraDataBytesMax));
@@ -61,7 +62,8 @@ Result<Attest> ReadAttest(ByteReader& reader) {
 
 Result<Attest> ParseAttest(ByteView bytes) {
   if (bytes.size() > kAttestBytesMax)
-    return Error{Reason::kTooLarge, "attestation of " + std::to_string(bytes.size()) + " bytes", "attest.structure"};
+    return Error{Reason::kTooLarge, "attestation of " + std::to_string(bytes.size()) + " bytes",
+                 "attest.structure"};
   ByteReader reader(bytes, "TPMS_ATTEST");
   auto attest = ReadAttest(reader);
   if (!attest && attest.error().rule.empty()) {

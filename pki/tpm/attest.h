@@ -1,5 +1,6 @@
-// TPMS_ATTEST (TPM 2.0 Part 2, 10.12.12) of the three kinds we ask for. Parsing proves nothing: verify the
-// signature over the raw bytes first (signature.h), then compare what was parsed. Pure; thread-safe.
+// TPMS_ATTEST (TPM 2.0 Part 2, 10.12.12) of the three kinds we ask for. Parsing proves nothing:
+// verify the signature over the raw bytes first (signature.h), then compare what was parsed. Pure;
+// thread-safe.
 #pragma once
 
 #include <variant>
@@ -9,8 +10,8 @@
 
 namespace sallyport::pki {
 
-inline constexpr size_t kAttestBytesMax = 1024;    // the largest of our kinds is about 250
-inline constexpr size_t kExtraDataBytesMax = 66;   // TPM2B_DATA: a TPMT_HA of the largest digest
+inline constexpr size_t kAttestBytesMax = 1024;   // the largest of our kinds is about 250
+inline constexpr size_t kExtraDataBytesMax = 66;  // TPM2B_DATA: a TPMT_HA of the largest digest
 
 struct ClockInfo {
   uint64_t clock_ms;
@@ -49,9 +50,9 @@ struct Attest {
   bool operator==(const Attest&) const = default;
 };
 
-// ParseAttest reads exactly one TPMS_ATTEST. kTooLarge; kMalformed (rules attest.structure: truncated, trailing or
-// oversized; attest.magic: not made by a TPM; attest.safe: neither 0 nor 1; those of ReadPcrSelection);
-// kUnsupported (attest.type).
+// ParseAttest reads exactly one TPMS_ATTEST. kTooLarge; kMalformed (rules attest.structure:
+// truncated, trailing or oversized; attest.magic: not made by a TPM; attest.safe: neither 0 nor 1;
+// those of ReadPcrSelection); kUnsupported (attest.type).
 Result<Attest> ParseAttest(ByteView bytes);
 
 }  // namespace sallyport::pki

@@ -41,9 +41,9 @@ inline constexpr uint32_t kEncryptedDuplication = 1u << 11;
 inline constexpr uint32_t kRestricted = 1u << 16;
 inline constexpr uint32_t kDecrypt = 1u << 17;
 inline constexpr uint32_t kSign = 1u << 18;
-inline constexpr uint32_t kKnownAttributes = kFixedTpm | kStClear | kFixedParent | kSensitiveDataOrigin |
-                                             kUserWithAuth | kAdminWithPolicy | kNoDa |
-                                             kEncryptedDuplication | kRestricted | kDecrypt | kSign;
+inline constexpr uint32_t kKnownAttributes =
+    kFixedTpm | kStClear | kFixedParent | kSensitiveDataOrigin | kUserWithAuth | kAdminWithPolicy |
+    kNoDa | kEncryptedDuplication | kRestricted | kDecrypt | kSign;
 
 inline constexpr unsigned kPcrCount = 24;  // PC Client profile
 

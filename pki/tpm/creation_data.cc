@@ -45,6 +45,8 @@ Result<CreationData> ParseCreationData(ByteView bytes) {
   return data;
 }
 
-Bytes CreationHash(HashAlgorithm name_alg, ByteView creation_data) { return Hash(name_alg, {creation_data}); }
+Bytes CreationHash(HashAlgorithm name_alg, ByteView creation_data) {
+  return Hash(name_alg, {creation_data});
+}
 
 }  // namespace sallyport::pki

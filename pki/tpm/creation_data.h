@@ -14,18 +14,19 @@ struct CreationData {
   uint16_t parent_name_alg;  // TPM_ALG_NULL for a primary key
   Bytes parent_name;         // of a primary key: its hierarchy as four bytes
   Bytes parent_qualified_name;
-  Bytes outside_info;        // the challenge's nonce
+  Bytes outside_info;  // the challenge's nonce
 
   // PrimaryOf: whether the key is a primary key of `hierarchy` (tpm::kNullHierarchy, ...).
   bool PrimaryOf(uint32_t hierarchy) const;
   bool operator==(const CreationData&) const = default;
 };
 
-// ParseCreationData reads exactly one TPMS_CREATION_DATA. kTooLarge; kMalformed (rule creation.structure and those
-// of ReadPcrSelection).
+// ParseCreationData reads exactly one TPMS_CREATION_DATA. kTooLarge; kMalformed (rule
+// creation.structure and those of ReadPcrSelection).
 Result<CreationData> ParseCreationData(ByteView bytes);
 
-// CreationHash is the digest that TPM2_CertifyCreation signs: H_nameAlg(TPMS_CREATION_DATA as received).
+// CreationHash is the digest that TPM2_CertifyCreation signs: H_nameAlg(TPMS_CREATION_DATA as
+// received).
 Bytes CreationHash(HashAlgorithm name_alg, ByteView creation_data);
 
 }  // namespace sallyport::pki

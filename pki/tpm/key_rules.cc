@@ -55,7 +55,8 @@ bool OnCurve(const PublicArea& area, uint16_t curve) {
 bool SchemeFitsAk(const PublicArea& area) {
   if (!area.scheme) return false;
   if (std::holds_alternative<RsaUnique>(area.unique)) return true;
-  return area.scheme->hash == (OnCurve(area, tpm::kCurveP256) ? HashAlgorithm::kSha256 : HashAlgorithm::kSha384);
+  return area.scheme->hash ==
+         (OnCurve(area, tpm::kCurveP256) ? HashAlgorithm::kSha256 : HashAlgorithm::kSha384);
 }
 
 }  // namespace
@@ -72,10 +73,12 @@ std::vector<KeyRuleResult> CheckAttestationKey(const PublicArea& area) {
 std::vector<KeyRuleResult> CheckTlsKey(const PublicArea& area) {
   Checklist list;
   list.Attributes(area.attributes, kTlsAttributes);
-  list.Require("tls.scheme", area.scheme == KeyScheme{SignatureScheme::kEcdsa, HashAlgorithm::kSha256},
+  list.Require("tls.scheme",
+               area.scheme == KeyScheme{SignatureScheme::kEcdsa, HashAlgorithm::kSha256},
                "not ECDSA with SHA-256");
   list.Require("tls.symmetric", !area.symmetric_bits, "has a symmetric algorithm");
-  list.Require("tls.key", OnCurve(area, tpm::kCurveP256) && area.ToPublicKey().has_value(), "not a P-256 key");
+  list.Require("tls.key", OnCurve(area, tpm::kCurveP256) && area.ToPublicKey().has_value(),
+               "not a P-256 key");
   list.Require("tls.authorisation", area.Has(tpm::kUserWithAuth) == area.auth_policy.empty(),
                "userWithAuth and the policy contradict each other");
   return std::move(list).Take();

@@ -1,5 +1,5 @@
-// What an attestation key and a TLS key must be, rule by rule, so that a refusal names the one that failed and a
-// verdict can list all that ran. Pure; thread-safe.
+// What an attestation key and a TLS key must be, rule by rule, so that a refusal names the one that
+// failed and a verdict can list all that ran. Pure; thread-safe.
 #pragma once
 
 #include <span>
@@ -14,13 +14,13 @@ namespace sallyport::pki {
 struct KeyRuleResult {
   std::string_view rule;  // static
   bool passed;
-  std::string detail;     // why not; empty when it passed
+  std::string detail;  // why not; empty when it passed
 };
 
 // CheckAttestationKey: a restricted signing key made in this TPM that never leaves it.
-//   ak.fixed-tpm ak.fixed-parent ak.sensitive-data-origin ak.user-with-auth ak.restricted ak.sign  (must be set)
-//   ak.st-clear ak.encrypted-duplication ak.decrypt                                                (must be clear)
-//   ak.scheme (explicit, SHA-2; ECDSA with its curve's hash), ak.symmetric (none), ak.key (P-256, P-384, RSA)
+//   ak.fixed-tpm ak.fixed-parent ak.sensitive-data-origin ak.user-with-auth ak.restricted ak.sign
+//   (must be set) ak.st-clear ak.encrypted-duplication ak.decrypt (must be clear) ak.scheme
+//   (explicit, SHA-2; ECDSA with its curve's hash), ak.symmetric (none), ak.key (P-256, P-384, RSA)
 std::vector<KeyRuleResult> CheckAttestationKey(const PublicArea& area);
 
 // CheckTlsKey: a P-256 signing key made in this TPM that never leaves it.

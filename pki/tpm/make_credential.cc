@@ -13,8 +13,8 @@
 namespace sallyport::pki {
 namespace {
 
-constexpr size_t kSecretBytesMax = 32;   // a digest of the EK's nameAlg, SHA-256
-constexpr uint16_t kAesBits = 128;       // of both templates
+constexpr size_t kSecretBytesMax = 32;  // a digest of the EK's nameAlg, SHA-256
+constexpr uint16_t kAesBits = 128;      // of both templates
 constexpr size_t kAesKeyBytes = kAesBits / 8;
 constexpr size_t kSeedBytes = 32;
 constexpr size_t kCoordinateBytes = 32;
@@ -119,19 +119,23 @@ bool SetOaep(EVP_PKEY_CTX* context) {
   const bool good = EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_OAEP_PADDING) == 1 &&
                     EVP_PKEY_CTX_set_rsa_oaep_md_name(context, "SHA256", nullptr) == 1 &&
                     EVP_PKEY_CTX_set_rsa_mgf1_md_name(context, "SHA256", nullptr) == 1 &&
-                    EVP_PKEY_CTX_set0_rsa_oaep_label(context, label, static_cast<int>(kIdentityLabel.size())) == 1;
+                    EVP_PKEY_CTX_set0_rsa_oaep_label(context, label,
+                                                     static_cast<int>(kIdentityLabel.size())) == 1;
   if (!good) OPENSSL_free(label);
   return good;
 }
 
 Result<SharedSeed> RsaSeed(const PublicKey& ek) {
   SecretBytes seed(kSeedBytes);
-  if (RAND_priv_bytes(seed.writable().data(), static_cast<int>(seed.size())) != 1) return OpenSslFailed("seed");
-  const EvpPkeyCtx context{EVP_PKEY_CTX_new_from_pkey(nullptr, static_cast<EVP_PKEY*>(ek.native()), nullptr)};
+  if (RAND_priv_bytes(seed.writable().data(), static_cast<int>(seed.size())) != 1)
+    return OpenSslFailed("seed");
+  const EvpPkeyCtx context{
+      EVP_PKEY_CTX_new_from_pkey(nullptr, static_cast<EVP_PKEY*>(ek.native()), nullptr)};
   Bytes out(kRsaBits / 8);
   size_t size = out.size();
   if (context == nullptr || EVP_PKEY_encrypt_init(context.get()) != 1 || !SetOaep(context.get()) ||
-      EVP_PKEY_encrypt(context.get(), out.data(), &size, seed.view().data(), seed.size()) != 1 || size != out.size())
+      EVP_PKEY_encrypt(context.get(), out.data(), &size, seed.view().data(), seed.size()) != 1 ||
+      size != out.size())
     return OpenSslFailed("OAEP");
   return SharedSeed{std::move(seed), std::move(out)};
 }
@@ -151,7 +155,8 @@ Result<Bytes> EncryptIdentity(ByteView key, ByteView secret) {
   const EvpCipherCtx context{EVP_CIPHER_CTX_new()};
   Bytes out(plain.bytes().size());
   int size = 0;
-  if (context == nullptr || EVP_EncryptInit_ex2(context.get(), cipher, key.data(), kZeroIv, nullptr) != 1 ||
+  if (context == nullptr ||
+      EVP_EncryptInit_ex2(context.get(), cipher, key.data(), kZeroIv, nullptr) != 1 ||
       EVP_EncryptUpdate(context.get(), out.data(), &size, plain.bytes().data(),
                         static_cast<int>(plain.bytes().size())) != 1)
     return OpenSslFailed("AES-CFB");
@@ -188,7 +193,8 @@ Result<PublicArea> RsaEk(const EVP_PKEY* key) {
   if (!got) return OpenSslFailed("RSA key");
   if (BN_num_bits(n.get()) != kRsaBits || BN_is_word(e.get(), RSA_F4) != 1) return RefusedKey();
   Bytes modulus(kRsaBits / 8);
-  if (BN_bn2binpad(n.get(), modulus.data(), static_cast<int>(modulus.size())) < 0) return OpenSslFailed("modulus");
+  if (BN_bn2binpad(n.get(), modulus.data(), static_cast<int>(modulus.size())) < 0)
+    return OpenSslFailed("modulus");
   return EkArea(RsaUnique{kRsaBits, 0, std::move(modulus)});
 }
 
@@ -206,7 +212,8 @@ PublicArea EkTemplateArea(EkTemplate ek_template) {
   switch (ek_template) {
     case EkTemplate::kL1Rsa2048: return EkArea(RsaUnique{kRsaBits, 0, Bytes(kRsaBits / 8, 0)});
     case EkTemplate::kL2P256:
-      return EkArea(EccUnique{tpm::kCurveP256, Bytes(kCoordinateBytes, 0), Bytes(kCoordinateBytes, 0)});
+      return EkArea(
+          EccUnique{tpm::kCurveP256, Bytes(kCoordinateBytes, 0), Bytes(kCoordinateBytes, 0)});
   }
   std::abort();
 }
@@ -220,7 +227,8 @@ Result<PublicArea> EkPublicFromKey(const PublicKey& key) {
 
 Result<MadeCredential> MakeCredential(const PublicArea& ek, ByteView object_name, ByteView secret) {
   if (secret.empty() || secret.size() > kSecretBytesMax)
-    return Error{Reason::kInvalidArgument, std::to_string(secret.size()) + " bytes", "credential.secret-size"};
+    return Error{Reason::kInvalidArgument, std::to_string(secret.size()) + " bytes",
+                 "credential.secret-size"};
   if (!IsTemplateArea(ek)) return RefusedKey();
   ERR_clear_error();
   SP_TRY(const SharedSeed shared, MakeSeed(ek));

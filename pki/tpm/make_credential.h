@@ -1,5 +1,5 @@
-// TPM2_MakeCredential in software (TPM 2.0 Part 1, 24): a secret that only the TPM of an EK can open, and only
-// while the named key is loaded in it. Draws from OpenSSL's generator; thread-safe.
+// TPM2_MakeCredential in software (TPM 2.0 Part 1, 24): a secret that only the TPM of an EK can
+// open, and only while the named key is loaded in it. Draws from OpenSSL's generator; thread-safe.
 #pragma once
 
 #include "pki/tpm/public_area.h"
@@ -22,8 +22,9 @@ ByteView EkPolicyA();
 // EkTemplateArea is the public area to give to TPM2_CreatePrimary: `unique` is zero-filled.
 PublicArea EkTemplateArea(EkTemplate ek_template);
 
-// EkPublicFromKey builds the EK's public area from its certificate's key and the known template of that key type;
-// nothing a client says is used. kUnsupported (rule ek.key-type) but for RSA-2048 (exponent 65537) and P-256.
+// EkPublicFromKey builds the EK's public area from its certificate's key and the known template of
+// that key type; nothing a client says is used. kUnsupported (rule ek.key-type) but for RSA-2048
+// (exponent 65537) and P-256.
 Result<PublicArea> EkPublicFromKey(const PublicKey& key);
 
 struct MadeCredential {
@@ -31,9 +32,9 @@ struct MadeCredential {
   Bytes encrypted_secret;  // contents of TPM2B_ENCRYPTED_SECRET
 };
 
-// MakeCredential wraps `secret` (1..32 bytes) for the object named `object_name` in the TPM of `ek`.
-// kInvalidArgument (rule credential.secret-size); kUnsupported (ek.key-type) for areas without AES-128;
-// kInternal when OpenSSL fails.
+// MakeCredential wraps `secret` (1..32 bytes) for the object named `object_name` in the TPM of
+// `ek`. kInvalidArgument (rule credential.secret-size); kUnsupported (ek.key-type) for areas
+// without AES-128; kInternal when OpenSSL fails.
 Result<MadeCredential> MakeCredential(const PublicArea& ek, ByteView object_name, ByteView secret);
 
 }  // namespace sallyport::pki

@@ -1,5 +1,5 @@
-// Names (TPM 2.0 Part 1, 16) and Qualified Names: which key, and under which parents. A Name is always computed
-// from a public area, never taken from a message. Pure; thread-safe.
+// Names (TPM 2.0 Part 1, 16) and Qualified Names: which key, and under which parents. A Name is
+// always computed from a public area, never taken from a message. Pure; thread-safe.
 #pragma once
 
 #include "pki/tpm/public_area.h"

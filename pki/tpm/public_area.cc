@@ -23,7 +23,8 @@ size_t FieldSize(uint16_t curve) { return curve == tpm::kCurveP256 ? 32 : 48; }
 Result<std::optional<uint16_t>> ReadSymmetric(ByteReader& reader) {
   SP_TRY(const uint16_t algorithm, reader.BigU16());
   if (algorithm == tpm::kAlgNull) return std::optional<uint16_t>();
-  if (algorithm != tpm::kAlgAes) return Unsupported("public.symmetric", "algorithm " + Number(algorithm));
+  if (algorithm != tpm::kAlgAes)
+    return Unsupported("public.symmetric", "algorithm " + Number(algorithm));
   SP_TRY(const uint16_t bits, reader.BigU16());
   SP_TRY(const uint16_t mode, reader.BigU16());
   if (std::ranges::find(kAesBitsAllowed, bits) == std::end(kAesBitsAllowed) || mode != tpm::kAlgCfb)
@@ -76,7 +77,8 @@ Result<RsaUnique> ReadRsa(ByteReader& reader) {
 Result<PublicArea> ReadArea(ByteReader& reader) {
   PublicArea area{};
   SP_TRY(const uint16_t type, reader.BigU16());
-  if (type != tpm::kAlgEcc && type != tpm::kAlgRsa) return Unsupported("public.type", "type " + Number(type));
+  if (type != tpm::kAlgEcc && type != tpm::kAlgRsa)
+    return Unsupported("public.type", "type " + Number(type));
   const bool ecc = type == tpm::kAlgEcc;
   SP_TRY(const uint16_t name_alg, reader.BigU16());
   auto hash = HashFromTpm(name_alg);
@@ -87,7 +89,8 @@ Result<PublicArea> ReadArea(ByteReader& reader) {
     return Error{Reason::kMalformed, "reserved attribute bits are set", "public.attributes"};
   SP_TRY(const ByteView policy, reader.Sized16(kPublicAreaBytesMax));
   if (!policy.empty() && policy.size() != DigestSize(area.name_alg))
-    return Error{Reason::kMalformed, "policy of " + Number(policy.size()) + " bytes", "public.policy-size"};
+    return Error{Reason::kMalformed, "policy of " + Number(policy.size()) + " bytes",
+                 "public.policy-size"};
   area.auth_policy = ToBytes(policy);
   SP_TRY(area.symmetric_bits, ReadSymmetric(reader));
   SP_TRY(area.scheme, ReadScheme(reader, ecc));
@@ -121,7 +124,9 @@ Result<PublicKey> KeyOf(const EccUnique& ecc) {
   return ecc.curve == tpm::kCurveP256 ? PublicKey::FromP256Point(ecc.x, ecc.y)
                                       : PublicKey::FromP384Point(ecc.x, ecc.y);
 }
-Result<PublicKey> KeyOf(const RsaUnique& rsa) { return PublicKey::FromRsa(rsa.modulus, kDefaultExponent); }
+Result<PublicKey> KeyOf(const RsaUnique& rsa) {
+  return PublicKey::FromRsa(rsa.modulus, kDefaultExponent);
+}
 
 }  // namespace
 
@@ -156,7 +161,8 @@ Bytes PublicArea::Marshal() const {
 
 Result<PublicArea> ParsePublicArea(ByteView tpmt_public) {
   if (tpmt_public.size() > kPublicAreaBytesMax)
-    return Error{Reason::kTooLarge, "public area of " + Number(tpmt_public.size()) + " bytes", "public.structure"};
+    return Error{Reason::kTooLarge, "public area of " + Number(tpmt_public.size()) + " bytes",
+                 "public.structure"};
   ByteReader reader(tpmt_public, "TPMT_PUBLIC");
   auto area = ReadArea(reader);
   if (!area && area.error().rule.empty()) return Structure(std::move(area).error());

@@ -1,5 +1,5 @@
-// TPMT_PUBLIC (TPM 2.0 Part 2, 12.2.4) of an asymmetric key: ECC P-256 or P-384, RSA 2048 or 3072. Exactly one
-// encoding of each value is accepted, so that one key has one Name. Pure; thread-safe.
+// TPMT_PUBLIC (TPM 2.0 Part 2, 12.2.4) of an asymmetric key: ECC P-256 or P-384, RSA 2048 or 3072.
+// Exactly one encoding of each value is accepted, so that one key has one Name. Pure; thread-safe.
 #pragma once
 
 #include <optional>
@@ -27,9 +27,9 @@ struct EccUnique {
 };
 
 struct RsaUnique {
-  uint16_t key_bits;   // 2048 or 3072
-  uint32_t exponent;   // as on the wire: 0 stands for 65537
-  Bytes modulus;       // key_bits / 8 bytes
+  uint16_t key_bits;  // 2048 or 3072
+  uint32_t exponent;  // as on the wire: 0 stands for 65537
+  Bytes modulus;      // key_bits / 8 bytes
   bool operator==(const RsaUnique&) const = default;
 };
 
@@ -42,19 +42,23 @@ struct PublicArea {
   std::optional<KeyScheme> scheme;  // empty for TPM_ALG_NULL
   std::variant<EccUnique, RsaUnique> unique;
 
-  bool Has(uint32_t attribute_bits) const { return (attributes & attribute_bits) == attribute_bits; }
+  bool Has(uint32_t attribute_bits) const {
+    return (attributes & attribute_bits) == attribute_bits;
+  }
   bool HasAny(uint32_t attribute_bits) const { return (attributes & attribute_bits) != 0; }
-  // ToPublicKey returns kMalformed when the point is not on the curve or the modulus has the wrong size.
+  // ToPublicKey returns kMalformed when the point is not on the curve or the modulus has the wrong
+  // size.
   Result<PublicKey> ToPublicKey() const;
   // Marshal writes the TPMT_PUBLIC; for a parsed area these are the bytes parsed.
   Bytes Marshal() const;
   bool operator==(const PublicArea&) const = default;
 };
 
-// ParsePublicArea reads exactly one TPMT_PUBLIC. kTooLarge; kMalformed (rules public.structure: truncated,
-// trailing bytes, a second encoding of a value; public.attributes: reserved bits; public.policy-size;
-// public.unique-size); kUnsupported (public.type, public.name-alg, public.symmetric, public.scheme,
-// public.curve, public.key-bits, public.exponent, public.kdf). SHA-1 is never supported.
+// ParsePublicArea reads exactly one TPMT_PUBLIC. kTooLarge; kMalformed (rules public.structure:
+// truncated, trailing bytes, a second encoding of a value; public.attributes: reserved bits;
+// public.policy-size; public.unique-size); kUnsupported (public.type, public.name-alg,
+// public.symmetric, public.scheme, public.curve, public.key-bits, public.exponent, public.kdf).
+// SHA-1 is never supported.
 Result<PublicArea> ParsePublicArea(ByteView tpmt_public);
 // ParseTpm2bPublic unwraps a TPM2B_PUBLIC first; no trailing bytes.
 Result<PublicArea> ParseTpm2bPublic(ByteView tpm2b_public);

@@ -34,9 +34,9 @@ constexpr std::string_view BootSlotName(BootSlot slot) {
 
 inline constexpr uint32_t kProtocolVersion = 1;
 
-// TranscriptFields in the order in which they are hashed. `ak_name` and `tls_key_name` are TPM Names
-// (algorithm id and digest); `event_log_hash` is over the raw log. Boot slot and release are the
-// device's claims.
+// TranscriptFields in the order in which they are hashed. `ak_name` and `tls_key_name` are TPM
+// Names (algorithm id and digest); `event_log_hash` is over the raw log. Boot slot and release are
+// the device's claims.
 struct TranscriptFields {
   Purpose purpose;
   uint32_t protocol_version = kProtocolVersion;
@@ -64,8 +64,8 @@ Sha256Digest QuoteExtraData(const Transcript& transcript);
 // KeyQualifyingData is that of TPM2_CertifyCreation and TPM2_Certify of the TLS key:
 // SHA-256("sallyport/key/v1\0" || T).
 Sha256Digest KeyQualifyingData(const Transcript& transcript);
-// ActivationProof shows that the TPM of the EK opened the credential that holds `secret` (32 bytes):
-// HMAC-SHA256(secret, "sallyport/activate/v1\0" || T). Compare with ConstantTimeEqual.
+// ActivationProof shows that the TPM of the EK opened the credential that holds `secret` (32
+// bytes): HMAC-SHA256(secret, "sallyport/activate/v1\0" || T). Compare with ConstantTimeEqual.
 Sha256Digest ActivationProof(ByteView secret, const Transcript& transcript);
 
 }  // namespace sallyport::pki

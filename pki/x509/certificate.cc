@@ -38,16 +38,19 @@ Result<Unit> ReadName(const der::Element& name, LeafExtensions& out) {
       out.dns_names.push_back(ToString(name.content));
       return Ok();
     case kNameIp:
-      if (name.content.size() != 4 && name.content.size() != 16) return Malformed("certificate.san", "address");
+      if (name.content.size() != 4 && name.content.size() != 16)
+        return Malformed("certificate.san", "address");
       out.ip_addresses.push_back(ToBytes(name.content));
       return Ok();
   }
   return Malformed("certificate.san", "name of another kind");
 }
 
-Result<Unit> ReadSubjectAltName(const Extension& extension, bool empty_subject, LeafExtensions& out) {
+Result<Unit> ReadSubjectAltName(const Extension& extension, bool empty_subject,
+                                LeafExtensions& out) {
   // RFC 5280 4.2.1.6: critical when it is all there is to name the subject.
-  if (extension.critical != empty_subject) return Malformed("certificate.extension-critical", "subjectAltName");
+  if (extension.critical != empty_subject)
+    return Malformed("certificate.extension-critical", "subjectAltName");
   der::Reader outer(extension.value, "certificate.san");
   SP_TRY(der::Reader names, outer.Enter(der::kSequence));
   SP_TRY(outer.End());
@@ -95,17 +98,20 @@ Result<Unit> ReadIdentity(const Extension& extension, LeafExtensions& out) {
   return Ok();
 }
 
-Result<Unit> ReadLeafExtension(const Extension& extension, bool empty_subject, LeafExtensions& out) {
+Result<Unit> ReadLeafExtension(const Extension& extension, bool empty_subject,
+                               LeafExtensions& out) {
   if (Equal(extension.oid, kOidBasicConstraints)) return ReadBasicConstraints(extension, out);
   if (Equal(extension.oid, kOidKeyUsage)) return ReadKeyUsage(extension, out);
   if (Equal(extension.oid, kOidExtKeyUsage)) return ReadExtKeyUsage(extension, out);
-  if (Equal(extension.oid, kOidSubjectAltName)) return ReadSubjectAltName(extension, empty_subject, out);
+  if (Equal(extension.oid, kOidSubjectAltName))
+    return ReadSubjectAltName(extension, empty_subject, out);
   if (Equal(extension.oid, kIdentityExtensionOid)) return ReadIdentity(extension, out);
   if (Equal(extension.oid, kOidAuthorityKeyId)) {
     SP_TRY(out.issuer_key_id, ReadAuthorityKeyId(extension.value));
     return Ok();
   }
-  if (extension.critical) return Malformed("certificate.extension-critical", "unknown critical extension");
+  if (extension.critical)
+    return Malformed("certificate.extension-critical", "unknown critical extension");
   return Ok();
 }
 
@@ -114,9 +120,11 @@ Result<Unit> ReadLeafExtensions(const CertificateFields& fields, LeafExtensions&
   for (const Extension& extension : fields.extensions)
     SP_TRY(ReadLeafExtension(extension, fields.subject.size() == kEmptyNameSize, out));
   if (!out.basic_constraints) return Malformed("certificate.ca", "no basicConstraints");
-  if (!out.key_usage || !out.ext_key_usage) return Malformed("certificate.usage", "no keyUsage or extKeyUsage");
+  if (!out.key_usage || !out.ext_key_usage)
+    return Malformed("certificate.usage", "no keyUsage or extKeyUsage");
   if (!out.spiffe_id) return Malformed("certificate.san-uri", "no URI name");
-  if (out.issuer_key_id.empty()) return Malformed("certificate.key-id", "no authorityKeyIdentifier");
+  if (out.issuer_key_id.empty())
+    return Malformed("certificate.key-id", "no authorityKeyIdentifier");
   return Ok();
 }
 

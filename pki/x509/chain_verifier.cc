@@ -3,11 +3,13 @@
 namespace sallyport::pki {
 namespace {
 
-Result<Unit> CheckIntermediates(std::span<const Bytes> intermediates, const std::vector<IssuerCertificate>& issuers) {
+Result<Unit> CheckIntermediates(std::span<const Bytes> intermediates,
+                                const std::vector<IssuerCertificate>& issuers) {
   for (const Bytes& sent : intermediates) {
     const auto listed = [&](const IssuerCertificate& issuer) { return issuer.der == sent; };
     if (!std::ranges::any_of(issuers, listed))
-      return Error{Reason::kUntrusted, "peer sent a certificate that is no issuer of its role", "peer.chain-foreign"};
+      return Error{Reason::kUntrusted, "peer sent a certificate that is no issuer of its role",
+                   "peer.chain-foreign"};
   }
   return Ok();
 }
@@ -30,15 +32,18 @@ Result<Unit> CheckValidity(const Certificate& certificate, UnixTime now, std::st
 
 Result<std::string> NameOf(Role role, const SpiffeId& id, const TrustDomain& trust_domain) {
   if (id.trust_domain() != trust_domain)
-    return Error{Reason::kMismatch, "peer is of trust domain " + id.trust_domain().name(), "peer.trust-domain"};
+    return Error{Reason::kMismatch, "peer is of trust domain " + id.trust_domain().name(),
+                 "peer.trust-domain"};
   if (!MatchRolePath(role, id.path()).has_value())
-    return Error{Reason::kMismatch, "path is not that of a " + std::string(RoleName(role)), "peer.role-path"};
+    return Error{Reason::kMismatch, "path is not that of a " + std::string(RoleName(role)),
+                 "peer.role-path"};
   return std::string(id.path().substr(id.path().rfind('/') + 1));
 }
 
 Result<Unit> CheckContents(Role role, const IdentityCertificate& leaf) {
   if (leaf.extension.has_value() != (role == Role::kDevice))
-    return Error{Reason::kMismatch, "devices carry the identity extension, and they alone", "peer.extension"};
+    return Error{Reason::kMismatch, "devices carry the identity extension, and they alone",
+                 "peer.extension"};
   if (role != Role::kServer && !(leaf.dns_names.empty() && leaf.ip_addresses.empty()))
     return Error{Reason::kMismatch, "servers alone have host names", "peer.host-names"};
   return Ok();
@@ -55,8 +60,9 @@ const std::vector<IssuerCertificate>& RoleAnchors::For(Role role) const {
   std::abort();
 }
 
-Result<VerifiedPeer> VerifyPeer(ByteView leaf_der, std::span<const Bytes> intermediates, const RoleAnchors& anchors,
-                                Role role, const TrustDomain& trust_domain, UnixTime now) {
+Result<VerifiedPeer> VerifyPeer(ByteView leaf_der, std::span<const Bytes> intermediates,
+                                const RoleAnchors& anchors, Role role,
+                                const TrustDomain& trust_domain, UnixTime now) {
   SP_TRY(IdentityCertificate leaf, ParseIdentityCertificate(leaf_der));
   const std::vector<IssuerCertificate>& issuers = anchors.For(role);
   SP_TRY(CheckIntermediates(intermediates, issuers));

@@ -1,5 +1,5 @@
-// VerifyPeer: who is at the other end of a connection, judged by role. A role's anchors are its issuers,
-// never a common root (architecture 3, 5a).
+// VerifyPeer: who is at the other end of a connection, judged by role. A role's anchors are its
+// issuers, never a common root (architecture 3, 5a).
 #pragma once
 
 #include <optional>
@@ -20,9 +20,10 @@ struct RoleAnchors {
   const std::vector<IssuerCertificate>& For(Role role) const;
 };
 
-// VerifiedPeer was proven by VerifyPeer, which alone makes it: a live leaf of an issuer of its role, in our
-// trust domain, with a path of that role. It does not prove possession of the key (TLS does) nor that the
-// identity is still wanted (the device's lease and epoch do). Device peers always carry an extension.
+// VerifiedPeer was proven by VerifyPeer, which alone makes it: a live leaf of an issuer of its
+// role, in our trust domain, with a path of that role. It does not prove possession of the key (TLS
+// does) nor that the identity is still wanted (the device's lease and epoch do). Device peers
+// always carry an extension.
 class VerifiedPeer {
  public:
   Role role() const { return role_; }
@@ -45,9 +46,9 @@ class VerifiedPeer {
   IdentityCertificate certificate_;
 };
 
-// VerifyPeer judges `leaf_der`. `intermediates` are what the peer sent besides; they never add trust: each
-// must be an issuer that `anchors` lists for `role`, byte for byte.
-// Errors of ParseIdentityCertificate, and:
+// VerifyPeer judges `leaf_der`. `intermediates` are what the peer sent besides; they never add
+// trust: each must be an issuer that `anchors` lists for `role`, byte for byte. Errors of
+// ParseIdentityCertificate, and:
 //   peer.chain-foreign    kUntrusted     an intermediate that is not listed for the role
 //   peer.issuer-unknown   kUntrusted     no listed issuer has the leaf's issuer name and key id
 //   peer.signature        kBadSignature
@@ -59,7 +60,7 @@ class VerifiedPeer {
 //   peer.host-names       kMismatch      DNS names or addresses on a leaf that is not a server's
 // Pure; thread-safe.
 Result<VerifiedPeer> VerifyPeer(ByteView leaf_der, std::span<const Bytes> intermediates,
-                                const RoleAnchors& anchors, Role role, const TrustDomain& trust_domain,
-                                UnixTime now);
+                                const RoleAnchors& anchors, Role role,
+                                const TrustDomain& trust_domain, UnixTime now);
 
 }  // namespace sallyport::pki

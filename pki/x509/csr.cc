@@ -38,7 +38,8 @@ Result<PublicKey> ImportP256(ByteView spki) {
 
 Result<CertificateRequest> ParseCsr(ByteView bytes) {
   if (bytes.size() > kCsrBytesMax)
-    return Error{Reason::kTooLarge, "request of " + std::to_string(bytes.size()) + " bytes", "csr.size"};
+    return Error{Reason::kTooLarge, "request of " + std::to_string(bytes.size()) + " bytes",
+                 "csr.size"};
   der::Reader outer(bytes, kDerRule);
   SP_TRY(der::Reader request, outer.Enter(der::kSequence));
   SP_TRY(outer.End());
@@ -54,7 +55,8 @@ Result<CertificateRequest> ParseCsr(ByteView bytes) {
   return CertificateRequest{std::move(key)};
 }
 
-Result<Bytes> MakeCsr(ByteView spki, const std::function<Result<Bytes>(ByteView to_be_signed)>& sign) {
+Result<Bytes> MakeCsr(ByteView spki,
+                      const std::function<Result<Bytes>(ByteView to_be_signed)>& sign) {
   constexpr uint8_t kVersion1AndNoName[] = {0x02, 0x01, 0x00, 0x30, 0x00};
   constexpr uint8_t kNoAttributes[] = {0xA0, 0x00};
   const Bytes info = der::Encode(der::kSequence, {kVersion1AndNoName, spki, kNoAttributes});

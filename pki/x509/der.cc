@@ -24,9 +24,9 @@ bool IsTimeText(ByteView text, size_t size) {
 
 // FromParts says nothing about impossible dates and times such as 30 February or 24:00.
 std::optional<UnixTime> FromParts(int year, ByteView rest) {
-  const std::chrono::year_month_day date{std::chrono::year{year},
-                                         std::chrono::month{static_cast<unsigned>(Digits(rest, 0, 2))},
-                                         std::chrono::day{static_cast<unsigned>(Digits(rest, 2, 2))}};
+  const std::chrono::year_month_day date{
+      std::chrono::year{year}, std::chrono::month{static_cast<unsigned>(Digits(rest, 0, 2))},
+      std::chrono::day{static_cast<unsigned>(Digits(rest, 2, 2))}};
   const int hour = Digits(rest, 4, 2), minute = Digits(rest, 6, 2), second = Digits(rest, 8, 2);
   if (!date.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
   const int64_t day = sys_days(date).time_since_epoch().count();
@@ -41,7 +41,8 @@ void AppendLength(Bytes& out, size_t size) {
   const uint8_t count = size > 0xFFFF ? 3 : size > 0xFF ? 2 : 1;
   SP_CHECK(size < 1U << 24);
   out.push_back(static_cast<uint8_t>(0x80 | count));
-  for (int shift = (count - 1) * 8; shift >= 0; shift -= 8) out.push_back(static_cast<uint8_t>(size >> shift));
+  for (int shift = (count - 1) * 8; shift >= 0; shift -= 8)
+    out.push_back(static_cast<uint8_t>(size >> shift));
 }
 
 void AppendDigits(Bytes& out, unsigned value, unsigned count) {
@@ -69,7 +70,8 @@ Result<Element> Reader::Any() {
   if (header > 2) {
     size = 0;
     for (size_t i = 2; i < header; ++i) size = size << 8 | rest_[i];
-    if (size < 0x80 || (header > 3 && size >> (8 * (header - 3)) == 0)) return Refuse("length is not minimal");
+    if (size < 0x80 || (header > 3 && size >> (8 * (header - 3)) == 0))
+      return Refuse("length is not minimal");
   }
   if (size > rest_.size() - header) return Refuse("truncated");
   const Element element{rest_[0], rest_.subspan(header, size), rest_.first(header + size)};
@@ -94,8 +96,10 @@ Result<Reader> Reader::Enter(uint8_t tag) {
 
 Result<uint64_t> Reader::Unsigned(uint8_t tag) {
   SP_TRY(const ByteView content, Content(tag));
-  if (content.empty() || content.size() > 8 || (content[0] & 0x80) != 0) return Refuse("number out of range");
-  if (content.size() > 1 && content[0] == 0 && (content[1] & 0x80) == 0) return Refuse("number is not minimal");
+  if (content.empty() || content.size() > 8 || (content[0] & 0x80) != 0)
+    return Refuse("number out of range");
+  if (content.size() > 1 && content[0] == 0 && (content[1] & 0x80) == 0)
+    return Refuse("number is not minimal");
   uint64_t value = 0;
   for (const uint8_t byte : content) value = value << 8 | byte;
   return value;
@@ -105,7 +109,8 @@ Result<ByteView> Reader::UnsignedBytes(size_t size_max) {
   SP_TRY(ByteView content, Content(kInteger));
   if (content.empty() || (content[0] & 0x80) != 0) return Refuse("integer is empty or negative");
   if (content[0] == 0) {
-    if (content.size() == 1 || (content[1] & 0x80) == 0) return Refuse("integer is zero or not minimal");
+    if (content.size() == 1 || (content[1] & 0x80) == 0)
+      return Refuse("integer is zero or not minimal");
     content = content.subspan(1);
   }
   if (content.size() > size_max) return Refuse("integer is too long");

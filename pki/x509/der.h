@@ -1,6 +1,6 @@
-// DER (X.690): a strict reader and a plain writer for the few structures we issue and accept. The reader
-// refuses what DER does not allow (indefinite or non-minimal lengths, other booleans, padded integers) and
-// high tag numbers, which X.509 does not use. Pure; thread-safe.
+// DER (X.690): a strict reader and a plain writer for the few structures we issue and accept. The
+// reader refuses what DER does not allow (indefinite or non-minimal lengths, other booleans, padded
+// integers) and high tag numbers, which X.509 does not use. Pure; thread-safe.
 #pragma once
 
 #include <initializer_list>
@@ -34,8 +34,8 @@ struct Element {
   ByteView whole;
 };
 
-// Reader reads a borrowed view element by element. Every error is kMalformed with the rule given to the
-// constructor, which must have static storage.
+// Reader reads a borrowed view element by element. Every error is kMalformed with the rule given to
+// the constructor, which must have static storage.
 class Reader {
  public:
   Reader(ByteView der, std::string_view rule) : rest_(der), rule_(rule) {}
@@ -56,7 +56,8 @@ class Reader {
   Result<Flag> Boolean();
   // BitString reads one without unused bits.
   Result<ByteView> BitString();
-  // Time reads UTCTime (1950-2049) or GeneralizedTime (from 2050), as RFC 5280 4.1.2.5 divides them.
+  // Time reads UTCTime (1950-2049) or GeneralizedTime (from 2050), as RFC 5280 4.1.2.5 divides
+  // them.
   Result<UnixTime> Time();
 
   bool NextIs(uint8_t tag) const { return !rest_.empty() && rest_[0] == tag; }
@@ -65,7 +66,9 @@ class Reader {
   Result<Unit> End() const;
 
  private:
-  Error Refuse(std::string_view why) const { return Error{Reason::kMalformed, "der: " + std::string(why), rule_}; }
+  Error Refuse(std::string_view why) const {
+    return Error{Reason::kMalformed, "der: " + std::string(why), rule_};
+  }
   Result<size_t> Length();
   ByteView rest_;
   std::string_view rule_;

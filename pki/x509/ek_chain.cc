@@ -49,7 +49,9 @@ Result<ByteView> OneSequence(ByteView bytes) {
   }
   if (length > bytes.size() - header) return malformed;
   const ByteView padding = bytes.subspan(header + length);
-  const auto all = [&](uint8_t fill) { return std::ranges::all_of(padding, [&](uint8_t b) { return b == fill; }); };
+  const auto all = [&](uint8_t fill) {
+    return std::ranges::all_of(padding, [&](uint8_t b) { return b == fill; });
+  };
   if (!all(0x00) && !all(0xff)) return malformed;
   return bytes.first(header + length);
 }
@@ -79,7 +81,8 @@ Result<Bytes> DerOf(ByteView bytes) {
   const BioPtr bio(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
   const X509Ptr certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
   ERR_clear_error();
-  if (certificate == nullptr) return Refuse(Reason::kMalformed, "PEM does not hold a certificate", "ek.der");
+  if (certificate == nullptr)
+    return Refuse(Reason::kMalformed, "PEM does not hold a certificate", "ek.der");
   return EncodeDer(certificate.get());
 }
 
@@ -95,22 +98,26 @@ Result<UnixTime> TimeOf(const ASN1_TIME* time) {
   return UnixTime::FromSeconds(timegm(&parts));
 }
 
-// CheckKeyUsage: an EK decrypts or agrees on keys; a signing certificate of the same vendor is none.
+// CheckKeyUsage: an EK decrypts or agrees on keys; a signing certificate of the same vendor is
+// none.
 Result<Unit> CheckKeyUsage(X509* certificate, KeyType type) {
   const uint32_t wanted = type == KeyType::kRsa ? KU_KEY_ENCIPHERMENT : KU_KEY_AGREEMENT;
-  const BitStringPtr usage(
-      static_cast<ASN1_BIT_STRING*>(X509_get_ext_d2i(certificate, NID_key_usage, nullptr, nullptr)));
+  const BitStringPtr usage(static_cast<ASN1_BIT_STRING*>(
+      X509_get_ext_d2i(certificate, NID_key_usage, nullptr, nullptr)));
   if (usage == nullptr || (X509_get_key_usage(certificate) & wanted) == 0)
-    return Refuse(Reason::kMismatch, type == KeyType::kRsa ? "no keyEncipherment" : "no keyAgreement", "ek.key-usage");
+    return Refuse(Reason::kMismatch,
+                  type == KeyType::kRsa ? "no keyEncipherment" : "no keyAgreement", "ek.key-usage");
   return Unit{};
 }
 
 Result<Unit> CheckExtendedKeyUsage(X509* certificate) {
   int critical = -1;
-  const ExtendedKeyUsagePtr usage(
-      static_cast<EXTENDED_KEY_USAGE*>(X509_get_ext_d2i(certificate, NID_ext_key_usage, &critical, nullptr)));
-  const Error refusal = Refuse(Reason::kMismatch, "not for endorsement keys", "ek.extended-key-usage");
-  if (usage == nullptr) return critical == -1 ? Ok() : Result<Unit>(refusal);  // absent is allowed, unreadable is not
+  const ExtendedKeyUsagePtr usage(static_cast<EXTENDED_KEY_USAGE*>(
+      X509_get_ext_d2i(certificate, NID_ext_key_usage, &critical, nullptr)));
+  const Error refusal =
+      Refuse(Reason::kMismatch, "not for endorsement keys", "ek.extended-key-usage");
+  if (usage == nullptr)
+    return critical == -1 ? Ok() : Result<Unit>(refusal);  // absent is allowed, unreadable is not
   for (int i = 0; i < sk_ASN1_OBJECT_num(usage.get()); ++i)
     if (OidText(sk_ASN1_OBJECT_value(usage.get(), i)) == kEkUsage) return Unit{};
   return refusal;
@@ -118,8 +125,8 @@ Result<Unit> CheckExtendedKeyUsage(X509* certificate) {
 
 Result<Unit> CheckNoCa(X509* certificate) {
   int critical = -1;
-  const BasicConstraintsPtr constraints(
-      static_cast<BASIC_CONSTRAINTS*>(X509_get_ext_d2i(certificate, NID_basic_constraints, &critical, nullptr)));
+  const BasicConstraintsPtr constraints(static_cast<BASIC_CONSTRAINTS*>(
+      X509_get_ext_d2i(certificate, NID_basic_constraints, &critical, nullptr)));
   if (constraints == nullptr ? critical != -1 : constraints->ca != 0)
     return Refuse(Reason::kMismatch, "a CA certificate is no EK certificate", "ek.ca");
   return Unit{};
@@ -141,8 +148,8 @@ void ReadTpmName(X509_NAME* name, EkCertificate& out) {
 }
 
 void ReadSubjectAlternativeName(X509* certificate, EkCertificate& out) {
-  const GeneralNamesPtr names(
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  const GeneralNamesPtr names(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
   if (names == nullptr) return;
   for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
     const GENERAL_NAME* const name = sk_GENERAL_NAME_value(names.get(), i);
@@ -158,14 +165,16 @@ Result<PublicKey> KeyOf(X509* certificate) {
   OPENSSL_free(out);
   Result<PublicKey> key = PublicKey::FromSpki(spki);
   if (!key.has_value() || key->type() == KeyType::kEd25519)
-    return Refuse(Reason::kUnsupported, "RSA from 2048 bits, P-256 and P-384 are accepted", "ek.key");
+    return Refuse(Reason::kUnsupported, "RSA from 2048 bits, P-256 and P-384 are accepted",
+                  "ek.key");
   return key;
 }
 
 }  // namespace
 
 Result<EkCertificate> ParseEkCertificate(ByteView bytes) {
-  if (bytes.size() > kEkCertificateBytesMax) return Refuse(Reason::kTooLarge, "EK certificate", "ek.size");
+  if (bytes.size() > kEkCertificateBytesMax)
+    return Refuse(Reason::kTooLarge, "EK certificate", "ek.size");
   SP_TRY(Bytes der, DerOf(bytes));
   const X509Ptr certificate = DecodeDer(der);
   if (certificate == nullptr) return Refuse(Reason::kMalformed, "not a certificate", "ek.der");
@@ -201,7 +210,8 @@ std::vector<X509Ptr> ReadAll(ByteView file) {
     return out;
   }
   const BioPtr bio(BIO_new_mem_buf(file.data(), static_cast<int>(file.size())));
-  while (X509Ptr one{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) out.push_back(std::move(one));
+  while (X509Ptr one{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)})
+    out.push_back(std::move(one));
   ERR_clear_error();
   return out;
 }
@@ -225,32 +235,39 @@ Result<EkRoots> EkRoots::FromCertificates(std::span<const Bytes> files) {
       }
     }
   }
-  if (state->anchors == 0) return Refuse(Reason::kInvalidArgument, "no self-signed certificate", "ek.no-root");
+  if (state->anchors == 0)
+    return Refuse(Reason::kInvalidArgument, "no self-signed certificate", "ek.no-root");
   return EkRoots(std::move(state));
 }
 
 size_t EkRoots::anchor_count() const { return state_->anchors; }
 
-Result<Unit> EkRoots::Verify(const EkCertificate& leaf, std::span<const Bytes> intermediates, UnixTime now) const {
-  if (intermediates.size() + 1 > kEkChainMax) return Refuse(Reason::kTooLarge, "EK chain", "ek.chain-length");
+Result<Unit> EkRoots::Verify(const EkCertificate& leaf, std::span<const Bytes> intermediates,
+                             UnixTime now) const {
+  if (intermediates.size() + 1 > kEkChainMax)
+    return Refuse(Reason::kTooLarge, "EK chain", "ek.chain-length");
   const X509Ptr certificate = DecodeDer(leaf.der);
   const X509Stack untrusted(X509_chain_up_ref(state_->intermediates.get()));
   const X509StoreCtxPtr context(X509_STORE_CTX_new());
   if (certificate == nullptr || untrusted == nullptr || context == nullptr)
     return Refuse(Reason::kInternal, DrainOpenSslErrors(), "ek.chain");
   for (const Bytes& bytes : intermediates) {
-    if (bytes.size() > kEkCertificateBytesMax) return Refuse(Reason::kTooLarge, "EK intermediate", "ek.size");
+    if (bytes.size() > kEkCertificateBytesMax)
+      return Refuse(Reason::kTooLarge, "EK intermediate", "ek.size");
     SP_TRY(const ByteView der, OneSequence(bytes));
     X509Ptr intermediate = DecodeDer(der);
     if (intermediate == nullptr) return Refuse(Reason::kMalformed, "EK intermediate", "ek.der");
-    if (sk_X509_push(untrusted.get(), intermediate.get()) > 0) static_cast<void>(intermediate.release());
+    if (sk_X509_push(untrusted.get(), intermediate.get()) > 0)
+      static_cast<void>(intermediate.release());
   }
-  if (X509_STORE_CTX_init(context.get(), state_->store.get(), certificate.get(), untrusted.get()) != 1)
+  if (X509_STORE_CTX_init(context.get(), state_->store.get(), certificate.get(), untrusted.get()) !=
+      1)
     return Refuse(Reason::kInternal, DrainOpenSslErrors(), "ek.chain");
   X509_VERIFY_PARAM* const parameters = X509_STORE_CTX_get0_param(context.get());
   X509_VERIFY_PARAM_set_time(parameters, now.seconds());
   X509_VERIFY_PARAM_set_depth(parameters, static_cast<int>(kEkChainMax));
-  X509_VERIFY_PARAM_set_auth_level(parameters, 1);  // refuses SHA-1 and RSA below 1024 bits in the chain
+  X509_VERIFY_PARAM_set_auth_level(parameters,
+                                   1);  // refuses SHA-1 and RSA below 1024 bits in the chain
   const int verified = X509_verify_cert(context.get());
   const int code = X509_STORE_CTX_get_error(context.get());
   ERR_clear_error();

@@ -60,17 +60,19 @@ Bytes EncodeIdentityExtension(const IdentityExtension& extension) {
   SP_CHECK(extension.attested_at.ms >= 0);
   SP_CHECK(extension.incarnation <= INT64_MAX && extension.epoch <= INT64_MAX);
   const std::array<uint8_t, ReleaseDigest::kSize> unknown{};
-  const ByteView release = extension.release_digest ? extension.release_digest->view() : ByteView(unknown);
+  const ByteView release =
+      extension.release_digest ? extension.release_digest->view() : ByteView(unknown);
   using der::EncodeUnsigned;
-  return der::Encode(der::kSequence,
-                     {EncodeUnsigned(der::kInteger, kIdentityExtensionVersion),
-                      EncodeUnsigned(der::kInteger, static_cast<uint64_t>(extension.attested_at.seconds())),
-                      EncodeUnsigned(der::kEnumerated, static_cast<uint64_t>(extension.tier)),
-                      EncodeUnsigned(der::kInteger, extension.incarnation),
-                      EncodeUnsigned(der::kInteger, extension.epoch),
-                      der::Encode(der::kOctetString, {extension.boot_id.view()}),
-                      der::Encode(der::kOctetString, {release}),
-                      EncodeUnsigned(der::kEnumerated, static_cast<uint64_t>(extension.key_protection))});
+  return der::Encode(
+      der::kSequence,
+      {EncodeUnsigned(der::kInteger, kIdentityExtensionVersion),
+       EncodeUnsigned(der::kInteger, static_cast<uint64_t>(extension.attested_at.seconds())),
+       EncodeUnsigned(der::kEnumerated, static_cast<uint64_t>(extension.tier)),
+       EncodeUnsigned(der::kInteger, extension.incarnation),
+       EncodeUnsigned(der::kInteger, extension.epoch),
+       der::Encode(der::kOctetString, {extension.boot_id.view()}),
+       der::Encode(der::kOctetString, {release}),
+       EncodeUnsigned(der::kEnumerated, static_cast<uint64_t>(extension.key_protection))});
 }
 
 Result<IdentityExtension> ParseIdentityExtension(ByteView bytes) {
@@ -79,7 +81,8 @@ Result<IdentityExtension> ParseIdentityExtension(ByteView bytes) {
   SP_TRY(outer.End());
   SP_TRY(const uint64_t version, reader.Unsigned(der::kInteger));
   if (version != kIdentityExtensionVersion)
-    return Error{Reason::kUnsupported, "identity extension of version " + std::to_string(version), "extension.version"};
+    return Error{Reason::kUnsupported, "identity extension of version " + std::to_string(version),
+                 "extension.version"};
   SP_TRY(const uint64_t attested_at, reader.Unsigned(der::kInteger));
   // A time whose milliseconds overflow is no time.
   if (attested_at > INT64_MAX / 1000) return Malformed("attestedAt out of range");
@@ -91,8 +94,13 @@ Result<IdentityExtension> ParseIdentityExtension(ByteView bytes) {
   SP_TRY(auto release_digest, ReadReleaseDigest(reader));
   SP_TRY(const KeyProtection protection, Enumerated(reader, KeyProtection::kTpmPolicy));
   SP_TRY(reader.End());
-  return IdentityExtension{UnixTime::FromSeconds(static_cast<int64_t>(attested_at)), tier, incarnation, epoch, boot_id,
-                           release_digest, protection};
+  return IdentityExtension{UnixTime::FromSeconds(static_cast<int64_t>(attested_at)),
+                           tier,
+                           incarnation,
+                           epoch,
+                           boot_id,
+                           release_digest,
+                           protection};
 }
 
 }  // namespace sallyport::pki

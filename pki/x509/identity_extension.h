@@ -1,5 +1,6 @@
 // The certificate extension of device leaves: how fresh and how good the evidence behind them is
-// (architecture 5a; bytes in docs/protocol.md, "Certificates"). Trusted only under the device issuer.
+// (architecture 5a; bytes in docs/protocol.md, "Certificates"). Trusted only under the device
+// issuer.
 #pragma once
 
 #include <array>
@@ -22,11 +23,13 @@ std::string_view KeyProtectionName(KeyProtection protection);
 
 constexpr int64_t kIdentityExtensionVersion = 1;
 
-// OID 2.25.311059338878149190324830027540541135676 (a random UUID of ours, X.667), DER content octets.
-constexpr std::string_view kIdentityExtensionOidText = "2.25.311059338878149190324830027540541135676";
-constexpr std::array<uint8_t, 20> kIdentityExtensionOid{
-    0x69, 0x83, 0xD4, 0x83, 0xEC, 0xDE, 0xCA, 0x95, 0xFA, 0x8D,
-    0xF7, 0xBF, 0xF0, 0x9F, 0x83, 0xA7, 0xF0, 0xBB, 0xB6, 0x3C};
+// OID 2.25.311059338878149190324830027540541135676 (a random UUID of ours, X.667), DER content
+// octets.
+constexpr std::string_view kIdentityExtensionOidText =
+    "2.25.311059338878149190324830027540541135676";
+constexpr std::array<uint8_t, 20> kIdentityExtensionOid{0x69, 0x83, 0xD4, 0x83, 0xEC, 0xDE, 0xCA,
+                                                        0x95, 0xFA, 0x8D, 0xF7, 0xBF, 0xF0, 0x9F,
+                                                        0x83, 0xA7, 0xF0, 0xBB, 0xB6, 0x3C};
 
 struct IdentityExtension {
   UnixTime attested_at;  // whole seconds on the wire
@@ -39,9 +42,11 @@ struct IdentityExtension {
   bool operator==(const IdentityExtension&) const = default;
 };
 
-// EncodeIdentityExtension writes the extension's value (without OID). Aborts on numbers of 2^63 and above.
+// EncodeIdentityExtension writes the extension's value (without OID). Aborts on numbers of 2^63 and
+// above.
 Bytes EncodeIdentityExtension(const IdentityExtension& extension);
-// ParseIdentityExtension: kUnsupported (rule extension.version) for another version, kMalformed otherwise.
+// ParseIdentityExtension: kUnsupported (rule extension.version) for another version, kMalformed
+// otherwise.
 Result<IdentityExtension> ParseIdentityExtension(ByteView der);
 
 }  // namespace sallyport::pki

@@ -38,7 +38,8 @@ Result<Unit> ReadIssuerExtension(const Extension& extension, IssuerExtensions& o
   if (Equal(extension.oid, kOidBasicConstraints)) return ReadBasicConstraints(extension, out);
   if (Equal(extension.oid, kOidKeyUsage)) {
     if (!extension.critical) return Malformed("certificate.extension-critical", "keyUsage");
-    if (!Equal(extension.value, kKeyUsageCertAndCrlSign)) return Malformed("certificate.usage", "keyUsage of a CA");
+    if (!Equal(extension.value, kKeyUsageCertAndCrlSign))
+      return Malformed("certificate.usage", "keyUsage of a CA");
     out.signs = true;
     return Ok();
   }
@@ -46,9 +47,11 @@ Result<Unit> ReadIssuerExtension(const Extension& extension, IssuerExtensions& o
     SP_TRY(out.key_id, ReadSubjectKeyId(extension.value));
     return Ok();
   }
-  // Our own verifier is stricter than any name constraint: trust domain and path are compared whole.
+  // Our own verifier is stricter than any name constraint: trust domain and path are compared
+  // whole.
   if (Equal(extension.oid, kOidNameConstraints)) return Ok();
-  if (extension.critical) return Malformed("certificate.extension-critical", "unknown critical extension");
+  if (extension.critical)
+    return Malformed("certificate.extension-critical", "unknown critical extension");
   return Ok();
 }
 
@@ -62,15 +65,17 @@ Result<IssuerExtensions> ReadIssuerExtensions(const CertificateFields& fields) {
 }
 
 Bytes EncodeAttribute(ByteView oid, std::string_view value) {
-  const Bytes attribute = der::Encode(
-      der::kSequence, {der::Encode(der::kOid, {oid}), der::Encode(der::kUtf8String, {AsBytes(value)})});
+  const Bytes attribute =
+      der::Encode(der::kSequence,
+                  {der::Encode(der::kOid, {oid}), der::Encode(der::kUtf8String, {AsBytes(value)})});
   return der::Encode(der::kSet, {attribute});
 }
 
 Bytes EncodeSubject(const IssuerFields& fields) {
   Bytes names;
   const std::string& organization = fields.trust_domain.name();
-  if (organization.size() <= kOrganizationBytesMax) Append(names, EncodeAttribute(kOidOrganization, organization));
+  if (organization.size() <= kOrganizationBytesMax)
+    Append(names, EncodeAttribute(kOidOrganization, organization));
   Append(names, EncodeAttribute(kOidCommonName, fields.common_name));
   return der::Encode(der::kSequence, {names});
 }
@@ -86,8 +91,9 @@ Bytes EncodeNameConstraints(const IssuerFields& fields) {
   // An empty DNS name and masks of zeros exclude every host (RFC 5280 4.2.1.10).
   constexpr std::array<uint8_t, 8> kAnyIpv4{};
   constexpr std::array<uint8_t, 32> kAnyIpv6{};
-  const Bytes excluded = der::Encode(der::Context(1), {EncodeSubtree(kNameDns, {}), EncodeSubtree(kNameIp, kAnyIpv4),
-                                                       EncodeSubtree(kNameIp, kAnyIpv6)});
+  const Bytes excluded =
+      der::Encode(der::Context(1), {EncodeSubtree(kNameDns, {}), EncodeSubtree(kNameIp, kAnyIpv4),
+                                    EncodeSubtree(kNameIp, kAnyIpv6)});
   return der::Encode(der::kSequence, {permitted, excluded});
 }
 
@@ -112,14 +118,15 @@ struct Signer {
 
 Result<IssuerCertificate> Sign(const IssuerFields& fields, ByteView spki, const Signer& signer) {
   constexpr uint8_t kVersion3[] = {0xA0, 0x03, 0x02, 0x01, 0x02};
-  if (!IsP256Spki(spki)) return Error{Reason::kUnsupported, "issuer keys are P-256", "certificate.key"};
+  if (!IsP256Spki(spki))
+    return Error{Reason::kUnsupported, "issuer keys are P-256", "certificate.key"};
   const Bytes subject = EncodeSubject(fields);
-  const Bytes validity =
-      der::Encode(der::kSequence, {der::EncodeTime(fields.not_before), der::EncodeTime(fields.not_after)});
+  const Bytes validity = der::Encode(
+      der::kSequence, {der::EncodeTime(fields.not_before), der::EncodeTime(fields.not_after)});
   const Bytes to_be_signed = der::Encode(
       der::kSequence, {kVersion3, der::EncodeUnsignedBytes(fields.serial), kEcdsaSha256,
-                       signer.name.empty() ? ByteView(subject) : signer.name, validity, subject, spki,
-                       EncodeIssuerExtensions(fields, spki, signer.key_id)});
+                       signer.name.empty() ? ByteView(subject) : signer.name, validity, subject,
+                       spki, EncodeIssuerExtensions(fields, spki, signer.key_id)});
   SP_TRY(const Bytes signature, signer.key.Sign(to_be_signed));
   return ParseIssuerCertificate(
       der::Encode(der::kSequence, {to_be_signed, kEcdsaSha256, der::EncodeBitString(signature)}));
@@ -154,8 +161,10 @@ Result<IssuerCertificate> IssuerFromPem(std::string_view pem) {
 Result<Unit> CheckIssuedBy(const IssuerCertificate& child, const IssuerCertificate& parent) {
   if (child.issuer != parent.subject)
     return Error{Reason::kMismatch, "certificate names another issuer", "issuer.name"};
-  if (!parent.key.Verify(child.to_be_signed.In(child.der), child.signature.In(child.der)).has_value())
-    return Error{Reason::kBadSignature, "certificate is not signed by its issuer", "issuer.signature"};
+  if (!parent.key.Verify(child.to_be_signed.In(child.der), child.signature.In(child.der))
+           .has_value())
+    return Error{Reason::kBadSignature, "certificate is not signed by its issuer",
+                 "issuer.signature"};
   return Ok();
 }
 
@@ -164,7 +173,8 @@ Result<IssuerCertificate> SignSelfIssued(const IssuerFields& fields, const Priva
 }
 
 Result<IssuerCertificate> SignIssuer(const IssuerFields& fields, const PublicKey& subject_key,
-                                     const IssuerCertificate& parent, const PrivateKey& parent_key) {
+                                     const IssuerCertificate& parent,
+                                     const PrivateKey& parent_key) {
   IssuerFields cut = fields;
   cut.not_after = std::min(fields.not_after, parent.not_after);
   return Sign(cut, subject_key.spki(), Signer{parent.subject, parent.key_id, parent_key});

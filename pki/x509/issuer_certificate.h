@@ -9,7 +9,8 @@
 
 namespace sallyport::pki {
 
-// IssuerCertificate is a parsed CA certificate with its key imported once. Cheap to copy; thread-safe.
+// IssuerCertificate is a parsed CA certificate with its key imported once. Cheap to copy;
+// thread-safe.
 struct IssuerCertificate {
   PublicKey key;
   Bytes key_id;   // subjectKeyIdentifier
@@ -31,15 +32,16 @@ Result<IssuerCertificate> ParseIssuerCertificate(ByteView der);
 // IssuerFromPem requires exactly one block.
 Result<IssuerCertificate> IssuerFromPem(std::string_view pem);
 
-// CheckIssuedBy: `child` names `parent` and its signature verifies with parent's key. kMismatch (rule
-// issuer.name), kBadSignature (rule issuer.signature). A root is issued by itself.
+// CheckIssuedBy: `child` names `parent` and its signature verifies with parent's key. kMismatch
+// (rule issuer.name), kBadSignature (rule issuer.signature). A root is issued by itself.
 Result<Unit> CheckIssuedBy(const IssuerCertificate& child, const IssuerCertificate& parent);
 
-// What an issuer may name. Kept beside path rules of our own verifier so that foreign verifiers agree.
+// What an issuer may name. Kept beside path rules of our own verifier so that foreign verifiers
+// agree.
 enum class NameScope : uint8_t {
-  kAny,            // the PKI root: its issuers are constrained
-  kUriOnly,        // URIs of the trust domain, no DNS name and no address: devices, operators
-  kUriAndHosts,    // URIs of the trust domain, any DNS name and address: servers
+  kAny,          // the PKI root: its issuers are constrained
+  kUriOnly,      // URIs of the trust domain, no DNS name and no address: devices, operators
+  kUriAndHosts,  // URIs of the trust domain, any DNS name and address: servers
 };
 
 struct IssuerFields {
@@ -52,8 +54,8 @@ struct IssuerFields {
   NameScope scope = NameScope::kUriOnly;
 };
 
-// SignSelfIssued makes a root; SignIssuer makes an issuer for `subject_key` under `parent`, which lives no
-// longer than it. kInternal when signing fails.
+// SignSelfIssued makes a root; SignIssuer makes an issuer for `subject_key` under `parent`, which
+// lives no longer than it. kInternal when signing fails.
 Result<IssuerCertificate> SignSelfIssued(const IssuerFields& fields, const PrivateKey& key);
 Result<IssuerCertificate> SignIssuer(const IssuerFields& fields, const PublicKey& subject_key,
                                      const IssuerCertificate& parent, const PrivateKey& parent_key);

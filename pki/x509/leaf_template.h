@@ -1,5 +1,6 @@
-// Leaf certificates from an own DER template: everything that one issuer repeats is encoded once, a leaf is
-// patched together and signed: about 30 us of CPU, of which 21 are the signature (tests/bench/pki_bench.cc).
+// Leaf certificates from an own DER template: everything that one issuer repeats is encoded once, a
+// leaf is patched together and signed: about 30 us of CPU, of which 21 are the signature
+// (tests/bench/pki_bench.cc).
 #pragma once
 
 #include <span>
@@ -31,17 +32,19 @@ struct HostNames {
   std::vector<Bytes> ip_addresses;  // 4 or 16 bytes each
 };
 
-// LeafTemplate issues under one issuer for one trust domain. Immutable, thread-safe. Validity is cut to the
-// issuer's; kInvalidArgument (rule leaf.validity) when nothing is left of it; kUnsupported (rule leaf.key)
-// unless `spki` is a P-256 SubjectPublicKeyInfo in its one DER form. The point is not checked: callers have
-// imported the key (ParseCsr, TPM public area).
+// LeafTemplate issues under one issuer for one trust domain. Immutable, thread-safe. Validity is
+// cut to the issuer's; kInvalidArgument (rule leaf.validity) when nothing is left of it;
+// kUnsupported (rule leaf.key) unless `spki` is a P-256 SubjectPublicKeyInfo in its one DER form.
+// The point is not checked: callers have imported the key (ParseCsr, TPM public area).
 class LeafTemplate {
  public:
   // kMismatch when `key` is not the key of `issuer`.
-  static Result<LeafTemplate> Make(IssuerCertificate issuer, PrivateKey key, TrustDomain trust_domain);
+  static Result<LeafTemplate> Make(IssuerCertificate issuer, PrivateKey key,
+                                   TrustDomain trust_domain);
 
-  Result<IssuedLeaf> IssueDevice(const DeviceId& device, ByteView spki, const IdentityExtension& extension,
-                                 LeafValidity validity, Random& random) const;
+  Result<IssuedLeaf> IssueDevice(const DeviceId& device, ByteView spki,
+                                 const IdentityExtension& extension, LeafValidity validity,
+                                 Random& random) const;
   // kInvalidArgument for names that are no host names, addresses of another size, too many of them.
   Result<IssuedLeaf> IssueServer(std::string_view name, const HostNames& hosts, ByteView spki,
                                  LeafValidity validity, Random& random) const;
@@ -53,8 +56,8 @@ class LeafTemplate {
 
  private:
   LeafTemplate(IssuerCertificate issuer, PrivateKey key, TrustDomain trust_domain);
-  Result<IssuedLeaf> Issue(ByteView san_names, ByteView spki, ByteView identity_extension, LeafValidity validity,
-                           Random& random) const;
+  Result<IssuedLeaf> Issue(ByteView san_names, ByteView spki, ByteView identity_extension,
+                           LeafValidity validity, Random& random) const;
 
   IssuerCertificate issuer_;
   PrivateKey key_;

@@ -48,7 +48,8 @@ Result<std::vector<Bytes>> ParseCertificatePem(std::string_view text) {
   text = SkipSpace(text);
   std::vector<Bytes> out;
   do {
-    if (out.size() == kPemChainMax) return Error{Reason::kTooLarge, "too many certificates", "pem.count"};
+    if (out.size() == kPemChainMax)
+      return Error{Reason::kTooLarge, "too many certificates", "pem.count"};
     SP_TRY(Bytes der, TakeBlock(text));
     out.push_back(std::move(der));
   } while (!text.empty());

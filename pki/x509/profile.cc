@@ -33,7 +33,8 @@ Result<ByteView> ReadSerial(der::Reader& reader) {
 Result<Unit> ReadAlgorithm(der::Reader& reader) {
   SP_TRY(const der::Element algorithm, reader.Next(der::kSequence));
   if (!Equal(algorithm.whole, kEcdsaSha256))
-    return Error{Reason::kUnsupported, "certificate: signature is not ecdsa-with-SHA256", "certificate.algorithm"};
+    return Error{Reason::kUnsupported, "certificate: signature is not ecdsa-with-SHA256",
+                 "certificate.algorithm"};
   return Ok();
 }
 
@@ -73,7 +74,8 @@ Result<std::vector<Extension>> ReadExtensions(der::Reader& reader) {
     if (out.size() == kExtensionsMax) return Malformed(kDerRule, "too many extensions");
     SP_TRY(const Extension extension, ReadExtension(list));
     const auto same = [&](const Extension& seen) { return Equal(seen.oid, extension.oid); };
-    if (std::ranges::any_of(out, same)) return Malformed("certificate.extension-twice", "an extension occurs twice");
+    if (std::ranges::any_of(out, same))
+      return Malformed("certificate.extension-twice", "an extension occurs twice");
     out.push_back(extension);
   }
   return out;
@@ -118,7 +120,8 @@ bool IsHostName(std::string_view name) {
   while (true) {
     const size_t dot = std::min(name.find('.'), name.size());
     const std::string_view label = name.substr(0, dot);
-    if (label.empty() || label.size() > kLabelBytesMax || !std::ranges::all_of(label, allowed)) return false;
+    if (label.empty() || label.size() > kLabelBytesMax || !std::ranges::all_of(label, allowed))
+      return false;
     if (dot == name.size()) return true;
     name.remove_prefix(dot + 1);
   }
@@ -126,7 +129,8 @@ bool IsHostName(std::string_view name) {
 
 Result<CertificateFields> ReadCertificate(ByteView bytes) {
   if (bytes.size() > kCertificateBytesMax)
-    return Error{Reason::kTooLarge, "certificate of " + std::to_string(bytes.size()) + " bytes", "certificate.size"};
+    return Error{Reason::kTooLarge, "certificate of " + std::to_string(bytes.size()) + " bytes",
+                 "certificate.size"};
   der::Reader outer(bytes, kDerRule);
   SP_TRY(der::Reader certificate, outer.Enter(der::kSequence));
   SP_TRY(outer.End());
@@ -146,7 +150,8 @@ Result<ByteView> ReadAuthorityKeyId(ByteView value) {
   SP_TRY(outer.End());
   SP_TRY(const ByteView key_id, fields.Content(der::ContextPrimitive(0)));
   SP_TRY(fields.End());
-  if (key_id.empty() || key_id.size() > kKeyIdBytesMax) return Malformed("certificate.key-id", "size");
+  if (key_id.empty() || key_id.size() > kKeyIdBytesMax)
+    return Malformed("certificate.key-id", "size");
   return key_id;
 }
 
@@ -154,14 +159,16 @@ Result<ByteView> ReadSubjectKeyId(ByteView value) {
   der::Reader outer(value, "certificate.key-id");
   SP_TRY(const ByteView key_id, outer.Content(der::kOctetString));
   SP_TRY(outer.End());
-  if (key_id.empty() || key_id.size() > kKeyIdBytesMax) return Malformed("certificate.key-id", "size");
+  if (key_id.empty() || key_id.size() > kKeyIdBytesMax)
+    return Malformed("certificate.key-id", "size");
   return key_id;
 }
 
 Bytes EncodeExtension(ByteView oid, bool critical, ByteView value) {
   constexpr uint8_t kTrue[] = {0x01, 0x01, 0xFF};
-  return der::Encode(der::kSequence, {der::Encode(der::kOid, {oid}), critical ? ByteView(kTrue) : ByteView(),
-                                      der::Encode(der::kOctetString, {value})});
+  return der::Encode(der::kSequence,
+                     {der::Encode(der::kOid, {oid}), critical ? ByteView(kTrue) : ByteView(),
+                      der::Encode(der::kOctetString, {value})});
 }
 
 Bytes EncodeAuthorityKeyId(ByteView key_id) {

@@ -1,5 +1,5 @@
-// The X.509 profile of this product (docs/protocol.md, "Certificates"): the constants that its writer and
-// its reader share, and the reading of what leaves and issuers have in common.
+// The X.509 profile of this product (docs/protocol.md, "Certificates"): the constants that its
+// writer and its reader share, and the reading of what leaves and issuers have in common.
 #pragma once
 
 #include <array>
@@ -22,8 +22,10 @@ inline constexpr std::array<uint8_t, 3> kOidAuthorityKeyId{0x55, 0x1D, 0x23};
 inline constexpr std::array<uint8_t, 3> kOidExtKeyUsage{0x55, 0x1D, 0x25};
 inline constexpr std::array<uint8_t, 3> kOidCommonName{0x55, 0x04, 0x03};
 inline constexpr std::array<uint8_t, 3> kOidOrganization{0x55, 0x04, 0x0A};
-inline constexpr std::array<uint8_t, 8> kOidServerAuth{0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01};
-inline constexpr std::array<uint8_t, 8> kOidClientAuth{0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02};
+inline constexpr std::array<uint8_t, 8> kOidServerAuth{0x2B, 0x06, 0x01, 0x05,
+                                                       0x05, 0x07, 0x03, 0x01};
+inline constexpr std::array<uint8_t, 8> kOidClientAuth{0x2B, 0x06, 0x01, 0x05,
+                                                       0x05, 0x07, 0x03, 0x02};
 
 // AlgorithmIdentifier of ecdsa-with-SHA256 (RFC 5758 3.2: parameters absent).
 inline constexpr std::array<uint8_t, 12> kEcdsaSha256{0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86,
@@ -68,8 +70,8 @@ struct CertificateFields {
   ByteView signature;
 };
 
-// ReadCertificate reads exactly one v3 certificate with ecdsa-with-SHA256 and a P-256 key. Errors as
-// ParseIdentityCertificate.
+// ReadCertificate reads exactly one v3 certificate with ecdsa-with-SHA256 and a P-256 key. Errors
+// as ParseIdentityCertificate.
 Result<CertificateFields> ReadCertificate(ByteView der);
 // ReadAuthorityKeyId reads an authorityKeyIdentifier holding keyIdentifier alone.
 Result<ByteView> ReadAuthorityKeyId(ByteView value);

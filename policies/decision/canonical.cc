@@ -27,15 +27,18 @@ JsonValue List(const std::vector<T>& items, F to_json) {
 JsonValue ToJson(const Selector& selector) {
   Members members;
   if (selector.all) members.push_back({"all", true});
-  if (!selector.devices.empty()) members.push_back({"devices", JsonValue::Strings(selector.devices)});
+  if (!selector.devices.empty())
+    members.push_back({"devices", JsonValue::Strings(selector.devices)});
   if (!selector.tags.empty())
-    members.push_back({"tags", List(selector.tags, [](const auto& set) { return JsonValue::Strings(set); })});
+    members.push_back(
+        {"tags", List(selector.tags, [](const auto& set) { return JsonValue::Strings(set); })});
   return JsonValue::Object(std::move(members));
 }
 
 JsonValue ToJson(const std::vector<PortRange>& ports) {
   return List(ports, [](const PortRange& range) {
-    return JsonValue::Object({{"first", range.first}, {"last", range.last}, {"protocol", ProtocolName(range.protocol)}});
+    return JsonValue::Object(
+        {{"first", range.first}, {"last", range.last}, {"protocol", ProtocolName(range.protocol)}});
   });
 }
 
@@ -52,8 +55,8 @@ JsonValue ToJson(const WindowRule& window) {
   Members members;
   if (!window.absolute.empty()) {
     members.push_back({"absolute", List(window.absolute, [](const AbsoluteInterval& interval) {
-                         return JsonValue::Object(
-                             {{"from", FormatRfc3339(interval.from)}, {"to", FormatRfc3339(interval.to)}});
+                         return JsonValue::Object({{"from", FormatRfc3339(interval.from)},
+                                                   {"to", FormatRfc3339(interval.to)}});
                        })});
   }
   if (!window.weekly.empty()) {
@@ -88,7 +91,8 @@ Error Dangling(const JsonCursor& at, std::string_view what) {
 
 Result<Unit> CheckFormat(const JsonCursor& root, std::string_view format, std::string_view rule) {
   SP_TRY(const std::string_view name, root.GetString("sallyport"));
-  if (name != format) return Error{Reason::kUnsupported, "format '" + std::string(name) + "'", rule};
+  if (name != format)
+    return Error{Reason::kUnsupported, "format '" + std::string(name) + "'", rule};
   return Ok();
 }
 
@@ -135,7 +139,8 @@ Result<std::vector<PortRange>> ParsePorts(const JsonCursor& cursor) {
     ports.push_back({*protocol, static_cast<uint16_t>(first), static_cast<uint16_t>(last)});
   }
   if (ports.empty()) return Dangling(cursor, "a service without ports");
-  if (MergePorts(ports) != ports) return cursor.Refuse("ports must be sorted and merged", "grant.format");
+  if (MergePorts(ports) != ports)
+    return cursor.Refuse("ports must be sorted and merged", "grant.format");
   return ports;
 }
 
@@ -171,8 +176,8 @@ Result<WeeklyRule> ParseWeekly(const JsonCursor& cursor) {
   SP_TRY(const std::string_view zone, cursor.GetString("zone"));
   SP_TRY(const std::string_view rule_text, cursor.GetString("rule"));
   SP_TRY(ZoneRule rule, ZoneRule::Parse(rule_text));
-  return WeeklyRule{static_cast<uint8_t>(days), static_cast<uint16_t>(from), static_cast<uint16_t>(to),
-                    std::string(zone), std::move(rule)};
+  return WeeklyRule{static_cast<uint8_t>(days), static_cast<uint16_t>(from),
+                    static_cast<uint16_t>(to), std::string(zone), std::move(rule)};
 }
 
 Result<WindowRule> ParseWindow(const JsonCursor& cursor) {
@@ -269,7 +274,8 @@ Result<Sha256Digest> ParseDigest(const JsonCursor& cursor, std::string_view key)
 template <typename T>
 Result<Unit> CheckSortedIds(const std::vector<T>& rules) {
   const auto repeated = std::ranges::adjacent_find(rules, std::greater_equal<>(), &T::id);
-  if (repeated != rules.end()) return Error{Reason::kMalformed, "rules must be sorted by distinct ids", "grant.format"};
+  if (repeated != rules.end())
+    return Error{Reason::kMalformed, "rules must be sorted by distinct ids", "grant.format"};
   return Ok();
 }
 
@@ -285,8 +291,10 @@ std::string CanonicalGrant(const GrantRule& grant) {
                      {"sallyport", kGrantFormat},
                      {"to", ToJson(grant.to)}};
   if (grant.same_site) members.push_back({"same", "site"});
-  if (grant.require_from != Requirement{}) members.push_back({"require_from", ToJson(grant.require_from)});
-  if (grant.require_to != Requirement{}) members.push_back({"require_to", ToJson(grant.require_to)});
+  if (grant.require_from != Requirement{})
+    members.push_back({"require_from", ToJson(grant.require_from)});
+  if (grant.require_to != Requirement{})
+    members.push_back({"require_to", ToJson(grant.require_to)});
   if (grant.window) members.push_back({"window", ToJson(*grant.window)});
   if (grant.expires) members.push_back({"expires", FormatRfc3339(*grant.expires)});
   if (!grant.why.empty()) members.push_back({"why", grant.why});
@@ -306,16 +314,17 @@ std::string CanonicalGuardrails(const Guardrails& guardrails) {
     if (rule.must_require) members.push_back({"must_require", ToJson(*rule.must_require)});
     return JsonValue::Object(std::move(members));
   });
-  return CanonicalJson(JsonValue::Object(
-      {{"rules", rules}, {"sallyport", kGuardrailsFormat}, {"services", JsonValue::Object(std::move(services))}}));
+  return CanonicalJson(JsonValue::Object({{"rules", rules},
+                                          {"sallyport", kGuardrailsFormat},
+                                          {"services", JsonValue::Object(std::move(services))}}));
 }
 
 Result<GrantRule> ParseGrant(std::string_view text) {
   SP_TRY(const JsonValue value, ParseJson(text));
   const JsonCursor root(value);
   SP_TRY(CheckFormat(root, kGrantFormat, "grant.version"));
-  SP_TRY(root.OnlyKeys({"expires", "from", "id", "log", "mode", "offline", "owner", "ports", "require_from", "require_to",
-                        "sallyport", "same", "to", "why", "window"}));
+  SP_TRY(root.OnlyKeys({"expires", "from", "id", "log", "mode", "offline", "owner", "ports",
+                        "require_from", "require_to", "sallyport", "same", "to", "why", "window"}));
   GrantRule grant;
   SP_TRY(ParseEnds(root, grant));
   SP_TRY(ParseConditions(root, grant));
@@ -323,7 +332,8 @@ Result<GrantRule> ParseGrant(std::string_view text) {
   const auto log = LogChoiceFromName(log_name);
   if (!log) return root.Refuse("unknown log choice", "grant.format");
   grant.log = *log;
-  for (const auto& [key, target] : {std::pair("why", &grant.why), std::pair("owner", &grant.owner)}) {
+  for (const auto& [key, target] :
+       {std::pair("why", &grant.why), std::pair("owner", &grant.owner)}) {
     if (!root.Find(key)) continue;
     SP_TRY(const std::string_view note, root.GetString(key));
     *target = note;
@@ -365,7 +375,8 @@ std::vector<std::string> RequiredFeatures(const RuleSet& rules) {
 }
 
 std::vector<std::string> SupportedFeatures() {
-  return {std::string(kFeatureAudit), std::string(kFeatureMustRequire), std::string(kFeatureWindow)};
+  return {std::string(kFeatureAudit), std::string(kFeatureMustRequire),
+          std::string(kFeatureWindow)};
 }
 
 PolicyManifest MakePolicyManifest(const RuleSet& rules, const ManifestTerms& terms) {
@@ -387,37 +398,41 @@ std::string WritePolicyManifest(const PolicyManifest& manifest) {
   for (const auto& [id, digest] : manifest.grants)
     grants.push_back(JsonValue::Object({{"id", id}, {"sha256", HexEncode(digest)}}));
   Members pinned;
-  for (const auto& [group, devices] : manifest.pinned) pinned.push_back({group, JsonValue::Strings(devices)});
-  return CanonicalJson(JsonValue::Object({{"expires", FormatRfc3339(manifest.expires)},
-                                          {"grants", JsonValue::Array(std::move(grants))},
-                                          {"guardrails_sha256", HexEncode(manifest.guardrails_sha256)},
-                                          {"name", manifest.name},
-                                          {"not_before", FormatRfc3339(manifest.not_before)},
-                                          {"pinned", JsonValue::Object(std::move(pinned))},
-                                          {"required_features", JsonValue::Strings(manifest.required_features)},
-                                          {"sallyport", kManifestFormat},
-                                          {"version", manifest.version}}));
+  for (const auto& [group, devices] : manifest.pinned)
+    pinned.push_back({group, JsonValue::Strings(devices)});
+  return CanonicalJson(
+      JsonValue::Object({{"expires", FormatRfc3339(manifest.expires)},
+                         {"grants", JsonValue::Array(std::move(grants))},
+                         {"guardrails_sha256", HexEncode(manifest.guardrails_sha256)},
+                         {"name", manifest.name},
+                         {"not_before", FormatRfc3339(manifest.not_before)},
+                         {"pinned", JsonValue::Object(std::move(pinned))},
+                         {"required_features", JsonValue::Strings(manifest.required_features)},
+                         {"sallyport", kManifestFormat},
+                         {"version", manifest.version}}));
 }
 
 Result<PolicyManifest> ParsePolicyManifest(std::string_view text) {
   SP_TRY(const JsonValue value, ParseJson(text, kManifestLimits));
   const JsonCursor root(value);
   SP_TRY(CheckFormat(root, kManifestFormat, "manifest.version"));
-  SP_TRY(root.OnlyKeys({"expires", "grants", "guardrails_sha256", "name", "not_before", "pinned", "required_features",
-                        "sallyport", "version"}));
+  SP_TRY(root.OnlyKeys({"expires", "grants", "guardrails_sha256", "name", "not_before", "pinned",
+                        "required_features", "sallyport", "version"}));
   SP_TRY(const std::string_view name, root.GetString("name"));
   SP_TRY(const int64_t version, root.GetInteger("version", 1));
   SP_TRY(const UnixTime not_before, ParseTime(root, "not_before"));
   SP_TRY(const UnixTime expires, ParseTime(root, "expires"));
   SP_TRY(auto features, root.GetStrings("required_features"));
   SP_TRY(const Sha256Digest guardrails, ParseDigest(root, "guardrails_sha256"));
-  PolicyManifest manifest{std::string(name), version, not_before, expires, std::move(features), guardrails, {}, {}};
+  PolicyManifest manifest{std::string(name),   version,    not_before, expires,
+                          std::move(features), guardrails, {},         {}};
   SP_TRY(const auto grants, root.GetElements("grants"));
   for (const JsonCursor& element : grants) {
     SP_TRY(element.OnlyKeys({"id", "sha256"}));
     SP_TRY(const std::string_view id, element.GetString("id"));
     SP_TRY(const Sha256Digest digest, ParseDigest(element, "sha256"));
-    if (!manifest.grants.emplace(id, digest).second) return element.Refuse("repeated grant", "manifest.grants");
+    if (!manifest.grants.emplace(id, digest).second)
+      return element.Refuse("repeated grant", "manifest.grants");
   }
   SP_TRY(const JsonCursor pinned, root.Member("pinned"));
   SP_TRY(const auto groups, pinned.Entries());
@@ -447,10 +462,13 @@ Result<RuleSet> ReadSignedRules(const PolicyTexts& texts, const PolicyManifest& 
   SP_TRY(rules.guardrails, ParseGuardrails(texts.guardrails));
   for (const auto& [id, text] : texts.grants) {
     const auto listed = manifest.grants.find(id);
-    if (listed == manifest.grants.end()) return Error{Reason::kUntrusted, "grant '" + id + "'", "policy.unlisted-grant"};
-    if (pki::Sha256(AsBytes(text)) != listed->second) return Error{Reason::kMismatch, "grant '" + id + "'", "policy.digest"};
+    if (listed == manifest.grants.end())
+      return Error{Reason::kUntrusted, "grant '" + id + "'", "policy.unlisted-grant"};
+    if (pki::Sha256(AsBytes(text)) != listed->second)
+      return Error{Reason::kMismatch, "grant '" + id + "'", "policy.digest"};
     SP_TRY(GrantRule grant, ParseGrant(text));
-    if (grant.id != id) return Error{Reason::kMismatch, "grant '" + id + "' calls itself otherwise", "policy.digest"};
+    if (grant.id != id)
+      return Error{Reason::kMismatch, "grant '" + id + "' calls itself otherwise", "policy.digest"};
     rules.grants.push_back(std::move(grant));
   }
   if (rules.grants.size() != manifest.grants.size())

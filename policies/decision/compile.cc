@@ -5,8 +5,8 @@
 
 namespace sallyport::policy {
 
-// Compiler finds the distinct selectors, groups devices into classes by which of them could tell two devices
-// apart, and fills the bit rows from class membership.
+// Compiler finds the distinct selectors, groups devices into classes by which of them could tell
+// two devices apart, and fills the bit rows from class membership.
 class Compiler {
  public:
   CompiledPolicy Run(RuleSet rules, std::vector<DeviceFacts> facts) {
@@ -53,7 +53,8 @@ class Compiler {
     std::ranges::sort(signature);
     signature.push_back(UINT32_MAX);
     const auto named = named_.find(device.id);
-    if (named != named_.end()) signature.insert(signature.end(), named->second.begin(), named->second.end());
+    if (named != named_.end())
+      signature.insert(signature.end(), named->second.begin(), named->second.end());
     return signature;
   }
 
@@ -71,16 +72,20 @@ class Compiler {
     for (size_t i = 0; i < policy_.facts_.size(); ++i) {
       const DeviceFacts& device = policy_.facts_[i];
       policy_.device_index_.try_emplace(device.id, static_cast<Index>(i));
-      const auto [found, added] = classes.try_emplace(Signature(device), static_cast<Index>(classes.size()));
+      const auto [found, added] =
+          classes.try_emplace(Signature(device), static_cast<Index>(classes.size()));
       if (added) samples_.push_back(&device);
-      const Index site = sites.try_emplace(device.site, static_cast<Index>(sites.size())).first->second;
-      policy_.devices_.push_back({found->second, site, device.state, device.tier, device.min_epoch});
+      const Index site =
+          sites.try_emplace(device.site, static_cast<Index>(sites.size())).first->second;
+      policy_.devices_.push_back(
+          {found->second, site, device.state, device.tier, device.min_epoch});
     }
     policy_.class_count_ = classes.size();
   }
 
   void FillClassRows() {
-    std::vector<std::vector<uint8_t>> member(samples_.size(), std::vector<uint8_t>(selectors_.size()));
+    std::vector<std::vector<uint8_t>> member(samples_.size(),
+                                             std::vector<uint8_t>(selectors_.size()));
     for (size_t c = 0; c < samples_.size(); ++c)
       for (const auto& [selector, index] : selectors_)
         member[c][index] = Contains(selector, samples_[c]->id, samples_[c]->tags) ? 1 : 0;

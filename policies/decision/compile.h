@@ -1,5 +1,6 @@
-// CompiledPolicy: rules and facts folded so that one decision is a few word-wise ANDs. Devices that no rule
-// can tell apart share a class; per class and per service there is one bit for each rule. Immutable, thread-safe.
+// CompiledPolicy: rules and facts folded so that one decision is a few word-wise ANDs. Devices that
+// no rule can tell apart share a class; per class and per service there is one bit for each rule.
+// Immutable, thread-safe.
 #pragma once
 
 #include <cstdint>

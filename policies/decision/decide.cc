@@ -17,7 +17,8 @@ void Shorten(UnixTime& end, UnixTime limit) { end = std::min(end, limit); }
 
 // ForEachCommonBit calls `visit(i)` for each bit set in all three rows until it returns false.
 template <typename Visit>
-void ForEachCommonBit(const uint64_t* a, const uint64_t* b, const uint64_t* c, size_t words, Visit visit) {
+void ForEachCommonBit(const uint64_t* a, const uint64_t* b, const uint64_t* c, size_t words,
+                      Visit visit) {
   for (size_t w = 0; w < words; ++w) {
     for (uint64_t bits = a[w] & b[w] & c[w]; bits != 0; bits &= bits - 1) {
       if (!visit(w * 64 + static_cast<size_t>(std::countr_zero(bits)))) return;
@@ -25,7 +26,8 @@ void ForEachCommonBit(const uint64_t* a, const uint64_t* b, const uint64_t* c, s
   }
 }
 
-// Check accumulates the conditions of one grant: how many failed, the first that did, and how long the rest holds.
+// Check accumulates the conditions of one grant: how many failed, the first that did, and how long
+// the rest holds.
 struct Check {
   int failures = 0;
   std::string_view failed;
@@ -44,8 +46,8 @@ bool Fresh(const Party& party, Duration within, const Question& q) {
          q.now < *party.attested_at + within;
 }
 
-void RequirePosture(Check& check, const Requirement& need, const Party& party, DeviceState state, const Question& q,
-                    std::string_view side) {
+void RequirePosture(Check& check, const Requirement& need, const Party& party, DeviceState state,
+                    const Question& q, std::string_view side) {
   if (need.state) check.Require(state == *need.state, "state", side);
   if (need.min_tier) check.Require(party.tier >= *need.min_tier, "min_tier", side);
   if (!need.attested_within) return;
@@ -53,12 +55,14 @@ void RequirePosture(Check& check, const Requirement& need, const Party& party, D
   if (party.attested_at) Shorten(check.end, *party.attested_at + *need.attested_within);
 }
 
-// OfflineEnd is when a grant stops without news from the control plane. Nothing stops before the lease does.
+// OfflineEnd is when a grant stops without news from the control plane. Nothing stops before the
+// lease does.
 UnixTime OfflineEnd(const Offline& offline, const LeaseTerms& lease) {
   switch (offline.kind) {
     case Offline::Kind::kLease:
     case Offline::Kind::kDeny: return lease.lease_until;
-    case Offline::Kind::kDuration: return std::max(lease.lease_until, lease.issued_at + offline.duration);
+    case Offline::Kind::kDuration:
+      return std::max(lease.lease_until, lease.issued_at + offline.duration);
     case Offline::Kind::kKeep: return kNoEnd;
   }
   std::abort();
@@ -127,7 +131,8 @@ class Judge {
 
   template <typename Visit>
   void ForEachGuardrail(Visit visit) const {
-    ForEachCommonBit(policy_.guardrail_from().row(from_->device_class), policy_.guardrail_to().row(to_->device_class),
+    ForEachCommonBit(policy_.guardrail_from().row(from_->device_class),
+                     policy_.guardrail_to().row(to_->device_class),
                      policy_.guardrail_service().row(service_), policy_.guardrail_from().words(),
                      [&](size_t i) { return visit(policy_.guardrails()[i]); });
   }
@@ -169,21 +174,22 @@ class Judge {
   void TryGrants() {
     Deny("no-grant").would_deny = would_deny_;
     UnixTime best_end{};
-    ForEachCommonBit(policy_.grant_from().row(from_->device_class), policy_.grant_to().row(to_->device_class),
-                     policy_.grant_service().row(service_), policy_.grant_from().words(), [&](size_t i) {
-                       const GrantRule& grant = policy_.grants()[i];
-                       Check check = CheckGrant(grant);
-                       if (check.failures == 0 && grant.mode == Mode::kAudit && decision_.would_allow.empty())
-                         decision_.would_allow = grant.id;
-                       check.Require(grant.mode == Mode::kEnforce, "mode");
-                       if (check.failures > 0) {
-                         Consider(grant, check);
-                       } else if (!decision_.allowed() || check.end > best_end) {
-                         Allow(grant);
-                         best_end = check.end;
-                       }
-                       return true;
-                     });
+    ForEachCommonBit(
+        policy_.grant_from().row(from_->device_class), policy_.grant_to().row(to_->device_class),
+        policy_.grant_service().row(service_), policy_.grant_from().words(), [&](size_t i) {
+          const GrantRule& grant = policy_.grants()[i];
+          Check check = CheckGrant(grant);
+          if (check.failures == 0 && grant.mode == Mode::kAudit && decision_.would_allow.empty())
+            decision_.would_allow = grant.id;
+          check.Require(grant.mode == Mode::kEnforce, "mode");
+          if (check.failures > 0) {
+            Consider(grant, check);
+          } else if (!decision_.allowed() || check.end > best_end) {
+            Allow(grant);
+            best_end = check.end;
+          }
+          return true;
+        });
     if (decision_.allowed() && best_end != kNoEnd) decision_.valid_until = best_end;
     if (decision_.allowed()) decision_.nearest.reset();
   }
@@ -214,7 +220,8 @@ class Judge {
         Deny("guardrail").by = rule.id;
         return false;
       }
-      if (check.end != kNoEnd) decision_.valid_until = std::min(decision_.valid_until.value_or(kNoEnd), check.end);
+      if (check.end != kNoEnd)
+        decision_.valid_until = std::min(decision_.valid_until.value_or(kNoEnd), check.end);
       return true;
     });
   }
@@ -249,24 +256,28 @@ class Judge {
 
 }  // namespace
 
-Decision Decide(const CompiledPolicy& policy, const Question& question) { return Judge(policy, question).Run(); }
+Decision Decide(const CompiledPolicy& policy, const Question& question) {
+  return Judge(policy, question).Run();
+}
 
 std::string_view EverAllowed(const CompiledPolicy& policy, Index from, Index to, Index service) {
   const auto& f = policy.device(from);
   const auto& t = policy.device(to);
   bool forbidden = from == to;
-  ForEachCommonBit(policy.guardrail_from().row(f.device_class), policy.guardrail_to().row(t.device_class),
-                   policy.guardrail_service().row(service), policy.guardrail_from().words(), [&](size_t i) {
-                     const GuardrailRule& rule = policy.guardrails()[i];
-                     forbidden = forbidden || (!rule.must_require && rule.mode == Mode::kEnforce);
-                     return !forbidden;
-                   });
+  ForEachCommonBit(
+      policy.guardrail_from().row(f.device_class), policy.guardrail_to().row(t.device_class),
+      policy.guardrail_service().row(service), policy.guardrail_from().words(), [&](size_t i) {
+        const GuardrailRule& rule = policy.guardrails()[i];
+        forbidden = forbidden || (!rule.must_require && rule.mode == Mode::kEnforce);
+        return !forbidden;
+      });
   std::string_view found;
   if (forbidden) return found;
   ForEachCommonBit(policy.grant_from().row(f.device_class), policy.grant_to().row(t.device_class),
                    policy.grant_service().row(service), policy.grant_from().words(), [&](size_t i) {
                      const GrantRule& grant = policy.grants()[i];
-                     if (grant.mode == Mode::kEnforce && (!grant.same_site || f.site == t.site)) found = grant.id;
+                     if (grant.mode == Mode::kEnforce && (!grant.same_site || f.site == t.site))
+                       found = grant.id;
                      return found.empty();
                    });
   return found;

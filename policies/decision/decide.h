@@ -1,12 +1,14 @@
-// Decide: may `from` open a connection to `to` for `service` now? The one decision function of the product,
-// used by the server over its inventory and by devices over their slice (slice.h). Allow only; whatever is
-// unknown, absent or unparsable is a no; the order of grants never matters. Pure; thread-safe.
+// Decide: may `from` open a connection to `to` for `service` now? The one decision function of the
+// product, used by the server over its inventory and by devices over their slice (slice.h). Allow
+// only; whatever is unknown, absent or unparsable is a no; the order of grants never matters. Pure;
+// thread-safe.
 //
 //   allow(f,t,s,now)  <=>  f != t, both active, not revoked, not below their tier floor,
 //                          and no `never` guardrail touches (f,t,s),
-//                          and some enforced grant g has f in g.from, t in g.to, s within g.service,
-//                              same site if asked, now in g.window, now < g.expires, within g.offline,
-//                              f meets g.require_from, t meets g.require_to,
+//                          and some enforced grant g has f in g.from, t in g.to, s within
+//                          g.service,
+//                              same site if asked, now in g.window, now < g.expires, within
+//                              g.offline, f meets g.require_from, t meets g.require_to,
 //                          and f meets each `must_require` guardrail that touches (f,t,s).
 //   attested_within d <=>  attested_at is known, attested_at <= now + 30 s, now < attested_at + d.
 #pragma once
@@ -21,7 +23,8 @@ namespace sallyport::policy {
 // How far the clocks of server and device may differ.
 inline constexpr Duration kClockSkew = Seconds(30);
 
-// Party is one end of a connection, as proven: by its certificate on a device, by the store on the server.
+// Party is one end of a connection, as proven: by its certificate on a device, by the store on the
+// server.
 struct Party {
   std::string_view id;
   Tier tier = Tier::kNone;
@@ -61,9 +64,11 @@ struct NearestMiss {
 struct Decision {
   Verdict verdict = Verdict::kDeny;
   std::string_view reason;  // "granted", or of kFailureNames
-  std::string_view by;      // the grant that allows or the guardrail that denies; empty when nothing did
+  std::string_view
+      by;  // the grant that allows or the guardrail that denies; empty when nothing did
   std::optional<NearestMiss> nearest;
-  std::optional<UnixTime> valid_until;  // allow only; absent: nothing in policy or certificates ends it
+  std::optional<UnixTime>
+      valid_until;  // allow only; absent: nothing in policy or certificates ends it
   LogChoice log = LogChoice::kDenied;
   std::string_view would_allow;  // audit grant that would have allowed
   std::string_view would_deny;   // audit guardrail that would have denied
@@ -73,8 +78,9 @@ struct Decision {
 // Decide prefers the grant that lasts longest, then the smallest id.
 Decision Decide(const CompiledPolicy& policy, const Question& question);
 
-// EverAllowed returns a grant that could allow (f, t, s) at some time in some posture, or an empty view.
-std::string_view EverAllowed(const CompiledPolicy& policy, CompiledPolicy::Index from, CompiledPolicy::Index to,
-                             CompiledPolicy::Index service);
+// EverAllowed returns a grant that could allow (f, t, s) at some time in some posture, or an empty
+// view.
+std::string_view EverAllowed(const CompiledPolicy& policy, CompiledPolicy::Index from,
+                             CompiledPolicy::Index to, CompiledPolicy::Index service);
 
 }  // namespace sallyport::policy

@@ -10,7 +10,9 @@ namespace {
 
 using Index = CompiledPolicy::Index;
 
-bool Bit(const BitRows& rows, size_t row, size_t bit) { return (rows.row(row)[bit / 64] >> (bit % 64) & 1) != 0; }
+bool Bit(const BitRows& rows, size_t row, size_t bit) {
+  return (rows.row(row)[bit / 64] >> (bit % 64) & 1) != 0;
+}
 
 std::unordered_map<std::string, Position> PlacesOf(const Policy& policy) {
   std::unordered_map<std::string, Position> places;
@@ -18,8 +20,8 @@ std::unordered_map<std::string, Position> PlacesOf(const Policy& policy) {
   return places;
 }
 
-// Samples are devices that stand for all: no rule and no `same: site` can tell another device from one of them.
-// Two of each kind, because a device never talks to itself.
+// Samples are devices that stand for all: no rule and no `same: site` can tell another device from
+// one of them. Two of each kind, because a device never talks to itself.
 std::vector<Index> Samples(const CompiledPolicy& policy) {
   std::map<std::pair<Index, Index>, int> seen;
   std::vector<Index> samples;
@@ -30,11 +32,14 @@ std::vector<Index> Samples(const CompiledPolicy& policy) {
   return samples;
 }
 
-bool EndsAtOrBefore(const std::optional<UnixTime>& a, const std::optional<UnixTime>& b) { return !b || (a && *a <= *b); }
+bool EndsAtOrBefore(const std::optional<UnixTime>& a, const std::optional<UnixTime>& b) {
+  return !b || (a && *a <= *b);
+}
 
 bool OfflineWithin(const Offline& a, const Offline& b) {
   const auto rank = [](const Offline& o) {
-    return std::pair(o.kind == Offline::Kind::kKeep, o.kind == Offline::Kind::kDuration ? o.duration : Duration{});
+    return std::pair(o.kind == Offline::Kind::kKeep,
+                     o.kind == Offline::Kind::kDuration ? o.duration : Duration{});
   };
   return rank(a) <= rank(b);
 }
@@ -42,12 +47,14 @@ bool OfflineWithin(const Offline& a, const Offline& b) {
 // Shadows: whenever `b` allows, `a` does, for at least as long. Windows are compared as a whole.
 bool Shadows(const GrantRule& a, const GrantRule& b) {
   if (a.mode != Mode::kEnforce || b.mode != Mode::kEnforce || a.window) return false;
-  return Includes(a.from, b.from) && Includes(a.to, b.to) && Covers(a.ports, b.ports) && (!a.same_site || b.same_site) &&
-         Implies(b.require_from, a.require_from) && Implies(b.require_to, a.require_to) &&
-         EndsAtOrBefore(b.expires, a.expires) && OfflineWithin(b.offline, a.offline);
+  return Includes(a.from, b.from) && Includes(a.to, b.to) && Covers(a.ports, b.ports) &&
+         (!a.same_site || b.same_site) && Implies(b.require_from, a.require_from) &&
+         Implies(b.require_to, a.require_to) && EndsAtOrBefore(b.expires, a.expires) &&
+         OfflineWithin(b.offline, a.offline);
 }
 
-void FindShadowed(const RuleSet& rules, const std::unordered_map<std::string, Position>& places, Diagnostics& out) {
+void FindShadowed(const RuleSet& rules, const std::unordered_map<std::string, Position>& places,
+                  Diagnostics& out) {
   for (size_t i = 0; i < rules.grants.size(); ++i) {
     const GrantRule& grant = rules.grants[i];
     for (size_t j = 0; j < rules.grants.size(); ++j) {
@@ -76,8 +83,8 @@ std::string Broken(const GrantRule& grant, const GuardrailRule& guardrail) {
 // OverReview holds the inputs of one ReviewOver call.
 class OverReview {
  public:
-  OverReview(const Policy& policy, const Inventory& inventory, const CompiledPolicy& compiled, UnixTime now,
-             Diagnostics& out)
+  OverReview(const Policy& policy, const Inventory& inventory, const CompiledPolicy& compiled,
+             UnixTime now, Diagnostics& out)
       : policy_(policy), compiled_(compiled), now_(now), out_(out), samples_(Samples(compiled)) {
     for (const Device& device : inventory.devices) {
       devices_[device.name] = &device;
@@ -94,7 +101,8 @@ class OverReview {
         // Contradictions without an inventory are ReviewRules' to report.
         const bool relevant = grant.mode == Mode::kEnforce && rule.mode == Mode::kEnforce &&
                               Overlap(grant.ports, rule.ports) && !Contradicts(grant, rule);
-        if (!relevant || (rule.must_require && Implies(grant.require_from, *rule.must_require))) continue;
+        if (!relevant || (rule.must_require && Implies(grant.require_from, *rule.must_require)))
+          continue;
         if (const std::string witness = Witness(g, r); !witness.empty())
           out_.Add(Code::kGuardrail, places.at(grant.id), Broken(grant, rule) + ": " + witness);
       }
@@ -103,15 +111,18 @@ class OverReview {
 
   TestCounts RunTests() {
     TestCounts counts;
-    for (const PairTest& test : policy_.pair_tests) ++(RunPair(test) ? counts.passed : counts.failed);
-    for (const ReachTest& test : policy_.reach_tests) ++(RunReach(test) ? counts.passed : counts.failed);
+    for (const PairTest& test : policy_.pair_tests)
+      ++(RunPair(test) ? counts.passed : counts.failed);
+    for (const ReachTest& test : policy_.reach_tests)
+      ++(RunReach(test) ? counts.passed : counts.failed);
     return counts;
   }
 
   void WarnOfEmptyGroups() const {
     for (const Group& group : policy_.groups) {
       if (Members(group.name.text).empty())
-        out_.Add(Code::kEmpty, group.name.at, "group '" + group.name.text + "' has no members in the inventory");
+        out_.Add(Code::kEmpty, group.name.at,
+                 "group '" + group.name.text + "' has no members in the inventory");
     }
   }
 
@@ -143,7 +154,8 @@ class OverReview {
   const Device* Find(const Name& name) {
     const auto found = devices_.find(name.text);
     if (found != devices_.end()) return found->second;
-    out_.Add(Code::kRef, name.at, "unknown device '" + name.text + "' in a test", ClosestName(name.text, names_));
+    out_.Add(Code::kRef, name.at, "unknown device '" + name.text + "' in a test",
+             ClosestName(name.text, names_));
     return nullptr;
   }
 
@@ -155,9 +167,11 @@ class OverReview {
   static std::string Describe(const Decision& decision) {
     std::string text = decision.allowed() ? "allow" : "deny";
     if (!decision.by.empty()) text += " by '" + std::string(decision.by) + "'";
-    if (!decision.allowed() && decision.by.empty()) text += " (" + std::string(decision.reason) + ")";
+    if (!decision.allowed() && decision.by.empty())
+      text += " (" + std::string(decision.reason) + ")";
     if (decision.nearest)
-      text += ", nearest grant '" + std::string(decision.nearest->grant) + "' failed " + std::string(decision.nearest->failed);
+      text += ", nearest grant '" + std::string(decision.nearest->grant) + "' failed " +
+              std::string(decision.nearest->failed);
     return text;
   }
 
@@ -166,18 +180,22 @@ class OverReview {
     const Device* to = Find(test.to);
     if (!from || !to) return false;
     const UnixTime at = test.time.value_or(now_);
-    const Decision decision = Decide(compiled_, {PartyOf(*from, test.attested, at), PartyOf(*to, test.attested_to, at),
-                                                 test.service.text, at, true, nullptr});
+    const Decision decision =
+        Decide(compiled_, {PartyOf(*from, test.attested, at), PartyOf(*to, test.attested_to, at),
+                           test.service.text, at, true, nullptr});
     if (decision.allowed()) exercised_.emplace(decision.by);
     if (decision.nearest) exercised_.emplace(decision.nearest->grant);
     const std::string what = test.from.text + " -> " + test.to.text + ":" + test.service.text;
     if (decision.allowed() != test.expect_allow)
-      return Fail(test.at, what + ": expected " + (test.expect_allow ? "allow" : "deny") + ", got " + Describe(decision));
+      return Fail(test.at, what + ": expected " + (test.expect_allow ? "allow" : "deny") +
+                               ", got " + Describe(decision));
     if (test.by && decision.by != test.by->text)
-      return Fail(test.by->at, what + ": expected by '" + test.by->text + "', got " + Describe(decision));
+      return Fail(test.by->at,
+                  what + ": expected by '" + test.by->text + "', got " + Describe(decision));
     const std::string_view cause = decision.nearest ? decision.nearest->failed : decision.reason;
     if (test.because && cause != test.because->text)
-      return Fail(test.because->at, what + ": expected because " + test.because->text + ", got " + Describe(decision));
+      return Fail(test.because->at, what + ": expected because " + test.because->text + ", got " +
+                                        Describe(decision));
     return true;
   }
 
@@ -196,16 +214,19 @@ class OverReview {
   bool RunReach(const ReachTest& test) {
     const std::vector<Index> sources = Members(test.nobody_in.text);
     const std::vector<Index> targets = Members(test.group.text);
-    for (const auto& [name, members] : {std::pair(&test.nobody_in, &sources), std::pair(&test.group, &targets)})
-      if (members->empty()) return Fail(name->at, "group '" + name->text + "' has no members: the test proves nothing");
+    for (const auto& [name, members] :
+         {std::pair(&test.nobody_in, &sources), std::pair(&test.group, &targets)})
+      if (members->empty())
+        return Fail(name->at, "group '" + name->text + "' has no members: the test proves nothing");
     for (Index s = 0; s < compiled_.service_count(); ++s) {
       if (test.service.text != kAny && test.service.text != compiled_.service_name(s)) continue;
       for (const Index f : sources) {
         for (const Index t : targets) {
           const std::string_view grant = EverAllowed(compiled_, f, t, s);
           if (grant.empty()) continue;
-          return Fail(test.at, compiled_.facts()[f].name + " can reach " + compiled_.facts()[t].name + ":" +
-                                   compiled_.service_name(s) + " by grant '" + std::string(grant) + "'");
+          return Fail(test.at, compiled_.facts()[f].name + " can reach " +
+                                   compiled_.facts()[t].name + ":" + compiled_.service_name(s) +
+                                   " by grant '" + std::string(grant) + "'");
         }
       }
     }
@@ -236,8 +257,8 @@ void ReviewRules(const Policy& policy, const RuleSet& rules, Diagnostics& out) {
   FindShadowed(rules, places, out);
 }
 
-TestCounts ReviewOver(const Policy& policy, const Inventory& inventory, const CompiledPolicy& compiled, UnixTime now,
-                      Diagnostics& out) {
+TestCounts ReviewOver(const Policy& policy, const Inventory& inventory,
+                      const CompiledPolicy& compiled, UnixTime now, Diagnostics& out) {
   OverReview review(policy, inventory, compiled, now, out);
   review.ProveGuardrails();
   const TestCounts counts = review.RunTests();

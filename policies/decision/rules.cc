@@ -47,7 +47,8 @@ class Lowering {
     for (const Device& device : inventory->devices) names_.push_back(device.name);
   }
 
-  // Resolve returns the selector of a group; made once per group, so that each unknown device is reported once.
+  // Resolve returns the selector of a group; made once per group, so that each unknown device is
+  // reported once.
   const Selector& Resolve(const Group& group) {
     const auto found = selectors_.find(group.name.text);
     if (found != selectors_.end()) return found->second;
@@ -104,10 +105,12 @@ class Lowering {
     for (const WeeklyInterval& weekly : window.weekly) {
       auto zone = ZoneRule::Parse(weekly.rule);
       SP_CHECK(zone.has_value());  // ReadPolicy put it there
-      rule.weekly.push_back({weekly.days, weekly.from_minute, weekly.to_minute, weekly.zone.text, *std::move(zone)});
+      rule.weekly.push_back(
+          {weekly.days, weekly.from_minute, weekly.to_minute, weekly.zone.text, *std::move(zone)});
     }
     for (const AbsoluteInterval& interval : window.absolute)
-      rule.absolute.push_back({UnixTime::FromSeconds(interval.from.seconds()), UnixTime::FromSeconds(interval.to.seconds())});
+      rule.absolute.push_back({UnixTime::FromSeconds(interval.from.seconds()),
+                               UnixTime::FromSeconds(interval.to.seconds())});
     return rule;
   }
 
@@ -116,7 +119,8 @@ class Lowering {
     if (!has_inventory_) return device.text;
     const auto found = ids_.find(device.text);
     if (found != ids_.end()) return found->second;
-    out_.Add(Code::kRef, device.at, "unknown device '" + device.text + "' in group '" + group.name.text + "'",
+    out_.Add(Code::kRef, device.at,
+             "unknown device '" + device.text + "' in group '" + group.name.text + "'",
              ClosestName(device.text, names_));
     return device.text;
   }
@@ -172,7 +176,8 @@ std::vector<PortRange> MergePorts(std::vector<PortRange> ports) {
   std::ranges::sort(ports);
   std::vector<PortRange> merged;
   for (const PortRange& range : ports) {
-    if (!merged.empty() && merged.back().protocol == range.protocol && range.first <= merged.back().last + 1) {
+    if (!merged.empty() && merged.back().protocol == range.protocol &&
+        range.first <= merged.back().last + 1) {
       merged.back().last = std::max(merged.back().last, range.last);
     } else {
       merged.push_back(range);
@@ -197,21 +202,25 @@ bool Overlap(const std::vector<PortRange>& a, const std::vector<PortRange>& b) {
   });
 }
 
-bool Contains(const Selector& selector, const std::string& id, const std::vector<std::string>& sorted_tags) {
+bool Contains(const Selector& selector, const std::string& id,
+              const std::vector<std::string>& sorted_tags) {
   if (selector.all || std::ranges::binary_search(selector.devices, id)) return true;
-  return std::ranges::any_of(selector.tags, [&](const auto& set) { return std::ranges::includes(sorted_tags, set); });
+  return std::ranges::any_of(
+      selector.tags, [&](const auto& set) { return std::ranges::includes(sorted_tags, set); });
 }
 
 bool Includes(const Selector& outer, const Selector& inner) {
   if (outer.all) return true;
   if (inner.all || !std::ranges::includes(outer.devices, inner.devices)) return false;
   return std::ranges::all_of(inner.tags, [&](const auto& set) {
-    return std::ranges::any_of(outer.tags, [&](const auto& wider) { return std::ranges::includes(set, wider); });
+    return std::ranges::any_of(
+        outer.tags, [&](const auto& wider) { return std::ranges::includes(set, wider); });
   });
 }
 
 bool Implies(const Requirement& strong, const Requirement& weak) {
-  const bool age = !weak.attested_within || (strong.attested_within && *strong.attested_within <= *weak.attested_within);
+  const bool age = !weak.attested_within ||
+                   (strong.attested_within && *strong.attested_within <= *weak.attested_within);
   const bool tier = !weak.min_tier || (strong.min_tier && *strong.min_tier >= *weak.min_tier);
   const bool state = !weak.state || strong.state == weak.state;
   return age && tier && state;
@@ -241,7 +250,8 @@ std::vector<DeviceFacts> FactsOf(const Inventory& inventory) {
   std::vector<DeviceFacts> facts;
   facts.reserve(inventory.devices.size());
   for (const Device& device : inventory.devices)
-    facts.push_back({device.id, device.name, device.site, device.tags, Tier::kNone, device.state, 0, ""});
+    facts.push_back(
+        {device.id, device.name, device.site, device.tags, Tier::kNone, device.state, 0, ""});
   return facts;
 }
 

@@ -1,5 +1,6 @@
-// Rules as they are signed, shipped and judged: self-contained, with groups, services, conditions and windows
-// inlined and devices named by id. Lower makes them from a policy; canonical.h is their one text form. Values.
+// Rules as they are signed, shipped and judged: self-contained, with groups, services, conditions
+// and windows inlined and devices named by id. Lower makes them from a policy; canonical.h is their
+// one text form. Values.
 #pragma once
 
 #include <map>
@@ -12,8 +13,8 @@
 
 namespace sallyport::policy {
 
-// Selector is a union: listed devices, and devices that carry all tags of at least one set. A selector
-// of nothing matches nothing, never everything.
+// Selector is a union: listed devices, and devices that carry all tags of at least one set. A
+// selector of nothing matches nothing, never everything.
 struct Selector {
   bool all = false;
   std::vector<std::string> devices;            // ids, sorted, distinct
@@ -76,7 +77,7 @@ struct RuleSet {
   std::vector<GrantRule> grants;  // sorted by id
   Guardrails guardrails;
   std::map<std::string, std::vector<std::string>> pinned;  // group -> device ids
-  std::map<std::string, Selector> groups;                  // for tests and warnings; not part of any rule
+  std::map<std::string, Selector> groups;  // for tests and warnings; not part of any rule
 };
 
 // DeviceFacts is what the authority says about a device; never what the device says.
@@ -87,8 +88,8 @@ struct DeviceFacts {
   std::vector<std::string> tags;  // sorted, distinct
   Tier tier = Tier::kNone;        // floor: a certificate of a lower tier is not accepted
   DeviceState state = DeviceState::kPending;
-  uint64_t min_epoch = 0;         // a certificate of a lower epoch is revoked
-  std::string endpoint;           // host:port of its proxy, or empty
+  uint64_t min_epoch = 0;  // a certificate of a lower epoch is revoked
+  std::string endpoint;    // host:port of its proxy, or empty
 };
 
 // Every port of both protocols: the service `any`.
@@ -100,14 +101,16 @@ bool Covers(const std::vector<PortRange>& outer, const std::vector<PortRange>& i
 bool Overlap(const std::vector<PortRange>& a, const std::vector<PortRange>& b);
 
 // Contains: `facts` is a member of `selector`.
-bool Contains(const Selector& selector, const std::string& id, const std::vector<std::string>& sorted_tags);
-// Includes: every device, whatever its tags, that `inner` selects is selected by `outer`. May miss unions.
+bool Contains(const Selector& selector, const std::string& id,
+              const std::vector<std::string>& sorted_tags);
+// Includes: every device, whatever its tags, that `inner` selects is selected by `outer`. May miss
+// unions.
 bool Includes(const Selector& outer, const Selector& inner);
 // Implies: whoever meets `strong` meets `weak`.
 bool Implies(const Requirement& strong, const Requirement& weak);
 
-// Lower inlines everything. Device names become ids of `inventory`; unknown ones are E-REF. Without an
-// inventory (null) names stand for themselves. Returns nothing when it reported an error. Pure.
+// Lower inlines everything. Device names become ids of `inventory`; unknown ones are E-REF. Without
+// an inventory (null) names stand for themselves. Returns nothing when it reported an error. Pure.
 std::optional<RuleSet> Lower(const Policy& policy, const Inventory* inventory, Diagnostics& out);
 
 // FactsOf are an inventory's devices as the decision sees them, without a tier floor or endpoint.

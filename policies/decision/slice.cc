@@ -25,14 +25,18 @@ JsonValue FactJson(const DeviceFacts& facts) {
                             {"tier", TierName(facts.tier)}});
 }
 
-bool Bit(const BitRows& rows, size_t row, size_t bit) { return (rows.row(row)[bit / 64] >> (bit % 64) & 1) != 0; }
+bool Bit(const BitRows& rows, size_t row, size_t bit) {
+  return (rows.row(row)[bit / 64] >> (bit % 64) & 1) != 0;
+}
 
 // Selection finds the grants that name `self` and the devices at their other ends.
 class Selection {
  public:
-  Selection(const CompiledPolicy& policy, Index self) : policy_(policy), self_(self), me_(policy.device(self)) {
+  Selection(const CompiledPolicy& policy, Index self)
+      : policy_(policy), self_(self), me_(policy.device(self)) {
     for (size_t g = 0; g < policy.grants().size(); ++g)
-      if (Bit(policy.grant_from(), me_.device_class, g) || Bit(policy.grant_to(), me_.device_class, g))
+      if (Bit(policy.grant_from(), me_.device_class, g) ||
+          Bit(policy.grant_to(), me_.device_class, g))
         grants_.push_back(g);
     Classify();
   }
@@ -52,7 +56,9 @@ class Selection {
       const bool to_me = Bit(policy_.grant_to(), me_.device_class, g);
       std::vector<bool>& target = policy_.grants()[g].same_site ? same_site_ : anywhere_;
       for (size_t c = 0; c < policy_.class_count(); ++c)
-        if ((from_me && Bit(policy_.grant_to(), c, g)) || (to_me && Bit(policy_.grant_from(), c, g))) target[c] = true;
+        if ((from_me && Bit(policy_.grant_to(), c, g)) ||
+            (to_me && Bit(policy_.grant_from(), c, g)))
+          target[c] = true;
     }
   }
 
@@ -66,8 +72,9 @@ class Selection {
 Result<DeviceFacts> ParseFact(const JsonCursor& cursor) {
   SP_TRY(cursor.OnlyKeys({"endpoint", "id", "min_epoch", "name", "site", "state", "tags", "tier"}));
   DeviceFacts facts;
-  for (const auto& [key, target] : {std::pair("endpoint", &facts.endpoint), std::pair("id", &facts.id),
-                                    std::pair("name", &facts.name), std::pair("site", &facts.site)}) {
+  for (const auto& [key, target] :
+       {std::pair("endpoint", &facts.endpoint), std::pair("id", &facts.id),
+        std::pair("name", &facts.name), std::pair("site", &facts.site)}) {
     SP_TRY(const std::string_view text, cursor.GetString(key));
     *target = text;
   }
@@ -78,8 +85,10 @@ Result<DeviceFacts> ParseFact(const JsonCursor& cursor) {
   SP_TRY(const std::string_view state_name, cursor.GetString("state"));
   const auto tier = pki::ParseTier(tier_name);
   const auto state = DeviceStateFromName(state_name);
-  const bool tags_sorted = std::ranges::adjacent_find(facts.tags, std::greater_equal<>()) == facts.tags.end();
-  if (!tier || !state || !tags_sorted || facts.id.empty()) return cursor.Refuse("not a fact", "slice.facts");
+  const bool tags_sorted =
+      std::ranges::adjacent_find(facts.tags, std::greater_equal<>()) == facts.tags.end();
+  if (!tier || !state || !tags_sorted || facts.id.empty())
+    return cursor.Refuse("not a fact", "slice.facts");
   facts.tier = *tier;
   facts.state = *state;
   return facts;
@@ -94,7 +103,8 @@ Result<std::vector<DeviceFacts>> ParseFacts(const JsonCursor& root, std::string_
     if (!seen.insert(fact.id).second) return element.Refuse("a device twice", "slice.facts");
     facts.push_back(std::move(fact));
   }
-  if (facts.empty() || facts.front().id != device) return root.Refuse("own facts are not first", "slice.facts");
+  if (facts.empty() || facts.front().id != device)
+    return root.Refuse("own facts are not first", "slice.facts");
   return facts;
 }
 
@@ -115,11 +125,13 @@ Result<SliceHeader> ParseHeader(const JsonCursor& root) {
 
 Result<Unit> CheckHeader(const SliceHeader& header, const SliceExpectation& expected) {
   if (header.trust_domain != expected.trust_domain)
-    return Error{Reason::kMismatch, "of trust domain '" + header.trust_domain + "'", "slice.trust-domain"};
+    return Error{Reason::kMismatch, "of trust domain '" + header.trust_domain + "'",
+                 "slice.trust-domain"};
   if (header.device != expected.device)
     return Error{Reason::kMismatch, "made for device '" + header.device + "'", "slice.device"};
   if (!expected.held) return Ok();
-  if (header.version < expected.held->version) return Error{Reason::kRollback, "an older slice", "slice.rollback"};
+  if (header.version < expected.held->version)
+    return Error{Reason::kRollback, "an older slice", "slice.rollback"};
   if (header.version == expected.held->version && expected.digest != expected.held->digest)
     return Error{Reason::kRollback, "the held version with other bytes", "slice.rollback"};
   return Ok();
@@ -133,7 +145,8 @@ Result<Unit> CheckFeatures(const std::vector<std::string>& features) {
   return Ok();
 }
 
-Result<std::vector<GrantRule>> ParseListedGrants(const JsonCursor& root, const PolicyManifest& manifest) {
+Result<std::vector<GrantRule>> ParseListedGrants(const JsonCursor& root,
+                                                 const PolicyManifest& manifest) {
   SP_TRY(const std::vector<std::string> texts, root.GetStrings("grants"));
   std::vector<GrantRule> grants;
   for (const std::string& text : texts) {
@@ -153,7 +166,8 @@ Result<std::vector<GrantRule>> ParseListedGrants(const JsonCursor& root, const P
 Result<RuleSet> ParseRules(const JsonCursor& root, const PolicyManifest& manifest) {
   SP_TRY(const int64_t policy_version, root.GetInteger("policy_version", 0));
   if (policy_version != manifest.version)
-    return Error{Reason::kMismatch, "of policy version " + std::to_string(policy_version), "slice.policy-version"};
+    return Error{Reason::kMismatch, "of policy version " + std::to_string(policy_version),
+                 "slice.policy-version"};
   SP_TRY(const std::vector<std::string> features, root.GetStrings("required_features"));
   SP_TRY(CheckFeatures(features));
   SP_TRY(CheckFeatures(manifest.required_features));
@@ -170,10 +184,12 @@ Result<RuleSet> ParseRules(const JsonCursor& root, const PolicyManifest& manifes
 
 }  // namespace
 
-Result<std::string> BuildSlice(const SliceHeader& header, const CompiledPolicy& policy, const PolicyManifest& manifest,
-                               const PolicyTexts& texts) {
+Result<std::string> BuildSlice(const SliceHeader& header, const CompiledPolicy& policy,
+                               const PolicyManifest& manifest, const PolicyTexts& texts) {
   const auto self = policy.FindDevice(header.device);
-  if (!self) return Error{Reason::kNotFound, "no facts about device '" + header.device + "'", "slice.device"};
+  if (!self)
+    return Error{Reason::kNotFound, "no facts about device '" + header.device + "'",
+                 "slice.device"};
   const Selection selection(policy, *self);
   std::vector<JsonValue> facts = {FactJson(policy.facts()[*self])};
   for (Index i = 0; i < policy.facts().size(); ++i)
@@ -184,19 +200,21 @@ Result<std::string> BuildSlice(const SliceHeader& header, const CompiledPolicy& 
     SP_CHECK(text != texts.grants.end());
     grants.push_back(text->second);
   }
-  std::string slice = CanonicalJson(JsonValue::Object({{"counter", header.version.counter},
-                                                       {"device", header.device},
-                                                       {"facts", JsonValue::Array(std::move(facts))},
-                                                       {"grants", JsonValue::Strings(grants)},
-                                                       {"guardrails", texts.guardrails},
-                                                       {"incarnation", header.version.incarnation},
-                                                       {"issued_at", FormatRfc3339(header.issued_at)},
-                                                       {"lease_until", FormatRfc3339(header.lease_until)},
-                                                       {"policy_version", manifest.version},
-                                                       {"required_features", JsonValue::Strings(manifest.required_features)},
-                                                       {"sallyport", kSliceFormat},
-                                                       {"trust_domain", header.trust_domain}}));
-  if (slice.size() > kSliceSizeMax) return Error{Reason::kTooLarge, "a slice of " + std::to_string(slice.size()) + " bytes"};
+  std::string slice = CanonicalJson(
+      JsonValue::Object({{"counter", header.version.counter},
+                         {"device", header.device},
+                         {"facts", JsonValue::Array(std::move(facts))},
+                         {"grants", JsonValue::Strings(grants)},
+                         {"guardrails", texts.guardrails},
+                         {"incarnation", header.version.incarnation},
+                         {"issued_at", FormatRfc3339(header.issued_at)},
+                         {"lease_until", FormatRfc3339(header.lease_until)},
+                         {"policy_version", manifest.version},
+                         {"required_features", JsonValue::Strings(manifest.required_features)},
+                         {"sallyport", kSliceFormat},
+                         {"trust_domain", header.trust_domain}}));
+  if (slice.size() > kSliceSizeMax)
+    return Error{Reason::kTooLarge, "a slice of " + std::to_string(slice.size()) + " bytes"};
   return slice;
 }
 
@@ -212,19 +230,21 @@ Result<VerifiedSlice> VerifySlice(std::string_view bytes, const SliceExpectation
   const JsonCursor root(value);
   SP_TRY(const std::string_view format, root.GetString("sallyport"));
   if (format != kSliceFormat) return Error{Reason::kUnsupported, "another format", "slice.version"};
-  SP_TRY(root.OnlyKeys({"counter", "device", "facts", "grants", "guardrails", "incarnation", "issued_at", "lease_until",
-                        "policy_version", "required_features", "sallyport", "trust_domain"}));
+  SP_TRY(root.OnlyKeys({"counter", "device", "facts", "grants", "guardrails", "incarnation",
+                        "issued_at", "lease_until", "policy_version", "required_features",
+                        "sallyport", "trust_domain"}));
   SP_TRY(SliceHeader header, ParseHeader(root));
   SP_TRY(CheckHeader(header, expected));
   SP_TRY(RuleSet rules, ParseRules(root, expected.manifest));
   SP_TRY(std::vector<DeviceFacts> facts, ParseFacts(root, expected.device));
-  const LeaseTerms lease{header.issued_at, header.lease_until, expected.manifest.not_before, expected.manifest.expires};
+  const LeaseTerms lease{header.issued_at, header.lease_until, expected.manifest.not_before,
+                         expected.manifest.expires};
   return VerifiedSlice(std::move(header), expected.digest, expected.manifest.version, lease,
                        Compile(std::move(rules), std::move(facts)));
 }
 
-Decision DecideSlice(const VerifiedSlice& slice, const Party& from, const Party& to, std::string_view service,
-                     UnixTime now, bool clock_trusted) {
+Decision DecideSlice(const VerifiedSlice& slice, const Party& from, const Party& to,
+                     std::string_view service, UnixTime now, bool clock_trusted) {
   return Decide(slice.policy(), {from, to, service, now, clock_trusted, &slice.lease()});
 }
 

@@ -1,6 +1,7 @@
-// A device's part of the policy: facts (the director's word), the signed grants that concern it, and all
-// guardrails (docs/protocol.md, "Policy manifest and slice"). Policy only allows, so whatever a director withholds
-// can only deny; what it adds is not in the signed list and is refused. Pure.
+// A device's part of the policy: facts (the director's word), the signed grants that concern it,
+// and all guardrails (docs/protocol.md, "Policy manifest and slice"). Policy only allows, so
+// whatever a director withholds can only deny; what it adds is not in the signed list and is
+// refused. Pure.
 #pragma once
 
 #include <memory>
@@ -33,11 +34,11 @@ struct SliceHeader {
   UnixTime lease_until;
 };
 
-// BuildSlice selects for `header.device` the grants it is an end of and the devices at their other ends.
-// `policy` was compiled from `texts` (ReadSignedRules) and the inventory's facts. kNotFound for a device
-// without facts; kTooLarge above kSliceSizeMax.
-Result<std::string> BuildSlice(const SliceHeader& header, const CompiledPolicy& policy, const PolicyManifest& manifest,
-                               const PolicyTexts& texts);
+// BuildSlice selects for `header.device` the grants it is an end of and the devices at their other
+// ends. `policy` was compiled from `texts` (ReadSignedRules) and the inventory's facts. kNotFound
+// for a device without facts; kTooLarge above kSliceSizeMax.
+Result<std::string> BuildSlice(const SliceHeader& header, const CompiledPolicy& policy,
+                               const PolicyManifest& manifest, const PolicyTexts& texts);
 
 // HeldSlice is what the device remembers of the slice it obeys.
 struct HeldSlice {
@@ -45,7 +46,8 @@ struct HeldSlice {
   Sha256Digest digest;
 };
 
-// SliceExpectation is what the verified director and policy metadata say the slice must be. Borrows.
+// SliceExpectation is what the verified director and policy metadata say the slice must be.
+// Borrows.
 struct SliceExpectation {
   const Sha256Digest& digest;
   const PolicyManifest& manifest;
@@ -67,8 +69,8 @@ class VerifiedSlice {
 
  private:
   friend Result<VerifiedSlice> VerifySlice(std::string_view, const SliceExpectation&);
-  VerifiedSlice(SliceHeader header, const Sha256Digest& digest, int64_t policy_version, const LeaseTerms& lease,
-                CompiledPolicy policy)
+  VerifiedSlice(SliceHeader header, const Sha256Digest& digest, int64_t policy_version,
+                const LeaseTerms& lease, CompiledPolicy policy)
       : header_(std::move(header)),
         digest_(digest),
         policy_version_(policy_version),
@@ -96,7 +98,7 @@ class VerifiedSlice {
 Result<VerifiedSlice> VerifySlice(std::string_view bytes, const SliceExpectation& expected);
 
 // DecideSlice is Decide over a slice: the device's own decision, at either end of a connection.
-Decision DecideSlice(const VerifiedSlice& slice, const Party& from, const Party& to, std::string_view service,
-                     UnixTime now, bool clock_trusted);
+Decision DecideSlice(const VerifiedSlice& slice, const Party& from, const Party& to,
+                     std::string_view service, UnixTime now, bool clock_trusted);
 
 }  // namespace sallyport::policy

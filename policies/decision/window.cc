@@ -11,7 +11,8 @@ constexpr int kMinutesPerDay = 1'440;
 
 int64_t FloorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
-// SecondsOpen returns for how many seconds of local civil time the interval stays open at `local`, 0 when closed.
+// SecondsOpen returns for how many seconds of local civil time the interval stays open at `local`,
+// 0 when closed.
 int64_t SecondsOpen(const WeeklyRule& rule, int64_t local) {
   const int64_t day = FloorDiv(local, kDay);
   const int64_t second = local - day * kDay;
@@ -35,7 +36,8 @@ int64_t WeeklyOpenUntil(const WeeklyRule& rule, int64_t utc) {
 }
 
 int64_t AbsoluteOpenUntil(const AbsoluteInterval& interval, int64_t utc) {
-  return interval.from.seconds() <= utc && utc < interval.to.seconds() ? interval.to.seconds() : utc;
+  return interval.from.seconds() <= utc && utc < interval.to.seconds() ? interval.to.seconds()
+                                                                       : utc;
 }
 
 }  // namespace

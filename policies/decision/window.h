@@ -1,5 +1,5 @@
-// When a window is open. Weekly intervals are read in local civil time: an hour the clocks skip does not
-// exist, an hour they repeat counts twice. Pure.
+// When a window is open. Weekly intervals are read in local civil time: an hour the clocks skip
+// does not exist, an hour they repeat counts twice. Pure.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,8 @@
 
 namespace sallyport::policy {
 
-// OpenUntil returns nothing when `window` is closed at `now`, else the first instant it is closed again,
-// looked for up to eight days ahead (a window open longer is asked again then).
+// OpenUntil returns nothing when `window` is closed at `now`, else the first instant it is closed
+// again, looked for up to eight days ahead (a window open longer is asked again then).
 std::optional<UnixTime> OpenUntil(const WindowRule& window, UnixTime now);
 
 }  // namespace sallyport::policy

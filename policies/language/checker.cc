@@ -20,7 +20,8 @@ class Namespace {
   }
   void Check(const Name& name, const std::string& where, Diagnostics& out) const {
     if (name.text.empty() || std::ranges::binary_search(names_, name.text)) return;
-    out.Add(Code::kRef, name.at, "unknown " + kind_ + " '" + name.text + "' in " + where, ClosestName(name.text, names_));
+    out.Add(Code::kRef, name.at, "unknown " + kind_ + " '" + name.text + "' in " + where,
+            ClosestName(name.text, names_));
   }
   void CheckAll(const std::vector<Name>& names, const std::string& where, Diagnostics& out) const {
     for (const Name& name : names) Check(name, where, out);
@@ -48,12 +49,15 @@ class CycleFinder {
       const auto found = groups_.find(member.text);
       if (found == groups_.end()) continue;
       if (states_[member.text] == State::kOpen) {
-        out_.Add(Code::kCycle, member.at, "group '" + group.name.text + "' contains itself through '" + member.text + "'");
+        out_.Add(Code::kCycle, member.at,
+                 "group '" + group.name.text + "' contains itself through '" + member.text + "'");
       } else {
         Visit(*found->second);
       }
       if (group.pinned && !found->second->pinned)
-        out_.Add(Code::kRange, member.at, "pinned group '" + group.name.text + "' contains '" + member.text + "', which is not pinned");
+        out_.Add(Code::kRange, member.at,
+                 "pinned group '" + group.name.text + "' contains '" + member.text +
+                     "', which is not pinned");
     }
     states_[group.name.text] = State::kDone;
   }
@@ -68,23 +72,27 @@ class CycleFinder {
 void CheckBecause(const PairTest& test, Diagnostics& out) {
   const std::vector<std::string> names(std::begin(kFailureNames), std::end(kFailureNames));
   if (test.because && std::ranges::find(names, test.because->text) == names.end())
-    out.Add(Code::kRef, test.because->at, "unknown reason '" + test.because->text + "' in a test", ClosestName(test.because->text, names));
+    out.Add(Code::kRef, test.because->at, "unknown reason '" + test.because->text + "' in a test",
+            ClosestName(test.because->text, names));
 }
 
 // RuleIds lets tests name what decides them, grant or guardrail.
 std::vector<Group> RuleIds(const Policy& policy) {
   std::vector<Group> ids;
   for (const Grant& grant : policy.grants) ids.push_back({grant.id, {}, {}, {}, {}, false});
-  for (const Guardrail& guardrail : policy.guardrails) ids.push_back({guardrail.id, {}, {}, {}, {}, false});
+  for (const Guardrail& guardrail : policy.guardrails)
+    ids.push_back({guardrail.id, {}, {}, {}, {}, false});
   return ids;
 }
 
 bool Interactive(const Policy& policy, const Name& service) {
-  const auto found = std::ranges::find(policy.services, service.text, [](const Service& s) { return s.name.text; });
+  const auto found = std::ranges::find(policy.services, service.text,
+                                       [](const Service& s) { return s.name.text; });
   if (found == policy.services.end()) return true;  // any
   return std::ranges::any_of(found->ports, [](const PortRange& range) {
     return range.protocol == Protocol::kTcp &&
-           std::ranges::any_of(kInteractivePorts, [&](uint16_t p) { return range.first <= p && p <= range.last; });
+           std::ranges::any_of(kInteractivePorts,
+                               [&](uint16_t p) { return range.first <= p && p <= range.last; });
   });
 }
 
@@ -141,7 +149,8 @@ void CheckHabits(const Policy& policy, Diagnostics& out) {
     if (NamesAny(grant.from)) out.Add(Code::kBroad, grant.id.at, where + " is from any device");
     if (NamesAny(grant.to)) out.Add(Code::kBroad, grant.id.at, where + " is to any device");
     if (NamesAny(grant.services)) out.Add(Code::kBroad, grant.id.at, where + " is for any service");
-    const bool interactive = std::ranges::any_of(grant.services, [&](const Name& s) { return Interactive(policy, s); });
+    const bool interactive =
+        std::ranges::any_of(grant.services, [&](const Name& s) { return Interactive(policy, s); });
     if (interactive && !grant.expires)
       out.Add(Code::kNoExpiry, grant.id.at, where + " gives interactive access and never expires");
   }

@@ -15,12 +15,14 @@ bool IsConfigText(const YamlNode& node, Diagnostics& findings) {
   return false;
 }
 
-void ReadConfigDuration(Duration& out, const YamlNode& node, Duration min, Duration max, Diagnostics& findings) {
+void ReadConfigDuration(Duration& out, const YamlNode& node, Duration min, Duration max,
+                        Diagnostics& findings) {
   if (!IsConfigText(node, findings)) return;
   const Result<Duration> value = ParseDuration(node.text);
   if (!value) return findings.Add(Code::kType, node.at, "expected a duration such as 10m");
   if (*value < min || *value > max)
-    return findings.Add(Code::kRange, node.at, "expected " + FormatDuration(min) + " to " + FormatDuration(max));
+    return findings.Add(Code::kRange, node.at,
+                        "expected " + FormatDuration(min) + " to " + FormatDuration(max));
   out = *value;
 }
 
@@ -29,14 +31,16 @@ void ReadConfigAddress(std::string& out, const YamlNode& node, Diagnostics& find
   const size_t colon = node.text.rfind(':');
   const char* const end = node.text.data() + node.text.size();
   unsigned port = 0;
-  const bool number = colon != std::string::npos && std::from_chars(node.text.data() + colon + 1, end, port).ptr == end;
+  const bool number = colon != std::string::npos &&
+                      std::from_chars(node.text.data() + colon + 1, end, port).ptr == end;
   if (!number || colon == 0 || port == 0 || port > kPortMax)
-    return findings.Add(Code::kRange, node.at, "expected host:port with a port of 1 to " + std::to_string(kPortMax));
+    return findings.Add(Code::kRange, node.at,
+                        "expected host:port with a port of 1 to " + std::to_string(kPortMax));
   out = node.text;
 }
 
-void ReadConfigWord(std::string& out, const YamlNode& node, std::initializer_list<std::string_view> words,
-                    Diagnostics& findings) {
+void ReadConfigWord(std::string& out, const YamlNode& node,
+                    std::initializer_list<std::string_view> words, Diagnostics& findings) {
   if (std::ranges::find(words, node.text) != words.end()) {
     out = node.text;
     return;
@@ -48,7 +52,8 @@ void ReadConfigWord(std::string& out, const YamlNode& node, std::initializer_lis
 
 Error ConfigError(const Diagnostics& findings) {
   std::string detail;
-  for (const Diagnostic& finding : findings.all()) detail += (detail.empty() ? "" : "\n") + FormatDiagnostic(finding);
+  for (const Diagnostic& finding : findings.all())
+    detail += (detail.empty() ? "" : "\n") + FormatDiagnostic(finding);
   return Error{Reason::kMalformed, std::move(detail), "config"};
 }
 

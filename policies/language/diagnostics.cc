@@ -68,7 +68,8 @@ void Diagnostics::Add(Code code, Position at, std::string message, std::string s
 }
 
 void Diagnostics::Sort() {
-  std::ranges::stable_sort(all_, {}, [](const Diagnostic& d) { return std::pair(d.at.line, d.at.column); });
+  std::ranges::stable_sort(all_, {},
+                           [](const Diagnostic& d) { return std::pair(d.at.line, d.at.column); });
 }
 
 std::string ClosestName(std::string_view name, const std::vector<std::string>& candidates) {

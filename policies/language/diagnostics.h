@@ -1,5 +1,5 @@
-// Findings about a policy or inventory text: stable codes, exact places, and what was probably meant.
-// Every finding is reported, not only the first. Pure; a Diagnostics belongs to one thread.
+// Findings about a policy or inventory text: stable codes, exact places, and what was probably
+// meant. Every finding is reported, not only the first. Pure; a Diagnostics belongs to one thread.
 #pragma once
 
 #include <cstdint>

@@ -44,8 +44,14 @@ std::string_view LogChoiceName(LogChoice choice) {
   std::abort();
 }
 
-std::optional<DeviceState> DeviceStateFromName(std::string_view name) { return FromName(name, 5, DeviceStateName); }
-std::optional<Protocol> ProtocolFromName(std::string_view name) { return FromName(name, 2, ProtocolName); }
-std::optional<LogChoice> LogChoiceFromName(std::string_view name) { return FromName(name, 3, LogChoiceName); }
+std::optional<DeviceState> DeviceStateFromName(std::string_view name) {
+  return FromName(name, 5, DeviceStateName);
+}
+std::optional<Protocol> ProtocolFromName(std::string_view name) {
+  return FromName(name, 2, ProtocolName);
+}
+std::optional<LogChoice> LogChoiceFromName(std::string_view name) {
+  return FromName(name, 3, LogChoiceName);
+}
 
 }  // namespace sallyport::policy

@@ -1,5 +1,6 @@
-// A policy as its authors wrote it: names, not ids, each with its place. Meaning: policies/README.md.
-// Values only; ReadPolicy (reader.h) makes them free of dangling names and cycles.
+// A policy as its authors wrote it: names, not ids, each with its place. Meaning:
+// policies/README.md. Values only; ReadPolicy (reader.h) makes them free of dangling names and
+// cycles.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +29,9 @@ std::optional<DeviceState> DeviceStateFromName(std::string_view name);
 std::optional<Protocol> ProtocolFromName(std::string_view name);
 std::optional<LogChoice> LogChoiceFromName(std::string_view name);
 
-// Offline says how long a grant outlives contact with the control plane: until the slice's lease ends
-// (kLease, the default, and kDeny, which says so aloud), for a time after the slice was issued, or for
-// as long as the signed policy lives.
+// Offline says how long a grant outlives contact with the control plane: until the slice's lease
+// ends (kLease, the default, and kDeny, which says so aloud), for a time after the slice was
+// issued, or for as long as the signed policy lives.
 struct Offline {
   enum class Kind : uint8_t { kLease, kDeny, kDuration, kKeep };
   Kind kind = Kind::kLease;
@@ -52,7 +53,7 @@ struct Group {
   std::vector<Name> any_tags;  // members carry at least one
   std::vector<Name> devices;
   std::vector<Name> groups;
-  bool pinned = false;         // members come from the signed policy alone: devices or pinned groups
+  bool pinned = false;  // members come from the signed policy alone: devices or pinned groups
 };
 
 struct PortRange {
@@ -80,13 +81,14 @@ struct Condition {
   Requirement requirement;
 };
 
-// WeeklyInterval is half-open in local civil time; `to_minute` at or before `from_minute` ends on the next day.
+// WeeklyInterval is half-open in local civil time; `to_minute` at or before `from_minute` ends on
+// the next day.
 struct WeeklyInterval {
   uint8_t days = 0;  // bit 0 is Monday
   uint16_t from_minute = 0;
   uint16_t to_minute = 0;  // up to 1440
   Name zone;               // IANA name, as written
-  std::string rule;        // the zone's POSIX rule (zone_rule.h), so that no reader needs a zone database
+  std::string rule;  // the zone's POSIX rule (zone_rule.h), so that no reader needs a zone database
 };
 
 struct AbsoluteInterval {
@@ -119,8 +121,8 @@ struct Grant {
   std::string owner;
 };
 
-// Guardrail wins over every grant. `never` forbids; `must_require` demands a condition of the initiator
-// for every access it covers. Absent from, to and services mean any.
+// Guardrail wins over every grant. `never` forbids; `must_require` demands a condition of the
+// initiator for every access it covers. Absent from, to and services mean any.
 struct Guardrail {
   Name id;
   std::vector<Name> from;
@@ -171,7 +173,8 @@ struct Device {
   std::vector<std::string> tags;  // sorted, distinct
   Tier tier = Tier::kNone;
   DeviceState state = DeviceState::kActive;
-  std::optional<Duration> attested;  // age of the last proof when the question is asked; absent: never
+  std::optional<Duration>
+      attested;  // age of the last proof when the question is asked; absent: never
 };
 
 struct Inventory {
@@ -180,8 +183,10 @@ struct Inventory {
 
 // What a failed condition is called: in `because`, in `nearest.failed` and in logs.
 inline constexpr std::string_view kFailureNames[] = {
-    "attested_within", "epoch", "expires",  "from", "guardrail",      "min_tier",        "mode",   "no-grant",
-    "offline",         "same",  "self",     "service", "state",       "tier",            "to",     "unknown-device",
+    "attested_within", "epoch",    "expires", "from",
+    "guardrail",       "min_tier", "mode",    "no-grant",
+    "offline",         "same",     "self",    "service",
+    "state",           "tier",     "to",      "unknown-device",
     "unknown-service", "window",
 };
 

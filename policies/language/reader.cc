@@ -32,7 +32,8 @@ void NamedEntries(MapReader& top, std::string_view key, std::string_view kind, R
     name_node.kind = YamlNode::Kind::kScalar;
     name_node.at = entry.at;
     name_node.text = entry.key;
-    const auto name = AsName(name_node, std::string("the name of a ") + std::string(kind), top.out());
+    const auto name =
+        AsName(name_node, std::string("the name of a ") + std::string(kind), top.out());
     if (!name) continue;
     if (name->text == kAny) top.out().Add(Code::kRange, name->at, "the name 'any' is taken");
     read(*name, entry.value);
@@ -44,16 +45,20 @@ Group ReadGroup(const Name& name, const YamlNode& node, Diagnostics& out) {
   group.name = name;
   MapReader map(node, Quoted("group", name), out);
   if (const auto* value = map.Optional("tags")) group.tags = AsNames(*value, "tags", out);
-  if (const auto* value = map.Optional("any_tags")) group.any_tags = AsNames(*value, "any_tags", out);
+  if (const auto* value = map.Optional("any_tags"))
+    group.any_tags = AsNames(*value, "any_tags", out);
   if (const auto* value = map.Optional("devices")) group.devices = AsNames(*value, "devices", out);
   if (const auto* value = map.Optional("groups")) group.groups = AsNames(*value, "groups", out);
   if (const auto* value = map.Optional("pinned")) Set(group.pinned, AsBool(*value, "pinned", out));
   map.Finish();
-  const bool selects = !group.tags.empty() || !group.any_tags.empty() || !group.devices.empty() || !group.groups.empty();
+  const bool selects = !group.tags.empty() || !group.any_tags.empty() || !group.devices.empty() ||
+                       !group.groups.empty();
   if (map.ok() && !selects)
-    out.Add(Code::kType, node.at, Quoted("group", name) + " selects nothing: give tags, any_tags, devices or groups");
+    out.Add(Code::kType, node.at,
+            Quoted("group", name) + " selects nothing: give tags, any_tags, devices or groups");
   if (group.pinned && (!group.tags.empty() || !group.any_tags.empty()))
-    out.Add(Code::kRange, node.at, Quoted("pinned group", name) + " may list devices and pinned groups only");
+    out.Add(Code::kRange, node.at,
+            Quoted("pinned group", name) + " may list devices and pinned groups only");
   return group;
 }
 
@@ -71,7 +76,8 @@ Service ReadService(const Name& name, const YamlNode& node, Diagnostics& out) {
       out.Add(Code::kDuplicate, item.at, "'" + item.text + "' appears twice");
     service.ports.push_back(*ports);
   }
-  if (node.kind == YamlNode::Kind::kList && node.items.empty()) out.Add(Code::kType, node.at, what + " has no ports");
+  if (node.kind == YamlNode::Kind::kList && node.items.empty())
+    out.Add(Code::kType, node.at, what + " has no ports");
   return service;
 }
 
@@ -81,29 +87,35 @@ Condition ReadCondition(const Name& name, const YamlNode& node, Diagnostics& out
   if (const auto* value = map.Optional("attested_within"))
     condition.requirement.attested_within = AsDuration(*value, "attested_within", out);
   if (const auto* value = map.Optional("min_tier")) {
-    if (const auto i = AsChoice(*value, "min_tier", {"none", "enrolled", "attested", "measured"}, out))
+    if (const auto i =
+            AsChoice(*value, "min_tier", {"none", "enrolled", "attested", "measured"}, out))
       condition.requirement.min_tier = static_cast<Tier>(*i);
   }
   if (const auto* value = map.Optional("state")) {
     // Both ends must be active anyway, so any other state could never be met.
-    if (AsChoice(*value, "state", {"active"}, out)) condition.requirement.state = DeviceState::kActive;
+    if (AsChoice(*value, "state", {"active"}, out))
+      condition.requirement.state = DeviceState::kActive;
   }
   map.Finish();
-  if (map.ok() && node.entries.empty()) out.Add(Code::kType, node.at, Quoted("condition", name) + " asks for nothing");
+  if (map.ok() && node.entries.empty())
+    out.Add(Code::kType, node.at, Quoted("condition", name) + " asks for nothing");
   return condition;
 }
 
-void ReadWeekly(MapReader& map, const YamlNode& days, const YamlNode* from, const YamlNode* to, Window& window) {
+void ReadWeekly(MapReader& map, const YamlNode& days, const YamlNode* from, const YamlNode* to,
+                Window& window) {
   Diagnostics& out = map.out();
   WeeklyInterval interval;
   for (const YamlNode& item : Items(days, "days", out)) {
     const auto day = AsChoice(item, "a day", kDayNames, out);
     if (!day) continue;
     const auto bit = static_cast<uint8_t>(1U << *day);
-    if (interval.days & bit) out.Add(Code::kDuplicate, item.at, "'" + item.text + "' appears twice");
+    if (interval.days & bit)
+      out.Add(Code::kDuplicate, item.at, "'" + item.text + "' appears twice");
     interval.days |= bit;
   }
-  if (days.kind == YamlNode::Kind::kList && days.items.empty()) out.Add(Code::kType, days.at, "days is empty");
+  if (days.kind == YamlNode::Kind::kList && days.items.empty())
+    out.Add(Code::kType, days.at, "days is empty");
   if (from) Set(interval.from_minute, AsMinute(*from, "from", out));
   if (to) Set(interval.to_minute, AsMinute(*to, "to", out));
   if (from && to && from->text == to->text)
@@ -124,7 +136,8 @@ void ReadInterval(const YamlNode& node, Window& window, Diagnostics& out) {
     AbsoluteInterval interval;
     if (from) Set(interval.from, AsTime(*from, "from (without days)", out));
     if (to) Set(interval.to, AsTime(*to, "to (without days)", out));
-    if (from && to && interval.to <= interval.from) out.Add(Code::kRange, to->at, "the window ends before it starts");
+    if (from && to && interval.to <= interval.from)
+      out.Add(Code::kRange, to->at, "the window ends before it starts");
     window.absolute.push_back(interval);
   }
   map.Finish();
@@ -179,7 +192,8 @@ Grant ReadGrant(const YamlNode& node, Diagnostics& out) {
   grant.from = ReadNames(map, "from", true);
   grant.to = ReadNames(map, "to", true);
   grant.services = ReadNames(map, "service", true);
-  if (const auto* value = map.Optional("same")) grant.same_site = AsChoice(*value, "same", {"site"}, out).has_value();
+  if (const auto* value = map.Optional("same"))
+    grant.same_site = AsChoice(*value, "same", {"site"}, out).has_value();
   grant.require_from = OptionalName(map, "require_from");
   grant.require_to = OptionalName(map, "require_to");
   grant.window = OptionalName(map, "window");
@@ -187,7 +201,8 @@ Grant ReadGrant(const YamlNode& node, Diagnostics& out) {
   if (const auto* value = map.Optional("offline")) grant.offline = ReadOffline(*value, out);
   grant.mode = ReadMode(map);
   if (const auto* value = map.Optional("log")) {
-    if (const auto i = AsChoice(*value, "log", {"denied", "all", "none"}, out)) grant.log = static_cast<LogChoice>(*i);
+    if (const auto i = AsChoice(*value, "log", {"denied", "all", "none"}, out))
+      grant.log = static_cast<LogChoice>(*i);
   }
   if (const auto* value = map.Optional("why")) Set(grant.why, AsText(*value, "why", out));
   if (const auto* value = map.Optional("owner")) Set(grant.owner, AsText(*value, "owner", out));
@@ -248,8 +263,10 @@ void ReadPairTest(MapReader& map, Policy& policy) {
   test.to = RequiredName(map, "to");
   test.service = RequiredName(map, "service");
   if (const auto* value = map.Optional("at")) test.time = AsTime(*value, "at", out);
-  if (const auto* value = map.Optional("attested")) test.attested = AsDuration(*value, "attested", out);
-  if (const auto* value = map.Optional("attested_to")) test.attested_to = AsDuration(*value, "attested_to", out);
+  if (const auto* value = map.Optional("attested"))
+    test.attested = AsDuration(*value, "attested", out);
+  if (const auto* value = map.Optional("attested_to"))
+    test.attested_to = AsDuration(*value, "attested_to", out);
   if (const auto* value = map.Required("expect"))
     test.expect_allow = AsChoice(*value, "expect", {"allow", "deny"}, out) == size_t{0};
   test.by = OptionalName(map, "by");
@@ -294,7 +311,8 @@ void ResolveZones(Policy& policy, const ZoneLookup& zones, Diagnostics& out) {
         interval.rule = rule->text();
       } else {
         const Code code = rule.error().reason == Reason::kNotFound ? Code::kRef : Code::kRange;
-        out.Add(code, interval.zone.at, "time zone '" + interval.zone.text + "': " + rule.error().detail);
+        out.Add(code, interval.zone.at,
+                "time zone '" + interval.zone.text + "': " + rule.error().detail);
       }
     }
   }
@@ -325,10 +343,12 @@ Device ReadDevice(const YamlNode& node, Diagnostics& out) {
       device.tier = static_cast<Tier>(*i);
   }
   if (const auto* value = map.Optional("state")) {
-    if (const auto i = AsChoice(*value, "state", {"pending", "enrolled", "active", "quarantined", "retired"}, out))
+    if (const auto i = AsChoice(*value, "state",
+                                {"pending", "enrolled", "active", "quarantined", "retired"}, out))
       device.state = static_cast<DeviceState>(*i);
   }
-  if (const auto* value = map.Optional("attested")) device.attested = AsDuration(*value, "attested", out);
+  if (const auto* value = map.Optional("attested"))
+    device.attested = AsDuration(*value, "attested", out);
   map.Finish();
   return device;
 }
@@ -344,16 +364,22 @@ std::optional<Policy> ReadPolicy(std::string_view text, const ZoneLookup& zones,
   if (const auto* name = top.Required("name")) {
     if (auto read = AsName(*name, "name", out)) policy.name = read->text;
   }
-  NamedEntries(top, "groups", "group",
-               [&](const Name& n, const YamlNode& v) { policy.groups.push_back(ReadGroup(n, v, out)); });
-  NamedEntries(top, "services", "service",
-               [&](const Name& n, const YamlNode& v) { policy.services.push_back(ReadService(n, v, out)); });
-  NamedEntries(top, "conditions", "condition",
-               [&](const Name& n, const YamlNode& v) { policy.conditions.push_back(ReadCondition(n, v, out)); });
-  NamedEntries(top, "windows", "window",
-               [&](const Name& n, const YamlNode& v) { policy.windows.push_back(ReadWindow(n, v, out)); });
-  ListSection(top, "grants", [&](const YamlNode& v) { policy.grants.push_back(ReadGrant(v, out)); });
-  ListSection(top, "guardrails", [&](const YamlNode& v) { policy.guardrails.push_back(ReadGuardrail(v, out)); });
+  NamedEntries(top, "groups", "group", [&](const Name& n, const YamlNode& v) {
+    policy.groups.push_back(ReadGroup(n, v, out));
+  });
+  NamedEntries(top, "services", "service", [&](const Name& n, const YamlNode& v) {
+    policy.services.push_back(ReadService(n, v, out));
+  });
+  NamedEntries(top, "conditions", "condition", [&](const Name& n, const YamlNode& v) {
+    policy.conditions.push_back(ReadCondition(n, v, out));
+  });
+  NamedEntries(top, "windows", "window", [&](const Name& n, const YamlNode& v) {
+    policy.windows.push_back(ReadWindow(n, v, out));
+  });
+  ListSection(top, "grants",
+              [&](const YamlNode& v) { policy.grants.push_back(ReadGrant(v, out)); });
+  ListSection(top, "guardrails",
+              [&](const YamlNode& v) { policy.guardrails.push_back(ReadGuardrail(v, out)); });
   ListSection(top, "tests", [&](const YamlNode& v) { ReadTest(v, policy, out); });
   top.Finish();
   RefuseRepeatedIds(policy.grants, "grant", out);

@@ -1,5 +1,5 @@
-// Text to model: the schema of policy and inventory files. A key that the language does not have is an
-// error, so that nothing an author wrote is silently without effect. Pure.
+// Text to model: the schema of policy and inventory files. A key that the language does not have is
+// an error, so that nothing an author wrote is silently without effect. Pure.
 #pragma once
 
 #include <optional>
@@ -10,8 +10,9 @@
 
 namespace sallyport::policy {
 
-// ReadPolicy reads `sallyport: policy/v1`, resolves time zones with `zones` and checks every reference
-// (checker.h). Returns nothing when `out` got an error. Device names are not resolved here.
+// ReadPolicy reads `sallyport: policy/v1`, resolves time zones with `zones` and checks every
+// reference (checker.h). Returns nothing when `out` got an error. Device names are not resolved
+// here.
 std::optional<Policy> ReadPolicy(std::string_view text, const ZoneLookup& zones, Diagnostics& out);
 
 // ReadInventory reads `sallyport: inventory/v1` (docs/operations/cli.md). A device's id is its

@@ -21,16 +21,19 @@ std::string_view KindName(YamlNode::Kind kind) {
   std::abort();
 }
 
-void WrongType(const YamlNode& node, std::string_view what, std::string_view wanted, Diagnostics& out) {
+void WrongType(const YamlNode& node, std::string_view what, std::string_view wanted,
+               Diagnostics& out) {
   out.Add(Code::kType, node.at,
-          std::string(what) + " must be " + std::string(wanted) + ", not " + std::string(KindName(node.kind)));
+          std::string(what) + " must be " + std::string(wanted) + ", not " +
+              std::string(KindName(node.kind)));
 }
 
 std::optional<int> AsNumber(std::string_view digits, int max) {
   int value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   const bool leading_zero = digits.size() > 1 && digits[0] == '0';
-  if (error != std::errc() || end != digits.data() + digits.size() || leading_zero || value < 0 || value > max)
+  if (error != std::errc() || end != digits.data() + digits.size() || leading_zero || value < 0 ||
+      value > max)
     return std::nullopt;
   return value;
 }
@@ -58,7 +61,8 @@ const YamlNode* MapReader::Optional(std::string_view key) {
 
 const YamlNode* MapReader::Required(std::string_view key) {
   const YamlNode* value = Optional(key);
-  if (!value && ok()) out_.Add(Code::kType, node_.at, what_ + " lacks the key '" + std::string(key) + "'");
+  if (!value && ok())
+    out_.Add(Code::kType, node_.at, what_ + " lacks the key '" + std::string(key) + "'");
   return value;
 }
 
@@ -76,10 +80,12 @@ std::optional<std::string> AsText(const YamlNode& node, std::string_view what, D
     WrongType(node, what, "a text", out);
     return std::nullopt;
   }
-  const bool control = std::ranges::any_of(node.text, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+  const bool control =
+      std::ranges::any_of(node.text, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
   if (node.text.size() > kFreeTextSizeMax || control) {
     out.Add(Code::kRange, node.at,
-            std::string(what) + " must be one line of at most " + std::to_string(kFreeTextSizeMax) + " bytes");
+            std::string(what) + " must be one line of at most " + std::to_string(kFreeTextSizeMax) +
+                " bytes");
     return std::nullopt;
   }
   return node.text;
@@ -113,14 +119,16 @@ std::vector<Name> AsNames(const YamlNode& node, std::string_view what, Diagnosti
   for (const YamlNode& item : node.items) {
     auto name = AsName(item, what, out);
     if (!name) continue;
-    if (!seen.insert(name->text).second) out.Add(Code::kDuplicate, item.at, "'" + name->text + "' appears twice");
+    if (!seen.insert(name->text).second)
+      out.Add(Code::kDuplicate, item.at, "'" + name->text + "' appears twice");
     names.push_back(*std::move(name));
   }
   return names;
 }
 
 std::optional<bool> AsBool(const YamlNode& node, std::string_view what, Diagnostics& out) {
-  if (node.kind == YamlNode::Kind::kScalar && !node.quoted && (node.text == "true" || node.text == "false"))
+  if (node.kind == YamlNode::Kind::kScalar && !node.quoted &&
+      (node.text == "true" || node.text == "false"))
     return node.text == "true";
   out.Add(Code::kType, node.at, std::string(what) + " must be true or false");
   return std::nullopt;
@@ -138,7 +146,8 @@ std::optional<UnixTime> AsTime(const YamlNode& node, std::string_view what, Diag
 std::optional<Duration> AsDuration(const YamlNode& node, std::string_view what, Diagnostics& out) {
   const auto duration = ParseDuration(node.kind == YamlNode::Kind::kScalar ? node.text : "");
   if (!duration) {
-    out.Add(Code::kType, node.at, std::string(what) + " must be a duration such as 90s, 10m, 24h or 7d");
+    out.Add(Code::kType, node.at,
+            std::string(what) + " must be a duration such as 90s, 10m, 24h or 7d");
     return std::nullopt;
   }
   if (*duration < Seconds(1) || *duration > kDurationMax) {
@@ -151,8 +160,8 @@ std::optional<Duration> AsDuration(const YamlNode& node, std::string_view what, 
 std::optional<uint16_t> AsMinute(const YamlNode& node, std::string_view what, Diagnostics& out) {
   const std::string& text = node.text;
   const auto digit = [&](size_t i) { return text[i] >= '0' && text[i] <= '9'; };
-  const bool shaped = node.kind == YamlNode::Kind::kScalar && text.size() == 5 && text[2] == ':' && digit(0) &&
-                      digit(1) && digit(3) && digit(4);
+  const bool shaped = node.kind == YamlNode::Kind::kScalar && text.size() == 5 && text[2] == ':' &&
+                      digit(0) && digit(1) && digit(3) && digit(4);
   if (!shaped) {
     out.Add(Code::kType, node.at, std::string(what) + " must be a time of day such as \"02:00\"");
     return std::nullopt;
@@ -167,11 +176,13 @@ std::optional<uint16_t> AsMinute(const YamlNode& node, std::string_view what, Di
 }
 
 std::optional<PortRange> AsPorts(const YamlNode& node, std::string_view what, Diagnostics& out) {
-  const std::string_view text = node.kind == YamlNode::Kind::kScalar ? std::string_view(node.text) : "";
+  const std::string_view text =
+      node.kind == YamlNode::Kind::kScalar ? std::string_view(node.text) : "";
   const size_t slash = text.find('/');
   const auto protocol = slash == text.npos ? std::nullopt : ProtocolFromName(text.substr(0, slash));
   if (!protocol) {
-    out.Add(Code::kType, node.at, std::string(what) + " must list ports such as tcp/443 or udp/1000-2000");
+    out.Add(Code::kType, node.at,
+            std::string(what) + " must list ports such as tcp/443 or udp/1000-2000");
     return std::nullopt;
   }
   const std::string_view ports = text.substr(slash + 1);
@@ -179,20 +190,22 @@ std::optional<PortRange> AsPorts(const YamlNode& node, std::string_view what, Di
   const auto first = AsNumber(ports.substr(0, dash), UINT16_MAX);
   const auto last = dash == ports.npos ? first : AsNumber(ports.substr(dash + 1), UINT16_MAX);
   if (!first || !last || *first == 0 || *first > *last) {
-    out.Add(Code::kRange, node.at, std::string(what) + " has no valid port or range: '" + std::string(text) + "'");
+    out.Add(Code::kRange, node.at,
+            std::string(what) + " has no valid port or range: '" + std::string(text) + "'");
     return std::nullopt;
   }
   return PortRange{*protocol, static_cast<uint16_t>(*first), static_cast<uint16_t>(*last)};
 }
 
-std::optional<size_t> AsChoice(const YamlNode& node, std::string_view what, const std::vector<std::string>& choices,
-                               Diagnostics& out) {
+std::optional<size_t> AsChoice(const YamlNode& node, std::string_view what,
+                               const std::vector<std::string>& choices, Diagnostics& out) {
   const auto found = std::ranges::find(choices, node.text);
   if (node.kind == YamlNode::Kind::kScalar && found != choices.end())
     return static_cast<size_t>(found - choices.begin());
   std::string list;
   for (const std::string& choice : choices) list += (list.empty() ? "" : ", ") + choice;
-  out.Add(Code::kType, node.at, std::string(what) + " must be one of " + list, ClosestName(node.text, choices));
+  out.Add(Code::kType, node.at, std::string(what) + " must be one of " + list,
+          ClosestName(node.text, choices));
   return std::nullopt;
 }
 

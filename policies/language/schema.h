@@ -1,5 +1,6 @@
-// Typed access to one YAML node with a finding for everything that does not fit: the vocabulary that
-// reader.cc is written in. Functions return nothing after reporting. Internal to policies/language.
+// Typed access to one YAML node with a finding for everything that does not fit: the vocabulary
+// that reader.cc is written in. Functions return nothing after reporting. Internal to
+// policies/language.
 #pragma once
 
 #include <optional>
@@ -48,8 +49,8 @@ std::optional<uint16_t> AsMinute(const YamlNode& node, std::string_view what, Di
 // AsPorts takes `tcp/443` or `udp/1000-2000`.
 std::optional<PortRange> AsPorts(const YamlNode& node, std::string_view what, Diagnostics& out);
 // AsChoice returns the index of the scalar in `choices`.
-std::optional<size_t> AsChoice(const YamlNode& node, std::string_view what, const std::vector<std::string>& choices,
-                               Diagnostics& out);
+std::optional<size_t> AsChoice(const YamlNode& node, std::string_view what,
+                               const std::vector<std::string>& choices, Diagnostics& out);
 // Items returns the items of a list; reports another kind.
 const std::vector<YamlNode>& Items(const YamlNode& node, std::string_view what, Diagnostics& out);
 

@@ -84,7 +84,8 @@ class TreeBuilder final : public YAML::EventHandler {
   void CheckTag(const YAML::Mark& mark, const std::string& tag) {
     if (tag != "?" && tag != "!" && !tag.empty()) Refuse(At(mark), "tags are not allowed: " + tag);
   }
-  void Open(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+  void Open(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag,
+            YAML::anchor_t anchor) {
     CheckAnchor(mark, anchor);
     CheckTag(mark, tag);
     if (frames_.size() == kYamlDepthMax) Refuse(At(mark), "nested too deeply");
@@ -94,7 +95,8 @@ class TreeBuilder final : public YAML::EventHandler {
     YamlNode node = std::move(frames_.back().node);
     frames_.pop_back();
     // Deeper levels are dropped, so that no tree is ever deeper than the limit.
-    if (frames_.size() >= kYamlDepthMax) node = Make(YamlNode::Kind::kNull, YAML::Mark::null_mark());
+    if (frames_.size() >= kYamlDepthMax)
+      node = Make(YamlNode::Kind::kNull, YAML::Mark::null_mark());
     Add(std::move(node));
   }
   void Add(YamlNode node) {
@@ -110,7 +112,8 @@ class TreeBuilder final : public YAML::EventHandler {
       TakeKey(frame, node);
     } else {
       frame.pending->value = std::move(node);
-      if (frame.keys.insert(frame.pending->key).second) frame.node.entries.push_back(*std::move(frame.pending));
+      if (frame.keys.insert(frame.pending->key).second)
+        frame.node.entries.push_back(*std::move(frame.pending));
       frame.pending.reset();
     }
   }
@@ -154,7 +157,8 @@ size_t NextLength(std::string_view rest) {
 // CheckText refuses what yaml-cpp would decode by guessing: UTF-16, byte-order marks, NUL.
 bool CheckText(std::string_view text, Diagnostics& out) {
   if (text.size() > kYamlSizeMax) {
-    out.Add(Code::kSyntax, {}, "the file is larger than " + std::to_string(kYamlSizeMax) + " bytes");
+    out.Add(Code::kSyntax, {},
+            "the file is larger than " + std::to_string(kYamlSizeMax) + " bytes");
     return false;
   }
   Position at{1, 1};

@@ -1,6 +1,6 @@
 // The strict YAML profile of policy and inventory files: one document of maps, lists and scalars.
-// Refused, because YAML readers commonly accept them silently: duplicate keys, anchors, aliases, merge
-// keys, tags, a second document, keys that are not scalars. Every node knows its place. Pure.
+// Refused, because YAML readers commonly accept them silently: duplicate keys, anchors, aliases,
+// merge keys, tags, a second document, keys that are not scalars. Every node knows its place. Pure.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ struct YamlNode {
   enum class Kind : uint8_t { kNull, kScalar, kList, kMap };
   Kind kind = Kind::kNull;
   Position at;
-  std::string text;                // kScalar: always a string; `quoted` tells "true" from true
+  std::string text;  // kScalar: always a string; `quoted` tells "true" from true
   bool quoted = false;
   std::vector<YamlNode> items;     // kList
   std::vector<YamlEntry> entries;  // kMap, in file order, keys distinct

@@ -11,15 +11,16 @@ constexpr size_t kZoneNameSizeMax = 64;
 
 bool IsZoneName(std::string_view name) {
   const auto allowed = [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '/' || c == '_' ||
-           c == '-' || c == '+';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '/' ||
+           c == '_' || c == '-' || c == '+';
   };
-  return !name.empty() && name.size() <= kZoneNameSizeMax && name.front() != '/' && name.back() != '/' &&
-         std::ranges::all_of(name, allowed);
+  return !name.empty() && name.size() <= kZoneNameSizeMax && name.front() != '/' &&
+         name.back() != '/' && std::ranges::all_of(name, allowed);
 }
 
 Result<ZoneRule> ReadZone(FileSystem& files, const std::string& directory, std::string_view name) {
-  if (!IsZoneName(name)) return Error{Reason::kNotFound, "not the name of a time zone", "zone.unknown"};
+  if (!IsZoneName(name))
+    return Error{Reason::kNotFound, "not the name of a time zone", "zone.unknown"};
   auto file = ReadFile(files, directory + "/" + std::string(name), kZoneFileSizeMax);
   if (!file) return Error{Reason::kNotFound, "not in " + directory, "zone.unknown"};
   return ZoneRule::FromTzif(*file);

@@ -13,7 +13,8 @@ constexpr int64_t kRuleFrom = 1'767'225'600;
 constexpr size_t kRuleSizeMax = 128;
 
 int YearOf(int64_t utc) {
-  const auto day = std::chrono::floor<std::chrono::days>(std::chrono::sys_seconds(std::chrono::seconds(utc)));
+  const auto day =
+      std::chrono::floor<std::chrono::days>(std::chrono::sys_seconds(std::chrono::seconds(utc)));
   return static_cast<int>(std::chrono::year_month_day(day).year());
 }
 
@@ -23,7 +24,8 @@ int64_t SecondsOf(std::chrono::sys_days day) {
 
 }  // namespace
 
-// ZoneParser reads the grammar of POSIX.1-2017 8.3 (TZ) with the extension of RFC 8536 3.3.1 for hours.
+// ZoneParser reads the grammar of POSIX.1-2017 8.3 (TZ) with the extension of RFC 8536 3.3.1 for
+// hours.
 class ZoneParser {
  public:
   explicit ZoneParser(std::string_view text) : rest_(text) {}
@@ -94,7 +96,9 @@ class ZoneParser {
     if (!Take(',')) return false;
     if (Take('M')) {
       day.kind = Kind::kMonthWeekDay;
-      if (!Put(day.month, 1, 12) || !Take('.') || !Put(day.week, 1, 5) || !Take('.') || !Put(day.day, 0, 6)) return false;
+      if (!Put(day.month, 1, 12) || !Take('.') || !Put(day.week, 1, 5) || !Take('.') ||
+          !Put(day.day, 0, 6))
+        return false;
     } else {
       day.kind = Take('J') ? Kind::kJulian : Kind::kZeroBased;
       if (!Put(day.day, day.kind == Kind::kJulian ? 1 : 0, 365)) return false;
@@ -115,7 +119,10 @@ class ZoneParser {
 
 Result<ZoneRule> ZoneRule::Parse(std::string_view text) {
   auto rule = ZoneParser(text).Rule();
-  if (!rule) return Error{Reason::kMalformed, "not a time zone rule: '" + std::string(text.substr(0, kRuleSizeMax)) + "'", "zone.rule"};
+  if (!rule)
+    return Error{Reason::kMalformed,
+                 "not a time zone rule: '" + std::string(text.substr(0, kRuleSizeMax)) + "'",
+                 "zone.rule"};
   return *std::move(rule);
 }
 
@@ -139,8 +146,10 @@ std::array<ZoneRule::Change, 6> ZoneRule::ChangesAround(int64_t utc) const {
   const int year = YearOf(utc);
   for (int i = 0; i < 3; ++i) {
     const int y = year - 1 + i;
-    changes[static_cast<size_t>(2 * i)] = {DayStart(start_, y) + start_.seconds - standard_, summer_};
-    changes[static_cast<size_t>(2 * i + 1)] = {DayStart(end_, y) + end_.seconds - summer_, standard_};
+    changes[static_cast<size_t>(2 * i)] = {DayStart(start_, y) + start_.seconds - standard_,
+                                           summer_};
+    changes[static_cast<size_t>(2 * i + 1)] = {DayStart(end_, y) + end_.seconds - summer_,
+                                               standard_};
   }
   std::ranges::sort(changes, {}, &Change::at);
   return changes;
@@ -167,17 +176,20 @@ struct TzifHeader {
   uint8_t version = 0;
   uint32_t is_ut = 0, is_std = 0, leaps = 0, times = 0, types = 0, characters = 0;
   uint64_t BodySize(uint64_t time_size) const {
-    return times * (time_size + 1) + types * uint64_t{6} + characters + leaps * (time_size + 4) + is_std + is_ut;
+    return times * (time_size + 1) + types * uint64_t{6} + characters + leaps * (time_size + 4) +
+           is_std + is_ut;
   }
 };
 
 Result<TzifHeader> ReadHeader(ByteReader& reader) {
   SP_TRY(const ByteView magic, reader.Take(4));
-  if (sallyport::AsText(magic) != "TZif") return Error{Reason::kMalformed, "no TZif file", "zone.tzif"};
+  if (sallyport::AsText(magic) != "TZif")
+    return Error{Reason::kMalformed, "no TZif file", "zone.tzif"};
   TzifHeader header;
   SP_TRY(header.version, reader.U8());
   SP_TRY(reader.Take(15));
-  for (uint32_t* count : {&header.is_ut, &header.is_std, &header.leaps, &header.times, &header.types, &header.characters}) {
+  for (uint32_t* count : {&header.is_ut, &header.is_std, &header.leaps, &header.times,
+                          &header.types, &header.characters}) {
     SP_TRY(*count, reader.BigU32());
   }
   return header;
@@ -192,7 +204,8 @@ Result<Unit> CheckTransitions(const ZoneRule& rule, const TzifHeader& header, By
     SP_TRY(const uint64_t raw, times.BigU64());
     const auto at = static_cast<int64_t>(raw);
     if (at < kRuleFrom) continue;
-    if (index >= header.types) return Error{Reason::kMalformed, "transition without a type", "zone.tzif"};
+    if (index >= header.types)
+      return Error{Reason::kMalformed, "transition without a type", "zone.tzif"};
     ByteReader type(types.subspan(index * size_t{6}, 4), "tzif type");
     SP_TRY(const uint32_t offset, type.BigU32());
     if (rule.OffsetAt(at) != static_cast<int32_t>(offset))
@@ -206,7 +219,8 @@ Result<Unit> CheckTransitions(const ZoneRule& rule, const TzifHeader& header, By
 Result<ZoneRule> ZoneRule::FromTzif(ByteView file) {
   ByteReader reader(file, "tzif");
   SP_TRY(const TzifHeader old, ReadHeader(reader));
-  if (old.version < '2') return Error{Reason::kUnsupported, "TZif version 1 has no rule", "zone.tzif"};
+  if (old.version < '2')
+    return Error{Reason::kUnsupported, "TZif version 1 has no rule", "zone.tzif"};
   SP_TRY(reader.Take(old.BodySize(4)));
   SP_TRY(const TzifHeader header, ReadHeader(reader));
   SP_TRY(const ByteView body, reader.Take(header.BodySize(8)));

@@ -1,6 +1,7 @@
-// A time zone as the one line of text that says how its clocks move from now on: the POSIX TZ rule at the
-// end of each TZif file (RFC 8536 3.3), such as `CET-1CEST,M3.5.0,M10.5.0/3`. Signed grants carry the rule, so
-// that server and device judge a window alike whatever zone database they have. Pure.
+// A time zone as the one line of text that says how its clocks move from now on: the POSIX TZ rule
+// at the end of each TZif file (RFC 8536 3.3), such as `CET-1CEST,M3.5.0,M10.5.0/3`. Signed grants
+// carry the rule, so that server and device judge a window alike whatever zone database they have.
+// Pure.
 #pragma once
 
 #include <array>
@@ -18,13 +19,15 @@ class ZoneRule {
   // Parse returns kMalformed for anything but a complete rule.
   static Result<ZoneRule> Parse(std::string_view text);
   // FromTzif takes the rule of a TZif file (version 2 or later). kMalformed; kUnsupported when the
-  // file's own transitions from 2026 on are not what the rule says (zones whose changes follow no rule).
+  // file's own transitions from 2026 on are not what the rule says (zones whose changes follow no
+  // rule).
   static Result<ZoneRule> FromTzif(ByteView file);
 
   const std::string& text() const { return text_; }
   // OffsetAt is local time minus UTC, in seconds, at a Unix time in seconds.
   int64_t OffsetAt(int64_t utc) const;
-  // NextChange is the first instant after `utc` at which the offset changes; nothing in zones without DST.
+  // NextChange is the first instant after `utc` at which the offset changes; nothing in zones
+  // without DST.
   std::optional<int64_t> NextChange(int64_t utc) const;
 
  private:

@@ -1,6 +1,6 @@
-// Evidence: what a full appraisal of a 100 KB event log and the appraisal of a renewal cost, beside their floors.
-// Budgets (docs/architecture.md 9): >= 1,500 full verifications of a 100 KB log per second and core; a renewal is
-// one P-256 verification and a digest comparison.
+// Evidence: what a full appraisal of a 100 KB event log and the appraisal of a renewal cost, beside
+// their floors. Budgets (docs/architecture.md 9): >= 1,500 full verifications of a 100 KB log per
+// second and core; a renewal is one P-256 verification and a digest comparison.
 #include <benchmark/benchmark.h>
 
 #include "attestation-server/evidence/verdict.h"
@@ -14,16 +14,23 @@ constexpr auto kSha256 = pki::HashAlgorithm::kSha256;
 constexpr size_t kLogBytes = 100'000;
 constexpr uint32_t kMask = 1u << 0 | 1u << 4 | 1u << 7 | 1u << 9;
 
-// A log of a distribution's boot: key databases of 40 KB, a hundred loads by the boot loader, the rest firmware.
+// A log of a distribution's boot: key databases of 40 KB, a hundred loads by the boot loader, the
+// rest firmware.
 Bytes MakeLog() {
   EventLogBuilder log;
   log.Hashed(0, EventType::kScrtmVersion, AsBytes("firmware 1"));
-  log.Config(kGlobalVariableGuid, "SecureBoot", Bytes{1}).Config(kGlobalVariableGuid, "PK", Bytes(1000, 1));
-  log.Config(kGlobalVariableGuid, "KEK", Bytes(3000, 1)).Config(kImageSecurityGuid, "db", Bytes(6000, 1));
+  log.Config(kGlobalVariableGuid, "SecureBoot", Bytes{1})
+      .Config(kGlobalVariableGuid, "PK", Bytes(1000, 1));
+  log.Config(kGlobalVariableGuid, "KEK", Bytes(3000, 1))
+      .Config(kImageSecurityGuid, "db", Bytes(6000, 1));
   log.Config(kImageSecurityGuid, "dbx", Bytes(30'000, 1)).Separator(7);
-  log.Action(4, "Calling EFI Application from Boot Option").Separators().Authority().Application("uki");
+  log.Action(4, "Calling EFI Application from Boot Option")
+      .Separators()
+      .Authority()
+      .Application("uki");
   for (int i = 0; i < 100; ++i) log.Measured(9, EventType::kIpl, AsBytes("file"), Bytes(80, 1));
-  while (log.bytes().size() + 500 < kLogBytes) log.Hashed(1, EventType::kHandoffTables, Bytes(500, 2));
+  while (log.bytes().size() + 500 < kLogBytes)
+    log.Hashed(1, EventType::kHandoffTables, Bytes(500, 2));
   return log.bytes();
 }
 
@@ -60,7 +67,11 @@ struct Bench {
   }
 
   Verdict JudgeWith(const AttestationKey& judged_key, const ReplayedLog& judged_log) const {
-    return Judge({.ak = &judged_key, .quote = {attest, signature}, .log = {&judged_log, std::nullopt}, .key = {}}, context);
+    return Judge({.ak = &judged_key,
+                  .quote = {attest, signature},
+                  .log = {&judged_log, std::nullopt},
+                  .key = {}},
+                 context);
   }
 };
 
@@ -98,7 +109,8 @@ void FloorP256Verify(benchmark::State& state) {
   Bench& bench = Shared();
   const pki::TpmSignature signature = pki::ParseTpmSignature(bench.signature).value();
   for (auto _ : state)
-    SP_CHECK(bench.key.key().Verify(pki::SignatureScheme::kEcdsa, kSha256, bench.attest, signature.bytes));
+    SP_CHECK(bench.key.key().Verify(pki::SignatureScheme::kEcdsa, kSha256, bench.attest,
+                                    signature.bytes));
 }
 BENCHMARK(FloorP256Verify)->Unit(benchmark::kMicrosecond);
 

@@ -1,6 +1,6 @@
-// install_bench [MiB] [directory]: the streaming installer against this machine's own floor, a plain copy of the
-// same bytes with fsync. Each runs in its own process, so that peak memory is its own. Budgets: architecture 9
-// (at most 64 MiB while installing, whatever the image).
+// install_bench [MiB] [directory]: the streaming installer against this machine's own floor, a
+// plain copy of the same bytes with fsync. Each runs in its own process, so that peak memory is its
+// own. Budgets: architecture 9 (at most 64 MiB while installing, whatever the image).
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,7 +34,8 @@ T Must(Result<T> result) {
 class FileSource final : public PayloadSource {
  public:
   explicit FileSource(std::string directory) : directory_(std::move(directory)) {}
-  Result<Unit> Fetch(const RemoteFile& file, uint64_t offset, uint64_t length, ByteSink& sink) override {
+  Result<Unit> Fetch(const RemoteFile& file, uint64_t offset, uint64_t length,
+                     ByteSink& sink) override {
     SP_TRY(const auto in, files_.Open(directory_ + "/" + file.path, OpenMode::kRead));
     Bytes chunk(16 * 1024);
     for (uint64_t at = offset; at < offset + length;) {
@@ -50,7 +51,8 @@ class FileSource final : public PayloadSource {
   const std::string directory_;
 };
 
-// Half of every MiB compresses well, a quarter hardly, a quarter is zeros: about what a root image does.
+// Half of every MiB compresses well, a quarter hardly, a quarter is zeros: about what a root image
+// does.
 void FillImage(File& image, uint64_t size) {
   Bytes block(kMiB);
   uint32_t state = 1;
@@ -85,8 +87,14 @@ InstallPlan PlanOf(const Paths& paths) {
   const Bytes index = Must(ReadFile(files, paths.At("index.json"), kIndexMax));
   const Bytes uki = Must(ReadFile(files, paths.At("uki.efi"), kMiB));
   const SegmentTable table = Must(SegmentTable::Parse(index));
-  return InstallPlanForTest::Make({ReleaseDigest::FromArray({1}), "edge-os", "2", 1, false, table.image_length(),
-                                   table.image_sha256(), {"uki.efi", uki.size(), pki::Sha256(uki)},
+  return InstallPlanForTest::Make({ReleaseDigest::FromArray({1}),
+                                   "edge-os",
+                                   "2",
+                                   1,
+                                   false,
+                                   table.image_length(),
+                                   table.image_sha256(),
+                                   {"uki.efi", uki.size(), pki::Sha256(uki)},
                                    {"index.json", index.size(), pki::Sha256(index)},
                                    {"payload.bin", table.payload_length(), pki::Sha256(Bytes())}});
 }
@@ -96,8 +104,9 @@ Result<Unit> InstallRelease(const Paths& paths) {
   PosixBlockTargetOpener slots;
   EfiBootControl boot(files, {paths.At("efivars")});
   RecordStore record(files, paths.At("record"));
-  Installer installer({files, slots, boot, record},
-                      {{paths.At("slot-a"), paths.At("a.efi")}, {paths.At("slot-b"), paths.At("b.efi")}, paths.directory});
+  Installer installer({files, slots, boot, record}, {{paths.At("slot-a"), paths.At("a.efi")},
+                                                     {paths.At("slot-b"), paths.At("b.efi")},
+                                                     paths.directory});
   FileSource source(paths.directory);
   return installer.Install(PlanOf(paths), source);
 }
@@ -132,7 +141,8 @@ void Prepare(const Paths& paths, uint64_t size) {
   Must(WriteFileAtomically(files, paths.At("uki.efi"), Bytes(kMiB / 2, 1)));
   EfiBootControl boot(files, {paths.At("efivars")});
   Must(boot.Provision(Slot::kA, {1, 2048, 262144, {}}));
-  Must(WriteFileAtomically(files, paths.At("efivars/BootCurrent-8be4df61-93ca-11d2-aa0d-00e098032b8c"),
+  Must(WriteFileAtomically(files,
+                           paths.At("efivars/BootCurrent-8be4df61-93ca-11d2-aa0d-00e098032b8c"),
                            Bytes{6, 0, 0, 0, 0, 0}));
   const auto image = Must(files.Open(paths.At("image"), OpenMode::kRead));
   const auto payload = Must(files.Open(paths.At("payload.bin"), OpenMode::kCreate));
@@ -141,8 +151,9 @@ void Prepare(const Paths& paths, uint64_t size) {
 }
 
 void Print(const char* what, const Cost& cost, uint64_t size) {
-  std::printf("%-22s %8.1f MB/s %8.2f s %8.1f MiB peak RSS\n", what, static_cast<double>(size) / 1e6 / cost.seconds,
-              cost.seconds, static_cast<double>(cost.peak_kib) / 1024);
+  std::printf("%-22s %8.1f MB/s %8.2f s %8.1f MiB peak RSS\n", what,
+              static_cast<double>(size) / 1e6 / cost.seconds, cost.seconds,
+              static_cast<double>(cost.peak_kib) / 1024);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// Update metadata: what the server pays for one device's director metadata (budget 200 us CPU), and what a
-// device pays to verify. The floor is the same number of bare Ed25519 operations on this machine.
+// Update metadata: what the server pays for one device's director metadata (budget 200 us CPU), and
+// what a device pays to verify. The floor is the same number of bare Ed25519 operations on this
+// machine.
 #include <benchmark/benchmark.h>
 
 #include "attestation-server/director/director.h"
@@ -18,7 +19,11 @@ pki::PrivateKey NewKey() { return pki::PrivateKey::Generate(pki::KeyType::kEd255
 
 server::DirectorOrder Order(ota::TufRepository& image, uint32_t counter) {
   const Bytes release = image.targets()["releases/edge-os/2.0.0/release.json"].content;
-  return {kDevice, 1, counter, kNow + Hours(24), server::AssignRelease(release, "r1").value(),
+  return {kDevice,
+          1,
+          counter,
+          kNow + Hours(24),
+          server::AssignRelease(release, "r1").value(),
           ota::MetaFileOf(0, Bytes(4096, 's'))};
 }
 
@@ -38,22 +43,26 @@ void FloorSignThreeTimes(benchmark::State& state) {
   const pki::PrivateKey key = NewKey();
   const Bytes message(600, 'm');
   for (auto _ : state)
-    for (int i = 0; i < kDirectorSignatures; ++i) benchmark::DoNotOptimize(key.Sign(message).value());
+    for (int i = 0; i < kDirectorSignatures; ++i)
+      benchmark::DoNotOptimize(key.Sign(message).value());
 }
 BENCHMARK(FloorSignThreeTimes)->Unit(benchmark::kMicrosecond);
 
 void DirectorMetadataCached(benchmark::State& state) {
   server::LocalDirectorSigner signer("edge.example", NewKey(), NewKey(), NewKey());
-  server::Director director(signer, [](const std::string&) { return server::Director::Version{1, 1}; }, Hours(24), 10);
+  server::Director director(
+      signer, [](const std::string&) { return server::Director::Version{1, 1}; }, Hours(24), 10);
   const Bytes slice(4096, 's');
-  for (auto _ : state) benchmark::DoNotOptimize(director.MetadataFor({kDevice, std::nullopt, slice}, kNow).value());
+  for (auto _ : state)
+    benchmark::DoNotOptimize(director.MetadataFor({kDevice, std::nullopt, slice}, kNow).value());
 }
 BENCHMARK(DirectorMetadataCached)->Unit(benchmark::kMicrosecond);
 
 // A repository with `range` further releases; the device has refreshed before.
 void ClientRefresh(benchmark::State& state) {
   ota::TufRepository image(kNow, "");
-  for (int64_t i = 0; i < state.range(0); ++i) ota::AddSampleRelease(image, "1." + std::to_string(i), 1);
+  for (int64_t i = 0; i < state.range(0); ++i)
+    ota::AddSampleRelease(image, "1." + std::to_string(i), 1);
   image.PublishNext();
   MemoryFileSystem files;
   ota::MetadataClient client(files, "/tuf", {});

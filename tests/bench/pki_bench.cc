@@ -1,6 +1,7 @@
-// Certificates: what issuing, reading and verifying a leaf costs, beside the curve's own price on this
-// machine. Budget (docs/architecture.md 9): a leaf by template is within a few microseconds of one P-256
-// signature, a peer's verification of one P-256 verification; reading a leaf is below 5 us.
+// Certificates: what issuing, reading and verifying a leaf costs, beside the curve's own price on
+// this machine. Budget (docs/architecture.md 9): a leaf by template is within a few microseconds of
+// one P-256 signature, a peer's verification of one P-256 verification; reading a leaf is below 5
+// us.
 #include <benchmark/benchmark.h>
 #include <openssl/evp.h>
 
@@ -21,12 +22,18 @@ struct Bench {
   RoleAnchors anchors = BundleOf(hierarchy, domain, 1).Anchors();
   PrivateKey key = *PrivateKey::Generate(KeyType::kP256);
   DeviceId device = DeviceIdFromEk(domain, AsBytes("ek"));
-  IdentityExtension extension{
-      now, Tier::kMeasured, 1, 1, random.Next<BootId>(), random.Next<ReleaseDigest>(), KeyProtection::kTpmNullHierarchy};
+  IdentityExtension extension{now,
+                              Tier::kMeasured,
+                              1,
+                              1,
+                              random.Next<BootId>(),
+                              random.Next<ReleaseDigest>(),
+                              KeyProtection::kTpmNullHierarchy};
   DeviceLeafSigner signer = *DeviceLeafSigner::Make(hierarchy.device_issuer, domain);
 
   IssuedLeaf Issue() {
-    return *signer.SignDeviceLeaf(device, key.public_key().spki(), extension, now, now + Hours(1), random);
+    return *signer.SignDeviceLeaf(device, key.public_key().spki(), extension, now, now + Hours(1),
+                                  random);
   }
 };
 
@@ -54,7 +61,8 @@ struct RawKey {
     signature.resize(size);
   }
   void Verify() {
-    SP_CHECK(EVP_PKEY_verify(verify.get(), signature.data(), signature.size(), digest.view().data(), 32) == 1);
+    SP_CHECK(EVP_PKEY_verify(verify.get(), signature.data(), signature.size(), digest.view().data(),
+                             32) == 1);
   }
 };
 
@@ -85,13 +93,15 @@ void VerifyDevicePeer(benchmark::State& state) {
   Bench& bench = Shared();
   const Bytes der = bench.Issue().der;
   for (auto _ : state)
-    SP_CHECK(VerifyPeer(der, {}, bench.anchors, Role::kDevice, bench.domain, bench.now).has_value());
+    SP_CHECK(
+        VerifyPeer(der, {}, bench.anchors, Role::kDevice, bench.domain, bench.now).has_value());
 }
 BENCHMARK(VerifyDevicePeer)->Unit(benchmark::kMicrosecond);
 
 void ParseCsrOfADevice(benchmark::State& state) {
   const PrivateKey& key = Shared().key;
-  const Bytes csr = *MakeCsr(key.public_key().spki(), [&](ByteView bytes) { return key.Sign(bytes); });
+  const Bytes csr =
+      *MakeCsr(key.public_key().spki(), [&](ByteView bytes) { return key.Sign(bytes); });
   for (auto _ : state) SP_CHECK(ParseCsr(csr).has_value());
 }
 BENCHMARK(ParseCsrOfADevice)->Unit(benchmark::kMicrosecond);

@@ -1,4 +1,5 @@
-// Budgets (docs/architecture.md 9): a decision <= 1 us; compiling 1,000 grants over 100,000 devices <= 1 s.
+// Budgets (docs/architecture.md 9): a decision <= 1 us; compiling 1,000 grants over 100,000 devices
+// <= 1 s.
 #include <benchmark/benchmark.h>
 
 #include "policies/decision/slice.h"
@@ -14,7 +15,8 @@ std::string Id(const char* prefix, size_t i) { return prefix + std::to_string(i)
 RuleSet MakeRules(size_t grants) {
   RuleSet rules;
   for (size_t s = 0; s < 50; ++s)
-    rules.guardrails.services[Id("s", s)] = {{Protocol::kTcp, static_cast<uint16_t>(1000 + s), static_cast<uint16_t>(1000 + s)}};
+    rules.guardrails.services[Id("s", s)] = {
+        {Protocol::kTcp, static_cast<uint16_t>(1000 + s), static_cast<uint16_t>(1000 + s)}};
   for (size_t g = 0; g < grants; ++g) {
     GrantRule grant;
     grant.id = "g" + std::to_string(1'000'000 + g);
@@ -39,7 +41,14 @@ RuleSet MakeRules(size_t grants) {
 std::vector<DeviceFacts> MakeFleet(size_t devices) {
   std::vector<DeviceFacts> facts;
   for (size_t i = 0; i < devices; ++i)
-    facts.push_back({Id("device-", i), "", Id("site-", i % 199), {Id("t", i % 300)}, Tier::kNone, DeviceState::kActive, 0, ""});
+    facts.push_back({Id("device-", i),
+                     "",
+                     Id("site-", i % 199),
+                     {Id("t", i % 300)},
+                     Tier::kNone,
+                     DeviceState::kActive,
+                     0,
+                     ""});
   return facts;
 }
 
@@ -78,7 +87,11 @@ void BM_BuildSlice(benchmark::State& state) {
   const CompiledPolicy policy = Compile(rules, MakeFleet(1'000));
   const PolicyManifest manifest = MakePolicyManifest(rules, {1, kNow - Days(1), kNow + Days(30)});
   const PolicyTexts texts = MakePolicyTexts(rules);
-  const SliceHeader header{"edge.example", "device-40", {1, 1}, UnixTime::FromSeconds(kNow.seconds()), UnixTime::FromSeconds(kNow.seconds() + 3600)};
+  const SliceHeader header{"edge.example",
+                           "device-40",
+                           {1, 1},
+                           UnixTime::FromSeconds(kNow.seconds()),
+                           UnixTime::FromSeconds(kNow.seconds() + 3600)};
   size_t bytes = 0;
   for (auto _ : state) {
     const auto slice = BuildSlice(header, policy, manifest, texts);

@@ -1,5 +1,5 @@
-// Budgets (docs/architecture.md 9): <= 1.2 ms CPU per new connection and <= 1.3 CPU-s per GB, for a pair of proxies.
-// Beside each: the floor, the same work over plain loopback TCP without any proxy.
+// Budgets (docs/architecture.md 9): <= 1.2 ms CPU per new connection and <= 1.3 CPU-s per GB, for a
+// pair of proxies. Beside each: the floor, the same work over plain loopback TCP without any proxy.
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
 
@@ -11,7 +11,9 @@ namespace {
 double ThreadCpuSeconds() {
   rusage usage{};
   getrusage(RUSAGE_THREAD, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -25,9 +27,11 @@ class Pair {
     recorder_proxy = *Proxy::Start(recorder, ClockOf(recorder_cpu));
     ProxyConfig camera;
     camera.listen.clear();
-    camera.outbound = {{"rtsp", recorder_node.id.text(), "127.0.0.1:0", "127.0.0.1:" + std::to_string(recorder_proxy->port())}};
+    camera.outbound = {{"rtsp", recorder_node.id.text(), "127.0.0.1:0",
+                        "127.0.0.1:" + std::to_string(recorder_proxy->port())}};
     camera_proxy = *Proxy::Start(camera, ClockOf(camera_cpu));
-    for (auto [proxy, node] : {std::pair(&camera_proxy, &camera_node), std::pair(&recorder_proxy, &recorder_node)}) {
+    for (auto [proxy, node] :
+         {std::pair(&camera_proxy, &camera_node), std::pair(&recorder_proxy, &recorder_node)}) {
       SP_CHECK((*proxy)->SetIdentity(mesh.IdentityOf(*node), mesh.trust()).has_value());
       (*proxy)->SetSlice(mesh.SliceOf(*node, mesh.Rules(), {camera_node, recorder_node}));
     }
@@ -70,13 +74,15 @@ void BM_NewConnection(benchmark::State& state) {
   Pair pair;
   const double before = pair.CpuSeconds();
   for (auto _ : state) ConnectOnce(pair.port());
-  state.counters["pair_cpu_us"] = (pair.CpuSeconds() - before) * 1e6 / static_cast<double>(state.iterations());
+  state.counters["pair_cpu_us"] =
+      (pair.CpuSeconds() - before) * 1e6 / static_cast<double>(state.iterations());
 }
 BENCHMARK(BM_NewConnection)->Unit(benchmark::kMicrosecond)->Iterations(500);
 
 void BM_NewConnectionFloor(benchmark::State& state) {
   EchoServer echo;
-  const auto port = static_cast<uint16_t>(std::stoi(echo.address().substr(echo.address().rfind(':') + 1)));
+  const auto port =
+      static_cast<uint16_t>(std::stoi(echo.address().substr(echo.address().rfind(':') + 1)));
   for (auto _ : state) ConnectOnce(port);
 }
 BENCHMARK(BM_NewConnectionFloor)->Unit(benchmark::kMicrosecond)->Iterations(500);
@@ -92,7 +98,8 @@ void Bulk(uint16_t port) {
   });
   Bytes sink(256 << 10);
   size_t received = 0;
-  for (ssize_t got; (got = recv(fd.get(), sink.data(), sink.size(), 0)) > 0;) received += static_cast<size_t>(got);
+  for (ssize_t got; (got = recv(fd.get(), sink.data(), sink.size(), 0)) > 0;)
+    received += static_cast<size_t>(got);
   sender.join();
   SP_CHECK(received == kBulk);
 }
@@ -102,7 +109,8 @@ void BM_Bulk(benchmark::State& state) {
   Pair pair;
   const double before = pair.CpuSeconds();
   for (auto _ : state) Bulk(pair.port());
-  const double gigabytes = 2.0 * static_cast<double>(kBulk) * static_cast<double>(state.iterations()) / 1e9;
+  const double gigabytes =
+      2.0 * static_cast<double>(kBulk) * static_cast<double>(state.iterations()) / 1e9;
   state.counters["pair_cpu_s_per_GB"] = (pair.CpuSeconds() - before) / gigabytes;
   state.SetBytesProcessed(static_cast<int64_t>(2 * kBulk) * state.iterations());
 }
@@ -110,7 +118,8 @@ BENCHMARK(BM_Bulk)->Unit(benchmark::kMillisecond)->Iterations(4);
 
 void BM_BulkFloor(benchmark::State& state) {
   EchoServer echo;
-  const auto port = static_cast<uint16_t>(std::stoi(echo.address().substr(echo.address().rfind(':') + 1)));
+  const auto port =
+      static_cast<uint16_t>(std::stoi(echo.address().substr(echo.address().rfind(':') + 1)));
   for (auto _ : state) Bulk(port);
   state.SetBytesProcessed(static_cast<int64_t>(2 * kBulk) * state.iterations());
 }

@@ -1,6 +1,7 @@
-// One attested renewal through the flow, without gRPC: challenge, proof, verdict, commit, certificate. Budget
-// (docs/architecture.md 9): 0.6 ms of server CPU; the floor is three P-256 verifications (quote, key, request)
-// and one signature, printed beside it. "cpu" is that of the whole process less the device's own work.
+// One attested renewal through the flow, without gRPC: challenge, proof, verdict, commit,
+// certificate. Budget (docs/architecture.md 9): 0.6 ms of server CPU; the floor is three P-256
+// verifications (quote, key, request) and one signature, printed beside it. "cpu" is that of the
+// whole process less the device's own work.
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -30,12 +31,15 @@ class Quiet final : public FlowEvents {
 double ProcessSeconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 struct World {
-  std::string directory = std::filesystem::temp_directory_path() / ("sallyport-renewal-" + std::to_string(getpid()));
+  std::string directory =
+      std::filesystem::temp_directory_path() / ("sallyport-renewal-" + std::to_string(getpid()));
   FakeRandom random;
   MemoryFileSystem files;
   EvidenceBlobs blobs{files, "/evidence"};
@@ -60,7 +64,9 @@ struct World {
                       .pcrs = {0, 4, 7},
                       .limits = {{1e9, 1e9}, {1e9, 1e9}, {1e9, 1e9}}};
     config.profiles.emplace(
-        "default", Profile{pki::EkRoots::FromCertificates(std::vector<Bytes>{vendor.root_der()}).value(), true});
+        "default",
+        Profile{pki::EkRoots::FromCertificates(std::vector<Bytes>{vendor.root_der()}).value(),
+                true});
     flow = std::make_unique<EnrolmentFlow>(
         std::move(config), FlowParts{*database, blobs, random, events},
         std::make_shared<const pki::DeviceLeafSigner>(
@@ -81,7 +87,9 @@ struct World {
 
   template <typename Body>
   void Write(Body body) {
-    SP_CHECK(database->writer().Run([&](Transaction& t) -> Result<Unit> { return body(t.connection()); }).has_value());
+    SP_CHECK(database->writer()
+                 .Run([&](Transaction& t) -> Result<Unit> { return body(t.connection()); })
+                 .has_value());
   }
   void Enrol() {
     FakeTpmDevice& device = *devices.emplace_back(std::make_unique<FakeTpmDevice>(vendor));
@@ -90,11 +98,14 @@ struct World {
     listed.profile = "default";
     listed.placement = {"berlin", "online", {}};
     Write([&](Connection& c) { return EkList(c).Put(listed); });
-    const auto challenge = std::get<IssuedChallenge>(flow->Begin(channel, device.Begin(pki::Purpose::kEnrol), kNow));
+    const auto challenge =
+        std::get<IssuedChallenge>(flow->Begin(channel, device.Begin(pki::Purpose::kEnrol), kNow));
     SP_CHECK(std::holds_alternative<Admitted>(
         flow->Prove(channel, device.Prove(pki::Purpose::kEnrol, challenge, leaf), kNow)));
   }
-  std::string IdOf(size_t i) const { return pki::DeviceIdFromEk(domain, devices[i]->ek().public_key().spki()).text(); }
+  std::string IdOf(size_t i) const {
+    return pki::DeviceIdFromEk(domain, devices[i]->ek().public_key().spki()).text();
+  }
 };
 
 World& Shared() {
@@ -125,7 +136,8 @@ void AttestedRenewal(benchmark::State& state) {
     double device_seconds = 0;
     const double begun = ProcessSeconds();
     for (size_t i = 0; i < kBatch; ++i) {
-      const auto challenge = std::get<IssuedChallenge>(world.flow->BeginRenewal(world.IdOf(i), kNow));
+      const auto challenge =
+          std::get<IssuedChallenge>(world.flow->BeginRenewal(world.IdOf(i), kNow));
       const double before = ProcessSeconds();
       proofs.push_back(world.devices[i]->Prove(pki::Purpose::kRenew, challenge, world.leaf,
                                                {.send_log = false, .certify_again = true}));
@@ -137,7 +149,8 @@ void AttestedRenewal(benchmark::State& state) {
       for (size_t worker = 0; worker < workers; ++worker)
         threads.emplace_back([&, worker] {
           for (size_t i = worker; i < kBatch; i += workers)
-            SP_CHECK(std::holds_alternative<Admitted>(world.flow->Renew(world.IdOf(i), world.channel, proofs[i], kNow)));
+            SP_CHECK(std::holds_alternative<Admitted>(
+                world.flow->Renew(world.IdOf(i), world.channel, proofs[i], kNow)));
         });
     }
     server_seconds += ProcessSeconds() - begun - device_seconds;
@@ -154,7 +167,8 @@ void EnrolmentChallenge(benchmark::State& state) {
   FakeTpmDevice device(world.vendor);
   const BeginInput begin = device.Begin(pki::Purpose::kEnrol);
   for (auto _ : state)
-    SP_CHECK(std::holds_alternative<IssuedChallenge>(world.flow->Begin(world.channel, begin, kNow)));
+    SP_CHECK(
+        std::holds_alternative<IssuedChallenge>(world.flow->Begin(world.channel, begin, kNow)));
 }
 BENCHMARK(EnrolmentChallenge)->Unit(benchmark::kMicrosecond);
 

@@ -1,6 +1,7 @@
-// The store: durable writes per second through the one writer, alone and sharing commits, beside what the
-// medium itself gives (write 4 KiB, fdatasync). Budget (docs/architecture.md 9): 20,000 device records/s with
-// group commit on SQLite WAL, synchronous=FULL. Times of the medium drift with the host: compare the rows of one run.
+// The store: durable writes per second through the one writer, alone and sharing commits, beside
+// what the medium itself gives (write 4 KiB, fdatasync). Budget (docs/architecture.md 9): 20,000
+// device records/s with group commit on SQLite WAL, synchronous=FULL. Times of the medium drift
+// with the host: compare the rows of one run.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -28,14 +29,16 @@ DeviceRecord MakeDevice(Random& random, int number) {
   device.tpm.ak_name = ToBytes(random.Next<Sha256Digest>().view());
   device.state = DeviceState::kActive;
   device.posture = Posture::kPassing;
-  device.boot = BootRecord{random.Next<BootId>(), 0, 1, 0, 1000, true, "0011223344556677", random.Next<Sha256Digest>()};
+  device.boot = BootRecord{random.Next<BootId>(),      0, 1, 0, 1000, true, "0011223344556677",
+                           random.Next<Sha256Digest>()};
   device.next_key = KeySlot{Bytes(34, 2), "00112233445566778899aabbccddeeff", UnixTime{1}};
   device.incarnation = 1;
   return device;
 }
 
 struct Fleet {
-  std::string directory = std::filesystem::temp_directory_path() / ("sallyport-bench-" + std::to_string(getpid()));
+  std::string directory =
+      std::filesystem::temp_directory_path() / ("sallyport-bench-" + std::to_string(getpid()));
   FakeRandom random;
   std::unique_ptr<Database> database;
   std::vector<DeviceRecord> devices;
@@ -103,12 +106,13 @@ void DeviceRecordsTogether(benchmark::State& state) {
     std::latch done(static_cast<ptrdiff_t>(in_flight));
     for (size_t i = 0; i < in_flight; ++i) {
       DeviceRecord& device = fleet.devices[next++ % fleet.devices.size()];
-      fleet.database->writer().Submit([&](Transaction& t) { return Devices(t.connection()).Update(device); },
-                                      [&](const Result<Unit>& result) {
-                                        SP_CHECK(result.has_value());
-                                        ++device.revision;
-                                        done.count_down();
-                                      });
+      fleet.database->writer().Submit(
+          [&](Transaction& t) { return Devices(t.connection()).Update(device); },
+          [&](const Result<Unit>& result) {
+            SP_CHECK(result.has_value());
+            ++device.revision;
+            done.count_down();
+          });
     }
     done.wait();
   }
@@ -120,7 +124,8 @@ BENCHMARK(DeviceRecordsTogether)->Arg(16)->Arg(64)->Arg(1024)->UseRealTime();
 void AuditedRecordsTogether(benchmark::State& state) {
   Fleet& fleet = Shared();
   const auto in_flight = static_cast<size_t>(state.range(0));
-  const JsonValue record = JsonValue::Object({{"device", fleet.devices[0].id}, {"at", "2026-11-21T01:02:03Z"}});
+  const JsonValue record =
+      JsonValue::Object({{"device", fleet.devices[0].id}, {"at", "2026-11-21T01:02:03Z"}});
   size_t next = 0;
   for (auto _ : state) {
     std::latch done(static_cast<ptrdiff_t>(in_flight));
@@ -148,7 +153,10 @@ void ReadDeviceRecord(benchmark::State& state) {
   size_t next = 0;
   for (auto _ : state) {
     Snapshot snapshot = fleet.database->Read().value();
-    SP_CHECK(Devices(snapshot.connection()).Find(fleet.devices[next++ % fleet.devices.size()].id).value().has_value());
+    SP_CHECK(Devices(snapshot.connection())
+                 .Find(fleet.devices[next++ % fleet.devices.size()].id)
+                 .value()
+                 .has_value());
   }
   state.SetItemsProcessed(state.iterations());
 }
@@ -159,7 +167,9 @@ void ReadLeaseOfADevice(benchmark::State& state) {
   size_t next = 0;
   for (auto _ : state) {
     Snapshot snapshot = fleet.database->Read().value();
-    SP_CHECK(ReadLease(snapshot.connection(), fleet.devices[next++ % fleet.devices.size()].id).value().has_value());
+    SP_CHECK(ReadLease(snapshot.connection(), fleet.devices[next++ % fleet.devices.size()].id)
+                 .value()
+                 .has_value());
   }
   state.SetItemsProcessed(state.iterations());
 }

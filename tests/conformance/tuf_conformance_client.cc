@@ -1,4 +1,5 @@
-// The client of the public tuf-conformance suite: a command line and HTTP around the shipped MetadataClient.
+// The client of the public tuf-conformance suite: a command line and HTTP around the shipped
+// MetadataClient.
 #include <curl/curl.h>
 
 #include <CLI/CLI.hpp>
@@ -31,7 +32,9 @@ std::string EncodePath(std::string_view path) {
 class HttpFetcher final : public Fetcher {
  public:
   HttpFetcher(std::string metadata_url, std::string target_url)
-      : metadata_url_(std::move(metadata_url)), target_url_(std::move(target_url)), curl_(curl_easy_init()) {}
+      : metadata_url_(std::move(metadata_url)),
+        target_url_(std::move(target_url)),
+        curl_(curl_easy_init()) {}
   Result<Bytes> FetchMetadata(const std::string& file, uint64_t size_max) override {
     return Get(metadata_url_ + "/" + file, size_max);
   }
@@ -68,7 +71,8 @@ class HttpFetcher final : public Fetcher {
     if (code == CURLE_WRITE_ERROR) return Error{Reason::kTooLarge, url, "fetch.size"};
     if (code != CURLE_OK) return Error{Reason::kUnavailable, url + ": " + curl_easy_strerror(code)};
     if (status == 403 || status == 404) return Error{Reason::kNotFound, url};
-    if (status != 200) return Error{Reason::kUnavailable, url + ": status " + std::to_string(status)};
+    if (status != 200)
+      return Error{Reason::kUnavailable, url + ": status " + std::to_string(status)};
     return std::move(body.bytes);
   }
 
@@ -93,7 +97,8 @@ Result<Unit> Refresh(MetadataClient& client, const Options& options, UnixTime no
   return Ok();
 }
 
-Result<Unit> Download(FileSystem& files, MetadataClient& client, const Options& options, UnixTime now) {
+Result<Unit> Download(FileSystem& files, MetadataClient& client, const Options& options,
+                      UnixTime now) {
   HttpFetcher fetcher(options.metadata_url, options.target_base_url);
   SP_TRY(TrustedMetadata trusted, client.Refresh(fetcher, now));
   for (const std::string& name : options.target_names) {
@@ -113,7 +118,9 @@ int main(int argc, char** argv) {
   app.fallthrough();
   app.add_option("--metadata-dir", options.metadata_dir)->required();
   app.add_option("--metadata-url", options.metadata_url);
-  app.add_option("--target-name", options.target_names)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--target-name", options.target_names)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--target-base-url", options.target_base_url);
   app.add_option("--target-dir", options.target_dir);
   CLI::App* const init = app.add_subcommand("init");

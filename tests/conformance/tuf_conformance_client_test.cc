@@ -1,4 +1,5 @@
-// The conformance client as a program, over HTTP, against the static repository of the public suite.
+// The conformance client as a program, over HTTP, against the static repository of the public
+// suite.
 #include <gtest/gtest.h>
 #include <httplib.h>
 
@@ -17,7 +18,8 @@ class ConformanceClient : public testing::Test {
     server_.set_mount_point("/", kRepository);
     port_ = server_.bind_to_any_port("127.0.0.1");
     thread_ = std::thread([this] { server_.listen_after_bind(); });
-    std::string pattern = (std::filesystem::temp_directory_path() / "sallyport-tuf-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "sallyport-tuf-XXXXXX").string();
     directory_ = mkdtemp(pattern.data());
   }
   ~ConformanceClient() override {
@@ -30,9 +32,10 @@ class ConformanceClient : public testing::Test {
     const char* bin = std::getenv("SALLYPORT_BIN");
     if (bin == nullptr) return -1;
     const std::string url = "http://127.0.0.1:" + std::to_string(port_);
-    const std::string command = std::string(bin) + "/tuf-conformance-client --metadata-dir " + directory_ + "/m" +
-                                " --metadata-url " + url + "/server --target-base-url " + url + "/targets" +
-                                " --target-dir " + directory_ + "/t " + arguments + " 2>/dev/null";
+    const std::string command = std::string(bin) + "/tuf-conformance-client --metadata-dir " +
+                                directory_ + "/m" + " --metadata-url " + url +
+                                "/server --target-base-url " + url + "/targets" + " --target-dir " +
+                                directory_ + "/t " + arguments + " 2>/dev/null";
     return WEXITSTATUS(std::system(command.c_str()));
   }
 

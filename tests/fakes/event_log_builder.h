@@ -19,14 +19,17 @@ class EventLogBuilder {
     spec.Raw(AsBytes({"Spec ID Event03\0", 16})).LittleU32(0).U8(0).U8(2).U8(0).U8(2);
     spec.LittleU32(static_cast<uint32_t>(banks_.size()));
     for (const Bank bank : banks_)
-      spec.LittleU16(static_cast<uint16_t>(bank)).LittleU16(static_cast<uint16_t>(server::BankDigestSize(bank)));
+      spec.LittleU16(static_cast<uint16_t>(bank))
+          .LittleU16(static_cast<uint16_t>(server::BankDigestSize(bank)));
     spec.U8(0);
     out_.LittleU32(0).LittleU32(static_cast<uint32_t>(EventType::kNoAction)).Raw(Bytes(20, 0));
     out_.LittleU32(static_cast<uint32_t>(spec.bytes().size())).Raw(spec.bytes());
   }
 
   // Hashed adds an event whose digests are the hashes of `data`.
-  EventLogBuilder& Hashed(uint32_t pcr, EventType type, ByteView data) { return Measured(pcr, type, data, data); }
+  EventLogBuilder& Hashed(uint32_t pcr, EventType type, ByteView data) {
+    return Measured(pcr, type, data, data);
+  }
   // Measured adds an event whose digests are the hashes of `measured`.
   EventLogBuilder& Measured(uint32_t pcr, EventType type, ByteView measured, ByteView data) {
     Begin(pcr, type);
@@ -40,14 +43,17 @@ class EventLogBuilder {
       out_.LittleU16(static_cast<uint16_t>(bank)).Raw(Bytes(server::BankDigestSize(bank), 0));
     return Data(data);
   }
-  EventLogBuilder& Separator(uint32_t pcr) { return Hashed(pcr, EventType::kSeparator, Bytes(4, 0)); }
+  EventLogBuilder& Separator(uint32_t pcr) {
+    return Hashed(pcr, EventType::kSeparator, Bytes(4, 0));
+  }
   EventLogBuilder& Action(uint32_t pcr, std::string_view text) {
     return Hashed(pcr, EventType::kEfiAction, AsBytes(text));
   }
   EventLogBuilder& Application(std::string_view image) {
     return Measured(4, EventType::kBootServicesApplication, AsBytes(image), Bytes(32, 0));
   }
-  EventLogBuilder& Variable(EventType type, std::string_view guid, std::string_view name, ByteView content) {
+  EventLogBuilder& Variable(EventType type, std::string_view guid, std::string_view name,
+                            ByteView content) {
     return Hashed(7, type, VariableData(guid, name, content));
   }
   EventLogBuilder& Config(std::string_view guid, std::string_view name, ByteView content) {
@@ -63,7 +69,8 @@ class EventLogBuilder {
     return *this;
   }
 
-  // SecureBootVariables adds the five variables of PCR 7 as firmware with Secure Boot on writes them.
+  // SecureBootVariables adds the five variables of PCR 7 as firmware with Secure Boot on writes
+  // them.
   EventLogBuilder& SecureBootVariables(bool on = true) {
     const Bytes list = on ? Bytes(60, 7) : Bytes();
     Config(server::kGlobalVariableGuid, "SecureBoot", Bytes(1, on ? 1 : 0));
@@ -92,7 +99,9 @@ class EventLogBuilder {
 
  private:
   void Begin(uint32_t pcr, EventType type) {
-    out_.LittleU32(pcr).LittleU32(static_cast<uint32_t>(type)).LittleU32(static_cast<uint32_t>(banks_.size()));
+    out_.LittleU32(pcr)
+        .LittleU32(static_cast<uint32_t>(type))
+        .LittleU32(static_cast<uint32_t>(banks_.size()));
   }
   EventLogBuilder& Data(ByteView data) {
     out_.LittleU32(static_cast<uint32_t>(data.size())).Raw(data);

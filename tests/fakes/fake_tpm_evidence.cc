@@ -13,7 +13,9 @@ namespace {
 constexpr auto kSha256 = pki::HashAlgorithm::kSha256;
 
 pki::BootSlot SlotOf(std::string_view text) {
-  return text == "A" ? pki::BootSlot::kA : text == "B" ? pki::BootSlot::kB : pki::BootSlot::kUnknown;
+  return text == "A"   ? pki::BootSlot::kA
+         : text == "B" ? pki::BootSlot::kB
+                       : pki::BootSlot::kUnknown;
 }
 
 Bytes CreationDataBytes(const Nonce& nonce, uint32_t hierarchy) {
@@ -30,17 +32,23 @@ EventLogBuilder BootLog(std::string_view image) {
   using server::EventType;
   EventLogBuilder log;
   log.Hashed(0, EventType::kScrtmVersion, AsBytes("firmware 1")).SecureBootVariables().Separator(7);
-  log.Action(4, "Calling EFI Application from Boot Option").Separators().Authority().Application(image);
+  log.Action(4, "Calling EFI Application from Boot Option")
+      .Separators()
+      .Authority()
+      .Application(image);
   return log;
 }
 
 std::string ReferenceJson(std::string_view image, std::string device_class) {
-  const server::ReplayedLog log = server::ReplayedLog::Make(BootLog(image).bytes(), kSha256).value();
-  server::ReferenceFile file{std::move(device_class), kSha256, {.label = "", .pcrs = {}, .secure_boot = std::nullopt}};
+  const server::ReplayedLog log =
+      server::ReplayedLog::Make(BootLog(image).bytes(), kSha256).value();
+  server::ReferenceFile file{
+      std::move(device_class), kSha256, {.label = "", .pcrs = {}, .secure_boot = std::nullopt}};
   for (const uint32_t pcr : {4u, 7u}) {
     server::PcrEventsExpected events;
     for (const server::Event* const event : log.grammar(pcr).judged)
-      events.push_back({event->type, server::PcrDigest::Of(event->digest(server::Bank::kSha256)), std::string(image)});
+      events.push_back({event->type, server::PcrDigest::Of(event->digest(server::Bank::kSha256)),
+                        std::string(image)});
     file.expectation.pcrs.emplace(pcr, std::move(events));
   }
   file.expectation.pcrs.emplace(0, log.pcrs().value(0));
@@ -48,7 +56,8 @@ std::string ReferenceJson(std::string_view image, std::string device_class) {
 }
 
 FakeTpmDevice::FakeTpmDevice(const FakeTpmVendor& vendor, uint32_t ak_attributes)
-    : ak_(ak_attributes), ek_certificates_{vendor.EkCertificate(ek_.public_key()), vendor.intermediate_der()} {
+    : ak_(ak_attributes),
+      ek_certificates_{vendor.EkCertificate(ek_.public_key()), vendor.intermediate_der()} {
   Boot("uki 1");
 }
 
@@ -69,7 +78,8 @@ server::BeginInput FakeTpmDevice::Begin(pki::Purpose purpose) const {
   return out;
 }
 
-AttestFields FakeTpmDevice::Attest(pki::tpm::AttestType type, const Sha256Digest& qualifying) const {
+AttestFields FakeTpmDevice::Attest(pki::tpm::AttestType type,
+                                   const Sha256Digest& qualifying) const {
   AttestFields fields;
   fields.type = static_cast<uint16_t>(type);
   fields.qualified_signer = ak_.qualified_name(pki::tpm::kEndorsement);
@@ -94,9 +104,10 @@ void FakeTpmDevice::Quote(const Sha256Digest& extra_data, const std::vector<uint
   clock_ms_ += kTick;
 }
 
-void FakeTpmDevice::CertifyKey(const Sha256Digest& qualifying, const Nonce& nonce, const ProofOptions& options,
-                               server::ReceivedEvidence& out) {
-  const uint32_t hierarchy = options.key_in_null_hierarchy ? pki::tpm::kNullHierarchy : pki::tpm::kOwner;
+void FakeTpmDevice::CertifyKey(const Sha256Digest& qualifying, const Nonce& nonce,
+                               const ProofOptions& options, server::ReceivedEvidence& out) {
+  const uint32_t hierarchy =
+      options.key_in_null_hierarchy ? pki::tpm::kNullHierarchy : pki::tpm::kOwner;
   if (options.certify_again) {
     AttestFields fields = Attest(pki::tpm::AttestType::kCertify, qualifying);
     fields.body = TwoSized(tls_key_->name(), tls_key_->qualified_name(hierarchy));
@@ -112,8 +123,10 @@ void FakeTpmDevice::CertifyKey(const Sha256Digest& qualifying, const Nonce& nonc
   out.key_signature = ak_.Sign(out.key_attest);
 }
 
-server::ProveInput FakeTpmDevice::Prove(pki::Purpose purpose, const server::IssuedChallenge& challenge,
-                                        const Sha256Digest& server_leaf, const ProofOptions& options) {
+server::ProveInput FakeTpmDevice::Prove(pki::Purpose purpose,
+                                        const server::IssuedChallenge& challenge,
+                                        const Sha256Digest& server_leaf,
+                                        const ProofOptions& options) {
   if (!options.certify_again) tls_key_ = std::make_unique<SoftTpmKey>(options.tls_attributes);
   const Nonce nonce = options.nonce.value_or(challenge.nonce);
   server::ProveInput out;
@@ -124,8 +137,9 @@ server::ProveInput FakeTpmDevice::Prove(pki::Purpose purpose, const server::Issu
   if (options.mention_log && options.send_log) e.event_log = sent;
   if (options.mention_log && !options.send_log) e.event_log_hash = pki::Sha256(sent);
   e.tls_public = tls_key_->area().Marshal();
-  e.csr = pki::MakeCsr(tls_key_->key().public_key().spki(),
-                       [&](ByteView bytes) { return tls_key_->key().Sign(bytes); }).value();
+  e.csr = pki::MakeCsr(tls_key_->key().public_key().spki(), [&](ByteView bytes) {
+            return tls_key_->key().Sign(bytes);
+          }).value();
   e.boot_slot = options.slot;
   e.release_digest = options.release;
   e.epoch_held = options.epoch_held;
@@ -149,7 +163,8 @@ server::ProveInput FakeTpmDevice::Prove(pki::Purpose purpose, const server::Issu
   Quote(pki::QuoteExtraData(transcript), challenge.pcr_requests.front().pcrs, e);
   CertifyKey(pki::KeyQualifyingData(transcript), nonce, options, e);
   if (purpose != pki::Purpose::kEnrol) return out;
-  const auto secret = ek_.Activate(challenge.credential_blob, challenge.encrypted_secret, ak_.name());
+  const auto secret =
+      ek_.Activate(challenge.credential_blob, challenge.encrypted_secret, ak_.name());
   if (secret.has_value()) e.activation_proof = pki::ActivationProof(*secret, transcript);
   return out;
 }

@@ -1,4 +1,5 @@
-// FakeTpmDevice answers challenges as a device with a TPM does, with keys in software; and it lies on demand.
+// FakeTpmDevice answers challenges as a device with a TPM does, with keys in software; and it lies
+// on demand.
 #pragma once
 
 #include <memory>
@@ -14,21 +15,22 @@ namespace sallyport {
 
 // BootLog is the log of a device whose firmware started `image` with Secure Boot on.
 EventLogBuilder BootLog(std::string_view image);
-// ReferenceJson is a reference/v1 file that a boot of `image` passes: PCR 0 by value, 4 and 7 by events.
+// ReferenceJson is a reference/v1 file that a boot of `image` passes: PCR 0 by value, 4 and 7 by
+// events.
 std::string ReferenceJson(std::string_view image, std::string device_class);
 
 // ProofOptions: what to say, and what to get wrong.
 struct ProofOptions {
   std::string token = {};
-  bool send_log = true;          // false: name the log by its hash
-  bool mention_log = true;       // false: send neither log nor hash
-  Bytes other_log = {};          // sent instead of the true one
+  bool send_log = true;     // false: name the log by its hash
+  bool mention_log = true;  // false: send neither log nor hash
+  Bytes other_log = {};     // sent instead of the true one
   std::string slot = "A";
   std::optional<ReleaseDigest> release = {};
   uint64_t epoch_held = 0;
   std::string advertise = "192.0.2.7:15008";
-  bool certify_again = false;    // TPM2_Certify of the key of this boot
-  std::optional<Nonce> nonce = {};          // another than the challenge's
+  bool certify_again = false;       // TPM2_Certify of the key of this boot
+  std::optional<Nonce> nonce = {};  // another than the challenge's
   bool key_in_null_hierarchy = true;
   uint32_t tls_attributes = kTlsAttributes;
 };
@@ -57,7 +59,8 @@ class FakeTpmDevice {
  private:
   static constexpr uint64_t kTick = 10;
   AttestFields Attest(pki::tpm::AttestType type, const Sha256Digest& qualifying) const;
-  void Quote(const Sha256Digest& extra_data, const std::vector<uint32_t>& pcrs, server::ReceivedEvidence& out);
+  void Quote(const Sha256Digest& extra_data, const std::vector<uint32_t>& pcrs,
+             server::ReceivedEvidence& out);
   void CertifyKey(const Sha256Digest& qualifying, const Nonce& nonce, const ProofOptions& options,
                   server::ReceivedEvidence& out);
 

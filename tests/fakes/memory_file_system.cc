@@ -10,7 +10,8 @@ class MemoryFile final : public File {
   Result<size_t> ReadAt(uint64_t offset, std::span<uint8_t> out) override {
     if (!readable_) return Error{Reason::kUnavailable, "injected read failure"};
     if (offset >= inode_->data.size()) return size_t{0};
-    const size_t n = std::min<size_t>(out.size(), inode_->data.size() - static_cast<size_t>(offset));
+    const size_t n =
+        std::min<size_t>(out.size(), inode_->data.size() - static_cast<size_t>(offset));
     std::copy_n(inode_->data.begin() + static_cast<ptrdiff_t>(offset), n, out.begin());
     return n;
   }
@@ -18,7 +19,8 @@ class MemoryFile final : public File {
     SP_TRY(owner_.Change());
     const uint64_t end = offset + bytes.size();
     const uint64_t growth = end > inode_->data.size() ? end - inode_->data.size() : 0;
-    if (growth > 0 && owner_.TotalBytes() + growth > owner_.limit_) return Error{Reason::kNoSpace, "injected full disk"};
+    if (growth > 0 && owner_.TotalBytes() + growth > owner_.limit_)
+      return Error{Reason::kNoSpace, "injected full disk"};
     if (growth > 0) inode_->data.resize(static_cast<size_t>(end));
     std::ranges::copy(bytes, inode_->data.begin() + static_cast<ptrdiff_t>(offset));
     return Unit{};
@@ -65,7 +67,8 @@ Result<std::unique_ptr<File>> MemoryFileSystem::Open(const std::string& path, Op
     found->second->data.clear();
   }
   if (found == names_.end()) return Error{Reason::kNotFound, "open " + path};
-  return std::unique_ptr<File>(std::make_unique<MemoryFile>(*this, found->second, !unreadable_.contains(path)));
+  return std::unique_ptr<File>(
+      std::make_unique<MemoryFile>(*this, found->second, !unreadable_.contains(path)));
 }
 
 Result<Unit> MemoryFileSystem::Rename(const std::string& from, const std::string& to) {
@@ -112,7 +115,8 @@ void MemoryFileSystem::LoseData(Inode& inode, PowerLoss loss) {
   constexpr size_t kSector = 512;
   if (loss == PowerLoss::kAll || loss == PowerLoss::kDataOnly) inode.data = inode.durable;
   for (size_t i = 0; loss == PowerLoss::kOddSectors && i < inode.data.size(); ++i)
-    if ((i / kSector) % 2 == 0) inode.data[i] = i < inode.durable.size() ? inode.durable[i] : uint8_t{0};
+    if ((i / kSector) % 2 == 0)
+      inode.data[i] = i < inode.durable.size() ? inode.durable[i] : uint8_t{0};
   inode.durable = inode.data;
 }
 

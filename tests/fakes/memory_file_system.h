@@ -1,5 +1,5 @@
-// MemoryFileSystem keeps files in memory and knows what a power cut would lose: bytes written but not
-// synced, and names made, renamed or removed without SyncDirectory. Not thread-safe.
+// MemoryFileSystem keeps files in memory and knows what a power cut would lose: bytes written but
+// not synced, and names made, renamed or removed without SyncDirectory. Not thread-safe.
 #pragma once
 
 #include <map>
@@ -13,10 +13,10 @@ namespace sallyport {
 
 // PowerLoss says what a cut does to changes that were not synced; real storage may do any of these.
 enum class PowerLoss : uint8_t {
-  kAll,          // they are gone
-  kOddSectors,   // of each file the odd 512-byte sectors survive; names are gone
-  kDataOnly,     // names survive, data does not: a renamed file that was never synced is empty
-  kNothing,      // everything survives
+  kAll,         // they are gone
+  kOddSectors,  // of each file the odd 512-byte sectors survive; names are gone
+  kDataOnly,    // names survive, data does not: a renamed file that was never synced is empty
+  kNothing,     // everything survives
 };
 
 class MemoryFileSystem final : public FileSystem {
@@ -29,8 +29,8 @@ class MemoryFileSystem final : public FileSystem {
   Result<std::vector<std::string>> List(const std::string& path) override;
   Result<uint64_t> FreeBytes(const std::string& path) override;
 
-  // CutPowerAfter lets `operations` more changing operations (write, sync, rename, remove, directory
-  // sync, create) through; every later one fails with kUnavailable until Restart.
+  // CutPowerAfter lets `operations` more changing operations (write, sync, rename, remove,
+  // directory sync, create) through; every later one fails with kUnavailable until Restart.
   void CutPowerAfter(uint64_t operations) { left_ = operations; }
   // Restart throws away what was not durable and lets operations through again.
   void Restart(PowerLoss loss = PowerLoss::kAll);

@@ -8,7 +8,8 @@
 
 namespace sallyport {
 
-// TestImage is `size` bytes: compressible text of `seed`, with a hole of zeros in the second quarter.
+// TestImage is `size` bytes: compressible text of `seed`, with a hole of zeros in the second
+// quarter.
 inline Bytes TestImage(size_t size, uint32_t seed) {
   Bytes out(size);
   uint32_t state = seed;

@@ -19,10 +19,15 @@ void Put32(Bytes& out, size_t at, size_t value) {
   for (size_t i = 0; i < 4; ++i) out[at + i] = static_cast<uint8_t>(value >> (8 * i));
 }
 uint32_t Get32(const Bytes& in, size_t at) {
-  return static_cast<uint32_t>(in[at] | in[at + 1] << 8 | in[at + 2] << 16) | static_cast<uint32_t>(in[at + 3]) << 24;
+  return static_cast<uint32_t>(in[at] | in[at + 1] << 8 | in[at + 2] << 16) |
+         static_cast<uint32_t>(in[at + 3]) << 24;
 }
-uint16_t Get16(const Bytes& in, size_t at) { return static_cast<uint16_t>(in[at] | in[at + 1] << 8); }
-size_t Aligned(size_t value, size_t alignment) { return (value + alignment - 1) / alignment * alignment; }
+uint16_t Get16(const Bytes& in, size_t at) {
+  return static_cast<uint16_t>(in[at] | in[at + 1] << 8);
+}
+size_t Aligned(size_t value, size_t alignment) {
+  return (value + alignment - 1) / alignment * alignment;
+}
 
 void AddSection(Bytes& image, const std::string& name, const Bytes& content) {
   const size_t pe = Get32(image, 0x3c);
@@ -33,7 +38,8 @@ void AddSection(Bytes& image, const std::string& name, const Bytes& content) {
   SP_CHECK(name.size() <= 8 && entry + 40 <= Get32(image, optional + 60));
   size_t memory_end = Aligned(Get32(image, optional + 60), kMemoryAlignment);
   for (size_t i = 0; i < count; ++i)
-    memory_end = std::max<size_t>(memory_end, Get32(image, table + 40 * i + 12) + Get32(image, table + 40 * i + 8));
+    memory_end = std::max<size_t>(
+        memory_end, Get32(image, table + 40 * i + 12) + Get32(image, table + 40 * i + 8));
   const size_t address = Aligned(memory_end, kMemoryAlignment);
   image.resize(Aligned(image.size(), kFileAlignment));
   const size_t raw_at = image.size();

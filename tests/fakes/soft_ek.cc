@@ -10,7 +10,8 @@ namespace {
 
 constexpr int64_t kEndOfTime = 253402300799;  // 9999-12-31T23:59:59Z
 constexpr const char* kTpmNameConfig =
-    "subjectAltName=critical,dirName:tpm\n[tpm]\nm.2.23.133.2.1=id:53414C4C\nn.2.23.133.2.2=FakeTPM\n"
+    "subjectAltName=critical,dirName:tpm\n[tpm]\nm.2.23.133.2.1=id:53414C4C\nn.2.23.133.2.2="
+    "FakeTPM\n"
     "v.2.23.133.2.3=id:00010002\n";  // up to the first dot: only a number of order
 
 EVP_PKEY* Native(const pki::PublicKey& key) { return static_cast<EVP_PKEY*>(key.native()); }
@@ -25,7 +26,8 @@ Bytes Encode(X509* certificate) {
   return der;
 }
 
-void AddExtension(X509* certificate, X509V3_CTX* context, const char* name, const std::string& value) {
+void AddExtension(X509* certificate, X509V3_CTX* context, const char* name,
+                  const std::string& value) {
   using ExtensionPtr = pki::Owned<X509_EXTENSION, X509_EXTENSION_free>;
   const ExtensionPtr extension(X509V3_EXT_nconf(nullptr, context, name, value.c_str()));
   SP_CHECK(extension != nullptr && X509_add_ext(certificate, extension.get(), -1) == 1);
@@ -44,8 +46,9 @@ void AddTpmName(X509* certificate) {
 }
 
 void SetName(X509_NAME* name, const char* common_name) {
-  SP_CHECK(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(common_name),
-                                      -1, -1, 0) == 1);
+  SP_CHECK(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+                                      reinterpret_cast<const unsigned char*>(common_name), -1, -1,
+                                      0) == 1);
 }
 
 pki::X509Ptr Begin(const char* subject, const char* issuer, EVP_PKEY* key, int64_t not_after) {
@@ -81,7 +84,8 @@ Bytes Ecdh(const pki::PrivateKey& key, const pki::PublicKey& peer) {
   const pki::EvpPkeyCtx context(EVP_PKEY_CTX_new(Native(key), nullptr));
   size_t size = 32;
   Bytes shared(size);
-  SP_CHECK(EVP_PKEY_derive_init(context.get()) == 1 && EVP_PKEY_derive_set_peer(context.get(), Native(peer)) == 1 &&
+  SP_CHECK(EVP_PKEY_derive_init(context.get()) == 1 &&
+           EVP_PKEY_derive_set_peer(context.get(), Native(peer)) == 1 &&
            EVP_PKEY_derive(context.get(), shared.data(), &size) == 1);
   return shared;
 }
@@ -91,8 +95,10 @@ Bytes DecryptCfb(ByteView key, ByteView bytes) {
   const Bytes iv(16);
   Bytes out(bytes.size());
   int size = 0;
-  SP_CHECK(EVP_DecryptInit_ex(context.get(), EVP_aes_128_cfb128(), nullptr, key.data(), iv.data()) == 1 &&
-           EVP_DecryptUpdate(context.get(), out.data(), &size, bytes.data(), static_cast<int>(bytes.size())) == 1);
+  SP_CHECK(EVP_DecryptInit_ex(context.get(), EVP_aes_128_cfb128(), nullptr, key.data(),
+                              iv.data()) == 1 &&
+           EVP_DecryptUpdate(context.get(), out.data(), &size, bytes.data(),
+                             static_cast<int>(bytes.size())) == 1);
   return out;
 }
 
@@ -110,22 +116,27 @@ FakeTpmVendor::FakeTpmVendor()
     : root_key_(pki::PrivateKey::Generate(pki::KeyType::kP256).value()),
       intermediate_key_(pki::PrivateKey::Generate(pki::KeyType::kP256).value()),
       root_der_(CaCertificate("Fake TPM root", "Fake TPM root", root_key_, root_key_)),
-      intermediate_der_(CaCertificate("Fake TPM issuer", "Fake TPM root", intermediate_key_, root_key_)) {}
+      intermediate_der_(
+          CaCertificate("Fake TPM issuer", "Fake TPM root", intermediate_key_, root_key_)) {}
 
-Bytes FakeTpmVendor::EkCertificate(const pki::PublicKey& ek, const EkCertificateOptions& options) const {
+Bytes FakeTpmVendor::EkCertificate(const pki::PublicKey& ek,
+                                   const EkCertificateOptions& options) const {
   const int64_t not_after = options.not_after == 0 ? kEndOfTime : options.not_after;
   const pki::X509Ptr certificate = Begin("", "Fake TPM issuer", Native(ek), not_after);
   X509V3_CTX context;
   X509V3_set_ctx(&context, nullptr, certificate.get(), nullptr, nullptr, 0);
-  AddExtension(certificate.get(), &context, "basicConstraints", options.is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
-  if (!options.key_usage.empty()) AddExtension(certificate.get(), &context, "keyUsage", options.key_usage);
+  AddExtension(certificate.get(), &context, "basicConstraints",
+               options.is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
+  if (!options.key_usage.empty())
+    AddExtension(certificate.get(), &context, "keyUsage", options.key_usage);
   if (!options.extended_key_usage.empty())
     AddExtension(certificate.get(), &context, "extendedKeyUsage", options.extended_key_usage);
   if (options.tpm_name) AddTpmName(certificate.get());
   return Finish(certificate.get(), intermediate_key_);
 }
 
-std::optional<Bytes> SoftEk::Activate(ByteView credential_blob, ByteView encrypted_secret, ByteView object_name) const {
+std::optional<Bytes> SoftEk::Activate(ByteView credential_blob, ByteView encrypted_secret,
+                                      ByteView object_name) const {
   ByteReader point(encrypted_secret, "encrypted secret");
   const Result<ByteView> x = point.Sized16(32);
   const Result<ByteView> y = point.Sized16(32);
@@ -141,7 +152,8 @@ std::optional<Bytes> SoftEk::Activate(ByteView credential_blob, ByteView encrypt
   const Result<ByteView> mac = blob.Sized16(32);
   if (!mac.has_value()) return std::nullopt;
   const Sha256Digest mac_key = Kdfa(seed.view(), "INTEGRITY", {}, 256);
-  if (!Equal(pki::HmacSha256(mac_key.view(), {blob.rest(), object_name}).view(), *mac)) return std::nullopt;
+  if (!Equal(pki::HmacSha256(mac_key.view(), {blob.rest(), object_name}).view(), *mac))
+    return std::nullopt;
   const Sha256Digest key = Kdfa(seed.view(), "STORAGE", object_name, 128);
   const Bytes plain = DecryptCfb(key.view().first(16), blob.rest());
   ByteReader reader(plain, "secret");

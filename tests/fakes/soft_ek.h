@@ -1,5 +1,5 @@
-// FakeTpmVendor makes EK certificates under its own root, good ones and wrong ones; SoftEk is an endorsement
-// key in software that opens credentials as a TPM would (TPM 2.0 Part 1, 24).
+// FakeTpmVendor makes EK certificates under its own root, good ones and wrong ones; SoftEk is an
+// endorsement key in software that opens credentials as a TPM would (TPM 2.0 Part 1, 24).
 #pragma once
 
 #include <optional>
@@ -14,8 +14,8 @@ struct EkCertificateOptions {
   std::string key_usage = "critical,keyAgreement";
   std::string extended_key_usage = "2.23.133.8.1";  // empty: none
   bool is_ca = false;
-  bool tpm_name = true;      // the directoryName with manufacturer, model, version
-  int64_t not_after = 0;     // Unix seconds; 0: 9999-12-31
+  bool tpm_name = true;   // the directoryName with manufacturer, model, version
+  int64_t not_after = 0;  // Unix seconds; 0: 9999-12-31
 };
 
 class FakeTpmVendor {
@@ -37,8 +37,10 @@ class SoftEk {
  public:
   SoftEk() : key_(pki::PrivateKey::Generate(pki::KeyType::kP256).value()) {}
   const pki::PublicKey& public_key() const { return key_.public_key(); }
-  // Activate returns the secret, or nothing when the credential is not for this EK and `object_name`.
-  std::optional<Bytes> Activate(ByteView credential_blob, ByteView encrypted_secret, ByteView object_name) const;
+  // Activate returns the secret, or nothing when the credential is not for this EK and
+  // `object_name`.
+  std::optional<Bytes> Activate(ByteView credential_blob, ByteView encrypted_secret,
+                                ByteView object_name) const;
 
  private:
   pki::PrivateKey key_;

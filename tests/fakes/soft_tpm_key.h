@@ -1,4 +1,5 @@
-// SoftTpmKey signs what a TPM would sign, with a software P-256 key: genuine statements and forged ones.
+// SoftTpmKey signs what a TPM would sign, with a software P-256 key: genuine statements and forged
+// ones.
 #pragma once
 
 #include <optional>
@@ -11,15 +12,18 @@
 
 namespace sallyport {
 
-inline constexpr uint32_t kAkAttributes = pki::tpm::kFixedTpm | pki::tpm::kFixedParent | pki::tpm::kSensitiveDataOrigin |
-                                          pki::tpm::kUserWithAuth | pki::tpm::kRestricted | pki::tpm::kSign;
+inline constexpr uint32_t kAkAttributes = pki::tpm::kFixedTpm | pki::tpm::kFixedParent |
+                                          pki::tpm::kSensitiveDataOrigin | pki::tpm::kUserWithAuth |
+                                          pki::tpm::kRestricted | pki::tpm::kSign;
 inline constexpr uint32_t kTlsAttributes = pki::tpm::kFixedTpm | pki::tpm::kFixedParent |
-                                           pki::tpm::kSensitiveDataOrigin | pki::tpm::kUserWithAuth | pki::tpm::kSign;
+                                           pki::tpm::kSensitiveDataOrigin |
+                                           pki::tpm::kUserWithAuth | pki::tpm::kSign;
 
 class SoftTpmKey {
  public:
   explicit SoftTpmKey(uint32_t attributes)
-      : key_(pki::PrivateKey::Generate(pki::KeyType::kP256).value()), area_(AreaOf(key_.public_key(), attributes)) {}
+      : key_(pki::PrivateKey::Generate(pki::KeyType::kP256).value()),
+        area_(AreaOf(key_.public_key(), attributes)) {}
 
   const pki::PublicArea& area() const { return area_; }
   const pki::PrivateKey& key() const { return key_; }
@@ -51,7 +55,8 @@ class SoftTpmKey {
             .auth_policy = {},
             .symmetric_bits = std::nullopt,
             .scheme = pki::KeyScheme{pki::SignatureScheme::kEcdsa, pki::HashAlgorithm::kSha256},
-            .unique = pki::EccUnique{pki::tpm::kCurveP256, ToBytes(point.first(32)), ToBytes(point.last(32))}};
+            .unique = pki::EccUnique{pki::tpm::kCurveP256, ToBytes(point.first(32)),
+                                     ToBytes(point.last(32))}};
   }
 
   pki::PrivateKey key_;
@@ -71,7 +76,10 @@ struct AttestFields {
   Bytes Write() const {
     ByteWriter out;
     out.BigU32(magic).BigU16(type).Sized16(qualified_signer).Sized16(extra_data);
-    out.BigU64(clock.clock_ms).BigU32(clock.reset_count).BigU32(clock.restart_count).U8(clock.safe ? 1 : 0);
+    out.BigU64(clock.clock_ms)
+        .BigU32(clock.reset_count)
+        .BigU32(clock.restart_count)
+        .U8(clock.safe ? 1 : 0);
     return std::move(out.BigU64(firmware).Raw(body)).Take();
   }
 };
@@ -82,6 +90,8 @@ inline Bytes QuoteBodyBytes(const pki::PcrSelection& selection, ByteView digest)
   return std::move(out.Sized16(digest)).Take();
 }
 
-inline Bytes TwoSized(ByteView first, ByteView second) { return std::move(ByteWriter().Sized16(first).Sized16(second)).Take(); }
+inline Bytes TwoSized(ByteView first, ByteView second) {
+  return std::move(ByteWriter().Sized16(first).Sized16(second)).Take();
+}
 
 }  // namespace sallyport

@@ -12,7 +12,8 @@ pki::PrivateKey NewKey() { return pki::PrivateKey::Generate(pki::KeyType::kEd255
 JsonValue KeysJson(const std::vector<const std::vector<pki::PrivateKey>*>& lists) {
   std::map<std::string, JsonValue> keys;
   for (const auto* list : lists)
-    for (const auto& key : *list) keys.insert_or_assign(KeyId(key.public_key()), KeyToJson(key.public_key()));
+    for (const auto& key : *list)
+      keys.insert_or_assign(KeyId(key.public_key()), KeyToJson(key.public_key()));
   std::vector<JsonMember> members;
   for (auto& [id, key] : keys) members.push_back({id, key});
   return JsonValue::Object(std::move(members));
@@ -26,8 +27,10 @@ JsonValue KeyIds(const std::vector<pki::PrivateKey>& keys) {
 
 }  // namespace
 
-JsonValue WithMember(const JsonValue& object, const std::vector<std::string>& path, JsonValue value) {
-  std::vector<JsonMember> members = object.if_object() != nullptr ? *object.if_object() : std::vector<JsonMember>{};
+JsonValue WithMember(const JsonValue& object, const std::vector<std::string>& path,
+                     JsonValue value) {
+  std::vector<JsonMember> members =
+      object.if_object() != nullptr ? *object.if_object() : std::vector<JsonMember>{};
   const auto at = std::ranges::find(members, path.front(), &JsonMember::key);
   if (path.size() > 1) {
     const JsonValue inner = at != members.end() ? at->value : JsonValue::Object({});
@@ -41,7 +44,8 @@ JsonValue WithMember(const JsonValue& object, const std::vector<std::string>& pa
   return JsonValue::Object(std::move(members));
 }
 
-TufRepository::TufRepository(UnixTime now, std::string trust_domain) : trust_domain_(std::move(trust_domain)) {
+TufRepository::TufRepository(UnixTime now, std::string trust_domain)
+    : trust_domain_(std::move(trust_domain)) {
   for (const char* name : {"root", "timestamp", "snapshot", "targets"}) {
     FakeRole& fake = roles_[name];
     fake.expires = now + Days(1);
@@ -52,7 +56,8 @@ TufRepository::TufRepository(UnixTime now, std::string trust_domain) : trust_dom
   Publish();
 }
 
-void TufRepository::Delegate(const std::string& parent, FakeDelegation delegation, size_t threshold) {
+void TufRepository::Delegate(const std::string& parent, FakeDelegation delegation,
+                             size_t threshold) {
   FakeRole& fake = roles_[delegation.role];
   fake.expires = roles_["root"].expires;
   fake.threshold = static_cast<int64_t>(threshold);
@@ -70,10 +75,12 @@ Bytes TufRepository::Sign(const JsonValue& body, const std::vector<pki::PrivateK
   std::vector<JsonValue> signatures;
   const std::string canonical = CanonicalJson(body);
   for (const auto& key : keys) {
-    signatures.push_back(JsonValue::Object({{"keyid", KeyId(key.public_key())},
-                                            {"sig", HexEncode(key.Sign(AsBytes(canonical)).value())}}));
+    signatures.push_back(
+        JsonValue::Object({{"keyid", KeyId(key.public_key())},
+                           {"sig", HexEncode(key.Sign(AsBytes(canonical)).value())}}));
   }
-  return ToBytes(WriteJson(JsonValue::Object({{"signed", body}, {"signatures", JsonValue::Array(std::move(signatures))}})));
+  return ToBytes(WriteJson(JsonValue::Object(
+      {{"signed", body}, {"signatures", JsonValue::Array(std::move(signatures))}})));
 }
 
 JsonValue TufRepository::RootBody() const {
@@ -82,13 +89,15 @@ JsonValue TufRepository::RootBody() const {
   for (const char* name : {"root", "timestamp", "snapshot", "targets"}) {
     const FakeRole& fake = roles_.at(name);
     keys.push_back(&fake.keys);
-    roles.push_back({name, JsonValue::Object({{"keyids", KeyIds(fake.keys)}, {"threshold", fake.threshold}})});
+    roles.push_back(
+        {name, JsonValue::Object({{"keyids", KeyIds(fake.keys)}, {"threshold", fake.threshold}})});
   }
   std::vector<JsonMember> body = {{"consistent_snapshot", consistent_},
                                   {"keys", KeysJson(keys)},
                                   {"roles", JsonValue::Object(std::move(roles))}};
   if (!trust_domain_.empty()) {
-    body.push_back({"sallyport", JsonValue::Object({{"development", development_}, {"trust_domain", trust_domain_}})});
+    body.push_back({"sallyport", JsonValue::Object({{"development", development_},
+                                                    {"trust_domain", trust_domain_}})});
   }
   return JsonValue::Object(std::move(body));
 }
@@ -99,16 +108,18 @@ JsonValue TufRepository::DelegationsOf(const std::string& name) const {
   for (const FakeDelegation& delegation : delegations_.at(name)) {
     const FakeRole& fake = roles_.at(delegation.role);
     keys.push_back(&fake.keys);
-    JsonMember paths = delegation.hash_prefixes.empty()
-                           ? JsonMember{"paths", JsonValue::Strings(delegation.paths)}
-                           : JsonMember{"path_hash_prefixes", JsonValue::Strings(delegation.hash_prefixes)};
+    JsonMember paths =
+        delegation.hash_prefixes.empty()
+            ? JsonMember{"paths", JsonValue::Strings(delegation.paths)}
+            : JsonMember{"path_hash_prefixes", JsonValue::Strings(delegation.hash_prefixes)};
     roles.push_back(JsonValue::Object({{"name", delegation.role},
                                        {"keyids", KeyIds(fake.keys)},
                                        {"threshold", fake.threshold},
                                        {"terminating", delegation.terminating},
                                        std::move(paths)}));
   }
-  return JsonValue::Object({{"keys", KeysJson(keys)}, {"roles", JsonValue::Array(std::move(roles))}});
+  return JsonValue::Object(
+      {{"keys", KeysJson(keys)}, {"roles", JsonValue::Array(std::move(roles))}});
 }
 
 JsonValue TufRepository::TargetsBody(const std::string& name) {
@@ -123,7 +134,8 @@ JsonValue TufRepository::TargetsBody(const std::string& name) {
   }
   std::vector<JsonMember> body = {{"targets", JsonValue::Object(std::move(files))}};
   if (delegations_.contains(name)) body.push_back({"delegations", DelegationsOf(name)});
-  if (name == "targets" && statement_.if_object() != nullptr) body.push_back({"sallyport", statement_});
+  if (name == "targets" && statement_.if_object() != nullptr)
+    body.push_back({"sallyport", statement_});
   return JsonValue::Object(std::move(body));
 }
 
@@ -138,7 +150,9 @@ Bytes TufRepository::MakeRole(const std::string& name, JsonValue body) {
   std::vector<pki::PrivateKey> signers = fake.keys;
   if (name == "root") {
     for (const auto& key : previous_root_keys_) {
-      const auto same = [&](const auto& other) { return other.public_key().spki() == key.public_key().spki(); };
+      const auto same = [&](const auto& other) {
+        return other.public_key().spki() == key.public_key().spki();
+      };
       if (std::ranges::none_of(signers, same)) signers.push_back(key);
     }
   }
@@ -159,9 +173,10 @@ void TufRepository::PublishRoot() {
 
 JsonValue TufRepository::MetaEntry(const std::string& name) const {
   const Bytes& bytes = current_.at(name);
-  return JsonValue::Object({{"version", roles_.at(name).version},
-                            {"length", bytes.size()},
-                            {"hashes", JsonValue::Object({{"sha256", HexEncode(pki::Sha256(bytes))}})}});
+  return JsonValue::Object(
+      {{"version", roles_.at(name).version},
+       {"length", bytes.size()},
+       {"hashes", JsonValue::Object({{"sha256", HexEncode(pki::Sha256(bytes))}})}});
 }
 
 void TufRepository::Publish() {
@@ -170,7 +185,8 @@ void TufRepository::Publish() {
     Store(name, MakeRole(name, TargetsBody(name)));
     if (roles_[name].listed) meta.push_back({name + ".json", MetaEntry(name)});
   }
-  Store("snapshot", MakeRole("snapshot", JsonValue::Object({{"meta", JsonValue::Object(std::move(meta))}})));
+  Store("snapshot",
+        MakeRole("snapshot", JsonValue::Object({{"meta", JsonValue::Object(std::move(meta))}})));
   JsonValue entry = JsonValue::Object({{"snapshot.json", MetaEntry("snapshot")}});
   Store("timestamp", MakeRole("timestamp", JsonValue::Object({{"meta", std::move(entry)}})));
 }
@@ -209,7 +225,8 @@ Result<Bytes> TufRepository::FetchTarget(const std::string& path, uint64_t size_
   return at->second;
 }
 
-Release AddSampleRelease(TufRepository& image, const std::string& version_text, uint64_t rollback_index) {
+Release AddSampleRelease(TufRepository& image, const std::string& version_text,
+                         uint64_t rollback_index) {
   const ReleaseVersion version = ReleaseVersion::Parse(version_text).value();
   const std::string directory = ReleaseDirectory("edge-os", version);
   const auto file = [&](const std::string& name, const std::string& content) {
@@ -224,9 +241,11 @@ Release AddSampleRelease(TufRepository& image, const std::string& version_text, 
                         rollback_index,
                         false,
                         file("uki.efi", "uki " + version_text),
-                        {8192, pki::Sha256(AsBytes("image")), file("index.json", "index"), file("payload.bin", "payload")},
+                        {8192, pki::Sha256(AsBytes("image")), file("index.json", "index"),
+                         file("payload.bin", "payload")},
                         {{event}, {event}, {}}};
-  image.targets()[directory + "/release.json"] = {ToBytes(WriteRelease(release)), ReleaseCustom(release)};
+  image.targets()[directory + "/release.json"] = {ToBytes(WriteRelease(release)),
+                                                  ReleaseCustom(release)};
   return release;
 }
 

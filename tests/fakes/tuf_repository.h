@@ -1,6 +1,6 @@
-// TufRepository is a repository in memory for tests of the metadata client: edit the contents, Publish,
-// and serve them through the Fetcher; or break what is served. It builds its JSON itself, so that the
-// writer of the product is not its own judge.
+// TufRepository is a repository in memory for tests of the metadata client: edit the contents,
+// Publish, and serve them through the Fetcher; or break what is served. It builds its JSON itself,
+// so that the writer of the product is not its own judge.
 #pragma once
 
 #include <functional>
@@ -35,12 +35,14 @@ class TufRepository final : public Fetcher {
     std::vector<std::string> hash_prefixes = {};
   };
 
-  // A repository of the four roles with one Ed25519 key each, published once; everything expires a day
-  // after `now`. `trust_domain` empty: plain TUF without our profile.
+  // A repository of the four roles with one Ed25519 key each, published once; everything expires a
+  // day after `now`. `trust_domain` empty: plain TUF without our profile.
   TufRepository(UnixTime now, std::string trust_domain);
 
   FakeRole& role(const std::string& name) { return roles_[name]; }
-  std::map<std::string, FakeTarget>& targets(const std::string& role = "targets") { return targets_[role]; }
+  std::map<std::string, FakeTarget>& targets(const std::string& role = "targets") {
+    return targets_[role];
+  }
   // Delegate adds a role with `threshold` fresh keys.
   void Delegate(const std::string& parent, FakeDelegation delegation, size_t threshold = 1);
   void RotateKeys(const std::string& role, size_t keys = 1);
@@ -65,9 +67,13 @@ class TufRepository final : public Fetcher {
 
   // Sign makes a document of `body` with `keys`.
   static Bytes Sign(const JsonValue& body, const std::vector<pki::PrivateKey>& keys);
-  Bytes SignedAs(const std::string& role, JsonValue body) const { return Sign(body, roles_.at(role).keys); }
+  Bytes SignedAs(const std::string& role, JsonValue body) const {
+    return Sign(body, roles_.at(role).keys);
+  }
   // CurrentRoot is the newest root.json.
-  Bytes CurrentRoot() const { return metadata.at(std::to_string(roles_.at("root").version) + ".root.json"); }
+  Bytes CurrentRoot() const {
+    return metadata.at(std::to_string(roles_.at("root").version) + ".root.json");
+  }
   // Manifest packs the current director metadata with every root from 1.
   DeviceManifest Manifest(Bytes slice) const;
 
@@ -94,7 +100,8 @@ class TufRepository final : public Fetcher {
 };
 
 // WithMember returns `object` with `key` set to `value`, at a path of keys.
-JsonValue WithMember(const JsonValue& object, const std::vector<std::string>& path, JsonValue value);
+JsonValue WithMember(const JsonValue& object, const std::vector<std::string>& path,
+                     JsonValue value);
 // SampleRelease is a release of product `edge-os` with all its files as targets of `image`.
 Release AddSampleRelease(TufRepository& image, const std::string& version, uint64_t rollback_index);
 

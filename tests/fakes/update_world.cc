@@ -24,7 +24,9 @@ class FileTarget final : public ota::BlockTarget {
  public:
   explicit FileTarget(std::unique_ptr<File> file) : file_(std::move(file)) {}
   Result<uint64_t> Size() override { return file_->Size(); }
-  Result<Unit> WriteAt(uint64_t offset, ByteView bytes) override { return file_->WriteAt(offset, bytes); }
+  Result<Unit> WriteAt(uint64_t offset, ByteView bytes) override {
+    return file_->WriteAt(offset, bytes);
+  }
   Result<Unit> Sync() override { return file_->Sync(); }
   Result<Unit> DropCache() override { return file_->Sync(); }
   Result<Unit> ReadAt(uint64_t offset, std::span<uint8_t> out) override {
@@ -37,7 +39,9 @@ class FileTarget final : public ota::BlockTarget {
   std::unique_ptr<File> file_;
 };
 
-uint16_t Little16(const Bytes& bytes, size_t at) { return static_cast<uint16_t>(bytes.at(at) | bytes.at(at + 1) << 8); }
+uint16_t Little16(const Bytes& bytes, size_t at) {
+  return static_cast<uint16_t>(bytes.at(at) | bytes.at(at + 1) << 8);
+}
 
 // FileOfEntry takes the file path node out of an EFI_LOAD_OPTION: "\a\b" becomes "a/b".
 std::string FileOfEntry(const Bytes& option) {
@@ -58,7 +62,8 @@ std::string FileOfEntry(const Bytes& option) {
 
 }  // namespace
 
-TestRelease MakeTestRelease(const std::string& version, uint32_t seed, uint64_t rollback_index, bool security_floor) {
+TestRelease MakeTestRelease(const std::string& version, uint32_t seed, uint64_t rollback_index,
+                            bool security_floor) {
   const Bytes image = TestImage(UpdateWorld::kImageSize, seed);
   const Bytes uki = TestImage(kUkiSize, seed + 1000);
   const PackedImage packed = PackForTest(image, kSegmentSize);
@@ -83,7 +88,8 @@ ReleaseSource::ReleaseSource(const TestRelease& release) {
   files_[release.plan.facts().payload.path] = release.payload;
 }
 
-Result<Unit> ReleaseSource::Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length, ota::ByteSink& sink) {
+Result<Unit> ReleaseSource::Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
+                                  ota::ByteSink& sink) {
   const auto found = files_.find(file.path);
   if (found == files_.end()) return Error{Reason::kNotFound, file.path};
   const ByteView all = found->second;
@@ -108,10 +114,14 @@ ota::EfiBootConfig UpdateWorld::EfiConfig() {
 }
 
 ota::InstallerConfig UpdateWorld::Config() {
-  return {{"slots/a", "esp/sallyport/a.efi"}, {"slots/b", "esp/sallyport/b.efi"}, "esp", 3 * kSegmentSize};
+  return {{"slots/a", "esp/sallyport/a.efi"},
+          {"slots/b", "esp/sallyport/b.efi"},
+          "esp",
+          3 * kSegmentSize};
 }
 
-UpdateWorld::UpdateWorld(const TestRelease& installed) : boot_(files_, EfiConfig()), record_(files_, kRecordPath) {
+UpdateWorld::UpdateWorld(const TestRelease& installed)
+    : boot_(files_, EfiConfig()), record_(files_, kRecordPath) {
   Bytes slot = installed.image;
   slot.resize(kSlotSize);
   Store("slots/a", slot);
@@ -150,8 +160,9 @@ std::optional<ota::Slot> UpdateWorld::TryEntry(uint16_t entry) {
   if (option.empty()) return std::nullopt;
   const std::string path = FileOfEntry(option);
   const auto uki = ReadFile(files_, path, 1 << 20);
-  const bool accepted =
-      uki && std::ranges::any_of(signed_ukis_, [&](const auto& signed_uki) { return signed_uki.second == *uki; });
+  const bool accepted = uki && std::ranges::any_of(signed_ukis_, [&](const auto& signed_uki) {
+                          return signed_uki.second == *uki;
+                        });
   if (!accepted) return std::nullopt;
   Store(std::string(kVariables) + "/BootCurrent" + kGuid,
         ByteWriter().LittleU32(6).LittleU16(entry).bytes());

@@ -1,6 +1,7 @@
-// UpdateWorld: a machine with two slots, an EFI system partition, EFI variables and a firmware that boots as UEFI
-// 2.10 section 3.1 says, all on a MemoryFileSystem whose power can be cut. The firmware reads the variables with
-// its own few lines, and refuses kernel images that no release has (Secure Boot).
+// UpdateWorld: a machine with two slots, an EFI system partition, EFI variables and a firmware that
+// boots as UEFI 2.10 section 3.1 says, all on a MemoryFileSystem whose power can be cut. The
+// firmware reads the variables with its own few lines, and refuses kernel images that no release
+// has (Secure Boot).
 #pragma once
 
 #include <map>
@@ -29,7 +30,8 @@ TestRelease MakeTestRelease(const std::string& version, uint32_t seed, uint64_t 
 class ReleaseSource final : public ota::PayloadSource {
  public:
   explicit ReleaseSource(const TestRelease& release);
-  Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length, ota::ByteSink& sink) override;
+  Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
+                     ota::ByteSink& sink) override;
 
   Bytes& File(const std::string& path) { return files_.at(path); }
   // BreakOffAfter makes the source unreachable when that many bytes have been served.
@@ -53,7 +55,8 @@ class UpdateWorld {
 
   // AddRelease lets the firmware accept the release's kernel image.
   void AddRelease(const TestRelease& release);
-  // PowerOn loses what the cut loses, lets the firmware choose, and returns the slot; nullopt when nothing boots.
+  // PowerOn loses what the cut loses, lets the firmware choose, and returns the slot; nullopt when
+  // nothing boots.
   std::optional<ota::Slot> PowerOn(PowerLoss loss = PowerLoss::kAll);
   // HoldsRelease says whether slot and kernel image are both exactly those of `release`.
   [[nodiscard]] bool HoldsRelease(ota::Slot slot, const TestRelease& release);

@@ -1,4 +1,5 @@
-// The event log parser, replay and grammars on any bytes. Seeds: tests/vectors/eventlog/logs, tests/vectors/ovmf.
+// The event log parser, replay and grammars on any bytes. Seeds: tests/vectors/eventlog/logs,
+// tests/vectors/ovmf.
 #include "attestation-server/evidence/replay.h"
 
 namespace {
@@ -34,7 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Result<EventLog> log = ParseEventLog(bytes);
   SP_CHECK(log.has_value() || !log.error().rule.empty());
   if (log) CheckLog(bytes, *log);
-  const Result<ReplayedLog> replayed = ReplayedLog::Make(ToBytes(bytes), pki::HashAlgorithm::kSha256);
+  const Result<ReplayedLog> replayed =
+      ReplayedLog::Make(ToBytes(bytes), pki::HashAlgorithm::kSha256);
   // Whatever can be judged could be parsed, and carries the bank in every event.
   if (!replayed) return 0;
   SP_CHECK(log.has_value() && log->uniform && log->Carries(Bank::kSha256));

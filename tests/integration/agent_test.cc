@@ -1,4 +1,5 @@
-// The whole agent but what it does with its orders: a software TPM below, a server's two listeners above.
+// The whole agent but what it does with its orders: a software TPM below, a server's two listeners
+// above.
 #include "device-client/client.h"
 
 #include <cstdlib>
@@ -77,7 +78,8 @@ class AgentTest : public testing::Test {
     swtpm_.emplace(*node::SwTpm::Start(dir_ + "/tpm"));
     const node::VendorCa vendor = *node::VendorCa::Make(clock_.Wall() - Hours(1), random_);
     SP_CHECK(node::Manufacture(*swtpm_, vendor, clock_.Wall(), random_).has_value());
-    SP_CHECK(WriteFileAtomically(files_, dir_ + "/log", AsBytes("the firmware's event log")).has_value());
+    SP_CHECK(WriteFileAtomically(files_, dir_ + "/log", AsBytes("the firmware's event log"))
+                 .has_value());
     tpm_ = *Tpm::Open(swtpm_->tcti(), random_);
     StartServer();
   }
@@ -118,11 +120,11 @@ class AgentTest : public testing::Test {
     tpm_ = *Tpm::Open(swtpm_->tcti(), random_);
   }
   bool StreamsAre(size_t count) {
-    return stub_->WaitFor([=](const Seen& seen) { return seen.streams.size() == count && seen.hellos.size() == count; });
+    return stub_->WaitFor([=](const Seen& seen) {
+      return seen.streams.size() == count && seen.hellos.size() == count;
+    });
   }
-  void PushTime() {
-    stub_->PushTime(clock_.Wall());
-  }
+  void PushTime() { stub_->PushTime(clock_.Wall()); }
 
   std::string dir_;
   RealClock clock_;
@@ -283,7 +285,8 @@ TEST_F(AgentTest, BelievesNoTimeThatTheTimeKeyDidNotSign) {
   stub_->PushTime(clock_.Wall() + Days(1), true);
   PushTime();  // in order, so that the forged one was judged when this one counts
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!client_->time().Now().sure && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  while (!client_->time().Now().sure && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
 
   ASSERT_TRUE(client_->time().Now().sure);
   EXPECT_LT(client_->time().Now().now, clock_.Wall() + Hours(1));
@@ -327,7 +330,8 @@ TEST_F(AgentTest, SaysNothingToAServerThatItWasNotToldOf) {
 
   const bool heard = [this] {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (client_->status().last_refusal.empty() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    while (client_->status().last_refusal.empty() && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::yield();
     return client_->status().last_refusal.empty() || !stub_->seen().begins.empty();
   }();
 
@@ -337,7 +341,8 @@ TEST_F(AgentTest, SaysNothingToAServerThatItWasNotToldOf) {
 }
 
 TEST_F(AgentTest, KeepsTryingWhenTheServerComesLater) {
-  const Conduct refusing{.refuse_begin = true, .pending = false, .refuse_stream = false, .lifetime = Hours(1)};
+  const Conduct refusing{
+      .refuse_begin = true, .pending = false, .refuse_stream = false, .lifetime = Hours(1)};
   stub_->Set(refusing);
   StartAgent();
   ASSERT_TRUE(stub_->WaitFor([](const Seen& seen) { return seen.begins.size() == 1; }));

@@ -1,4 +1,5 @@
-// The agent's downloads against the real content server, with the TLS key behind the OpenSSL provider.
+// The agent's downloads against the real content server, with the TLS key behind the OpenSSL
+// provider.
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -37,22 +38,26 @@ class ContentClientTest : public ::testing::Test {
   }
   server::ContentTls Tls(const Bytes& leaf) {
     return {*world.key.SealedPem(""),
-            pki::CertificatePem(leaf) + world.hierarchy.server_issuer.certificate.ToPem(), world.anchors};
+            pki::CertificatePem(leaf) + world.hierarchy.server_issuer.certificate.ToPem(),
+            world.anchors};
   }
   Result<Unit> Admit() {
     if (!lease) return Error{Reason::kPolicyDenied, "quarantined", "lease.dead"};
     return Unit{};
   }
   std::optional<TlsIdentity> Identity() {
-    auto key = TlsKeyReference::Register(world.key.public_key(),
-                                         [this](const Sha256Digest& digest) { return SignDigest(digest); });
+    auto key = TlsKeyReference::Register(
+        world.key.public_key(), [this](const Sha256Digest& digest) { return SignDigest(digest); });
     EXPECT_TRUE(key);
-    return TlsIdentity{pki::CertificatePem(world.Device().der) + world.hierarchy.device_issuer.certificate.ToPem(),
-                       *key, pki::KeyProtection::kTpmNullHierarchy};
+    return TlsIdentity{
+        pki::CertificatePem(world.Device().der) + world.hierarchy.device_issuer.certificate.ToPem(),
+        *key, pki::KeyProtection::kTpmNullHierarchy};
   }
   Result<Bytes> SignDigest(const Sha256Digest& digest);
-  ContentClient Client(std::vector<std::string> server_ids = {"spiffe://edge.example/server/control"}) {
-    return {{"127.0.0.1:" + std::to_string(port), world.hierarchy.server_issuer.certificate.ToPem(), std::move(server_ids)},
+  ContentClient Client(std::vector<std::string> server_ids = {
+                           "spiffe://edge.example/server/control"}) {
+    return {{"127.0.0.1:" + std::to_string(port), world.hierarchy.server_issuer.certificate.ToPem(),
+             std::move(server_ids)},
             [this] { return Identity(); }};
   }
   std::string_view RuleOf(const ContentClient& client) {
@@ -71,18 +76,21 @@ class ContentClientTest : public ::testing::Test {
   std::atomic<int> signatures = 0;
   int port = 0;
   std::unique_ptr<server::ContentServer> server = *Listen(port, [this](const std::string& address) {
-    return server::ContentServer::Start({address, directory.path().string(), world.domain}, Tls(world.Server().der),
-                                        clock, [this](const pki::VerifiedPeer&) { return Admit(); });
+    return server::ContentServer::Start({address, directory.path().string(), world.domain},
+                                        Tls(world.Server().der), clock,
+                                        [this](const pki::VerifiedPeer&) { return Admit(); });
   });
 };
 
 Result<Bytes> ContentClientTest::SignDigest(const Sha256Digest& digest) {
   ++signatures;
-  const pki::EvpPkeyCtx context{EVP_PKEY_CTX_new(static_cast<EVP_PKEY*>(world.key.native()), nullptr)};
+  const pki::EvpPkeyCtx context{
+      EVP_PKEY_CTX_new(static_cast<EVP_PKEY*>(world.key.native()), nullptr)};
   Bytes out(72);
   size_t size = out.size();
   SP_CHECK(EVP_PKEY_sign_init(context.get()) == 1);
-  SP_CHECK(EVP_PKEY_sign(context.get(), out.data(), &size, digest.view().data(), digest.view().size()) == 1);
+  SP_CHECK(EVP_PKEY_sign(context.get(), out.data(), &size, digest.view().data(),
+                         digest.view().size()) == 1);
   out.resize(size);
   return out;
 }
@@ -112,7 +120,8 @@ TEST_F(ContentClientTest, StopsWhenTheSinkRefuses) {
   const ContentClient client = Client();
   CollectingSink sink;
   sink.full_at = 100'000;
-  EXPECT_EQ(HttpPayloadSource(client).Fetch(file, 0, content.size(), sink).error().reason, Reason::kNoSpace);
+  EXPECT_EQ(HttpPayloadSource(client).Fetch(file, 0, content.size(), sink).error().reason,
+            Reason::kNoSpace);
   EXPECT_LT(sink.held.size(), 200'000u);
 }
 
@@ -128,15 +137,17 @@ TEST_F(ContentClientTest, RefusesAServerThatTheEnrolmentFileDoesNotName) {
 
 TEST_F(ContentClientTest, RefusesAServerOfAnotherHierarchy) {
   const pki::World other{world.now, FakeRandom(7)};
-  const ContentClient client({"127.0.0.1:" + std::to_string(port), other.hierarchy.server_issuer.certificate.ToPem(),
+  const ContentClient client({"127.0.0.1:" + std::to_string(port),
+                              other.hierarchy.server_issuer.certificate.ToPem(),
                               {"spiffe://edge.example/server/control"}},
                              [this] { return Identity(); });
   EXPECT_EQ(RuleOf(client), "content.server");
 }
 
 TEST_F(ContentClientTest, HasNothingToSayWithoutACertificate) {
-  const ContentClient client({"127.0.0.1:" + std::to_string(port), world.hierarchy.server_issuer.certificate.ToPem(), {}},
-                             [] { return std::optional<TlsIdentity>(); });
+  const ContentClient client(
+      {"127.0.0.1:" + std::to_string(port), world.hierarchy.server_issuer.certificate.ToPem(), {}},
+      [] { return std::optional<TlsIdentity>(); });
   EXPECT_EQ(RuleOf(client), "content.no-identity");
 }
 

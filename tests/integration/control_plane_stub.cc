@@ -27,10 +27,12 @@ grpc::Status NotAdmitted() {
 class ControlPlaneStub::EnrolmentService final : public api::Enrolment::Service {
  public:
   explicit EnrolmentService(ControlPlaneStub& stub) : stub_(stub) {}
-  grpc::Status Begin(grpc::ServerContext*, const api::BeginRequest* request, api::BeginResponse* response) override {
+  grpc::Status Begin(grpc::ServerContext*, const api::BeginRequest* request,
+                     api::BeginResponse* response) override {
     return stub_.Begin(*request, *response);
   }
-  grpc::Status Prove(grpc::ServerContext*, const api::ProveRequest* request, api::ProveResponse* response) override {
+  grpc::Status Prove(grpc::ServerContext*, const api::ProveRequest* request,
+                     api::ProveResponse* response) override {
     return stub_.Prove(*request, *response);
   }
 
@@ -39,7 +41,8 @@ class ControlPlaneStub::EnrolmentService final : public api::Enrolment::Service 
 };
 
 // StreamReactor: all state but its own message buffers is the stub's, under its lock.
-class ControlPlaneStub::StreamReactor final : public grpc::ServerBidiReactor<api::DeviceMessage, api::ServerMessage> {
+class ControlPlaneStub::StreamReactor final
+    : public grpc::ServerBidiReactor<api::DeviceMessage, api::ServerMessage> {
  public:
   StreamReactor(ControlPlaneStub& stub, std::string peer) : stub_(stub) {
     const std::lock_guard lock(stub_.state_mutex_);
@@ -93,7 +96,8 @@ class ControlPlaneStub::DeviceService final : public api::Device::CallbackServic
     const auto ids = context->auth_context()->FindPropertyValues("peer_spiffe_id");
     return new StreamReactor(stub_, ids.empty() ? "" : std::string(ids[0].data(), ids[0].size()));
   }
-  grpc::ServerUnaryReactor* GetManifest(grpc::CallbackServerContext* context, const api::GetManifestRequest*,
+  grpc::ServerUnaryReactor* GetManifest(grpc::CallbackServerContext* context,
+                                        const api::GetManifestRequest*,
                                         api::DeviceManifest* answer) override {
     answer->set_targets("targets");
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
@@ -138,7 +142,8 @@ ControlPlaneStub::~ControlPlaneStub() {
   device_server_->Shutdown(std::chrono::system_clock::now() + kShutdown);
 }
 
-ControlPlaneStub::Issuer ControlPlaneStub::MakeIssuer(const std::string& name, pki::NameScope scope) {
+ControlPlaneStub::Issuer ControlPlaneStub::MakeIssuer(const std::string& name,
+                                                      pki::NameScope scope) {
   pki::PrivateKey key = *pki::PrivateKey::Generate(pki::KeyType::kP256);
   Bytes serial(16, 2);
   random_.Fill(std::span(serial).last(8));
@@ -154,13 +159,15 @@ ControlPlaneStub::Issuer ControlPlaneStub::MakeIssuer(const std::string& name, p
   return {std::move(leaves), std::move(certificate)};
 }
 
-std::unique_ptr<grpc::Server> ControlPlaneStub::Serve(const std::string& path, grpc::Service& service,
+std::unique_ptr<grpc::Server> ControlPlaneStub::Serve(const std::string& path,
+                                                      grpc::Service& service,
                                                       bool client_certificates) {
-  grpc::SslServerCredentialsOptions options(client_certificates
-                                                ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-                                                : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  grpc::SslServerCredentialsOptions options(
+      client_certificates ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                          : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
   options.pem_root_certs = device_issuer_.certificate.ToPem();
-  options.pem_key_cert_pairs = {{*server_key_.SealedPem(""), pki::CertificatePem(server_leaf_.der)}};
+  options.pem_key_cert_pairs = {
+      {*server_key_.SealedPem(""), pki::CertificatePem(server_leaf_.der)}};
   grpc::ServerBuilder builder;
   builder.AddListeningPort("unix:" + dir_ + "/" + path, grpc::SslServerCredentials(options));
   builder.RegisterService(&service);
@@ -170,11 +177,13 @@ std::unique_ptr<grpc::Server> ControlPlaneStub::Serve(const std::string& path, g
 }
 
 pki::EnrolmentFile ControlPlaneStub::EnrolmentFile() const {
-  pki::TrustBundle bundle{trust_domain_, 1, root_, {device_issuer_.certificate}, {server_issuer_.certificate}, root_};
+  pki::TrustBundle bundle{
+      trust_domain_, 1, root_, {device_issuer_.certificate}, {server_issuer_.certificate}, root_};
   bundle.time_key = time_key_.public_key();
   return {.trust_domain = trust_domain_,
           .development = true,
-          .servers = {"unix:" + dir_ + "/enrol.sock", "unix:" + dir_ + "/device.sock", "unix:" + dir_ + "/none"},
+          .servers = {"unix:" + dir_ + "/enrol.sock", "unix:" + dir_ + "/device.sock",
+                      "unix:" + dir_ + "/none"},
           .server_ids = {*pki::SpiffeId::Parse("spiffe://edge.example/server/control")},
           .pki_root_sha256 = bundle.PkiRootDigest(),
           .trust_bundle = bundle,
@@ -185,9 +194,12 @@ pki::EnrolmentFile ControlPlaneStub::EnrolmentFile() const {
 
 void ControlPlaneStub::PushTime(UnixTime time, bool forged) {
   constexpr uint64_t kIncarnation = 1;
-  const pki::PrivateKey key = forged ? *pki::PrivateKey::Generate(pki::KeyType::kEd25519) : time_key_;
-  const Bytes body = pki::SignedTimeBody(time, kIncarnation, AsBytes(seen().hellos.back().time_nonce()));
-  const pki::StatementSigner signer = *pki::StatementSigner::Make(std::string(pki::kSignedTimeRole), key);
+  const pki::PrivateKey key =
+      forged ? *pki::PrivateKey::Generate(pki::KeyType::kEd25519) : time_key_;
+  const Bytes body =
+      pki::SignedTimeBody(time, kIncarnation, AsBytes(seen().hellos.back().time_nonce()));
+  const pki::StatementSigner signer =
+      *pki::StatementSigner::Make(std::string(pki::kSignedTimeRole), key);
   api::ServerMessage message;
   message.mutable_epoch()->set_epoch(1);
   message.mutable_epoch()->set_time_ms(time.ms);
@@ -251,7 +263,8 @@ api::Challenge ControlPlaneStub::MakeChallenge(pki::Purpose purpose) {
   return challenge;
 }
 
-grpc::Status ControlPlaneStub::Begin(const api::BeginRequest& request, api::BeginResponse& response) {
+grpc::Status ControlPlaneStub::Begin(const api::BeginRequest& request,
+                                     api::BeginResponse& response) {
   const std::lock_guard lock(state_mutex_);
   seen_.begins.push_back(request);
   changed_.notify_all();
@@ -278,11 +291,14 @@ grpc::Status ControlPlaneStub::Begin(const api::BeginRequest& request, api::Begi
                       .running_release = std::nullopt},
                      ak,
                      {}};
-  *response.mutable_challenge() = MakeChallenge(enrol ? pki::Purpose::kEnrol : pki::Purpose::kReattest);
+  *response.mutable_challenge() =
+      MakeChallenge(enrol ? pki::Purpose::kEnrol : pki::Purpose::kReattest);
   if (!enrol) return grpc::Status::OK;
   pending_->secret = Bytes(32, 0x5A);
-  const pki::PublicArea ek = *pki::EkPublicFromKey(*pki::ParsePublicArea(View(request.ek_public()))->ToPublicKey());
-  const pki::MadeCredential made = *pki::MakeCredential(ek, pending_->fields.ak_name, pending_->secret);
+  const pki::PublicArea ek =
+      *pki::EkPublicFromKey(*pki::ParsePublicArea(View(request.ek_public()))->ToPublicKey());
+  const pki::MadeCredential made =
+      *pki::MakeCredential(ek, pending_->fields.ak_name, pending_->secret);
   response.set_credential_blob(ToString(made.credential_blob));
   response.set_encrypted_secret(ToString(made.encrypted_secret));
   return grpc::Status::OK;
@@ -300,7 +316,8 @@ void ControlPlaneStub::Judge(const api::Evidence& evidence) {
   const Sha256Digest quote_data = pki::QuoteExtraData(transcript);
   const Sha256Digest key_data = pki::KeyQualifyingData(transcript);
 
-  const auto certification = renewal ? server::KeyCertification::kCertify : server::KeyCertification::kCreation;
+  const auto certification =
+      renewal ? server::KeyCertification::kCertify : server::KeyCertification::kCreation;
   server::CheckList checks(server::AkRules());
   checks.Add(server::QuoteRules());
   checks.Add(server::KeyRules(certification));
@@ -332,7 +349,8 @@ void ControlPlaneStub::Judge(const api::Evidence& evidence) {
       seen_.complaints.push_back(std::string(check.rule) + " " + check.detail);
   if (fields.purpose != pki::Purpose::kEnrol) return;
   if (View(evidence.activation_proof()).size() != 32 ||
-      !Equal(View(evidence.activation_proof()), pki::ActivationProof(pending_->secret, transcript).view()))
+      !Equal(View(evidence.activation_proof()),
+             pki::ActivationProof(pending_->secret, transcript).view()))
     seen_.complaints.push_back("activation-proof");
 }
 
@@ -345,9 +363,9 @@ api::Certificate ControlPlaneStub::Issue(const api::Evidence& evidence) {
                                          .boot_id = BootId::FromArray({}),
                                          .release_digest = std::nullopt,
                                          .key_protection = pki::KeyProtection::kTpmNullHierarchy};
-  const pki::IssuedLeaf leaf =
-      *device_issuer_.leaves.IssueDevice(*pki::DeviceId::Parse(device_id_), pki::ParseCsr(View(evidence.csr()))->key.spki(),
-                                         extension, {now - Seconds(10), now + conduct_.lifetime}, random_);
+  const pki::IssuedLeaf leaf = *device_issuer_.leaves.IssueDevice(
+      *pki::DeviceId::Parse(device_id_), pki::ParseCsr(View(evidence.csr()))->key.spki(), extension,
+      {now - Seconds(10), now + conduct_.lifetime}, random_);
   api::Certificate out;
   out.add_chain(ToString(leaf.der));
   out.add_chain(ToString(device_issuer_.certificate.der));
@@ -359,7 +377,8 @@ api::Certificate ControlPlaneStub::Issue(const api::Evidence& evidence) {
   return out;
 }
 
-grpc::Status ControlPlaneStub::Prove(const api::ProveRequest& request, api::ProveResponse& response) {
+grpc::Status ControlPlaneStub::Prove(const api::ProveRequest& request,
+                                     api::ProveResponse& response) {
   const std::lock_guard lock(state_mutex_);
   Judge(request.evidence());
   seen_.proofs.push_back(request.evidence());

@@ -1,5 +1,6 @@
-// ControlPlaneStub: both listeners of a server, as little of it as an agent needs to live. It judges proofs with
-// the verifier's own rules, remembers what it was sent, and does to the agent what a test asks for.
+// ControlPlaneStub: both listeners of a server, as little of it as an agent needs to live. It
+// judges proofs with the verifier's own rules, remembers what it was sent, and does to the agent
+// what a test asks for.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -74,14 +75,15 @@ class ControlPlaneStub {
     Bytes secret;
   };
   Issuer MakeIssuer(const std::string& name, pki::NameScope scope);
-  std::unique_ptr<grpc::Server> Serve(const std::string& path, grpc::Service& service, bool client_certificates);
+  std::unique_ptr<grpc::Server> Serve(const std::string& path, grpc::Service& service,
+                                      bool client_certificates);
   api::Challenge MakeChallenge(pki::Purpose purpose);  // with the lock held
   grpc::Status Begin(const api::BeginRequest& request, api::BeginResponse& response);
   grpc::Status Prove(const api::ProveRequest& request, api::ProveResponse& response);
-  void Handle(const api::DeviceMessage& message);  // with the lock held
-  void Pump();                                     // with the lock held
-  void FinishStream(const grpc::Status& status);   // with the lock held
-  void Judge(const api::Evidence& evidence);             // with the lock held
+  void Handle(const api::DeviceMessage& message);         // with the lock held
+  void Pump();                                            // with the lock held
+  void FinishStream(const grpc::Status& status);          // with the lock held
+  void Judge(const api::Evidence& evidence);              // with the lock held
   api::Certificate Issue(const api::Evidence& evidence);  // with the lock held
 
   const std::string dir_;

@@ -26,9 +26,11 @@ constexpr std::string_view kServerId = "spiffe://edge.example/server/control";
 class WhoAmI final : public api::Admin::Service {
  public:
   WhoAmI(const pki::World& world, pki::Role role) : world_(world), role_(role) {}
-  grpc::Status Status(grpc::ServerContext* context, const api::StatusRequest*, api::JsonReply* reply) override {
+  grpc::Status Status(grpc::ServerContext* context, const api::StatusRequest*,
+                      api::JsonReply* reply) override {
     ++calls;
-    const auto peer = AuthenticatePeer(*context, world_.anchors, role_, world_.domain, RealClock().Wall());
+    const auto peer =
+        AuthenticatePeer(*context, world_.anchors, role_, world_.domain, RealClock().Wall());
     if (!peer) return ToStatus(peer.error());
     reply->set_json(peer->spiffe_id().text());
     return grpc::Status::OK;
@@ -67,25 +69,36 @@ class ListenerTest : public ::testing::Test {
     return pki::CertificatePem(leaf.der) + issuer.certificate.ToPem();
   }
   TlsMaterial Material(pki::Role clients) {
-    return {key_pem(), Chain(world.Server(), world.hierarchy.server_issuer), Anchors(world.anchors.For(clients))};
+    return {key_pem(), Chain(world.Server(), world.hierarchy.server_issuer),
+            Anchors(world.anchors.For(clients))};
   }
   std::unique_ptr<Running> Serve(pki::Role clients) { return Serve(clients, Material(clients)); }
   std::unique_ptr<Running> Serve(pki::Role clients, const TlsMaterial& material) {
     auto out = std::make_unique<Running>();
     SP_CHECK(out->tls.Replace(material).has_value());
     out->service = std::make_unique<WhoAmI>(world, clients);
-    out->server = *Listen(out->port, [&](const std::string& address) -> Result<std::unique_ptr<grpc::Server>> {
-      auto started = StartListener(address, out->tls, ClientCertificates::kRequired, {out->service.get()});
-      if (!started) return Error{started.error().reason, started.error().detail, "listen.bind"};
-      return started;
-    });
+    out->server = *Listen(
+        out->port, [&](const std::string& address) -> Result<std::unique_ptr<grpc::Server>> {
+          auto started =
+              StartListener(address, out->tls, ClientCertificates::kRequired, {out->service.get()});
+          if (!started) return Error{started.error().reason, started.error().detail, "listen.bind"};
+          return started;
+        });
     return out;
   }
 
-  device::ServerTrust Trust() { return {Anchors(world.anchors.server_issuers), {std::string(kServerId)}}; }
-  device::ClientIdentity Device() { return {key_pem(), Chain(world.Device(), world.hierarchy.device_issuer)}; }
-  device::ClientIdentity Server() { return {key_pem(), Chain(world.Server(), world.hierarchy.server_issuer)}; }
-  device::ClientIdentity Operator() { return {key_pem(), pki::CertificatePem(world.Operator().der)}; }
+  device::ServerTrust Trust() {
+    return {Anchors(world.anchors.server_issuers), {std::string(kServerId)}};
+  }
+  device::ClientIdentity Device() {
+    return {key_pem(), Chain(world.Device(), world.hierarchy.device_issuer)};
+  }
+  device::ClientIdentity Server() {
+    return {key_pem(), Chain(world.Server(), world.hierarchy.server_issuer)};
+  }
+  device::ClientIdentity Operator() {
+    return {key_pem(), pki::CertificatePem(world.Operator().der)};
+  }
 
   struct Called {
     grpc::Status status;
@@ -97,15 +110,18 @@ class ListenerTest : public ::testing::Test {
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
     api::JsonReply reply;
     Called out{api::Admin::NewStub(channel)->Status(&context, {}, &reply), reply.json(), {}};
-    if (const auto leaf = device::ServerLeafHash(context); out.status.ok() && leaf) out.server_leaf = *leaf;
+    if (const auto leaf = device::ServerLeafHash(context); out.status.ok() && leaf)
+      out.server_leaf = *leaf;
     return out;
   }
   Called CallAs(const Running& listener, const std::optional<device::ClientIdentity>& identity) {
     return Call(device::MakeChannel(listener.address(), Trust(), identity));
   }
-  void ExpectNoHandshake(const Running& listener, const std::optional<device::ClientIdentity>& identity) {
+  void ExpectNoHandshake(const Running& listener,
+                         const std::optional<device::ClientIdentity>& identity) {
     const Called called = CallAs(listener, identity);
-    EXPECT_EQ(called.status.error_code(), grpc::StatusCode::UNAVAILABLE) << called.status.error_message();
+    EXPECT_EQ(called.status.error_code(), grpc::StatusCode::UNAVAILABLE)
+        << called.status.error_message();
     EXPECT_EQ(listener.service->calls, 0);
   }
 
@@ -155,15 +171,18 @@ TEST_F(ListenerTest, RefusesTls12) {
 }
 
 // SessionChannel keeps TLS sessions in `cache` as gRPC's own clients may.
-std::shared_ptr<grpc::Channel> SessionChannel(const std::string& address, const std::string& anchors,
-                                              const device::ClientIdentity& identity, grpc_ssl_session_cache* cache) {
+std::shared_ptr<grpc::Channel> SessionChannel(const std::string& address,
+                                              const std::string& anchors,
+                                              const device::ClientIdentity& identity,
+                                              grpc_ssl_session_cache* cache) {
   grpc::ChannelArguments arguments;
   const grpc_arg held = grpc_ssl_session_cache_create_channel_arg(cache);
   arguments.SetPointerWithVtable(held.key, held.value.pointer.p, held.value.pointer.vtable);
   arguments.SetSslTargetNameOverride("control.edge.example");
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(address, grpc::SslCredentials({anchors, identity.key_reference, identity.chain_pem}),
-                                   arguments);
+  return grpc::CreateCustomChannel(
+      address, grpc::SslCredentials({anchors, identity.key_reference, identity.chain_pem}),
+      arguments);
 }
 
 TEST_F(ListenerTest, RefusesAResumedSession) {
@@ -191,7 +210,8 @@ TEST_F(ListenerTest, ShowsANewCertificateWithoutARestart) {
   ASSERT_TRUE(admin->tls.Replace(Material(pki::Role::kOperator)).has_value());
   std::optional<Sha256Digest> after = before;
   const auto deadline = std::chrono::steady_clock::now() + kReloadPatience;
-  while (after == before && std::chrono::steady_clock::now() < deadline) {  // gRPC looks once a second
+  while (after == before &&
+         std::chrono::steady_clock::now() < deadline) {  // gRPC looks once a second
     after = CallAs(*admin, Operator()).server_leaf;
   }
   ASSERT_TRUE(after.has_value());
@@ -208,7 +228,8 @@ TEST_F(ListenerTest, RefusesNewAnchorsMissingTheCaller) {
 
   bool refused = false;
   const auto deadline = std::chrono::steady_clock::now() + kReloadPatience;
-  while (!refused && std::chrono::steady_clock::now() < deadline) refused = !CallAs(*admin, Operator()).status.ok();
+  while (!refused && std::chrono::steady_clock::now() < deadline)
+    refused = !CallAs(*admin, Operator()).status.ok();
   EXPECT_TRUE(refused);
 }
 
@@ -235,8 +256,8 @@ TEST_F(ListenerTest, IsNotBelievedAsAnotherServer) {
 
 TEST_F(ListenerTest, CannotShareAPort) {
   const auto first = Serve(pki::Role::kOperator);
-  const auto second =
-      StartListener(first->address(), first->tls, ClientCertificates::kRequired, {first->service.get()});
+  const auto second = StartListener(first->address(), first->tls, ClientCertificates::kRequired,
+                                    {first->service.get()});
   ASSERT_FALSE(second.has_value());
   EXPECT_EQ(second.error().reason, Reason::kUnavailable);
 }

@@ -1,4 +1,5 @@
-// The virtual node's program: boots, reboots for its agent, resets what hangs, and leaves nothing behind.
+// The virtual node's program: boots, reboots for its agent, resets what hangs, and leaves nothing
+// behind.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -33,7 +34,8 @@ class NodeRunTest : public testing::Test {
     const auto vendor = VendorCa::Make(kNow, random_);
     EXPECT_TRUE(vendor && vendor->Save(files_, dir_ + "/vendor"));
     const std::string uki = Uki("1.0.0", "");
-    const NodeSpec spec{"cam-1", 1 << 20, dir_ + "/vendor", uki, dir_ + "/1.0.0.img", "", Milliseconds(10)};
+    const NodeSpec spec{"cam-1", 1 << 20,         dir_ + "/vendor", uki, dir_ + "/1.0.0.img",
+                        "",      Milliseconds(10)};
     EXPECT_TRUE(VirtualNode::Create(NodeDir(), spec, kNow, random_));
   }
   ~NodeRunTest() override { std::filesystem::remove_all(dir_); }
@@ -43,8 +45,9 @@ class NodeRunTest : public testing::Test {
     const std::string image = dir_ + "/" + version + ".img";
     std::ofstream(image) << "root file system " << version;
     const std::string out = dir_ + "/" + version + ".efi";
-    const std::string command = std::string(SALLYPORT_SOURCE_DIR) + "/tests/node/make_uki.sh --version " + version +
-                                " --image " + image + " --out " + out + (fault.empty() ? "" : " --fault " + fault);
+    const std::string command =
+        std::string(SALLYPORT_SOURCE_DIR) + "/tests/node/make_uki.sh --version " + version +
+        " --image " + image + " --out " + out + (fault.empty() ? "" : " --fault " + fault);
     EXPECT_EQ(std::system(command.c_str()), 0);
     return out;
   }
@@ -53,17 +56,22 @@ class NodeRunTest : public testing::Test {
     std::filesystem::copy_file(Uki("2.0.0", fault), node.UkiPath(Slot::kB));
     std::filesystem::copy_file(dir_ + "/2.0.0.img", node.SlotPath(Slot::kB),
                                std::filesystem::copy_options::overwrite_existing);
-    ASSERT_TRUE(EfiVariables(files_, node.EfiVariablesDir()).SetU16s("BootNext", kNonVolatile, {1}));
+    ASSERT_TRUE(
+        EfiVariables(files_, node.EfiVariablesDir()).SetU16s("BootNext", kNonVolatile, {1}));
   }
-  // Agent writes a stand-in for the agent: a shell script that appends to `runs` and then does `body`. Tests of
-  // the real agent on this node are in the end-to-end suites.
+  // Agent writes a stand-in for the agent: a shell script that appends to `runs` and then does
+  // `body`. Tests of the real agent on this node are in the end-to-end suites.
   std::string Agent(const std::string& body) {
     const std::string path = dir_ + "/agent.sh";
-    std::ofstream(path) << "#!/bin/sh\necho run >> " << dir_ << "/runs\nn=$(wc -l < " << dir_ << "/runs)\n" << body << "\n";
+    std::ofstream(path) << "#!/bin/sh\necho run >> " << dir_ << "/runs\nn=$(wc -l < " << dir_
+                        << "/runs)\n"
+                        << body << "\n";
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
     return path;
   }
-  std::string Program() const { return std::string(std::getenv("SALLYPORT_BIN")) + "/sallyport-virtual-node"; }
+  std::string Program() const {
+    return std::string(std::getenv("SALLYPORT_BIN")) + "/sallyport-virtual-node";
+  }
   // Boot runs the program to its end and returns its exit code.
   std::optional<int> Boot(const std::string& agent, const std::vector<std::string>& more = {}) {
     auto child = Start(agent, more);
@@ -83,7 +91,8 @@ class NodeRunTest : public testing::Test {
   }
   // TpmAnswers asks whether a TPM is still running for the node.
   bool TpmAnswers() const {
-    const std::string command = "tpm2_getrandom --hex 4 -T swtpm:path=" + NodeDir() + "/tpm/tpm.sock > /dev/null 2>&1";
+    const std::string command =
+        "tpm2_getrandom --hex 4 -T swtpm:path=" + NodeDir() + "/tpm/tpm.sock > /dev/null 2>&1";
     return std::system(command.c_str()) == 0;
   }
 
@@ -152,7 +161,8 @@ TEST_F(NodeRunTest, AStopSignalReachesTheAgentAndEndsInOrder) {
   // The agent says that it is ready by writing into a pipe.
   const std::string ready = dir_ + "/ready";
   ASSERT_EQ(std::system(("mkfifo " + ready).c_str()), 0);
-  auto node = Start(Agent("trap 'echo stopped; exit 0' TERM; echo > " + ready + "; tail -f /dev/null & wait $!; kill $!"));
+  auto node = Start(Agent("trap 'echo stopped; exit 0' TERM; echo > " + ready +
+                          "; tail -f /dev/null & wait $!; kill $!"));
   EXPECT_EQ(Read(ready), "\n");
 
   node.Signal(SIGTERM);

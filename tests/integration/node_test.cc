@@ -41,14 +41,16 @@ class NodeTest : public testing::Test {
     const std::string image = dir_ + "/" + version + ".img";
     std::ofstream(image) << "root file system " << version;
     const std::string out = dir_ + "/" + version + ".efi";
-    const std::string command = std::string(SALLYPORT_SOURCE_DIR) + "/tests/node/make_uki.sh --version " + version +
-                                " --image " + image + " --out " + out + (fault.empty() ? "" : " --fault " + fault);
+    const std::string command =
+        std::string(SALLYPORT_SOURCE_DIR) + "/tests/node/make_uki.sh --version " + version +
+        " --image " + image + " --out " + out + (fault.empty() ? "" : " --fault " + fault);
     EXPECT_EQ(std::system(command.c_str()), 0);
     return out;
   }
   VirtualNode Create(const std::string& name = "cam-1") {
     const std::string uki = Uki("1.0.0");
-    const NodeSpec spec{name, kSlotBytes, dir_ + "/vendor", uki, dir_ + "/1.0.0.img", "", Seconds(1)};
+    const NodeSpec spec{name, kSlotBytes, dir_ + "/vendor", uki, dir_ + "/1.0.0.img",
+                        "",   Seconds(1)};
     const auto keys = VirtualNode::Create(dir_ + "/" + name, spec, kNow, random_);
     EXPECT_TRUE(keys) << keys.error().ToString();
     return *VirtualNode::Open(dir_ + "/" + name);
@@ -56,7 +58,8 @@ class NodeTest : public testing::Test {
   // InstallB does what the installer does: slot image, UKI, BootNext.
   void InstallB(VirtualNode& node, const std::string& version, const std::string& fault = "") {
     const std::string uki = Uki(version, fault);
-    std::filesystem::copy_file(uki, node.UkiPath(Slot::kB), std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(uki, node.UkiPath(Slot::kB),
+                               std::filesystem::copy_options::overwrite_existing);
     std::filesystem::copy_file(dir_ + "/" + version + ".img", node.SlotPath(Slot::kB),
                                std::filesystem::copy_options::overwrite_existing);
     ASSERT_TRUE(Variables(node).SetU16s("BootNext", kNonVolatile, {BootEntryOf(Slot::kB)}));
@@ -67,7 +70,9 @@ class NodeTest : public testing::Test {
     EXPECT_TRUE(report) << report.error().ToString();
     return *report;
   }
-  Bytes Log(VirtualNode& node) { return *ReadFile(files_, node.EventLogPath(), server::kLogBytesMax); }
+  Bytes Log(VirtualNode& node) {
+    return *ReadFile(files_, node.EventLogPath(), server::kLogBytesMax);
+  }
   Sha256Digest Pcr(VirtualNode& node, uint32_t pcr) {
     return *EsysTpm::Connect(node.tpm()->tcti())->ReadPcr(pcr);
   }
@@ -87,14 +92,16 @@ class NodeTest : public testing::Test {
   PosixFileSystem files_;
 };
 
-// Steps lists a log's events without what differs between machines: option ROMs and the number of boot entries.
+// Steps lists a log's events without what differs between machines: option ROMs and the number of
+// boot entries.
 std::vector<Step> Steps(ByteView bytes) {
   std::vector<Step> out;
   const auto log = server::ParseEventLog(bytes);
   for (const server::Event& event : log->events) {
     const Step step{event.pcr, event.type};
     if (event.pcr == 2 && event.type != server::EventType::kSeparator) continue;
-    if (event.type == server::EventType::kVariableBoot && !out.empty() && out.back() == step) continue;
+    if (event.type == server::EventType::kVariableBoot && !out.empty() && out.back() == step)
+      continue;
     out.push_back(step);
   }
   return out;
@@ -141,8 +148,8 @@ TEST_F(NodeTest, Tpm2ToolsReadTheSamePcrs) {
   VirtualNode node = Create();
   PowerOn(node);
 
-  const std::string grep = "tpm2_pcrread sha256:4 -T " + node.tpm()->tcti() + " | grep -qi " +
-                           HexEncode(Pcr(node, 4));
+  const std::string grep =
+      "tpm2_pcrread sha256:4 -T " + node.tpm()->tcti() + " | grep -qi " + HexEncode(Pcr(node, 4));
 
   EXPECT_EQ(std::system(grep.c_str()), 0);
 }
@@ -150,7 +157,8 @@ TEST_F(NodeTest, Tpm2ToolsReadTheSamePcrs) {
 TEST_F(NodeTest, TheLogHasTheStepsOfARealBootOfOvmf) {
   VirtualNode node = Create();
   PowerOn(node);
-  const std::string real = SALLYPORT_SOURCE_DIR "/tests/vectors/ovmf/ab-sb-off-step6-v2/eventlog.bin";
+  const std::string real =
+      SALLYPORT_SOURCE_DIR "/tests/vectors/ovmf/ab-sb-off-step6-v2/eventlog.bin";
 
   EXPECT_EQ(Steps(Log(node)), Steps(*ReadFile(files_, real, server::kLogBytesMax)));
 }
@@ -295,7 +303,9 @@ TEST_F(NodeTest, TamperingChangesPcr4AndNothingOfTheFirmware) {
 
 TEST_F(NodeTest, EachPowerOnRaisesTheResetCount) {
   VirtualNode node = Create();
-  const auto reset_count = [&] { return EsysTpm::Connect(node.tpm()->tcti())->ReadResetCounts()->reset_count; };
+  const auto reset_count = [&] {
+    return EsysTpm::Connect(node.tpm()->tcti())->ReadResetCounts()->reset_count;
+  };
   PowerOn(node);
   const uint32_t first = reset_count();
 
@@ -310,7 +320,8 @@ TEST_F(NodeTest, FirmwareLocksThePlatformHierarchy) {
   VirtualNode node = Create();
   PowerOn(node);
 
-  const auto written = EsysTpm::Connect(node.tpm()->tcti())->WriteCertificate(kEkCertificateP256Index, Bytes(100));
+  const auto written =
+      EsysTpm::Connect(node.tpm()->tcti())->WriteCertificate(kEkCertificateP256Index, Bytes(100));
 
   EXPECT_FALSE(written);
 }
@@ -329,10 +340,13 @@ TEST_F(NodeTest, ASwappedTpmIsAnotherTpmOfTheSameVendor) {
 
 TEST_F(NodeTest, RefusesToCreateANodeTwiceOrWithAnImageLargerThanItsSlot) {
   VirtualNode node = Create();
-  const NodeSpec spec{"cam-1", 4, dir_ + "/vendor", dir_ + "/1.0.0.efi", dir_ + "/1.0.0.img", "", Seconds(1)};
+  const NodeSpec spec{"cam-1",   4, dir_ + "/vendor", dir_ + "/1.0.0.efi", dir_ + "/1.0.0.img", "",
+                      Seconds(1)};
 
-  EXPECT_EQ(VirtualNode::Create(node.dir(), spec, kNow, random_).error().reason, Reason::kAlreadyExists);
-  EXPECT_EQ(VirtualNode::Create(dir_ + "/other", spec, kNow, random_).error().reason, Reason::kNoSpace);
+  EXPECT_EQ(VirtualNode::Create(node.dir(), spec, kNow, random_).error().reason,
+            Reason::kAlreadyExists);
+  EXPECT_EQ(VirtualNode::Create(dir_ + "/other", spec, kNow, random_).error().reason,
+            Reason::kNoSpace);
 }
 
 TEST_F(NodeTest, UkisAreReproducible) {

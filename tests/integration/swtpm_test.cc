@@ -36,7 +36,10 @@ TEST_F(SwTpmTest, KeepsStateAcrossResetAndLosesPcrs) {
   ASSERT_TRUE(tpm->Reset());
 
   EXPECT_EQ(std::system(("tpm2_nvreadpublic 0x1500001" + with).c_str()), 0);
-  EXPECT_EQ(std::system(("tpm2_pcrread sha256:16 -T " + tpm->tcti() + " | grep -q " + std::string(64, '0')).c_str()), 0);
+  EXPECT_EQ(std::system(
+                ("tpm2_pcrread sha256:16 -T " + tpm->tcti() + " | grep -q " + std::string(64, '0'))
+                    .c_str()),
+            0);
 }
 
 TEST_F(SwTpmTest, ComesBackAfterAPowerCut) {

@@ -1,5 +1,5 @@
-// The agent's TPM code against a software TPM, judged with the parsers that the server uses; and its TLS key in
-// gRPC, which is what it is for.
+// The agent's TPM code against a software TPM, judged with the parsers that the server uses; and
+// its TLS key in gRPC, which is what it is for.
 #include "device-client/tpm/tpm.h"
 
 #include <grpcpp/grpcpp.h>
@@ -27,7 +27,8 @@ namespace {
 
 namespace api = ::sallyport::attestation::v1;
 
-constexpr pki::PcrBank kBootPcrs{pki::tpm::kAlgSha256, 0x0000FFFF};  // 16 values take two TPM2_PCR_Read
+constexpr pki::PcrBank kBootPcrs{pki::tpm::kAlgSha256,
+                                 0x0000FFFF};  // 16 values take two TPM2_PCR_Read
 
 pki::PublicArea Parsed(ByteView area) { return *pki::ParsePublicArea(area); }
 
@@ -67,7 +68,8 @@ TEST_F(TpmTest, LeavesAForeignKeyAtItsHandleAlone) {
   const std::string with = " -T " + swtpm_->tcti() + " > /dev/null 2>&1";
   const std::string context = dir_ + "/foreign.ctx";
   ASSERT_EQ(std::system(("tpm2_createprimary -C o -G ecc -c " + context + with).c_str()), 0);
-  ASSERT_EQ(std::system(("tpm2_evictcontrol -C o -c " + context + " 0x81010A01" + with).c_str()), 0);
+  ASSERT_EQ(std::system(("tpm2_evictcontrol -C o -c " + context + " 0x81010A01" + with).c_str()),
+            0);
   tpm_ = nullptr;
   tpm_ = *Tpm::Open(swtpm_->tcti(), random_);
 
@@ -82,9 +84,12 @@ TEST_F(TpmTest, SignsNothingBeforeItsAttestationKeyIsThere) {
 TEST_F(TpmTest, OpenFlushesWhatACrashedOwnerLeftBehind) {
   const std::string with = " -T " + swtpm_->tcti() + " > /dev/null 2>&1";
   for (int i = 0; i < 3; ++i)
-    ASSERT_EQ(std::system(("tpm2_createprimary -C o -G ecc -c " + dir_ + "/k.ctx" + with).c_str()), 0);
+    ASSERT_EQ(std::system(("tpm2_createprimary -C o -G ecc -c " + dir_ + "/k.ctx" + with).c_str()),
+              0);
   for (int i = 0; i < 3; ++i)
-    ASSERT_EQ(std::system(("tpm2_startauthsession --policy-session -S " + dir_ + "/s.ctx" + with).c_str()), 0);
+    ASSERT_EQ(std::system(
+                  ("tpm2_startauthsession --policy-session -S " + dir_ + "/s.ctx" + with).c_str()),
+              0);
   ASSERT_EQ(tpm_->MakeTlsKey(Bytes(32, 1)).error().reason, Reason::kUnavailable);
 
   tpm_ = *Tpm::Open(swtpm_->tcti(), random_);
@@ -120,17 +125,21 @@ TEST_P(EndorsementTest, OpensACredentialMadeForItsNameOnly) {
   auto opened = tpm_->ActivateCredential(GetParam(), made.credential_blob, made.encrypted_secret);
   ASSERT_TRUE(opened.has_value()) << opened.error().ToString();
   EXPECT_TRUE(opened->Matches(secret));
-  const auto refused = tpm_->ActivateCredential(GetParam(), for_other.credential_blob, for_other.encrypted_secret);
+  const auto refused =
+      tpm_->ActivateCredential(GetParam(), for_other.credential_blob, for_other.encrypted_secret);
   EXPECT_EQ(refused.error().reason, Reason::kBadSignature);
 }
 
 TEST_P(EndorsementTest, ReadsItsCertificate) {
-  const auto kind = GetParam() == pki::EkTemplate::kL2P256 ? node::EkKind::kP256 : node::EkKind::kRsa2048;
-  const uint32_t index =
-      kind == node::EkKind::kP256 ? node::kEkCertificateP256Index : node::kEkCertificateRsa2048Index;
-  const node::VendorCa vendor = *node::VendorCa::Make(UnixTime::FromSeconds(1'790'000'000), random_);
+  const auto kind =
+      GetParam() == pki::EkTemplate::kL2P256 ? node::EkKind::kP256 : node::EkKind::kRsa2048;
+  const uint32_t index = kind == node::EkKind::kP256 ? node::kEkCertificateP256Index
+                                                     : node::kEkCertificateRsa2048Index;
+  const node::VendorCa vendor =
+      *node::VendorCa::Make(UnixTime::FromSeconds(1'790'000'000), random_);
   const Bytes spki = Parsed(*tpm_->EkPublic(GetParam())).ToPublicKey()->spki();
-  const Bytes certificate = *vendor.IssueEk(kind, spki, UnixTime::FromSeconds(1'790'000'000), random_);
+  const Bytes certificate =
+      *vendor.IssueEk(kind, spki, UnixTime::FromSeconds(1'790'000'000), random_);
   Bytes padded = certificate;
   padded.resize(padded.size() + 20, 0xFF);
   auto maker = *node::EsysTpm::Connect(swtpm_->tcti());
@@ -191,7 +200,8 @@ TEST_F(TpmTest, TlsKeyIsCertifiedAgainForARenewal) {
 }
 
 TEST_F(TpmTest, EachTlsKeyOfABootIsAnother) {
-  EXPECT_NE(tpm_->MakeTlsKey(Bytes(32, 7))->public_area, tpm_->MakeTlsKey(Bytes(32, 7))->public_area);
+  EXPECT_NE(tpm_->MakeTlsKey(Bytes(32, 7))->public_area,
+            tpm_->MakeTlsKey(Bytes(32, 7))->public_area);
 }
 
 TEST_F(TpmTest, TlsKeySigns) {
@@ -199,7 +209,8 @@ TEST_F(TpmTest, TlsKeySigns) {
 
   const Bytes signature = *tpm_->Sign(key.id, pki::Sha256(AsBytes("message")));
 
-  EXPECT_TRUE(Parsed(key.public_area).ToPublicKey()->Verify(AsBytes("message"), signature).has_value());
+  EXPECT_TRUE(
+      Parsed(key.public_area).ToPublicKey()->Verify(AsBytes("message"), signature).has_value());
 }
 
 TEST_F(TpmTest, TlsKeyDiesWithTheBoot) {
@@ -229,7 +240,8 @@ TEST_F(TpmTest, QuoteVerifiesWithItsPcrValues) {
 
   const TpmQuote quote = *tpm_->Quote(kBootPcrs, Bytes(32, 3));
 
-  ASSERT_TRUE(pki::VerifyTpmSignature(ak, quote.signed_by_ak.attest, quote.signed_by_ak.signature).has_value());
+  ASSERT_TRUE(pki::VerifyTpmSignature(ak, quote.signed_by_ak.attest, quote.signed_by_ak.signature)
+                  .has_value());
   const pki::Attest attest = *pki::ParseAttest(quote.signed_by_ak.attest);
   ASSERT_NE(attest.quote(), nullptr);
   EXPECT_EQ(attest.quote()->selection, pki::PcrSelection{kBootPcrs});
@@ -305,13 +317,16 @@ class GrpcTest : public TpmTest {
     std::string pem = issuer.ToPem();
     return {*pki::LeafTemplate::Make(std::move(issuer), std::move(key), domain), std::move(pem)};
   }
-  pki::LeafValidity Validity() const { return {clock_.Wall() - Minutes(1), clock_.Wall() + Minutes(10)}; }
+  pki::LeafValidity Validity() const {
+    return {clock_.Wall() - Minutes(1), clock_.Wall() + Minutes(10)};
+  }
 
   std::unique_ptr<grpc::Server> StartServer(const TestCa& ca) {
     const pki::PrivateKey key = *pki::PrivateKey::Generate(pki::KeyType::kP256);
-    const pki::IssuedLeaf leaf =
-        *ca.leaves.IssueServer("control", {{"localhost"}, {}}, key.public_key().spki(), Validity(), random_);
-    grpc::SslServerCredentialsOptions options(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+    const pki::IssuedLeaf leaf = *ca.leaves.IssueServer(
+        "control", {{"localhost"}, {}}, key.public_key().spki(), Validity(), random_);
+    grpc::SslServerCredentialsOptions options(
+        GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
     options.pem_root_certs = ca.pem;
     options.pem_key_cert_pairs = {{*key.SealedPem(""), pki::CertificatePem(leaf.der)}};
     grpc::ServerBuilder builder;
@@ -336,13 +351,15 @@ TEST_F(GrpcTest, CallsWithMutualTlsAndTheTpmsKey) {
                                          .boot_id = BootId::FromArray({}),
                                          .release_digest = std::nullopt,
                                          .key_protection = pki::KeyProtection::kTpmNullHierarchy};
-  const pki::IssuedLeaf leaf = *ca.leaves.IssueDevice(device, public_key.spki(), extension, Validity(), random_);
+  const pki::IssuedLeaf leaf =
+      *ca.leaves.IssueDevice(device, public_key.spki(), extension, Validity(), random_);
   const auto reference = *TlsKeyReference::Register(
       public_key, [this, key](const Sha256Digest& digest) { return tpm_->Sign(key.id, digest); });
   const ServerTrust trust{ca.pem, {"spiffe://edge.example/server/control"}};
 
   for (int i = 0; i < 3; ++i) {
-    const auto channel = MakeChannel(Address(), trust, ClientIdentity{reference->pem(), pki::CertificatePem(leaf.der)});
+    const auto channel = MakeChannel(
+        Address(), trust, ClientIdentity{reference->pem(), pki::CertificatePem(leaf.der)});
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
     api::DeviceManifest answer;

@@ -1,5 +1,5 @@
-// Whole updates on a virtual node: the real installer and driver over its slots, variables and EFI system
-// partition, its own firmware and TPM saying what came of it.
+// Whole updates on a virtual node: the real installer and driver over its slots, variables and EFI
+// system partition, its own firmware and TPM saying what came of it.
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -31,9 +31,11 @@ constexpr uint64_t kFileMax = 16 << 20;
 class DirectorySource final : public ota::PayloadSource {
  public:
   explicit DirectorySource(std::string directory) : directory_(std::move(directory)) {}
-  Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length, ota::ByteSink& sink) override {
+  Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
+                     ota::ByteSink& sink) override {
     SP_TRY(const Bytes bytes, ReadFile(files_, directory_ + "/" + file.path, kFileMax));
-    return sink.Write(ByteView(bytes).subspan(static_cast<size_t>(offset), static_cast<size_t>(length)));
+    return sink.Write(
+        ByteView(bytes).subspan(static_cast<size_t>(offset), static_cast<size_t>(length)));
   }
 
  private:
@@ -55,7 +57,8 @@ class UpdateNodeTest : public ::testing::Test {
     EXPECT_TRUE(vendor && vendor->Save(files_, dir_ + "/vendor"));
     source_.emplace(dir_);
     MakeRelease("1.0.0");
-    const node::NodeSpec spec{"cam-1", kSlotBytes, dir_ + "/vendor", At("1.0.0.efi"), At("1.0.0.img"), "", Seconds(1)};
+    const node::NodeSpec spec{"cam-1",         kSlotBytes, dir_ + "/vendor", At("1.0.0.efi"),
+                              At("1.0.0.img"), "",         Seconds(1)};
     EXPECT_TRUE(VirtualNode::Create(dir_ + "/cam-1", spec, kNow, random_));
     node_.emplace(*VirtualNode::Open(dir_ + "/cam-1"));
   }
@@ -68,8 +71,9 @@ class UpdateNodeTest : public ::testing::Test {
   // MakeRelease builds slot image, UKI, payload and index of a version.
   void MakeRelease(const std::string& version, const std::string& fault = "") {
     std::ofstream(At(version + ".img")) << std::string(200'000, 'r') << version;
-    const std::string command = std::string(SALLYPORT_SOURCE_DIR) + "/tests/node/make_uki.sh --version " + version +
-                                " --image " + At(version + ".img") + " --out " + At(version + ".efi") +
+    const std::string command = std::string(SALLYPORT_SOURCE_DIR) +
+                                "/tests/node/make_uki.sh --version " + version + " --image " +
+                                At(version + ".img") + " --out " + At(version + ".efi") +
                                 (fault.empty() ? "" : " --fault " + fault);
     ASSERT_EQ(std::system(command.c_str()), 0);
     const auto image = *files_.Open(At(version + ".img"), OpenMode::kRead);
@@ -84,16 +88,18 @@ class UpdateNodeTest : public ::testing::Test {
   }
   ota::InstallPlan Plan(const std::string& version) {
     const ota::RemoteFile image = Remote(version + ".img");
-    return ota::InstallPlanForTest::Make({ReleaseDigest::FromArray(pki::Sha256(AsBytes(version)).array()), "edge-os",
-                                          version, 1, false, image.length, image.sha256, Remote(version + ".efi"),
-                                          Remote(version + ".json"), Remote(version + ".payload")});
+    return ota::InstallPlanForTest::Make(
+        {ReleaseDigest::FromArray(pki::Sha256(AsBytes(version)).array()), "edge-os", version, 1,
+         false, image.length, image.sha256, Remote(version + ".efi"), Remote(version + ".json"),
+         Remote(version + ".payload")});
   }
 
   BootReport PowerOn() { return *node_->PowerOn(random_); }
   // StartAgent is a new agent process: its driver, and what it waits for in this boot.
   UpdateStep StartAgent() {
-    machinery_.emplace(files_, UpdatePaths{node_->SlotPath(Slot::kA), node_->SlotPath(Slot::kB), node_->dir() + "/esp",
-                                           node_->EfiVariablesDir(), node_->dir() + "/state"});
+    machinery_.emplace(files_, UpdatePaths{node_->SlotPath(Slot::kA), node_->SlotPath(Slot::kB),
+                                           node_->dir() + "/esp", node_->EfiVariablesDir(),
+                                           node_->dir() + "/state"});
     driver_.emplace(UpdateDriverParts{machinery_->installer(), *source_, rebooter_, clock_,
                                       [this](const UpdateReport& report) { last_ = report; }});
     return *driver_->Boot();
@@ -132,7 +138,8 @@ TEST_F(UpdateNodeTest, GoesFromAToBAndMeasuresWhatTheReleasePredicted) {
   ASSERT_EQ(trial.outcome, BootOutcome::kRunning) << trial.detail;
   EXPECT_EQ(trial.slot, Slot::kB);
   const auto predicted = ota::MeasureUki(*ReadFile(files_, At("2.0.0.efi"), kFileMax));
-  EXPECT_EQ(Events(4, server::EventType::kBootServicesApplication), predicted->pcr4_secure_boot_off);
+  EXPECT_EQ(Events(4, server::EventType::kBootServicesApplication),
+            predicted->pcr4_secure_boot_off);
   EXPECT_EQ(Events(11, server::EventType::kIpl), predicted->pcr11);
   ASSERT_EQ(StartAgent(), UpdateStep::kTrial);
   EXPECT_EQ(*machinery_->installer().RunningRelease(), Plan("2.0.0").facts().release);

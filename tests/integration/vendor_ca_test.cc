@@ -51,8 +51,9 @@ TEST_F(VendorCaTest, OpensslAcceptsTheChainOfBothCertificatesOfATpm) {
 
   ASSERT_TRUE(made) << made.error().ToString();
   for (const uint32_t index : {kEkCertificateRsa2048Index, kEkCertificateP256Index}) {
-    const std::string verify = "openssl verify -attime 1795000000 -purpose any -ignore_critical -CAfile " + dir_ +
-                               "/vendor/root.pem -untrusted " + dir_ + "/vendor/intermediate.pem ";
+    const std::string verify =
+        "openssl verify -attime 1795000000 -purpose any -ignore_critical -CAfile " + dir_ +
+        "/vendor/root.pem -untrusted " + dir_ + "/vendor/intermediate.pem ";
     EXPECT_NE(OutputOf(verify + Certificate(*tpm, index)).find(": OK"), std::string::npos);
   }
 }
@@ -65,8 +66,9 @@ TEST_F(VendorCaTest, NamesTheTpmAndThePurpose) {
   const std::string text =
       OutputOf("openssl x509 -noout -text -in " + Certificate(*tpm, kEkCertificateP256Index));
 
-  for (const char* part : {"Subject: \n", "X509v3 Subject Alternative Name: critical", "id:49424D00", "swtpm",
-                           "2.23.133.8.1", "Key Agreement", "CA:FALSE", "9999", "prime256v1"})
+  for (const char* part :
+       {"Subject: \n", "X509v3 Subject Alternative Name: critical", "id:49424D00", "swtpm",
+        "2.23.133.8.1", "Key Agreement", "CA:FALSE", "9999", "prime256v1"})
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
 }
 

@@ -18,10 +18,12 @@ std::vector<std::string> Split(std::string_view text, char separator) {
 }
 
 bool UnderAny(std::string_view path, const std::vector<std::string>& folders) {
-  return std::ranges::any_of(folders, [&](const std::string& folder) { return IsUnder(path, folder); });
+  return std::ranges::any_of(folders,
+                             [&](const std::string& folder) { return IsUnder(path, folder); });
 }
 
-// Included returns what an include line names, with its opening character: `<zstd.h` or `"pki/base/bytes.h`.
+// Included returns what an include line names, with its opening character: `<zstd.h` or
+// `"pki/base/bytes.h`.
 std::string_view Included(std::string_view line) {
   constexpr std::string_view kInclude = "#include ";
   if (!line.starts_with(kInclude)) return {};
@@ -29,27 +31,33 @@ std::string_view Included(std::string_view line) {
   return line.substr(0, line.find_first_of(">\"", 1));
 }
 
-std::string CheckQuoted(const SourceFile& file, std::string_view header, const LayeringTable& table) {
+std::string CheckQuoted(const SourceFile& file, std::string_view header,
+                        const LayeringTable& table) {
   const std::string_view module = header.substr(0, header.find('/'));
-  if (!table.modules.contains(module)) return "include by the path from the root: " + std::string(header);
+  if (!table.modules.contains(module))
+    return "include by the path from the root: " + std::string(header);
   for (const auto& [suffix, folders] : table.protos)
     if (header.ends_with(suffix) && !UnderAny(file.path, folders))
       return "generated header outside its folders: " + std::string(header);
-  if (module == file.module() || UnderAny(header, table.modules.at(std::string(file.module())))) return {};
+  if (module == file.module() || UnderAny(header, table.modules.at(std::string(file.module()))))
+    return {};
   return std::string(file.module()) + " may not depend on " + std::string(header);
 }
 
-std::string CheckAngled(const SourceFile& file, std::string_view header, const LayeringTable& table) {
+std::string CheckAngled(const SourceFile& file, std::string_view header,
+                        const LayeringTable& table) {
   for (const auto& [prefix, folders] : table.headers)
     if (header.starts_with(prefix) && !UnderAny(file.path, folders))
       return "<" + std::string(header) + "> belongs behind another folder";
   return {};
 }
 
-std::string CheckInclude(const SourceFile& file, std::string_view included, const LayeringTable& table) {
+std::string CheckInclude(const SourceFile& file, std::string_view included,
+                         const LayeringTable& table) {
   if (included.empty()) return {};
   const std::string_view header = included.substr(1);
-  return included.front() == '"' ? CheckQuoted(file, header, table) : CheckAngled(file, header, table);
+  return included.front() == '"' ? CheckQuoted(file, header, table)
+                                 : CheckAngled(file, header, table);
 }
 
 }  // namespace
@@ -61,10 +69,14 @@ LayeringTable ParseLayeringTable(std::string_view text) {
     std::vector<std::string> row = Split(line, '\t');
     row.resize(std::max<size_t>(row.size(), 3));
     const std::vector<std::string> folders = Split(row[2], ' ');
-    if (row[0] == "module") table.modules[row[1]] = folders;
-    else if (row[0] == "header") table.headers.emplace_back(row[1], folders);
-    else if (row[0] == "proto") table.protos.emplace_back(row[1], folders);
-    else if (row[0] == "word") table.words.emplace_back(row[1], folders);
+    if (row[0] == "module")
+      table.modules[row[1]] = folders;
+    else if (row[0] == "header")
+      table.headers.emplace_back(row[1], folders);
+    else if (row[0] == "proto")
+      table.protos.emplace_back(row[1], folders);
+    else if (row[0] == "word")
+      table.words.emplace_back(row[1], folders);
     else {
       std::fprintf(stderr, "layering.tsv: %s\n", line.c_str());
       std::abort();

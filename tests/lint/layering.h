@@ -10,7 +10,8 @@
 namespace sallyport::lint {
 
 struct LayeringTable {
-  std::map<std::string, std::vector<std::string>, std::less<>> modules;  // module -> folders it may include
+  std::map<std::string, std::vector<std::string>, std::less<>>
+      modules;  // module -> folders it may include
   std::vector<std::pair<std::string, std::vector<std::string>>> headers;  // prefix -> folders
   std::vector<std::pair<std::string, std::vector<std::string>>> protos;   // suffix -> folders
   std::vector<std::pair<std::string, std::vector<std::string>>> words;    // text -> folders

@@ -39,11 +39,13 @@ std::vector<Finding> OfAll(const Rule& rule) {
 }
 
 auto At(size_t line, std::string_view what) {
-  return testing::AllOf(Field(&Finding::line, line), Field(&Finding::what, HasSubstr(std::string(what))));
+  return testing::AllOf(Field(&Finding::line, line),
+                        Field(&Finding::what, HasSubstr(std::string(what))));
 }
 
 TEST(Repository, DependsOnlyDownwards) {
-  EXPECT_THAT(OfAll([](const SourceFile& file) { return CheckLayering(file, Table()); }), IsEmpty());
+  EXPECT_THAT(OfAll([](const SourceFile& file) { return CheckLayering(file, Table()); }),
+              IsEmpty());
 }
 TEST(Repository, ExplainsEachHeader) { EXPECT_THAT(OfAll(CheckHeader), IsEmpty()); }
 TEST(Repository, KeepsFunctionsAndFilesShort) { EXPECT_THAT(OfAll(CheckSizes), IsEmpty()); }
@@ -55,38 +57,46 @@ TEST(Repository, BuildsEveryTest) { EXPECT_THAT(CheckTestsAreBuilt(Tree()), IsEm
 TEST(Repository, MirrorsItsModulesInUnitTests) { EXPECT_THAT(CheckTestMirror(Tree()), IsEmpty()); }
 
 TEST(CheckLayering, RefusesAnEdgeThatPointsUpwards) {
-  const SourceFile file{"pki/base/x.cc", "#include \"pki/base/x.h\"\n#include \"policies/language/model.h\"\n"};
+  const SourceFile file{"pki/base/x.cc",
+                        "#include \"pki/base/x.h\"\n#include \"policies/language/model.h\"\n"};
 
   EXPECT_THAT(CheckLayering(file, Table()), ElementsAre(At(2, "may not depend on policies")));
 }
 
 TEST(CheckLayering, LetsTheDeviceSeeOnlyTheApiOfTheServer) {
   const SourceFile file{"device-client/transport/x.cc",
-                        "#include \"attestation-server/api/tls.h\"\n#include \"attestation-server/store/devices.h\"\n"};
+                        "#include \"attestation-server/api/tls.h\"\n#include "
+                        "\"attestation-server/store/devices.h\"\n"};
 
-  EXPECT_THAT(CheckLayering(file, Table()), ElementsAre(At(2, "may not depend on attestation-server/store")));
+  EXPECT_THAT(CheckLayering(file, Table()),
+              ElementsAre(At(2, "may not depend on attestation-server/store")));
 }
 
 TEST(CheckLayering, KeepsThirdPartyHeadersBehindTheirFolders) {
-  const SourceFile file{"ota/measure/x.cc", "#include <vector>\n#include <openssl/evp.h>\n#include <tss2/tss2_esys.h>\n"};
+  const SourceFile file{
+      "ota/measure/x.cc",
+      "#include <vector>\n#include <openssl/evp.h>\n#include <tss2/tss2_esys.h>\n"};
 
   EXPECT_THAT(CheckLayering(file, Table()), ElementsAre(At(2, "openssl"), At(3, "tss2")));
 }
 
 TEST(CheckLayering, KeepsGeneratedHeadersAtTheEdge) {
-  const SourceFile file{"attestation-server/store/x.cc", "#include \"attestation-server/api/v1/device.pb.h\"\n"};
+  const SourceFile file{"attestation-server/store/x.cc",
+                        "#include \"attestation-server/api/v1/device.pb.h\"\n"};
 
   EXPECT_THAT(CheckLayering(file, Table()), ElementsAre(At(1, "generated header")));
 }
 
 TEST(CheckLayering, KeepsTimeAndEnvironmentOutOfCores) {
-  const SourceFile file{"policies/decision/x.cc", "auto t = std::chrono::system_clock::now();\nstd::getenv(\"X\");\n"};
+  const SourceFile file{"policies/decision/x.cc",
+                        "auto t = std::chrono::system_clock::now();\nstd::getenv(\"X\");\n"};
 
   EXPECT_THAT(CheckLayering(file, Table()), SizeIs(2));
 }
 
 TEST(CheckLayering, RefusesIncludesThatAreNotFromTheRoot) {
-  EXPECT_THAT(CheckLayering({"pki/base/x.cc", "#include \"x.h\"\n"}, Table()), ElementsAre(At(1, "from the root")));
+  EXPECT_THAT(CheckLayering({"pki/base/x.cc", "#include \"x.h\"\n"}, Table()),
+              ElementsAre(At(1, "from the root")));
 }
 
 TEST(CheckHeader, AsksForAPurposeAndAGuard) {
@@ -97,13 +107,16 @@ TEST(CheckHeader, AsksForAPurposeAndAGuard) {
 TEST(CheckSizes, MeasuresFunctionsButNotTablesOrTypes) {
   const std::string lines(80, '\n');
 
-  EXPECT_THAT(CheckSizes({"pki/base/x.cc", "namespace a {\nint F(int x) {" + lines + "}\n}\n"}), ElementsAre(At(2, "81")));
+  EXPECT_THAT(CheckSizes({"pki/base/x.cc", "namespace a {\nint F(int x) {" + lines + "}\n}\n"}),
+              ElementsAre(At(2, "81")));
   EXPECT_THAT(CheckSizes({"pki/base/x.cc", "const int kTable[] = {" + lines + "};\n"}), IsEmpty());
-  EXPECT_THAT(CheckSizes({"pki/base/x.h", "class A {" + lines + " int F() { return 1; }\n};\n"}), IsEmpty());
+  EXPECT_THAT(CheckSizes({"pki/base/x.h", "class A {" + lines + " int F() { return 1; }\n};\n"}),
+              IsEmpty());
 }
 
 TEST(CheckSizes, IsNotFooledByBracesInTextAndComments) {
-  const std::string text = "int F() {\n  return '{' + *\"{{\";  // {\n}\n" + std::string(80, '\n') + "int G() { return 1; }\n";
+  const std::string text = "int F() {\n  return '{' + *\"{{\";  // {\n}\n" + std::string(80, '\n') +
+                           "int G() { return 1; }\n";
 
   EXPECT_THAT(CheckSizes({"pki/base/x.cc", text}), IsEmpty());
 }
@@ -116,39 +129,52 @@ TEST(CheckSizes, MeasuresFilesOutsideTests) {
 }
 
 TEST(CheckSwitches, RefusesADefaultOverOurEnums) {
-  EXPECT_THAT(CheckSwitches({"a.cc", "switch (x) {\n case A::kB: break;\n default: break;\n}"}), SizeIs(1));
+  EXPECT_THAT(CheckSwitches({"a.cc", "switch (x) {\n case A::kB: break;\n default: break;\n}"}),
+              SizeIs(1));
   EXPECT_THAT(CheckSwitches({"a.cc", "switch (x) {\n case A::kB: break;\n}"}), IsEmpty());
-  EXPECT_THAT(CheckSwitches({"a.cc", "switch (c) {\n case 'x': break;\n default: break;\n}"}), IsEmpty());
+  EXPECT_THAT(CheckSwitches({"a.cc", "switch (c) {\n case 'x': break;\n default: break;\n}"}),
+              IsEmpty());
 }
 
 TEST(CheckNotes, AsksForTheNumberOfAnIssue) {
-  EXPECT_THAT(CheckNotes({"a.cc", "// TODO: later\n// TODO(#12): later\n// FIXME\n"}), ElementsAre(At(1, ""), At(3, "")));
+  EXPECT_THAT(CheckNotes({"a.cc", "// TODO: later\n// TODO(#12): later\n// FIXME\n"}),
+              ElementsAre(At(1, ""), At(3, "")));
 }
 
 TEST(CheckPaths, FindsPathsOfMachines) {
-  EXPECT_THAT(CheckPaths({"a.md", std::string("see /") + "home/me/x\nsee docs/home/x\n"}), ElementsAre(At(1, "")));
+  EXPECT_THAT(CheckPaths({"a.md", std::string("see /") + "home/me/x\nsee docs/home/x\n"}),
+              ElementsAre(At(1, "")));
 }
 
 TEST(CheckSleeps, FindsSleepingTests) {
-  EXPECT_THAT(CheckSleeps({"tests/unit/a_test.cc", std::string("std::this_thread::sleep") + "_for(1s);\n"}), SizeIs(1));
+  EXPECT_THAT(
+      CheckSleeps({"tests/unit/a_test.cc", std::string("std::this_thread::sleep") + "_for(1s);\n"}),
+      SizeIs(1));
 }
 
 TEST(CheckTestsAreBuilt, MissesNoTest) {
   const SourceFile test{"tests/unit/pki/base/x_test.cc", ""};
 
   EXPECT_THAT(CheckTestsAreBuilt({test}), SizeIs(1));
-  EXPECT_THAT(CheckTestsAreBuilt({{"tests/unit/pki/base/CMakeLists.txt", "SOURCES y_test.cc"}, test}), SizeIs(1));
-  EXPECT_THAT(CheckTestsAreBuilt({{"tests/unit/pki/base/CMakeLists.txt", "SOURCES x_test.cc"}, test}), IsEmpty());
+  EXPECT_THAT(
+      CheckTestsAreBuilt({{"tests/unit/pki/base/CMakeLists.txt", "SOURCES y_test.cc"}, test}),
+      SizeIs(1));
+  EXPECT_THAT(
+      CheckTestsAreBuilt({{"tests/unit/pki/base/CMakeLists.txt", "SOURCES x_test.cc"}, test}),
+      IsEmpty());
 }
 
 TEST(CheckTestMirror, SeesMissingAndMisplacedTests) {
   const SourceFile source{"pki/base/x.cc", ""}, other{"pki/crypto/y.cc", ""};
-  const SourceFile test{"tests/unit/pki/base/x_test.cc", ""}, misplaced{"tests/unit/pki/x_test.cc", ""};
+  const SourceFile test{"tests/unit/pki/base/x_test.cc", ""},
+      misplaced{"tests/unit/pki/x_test.cc", ""};
 
   EXPECT_THAT(CheckTestMirror({source, test}), IsEmpty());
   EXPECT_THAT(CheckTestMirror({source}), SizeIs(1));
-  EXPECT_THAT(CheckTestMirror({source, test, misplaced}), ElementsAre(Field(&Finding::path, misplaced.path)));
-  EXPECT_THAT(CheckTestMirror({source, other, test}), ElementsAre(Field(&Finding::path, "pki/crypto")));
+  EXPECT_THAT(CheckTestMirror({source, test, misplaced}),
+              ElementsAre(Field(&Finding::path, misplaced.path)));
+  EXPECT_THAT(CheckTestMirror({source, other, test}),
+              ElementsAre(Field(&Finding::path, "pki/crypto")));
 }
 
 }  // namespace

@@ -29,8 +29,8 @@ std::set<std::string> Tests(const std::vector<SourceFile>& tree) {
   return out;
 }
 
-// Missing lists what the last column of the table names and the repository does not have: tests as `Suite.Name`,
-// scripts as paths. A row without either is a finding too.
+// Missing lists what the last column of the table names and the repository does not have: tests as
+// `Suite.Name`, scripts as paths. A row without either is a finding too.
 std::vector<Finding> Missing(const SourceFile& document, const std::vector<SourceFile>& tree) {
   static const std::regex kRow(R"(^\|.*\|([^|]*)\|\s*$)");
   static const std::regex kName(R"(`([^`]+)`)");
@@ -48,7 +48,8 @@ std::vector<Finding> Missing(const SourceFile& document, const std::vector<Sourc
     for (; it != end; ++it) {
       const std::string name = (*it)[1].str();
       const bool file = std::ranges::find(tree, name, &SourceFile::path) != tree.end();
-      if (!file && !tests.contains(name)) out.push_back({document.path, number, "no such test: " + name});
+      if (!file && !tests.contains(name))
+        out.push_back({document.path, number, "no such test: " + name});
     }
   }
   return out;
@@ -65,7 +66,8 @@ TEST(Requirements, NameOnlyTestsThatExist) {
 TEST(Requirements, AMissingTestIsFound) {
   const std::vector<SourceFile> tree{{"tests/unit/a_test.cc", "TEST_F(Suite, Works) {}\n"}};
   const SourceFile document{"docs/requirements.md",
-                            "| behaviour | test |\n|---|---|\n| a | `Suite.Works` |\n| b | `Suite.Fails` |\n| c | none |\n"};
+                            "| behaviour | test |\n|---|---|\n| a | `Suite.Works` |\n| b | "
+                            "`Suite.Fails` |\n| c | none |\n"};
 
   EXPECT_THAT(Missing(document, tree),
               ElementsAre(testing::Field(&Finding::line, 4u), testing::Field(&Finding::line, 5u)));
@@ -74,8 +76,10 @@ TEST(Requirements, AMissingTestIsFound) {
 TEST(Requirements, AScriptMayBeTheProof) {
   const std::vector<SourceFile> tree{{"tests/e2e/demo/run.sh", ""}};
 
-  EXPECT_THAT(Missing({"docs/requirements.md", "| a | `tests/e2e/demo/run.sh` |\n"}, tree), IsEmpty());
-  EXPECT_THAT(Missing({"docs/requirements.md", "| a | `tests/e2e/other/run.sh` |\n"}, tree), SizeIs(1));
+  EXPECT_THAT(Missing({"docs/requirements.md", "| a | `tests/e2e/demo/run.sh` |\n"}, tree),
+              IsEmpty());
+  EXPECT_THAT(Missing({"docs/requirements.md", "| a | `tests/e2e/other/run.sh` |\n"}, tree),
+              SizeIs(1));
 }
 
 }  // namespace

@@ -8,22 +8,31 @@
 namespace sallyport::lint {
 namespace {
 
-constexpr std::array<std::string_view, 5> kModules{"pki", "policies", "ota", "attestation-server", "device-client"};
-// Folders whose behaviour only whole programs show: their tests are under tests/integration and tests/e2e.
-constexpr std::array<std::string_view, 4> kShells{"attestation-server", "attestation-server/api", "device-client",
-                                                  "device-client/transport"};
+constexpr std::array<std::string_view, 5> kModules{"pki", "policies", "ota", "attestation-server",
+                                                   "device-client"};
+// Folders whose behaviour only whole programs show: their tests are under tests/integration and
+// tests/e2e.
+constexpr std::array<std::string_view, 4> kShells{"attestation-server", "attestation-server/api",
+                                                  "device-client", "device-client/transport"};
 // Enums that carry values from the wire, which may have no name.
 constexpr std::array<std::string_view, 1> kOpenEnums{"EventType"};
 
-bool IsCode(const SourceFile& file) { return file.extension() == ".h" || file.extension() == ".cc"; }
+bool IsCode(const SourceFile& file) {
+  return file.extension() == ".h" || file.extension() == ".cc";
+}
 bool IsTest(const SourceFile& file) { return file.module() == "tests"; }
-bool InModule(const SourceFile& file) { return std::ranges::find(kModules, file.module()) != kModules.end(); }
+bool InModule(const SourceFile& file) {
+  return std::ranges::find(kModules, file.module()) != kModules.end();
+}
 
-// Blank returns `text` with comments, strings and characters replaced by spaces, so that braces can be counted.
+// Blank returns `text` with comments, strings and characters replaced by spaces, so that braces can
+// be counted.
 std::string Blank(std::string_view text) {
-  static const std::regex kNoise(R"re(//[^\n]*|/\*[\s\S]*?\*/|R"(\w*)\([\s\S]*?\)\1"|"(\\.|[^"\\\n])*"|'(\\.|[^'\\\n])+')re");
+  static const std::regex kNoise(
+      R"re(//[^\n]*|/\*[\s\S]*?\*/|R"(\w*)\([\s\S]*?\)\1"|"(\\.|[^"\\\n])*"|'(\\.|[^'\\\n])+')re");
   std::string out(text);
-  for (std::cregex_iterator it(text.data(), text.data() + text.size(), kNoise), end; it != end; ++it)
+  for (std::cregex_iterator it(text.data(), text.data() + text.size(), kNoise), end; it != end;
+       ++it)
     for (auto at = it->position(); at < it->position() + it->length(); ++at)
       if (out[static_cast<size_t>(at)] != '\n') out[static_cast<size_t>(at)] = ' ';
   return out;
@@ -43,7 +52,8 @@ size_t CloseOf(std::string_view text, size_t open) {
   return text.size();
 }
 
-// OpensScope: whether the text before a brace opens a namespace or type, whose content is still outside functions.
+// OpensScope: whether the text before a brace opens a namespace or type, whose content is still
+// outside functions.
 bool OpensScope(std::string_view before) {
   static const std::regex kScope(R"(\b(namespace|class|struct|union|enum)\b[^()]*$|extern\s*$)");
   return std::regex_search(before.begin(), before.end(), kScope);
@@ -54,7 +64,8 @@ struct Range {
   size_t end;
 };
 
-// Functions finds the outermost braces below namespaces and types whose introduction has a parameter list.
+// Functions finds the outermost braces below namespaces and types whose introduction has a
+// parameter list.
 std::vector<Range> Functions(std::string_view text) {
   std::vector<Range> out;
   size_t introduction = 0;
@@ -65,7 +76,8 @@ std::vector<Range> Functions(std::string_view text) {
     introduction = at + 1;
     if (OpensScope(before)) continue;
     const size_t close = CloseOf(text, at);
-    const bool table = before.find('=') != std::string_view::npos && before.find(')') == std::string_view::npos;
+    const bool table =
+        before.find('=') != std::string_view::npos && before.find(')') == std::string_view::npos;
     if (!table && before.find('(') != std::string_view::npos) out.push_back({at, close});
     at = close;
     introduction = std::min(close + 1, text.size());
@@ -74,12 +86,14 @@ std::vector<Range> Functions(std::string_view text) {
 }
 
 // ForEachMatch reports every line on which `pattern` is found.
-std::vector<Finding> ForEachMatch(const SourceFile& file, const std::regex& pattern, const std::string& what) {
+std::vector<Finding> ForEachMatch(const SourceFile& file, const std::regex& pattern,
+                                  const std::string& what) {
   std::vector<Finding> out;
   size_t number = 0;
   for (const std::string_view line : file.Lines()) {
     ++number;
-    if (std::regex_search(line.begin(), line.end(), pattern)) out.push_back({file.path, number, what});
+    if (std::regex_search(line.begin(), line.end(), pattern))
+      out.push_back({file.path, number, what});
   }
   return out;
 }
@@ -96,8 +110,10 @@ std::set<std::string> FoldersWithCode(const std::vector<SourceFile>& tree) {
 std::vector<Finding> CheckHeader(const SourceFile& file) {
   std::vector<Finding> out;
   if (file.extension() != ".h") return out;
-  if (!file.text.starts_with("// ")) out.push_back({file.path, 1, "a header begins with a comment on its purpose"});
-  if (file.text.find("\n#pragma once\n") == std::string::npos) out.push_back({file.path, 1, "no #pragma once"});
+  if (!file.text.starts_with("// "))
+    out.push_back({file.path, 1, "a header begins with a comment on its purpose"});
+  if (file.text.find("\n#pragma once\n") == std::string::npos)
+    out.push_back({file.path, 1, "no #pragma once"});
   return out;
 }
 
@@ -109,8 +125,10 @@ std::vector<Finding> CheckSizes(const SourceFile& file) {
     out.push_back({file.path, lines, std::to_string(lines) + " lines: two files, please"});
   const std::string text = Blank(file.text);
   for (const Range& function : Functions(text)) {
-    const size_t first = LineOf(text, function.begin), length = LineOf(text, function.end) - first + 1;
-    if (length > kFunctionLinesMax) out.push_back({file.path, first, "a function of " + std::to_string(length) + " lines"});
+    const size_t first = LineOf(text, function.begin),
+                 length = LineOf(text, function.end) - first + 1;
+    if (length > kFunctionLinesMax)
+      out.push_back({file.path, first, "a function of " + std::to_string(length) + " lines"});
   }
   return out;
 }
@@ -126,10 +144,12 @@ std::vector<Finding> CheckSwitches(const SourceFile& file) {
     const size_t open = text.find('{', static_cast<size_t>(it->position()));
     const std::string body = text.substr(open, CloseOf(text, open) - open);
     std::smatch ours;
-    if (!std::regex_search(body, ours, kOurCase) || std::ranges::find(kOpenEnums, ours[2].str()) != kOpenEnums.end())
+    if (!std::regex_search(body, ours, kOurCase) ||
+        std::ranges::find(kOpenEnums, ours[2].str()) != kOpenEnums.end())
       continue;
     if (std::regex_search(body, kDefault))
-      out.push_back({file.path, LineOf(text, open), "a default hides new values of an enum of ours"});
+      out.push_back(
+          {file.path, LineOf(text, open), "a default hides new values of an enum of ours"});
   }
   return out;
 }
@@ -157,7 +177,8 @@ std::vector<Finding> CheckTestsAreBuilt(const std::vector<SourceFile>& tree) {
   for (const SourceFile& file : tree) {
     std::smatch name;
     if (!IsTest(file) || !std::regex_search(file.path, name, kProgram)) continue;
-    const auto lists = std::ranges::find(tree, std::string(file.folder()) + "/CMakeLists.txt", &SourceFile::path);
+    const auto lists =
+        std::ranges::find(tree, std::string(file.folder()) + "/CMakeLists.txt", &SourceFile::path);
     if (lists == tree.end() || lists->text.find(name[1].str()) == std::string::npos)
       out.push_back({file.path, 1, "not named in the CMakeLists.txt beside it"});
   }
@@ -173,7 +194,8 @@ std::vector<Finding> CheckTestMirror(const std::vector<SourceFile>& tree) {
     std::smatch match;
     if (!std::regex_match(file.path, match, kUnitTest)) continue;
     tested.insert(match[1].str());
-    if (!sources.contains(match[1].str())) out.push_back({file.path, 1, "mirrors no folder with code"});
+    if (!sources.contains(match[1].str()))
+      out.push_back({file.path, 1, "mirrors no folder with code"});
   }
   for (const std::string& folder : sources)
     if (!tested.contains(folder) && std::ranges::find(kShells, folder) == kShells.end())

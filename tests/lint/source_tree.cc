@@ -10,10 +10,11 @@
 namespace sallyport::lint {
 namespace {
 
-constexpr std::array<std::string_view, 8> kFolders{"pki",   "policies", "ota", "attestation-server", "device-client",
-                                                   "tests", "docs",     ".ci"};
-constexpr std::array<std::string_view, 14> kExtensions{".h",    ".cc",  ".txt", ".cmake", ".sh",  ".proto", ".md",
-                                                       ".json", ".sql", ".tsv", ".yaml",  ".yml", "",       ".service"};
+constexpr std::array<std::string_view, 8> kFolders{
+    "pki", "policies", "ota", "attestation-server", "device-client", "tests", "docs", ".ci"};
+constexpr std::array<std::string_view, 14> kExtensions{".h",     ".cc",  ".txt",  ".cmake",  ".sh",
+                                                       ".proto", ".md",  ".json", ".sql",    ".tsv",
+                                                       ".yaml",  ".yml", "",      ".service"};
 constexpr std::string_view kVectors = "tests/vectors";
 constexpr std::string_view kCorpus = "corpus";
 
@@ -24,8 +25,10 @@ std::string Read(const std::filesystem::path& path) {
 }
 
 bool Belongs(const std::string& path) {
-  if (path == ".git" || IsUnder(path, kVectors) || path.find(kCorpus) != std::string::npos) return false;
-  return std::ranges::find(kExtensions, std::filesystem::path(path).extension().string()) != kExtensions.end();
+  if (path == ".git" || IsUnder(path, kVectors) || path.find(kCorpus) != std::string::npos)
+    return false;
+  return std::ranges::find(kExtensions, std::filesystem::path(path).extension().string()) !=
+         kExtensions.end();
 }
 
 }  // namespace
@@ -51,7 +54,9 @@ std::string_view SourceFile::folder() const {
   return slash == std::string::npos ? std::string_view() : std::string_view(path).substr(0, slash);
 }
 
-std::string_view SourceFile::module() const { return std::string_view(path).substr(0, path.find('/')); }
+std::string_view SourceFile::module() const {
+  return std::string_view(path).substr(0, path.find('/'));
+}
 
 std::ostream& operator<<(std::ostream& out, const Finding& finding) {
   return out << finding.path << ":" << finding.line << ": " << finding.what;

@@ -27,8 +27,8 @@ struct Finding {
 };
 std::ostream& operator<<(std::ostream& out, const Finding& finding);
 
-// ReadTree reads every text file that belongs to the project: the five modules, tests without borrowed vectors,
-// docs and the files of the root. Aborts when `root` is not readable.
+// ReadTree reads every text file that belongs to the project: the five modules, tests without
+// borrowed vectors, docs and the files of the root. Aborts when `root` is not readable.
 std::vector<SourceFile> ReadTree(const std::string& root);
 
 // IsUnder: `path` is `folder` itself or lies below it.

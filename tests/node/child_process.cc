@@ -15,7 +15,8 @@
 namespace sallyport::node {
 namespace {
 
-// RunInChild never returns; the errno of a failed exec goes to `error_pipe`, which a good exec closes.
+// RunInChild never returns; the errno of a failed exec goes to `error_pipe`, which a good exec
+// closes.
 [[noreturn]] void RunInChild(std::vector<char*> argv, const std::string& log_path, int error_pipe) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   sigset_t none;
@@ -35,16 +36,20 @@ namespace {
   ::_exit(127);
 }
 
-int ExitCode(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
+int ExitCode(int status) {
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
 
 }  // namespace
 
-Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& argv, const std::string& log_path) {
+Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& argv,
+                                         const std::string& log_path) {
   SP_CHECK(!argv.empty());
   std::vector<char*> raw;
   for (const std::string& argument : argv) raw.push_back(const_cast<char*>(argument.c_str()));
   int pipe_fds[2];
-  if (::pipe2(pipe_fds, O_CLOEXEC) != 0) return Error{Reason::kUnavailable, "pipe: " + std::string(std::strerror(errno))};
+  if (::pipe2(pipe_fds, O_CLOEXEC) != 0)
+    return Error{Reason::kUnavailable, "pipe: " + std::string(std::strerror(errno))};
   const pid_t pid = ::fork();
   if (pid == 0) RunInChild(std::move(raw), log_path, pipe_fds[1]);
   ::close(pipe_fds[1]);
@@ -53,7 +58,8 @@ Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& argv, c
   ::close(pipe_fds[0]);
   if (error != 0) {
     if (pid > 0) ::waitpid(pid, nullptr, 0);
-    return Error{error == ENOENT ? Reason::kNotFound : Reason::kUnavailable, argv[0] + ": " + std::strerror(error)};
+    return Error{error == ENOENT ? Reason::kNotFound : Reason::kUnavailable,
+                 argv[0] + ": " + std::strerror(error)};
   }
   return ChildProcess(pid, static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
 }

@@ -55,7 +55,8 @@ std::optional<Bytes> EfiVariables::Get(const std::string& name) const {
 }
 
 Result<Unit> EfiVariables::Set(const std::string& name, uint32_t attributes, ByteView data) {
-  return WriteFileAtomically(files_, Path(name), ByteWriter().LittleU32(attributes).Raw(data).bytes());
+  return WriteFileAtomically(files_, Path(name),
+                             ByteWriter().LittleU32(attributes).Raw(data).bytes());
 }
 
 Result<Unit> EfiVariables::Delete(const std::string& name) { return files_.Remove(Path(name)); }

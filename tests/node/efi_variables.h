@@ -1,5 +1,5 @@
-// EFI variables as Linux shows them (efivarfs: one file per variable, u32 attributes, then the data), and the
-// load options that some of them hold (UEFI 2.10, sections 3.1.3, 3.3 and 10.3).
+// EFI variables as Linux shows them (efivarfs: one file per variable, u32 attributes, then the
+// data), and the load options that some of them hold (UEFI 2.10, sections 3.1.3, 3.3 and 10.3).
 #pragma once
 
 #include <array>
@@ -36,10 +36,13 @@ class EfiVariables {
   Result<Unit> Delete(const std::string& name);
   // GetU16s reads a list of boot entry numbers; empty when missing or of odd size.
   std::vector<uint16_t> GetU16s(const std::string& name) const;
-  Result<Unit> SetU16s(const std::string& name, uint32_t attributes, const std::vector<uint16_t>& values);
+  Result<Unit> SetU16s(const std::string& name, uint32_t attributes,
+                       const std::vector<uint16_t>& values);
 
  private:
-  std::string Path(const std::string& name) const { return dir_ + "/" + name + "-" + GuidText(kGlobalVariable); }
+  std::string Path(const std::string& name) const {
+    return dir_ + "/" + name + "-" + GuidText(kGlobalVariable);
+  }
   FileSystem& files_;
   std::string dir_;
 };
@@ -49,11 +52,12 @@ std::string BootEntryName(uint16_t number);
 
 struct LoadOption {
   bool active;
-  std::string file;   // below the EFI system partition, with '/' between names
+  std::string file;  // below the EFI system partition, with '/' between names
   Bytes device_path;
 };
 
-// ParseLoadOption: kMalformed; kNotFound when the device path names no file. Firmware skips such an entry.
+// ParseLoadOption: kMalformed; kNotFound when the device path names no file. Firmware skips such an
+// entry.
 Result<LoadOption> ParseLoadOption(ByteView data);
 
 }  // namespace sallyport::node

@@ -12,12 +12,12 @@ namespace sallyport::node {
 namespace {
 
 // PolicySecret(TPM_RH_ENDORSEMENT), TCG EK Credential Profile 2.5, B.6.2.
-constexpr std::array<uint8_t, 32> kEkPolicy{0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc,
-                                            0x8d, 0x46, 0xa5, 0xd7, 0x24, 0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52,
-                                            0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa};
-constexpr TPMA_OBJECT kEkAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
-                                      TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_ADMINWITHPOLICY |
-                                      TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
+constexpr std::array<uint8_t, 32> kEkPolicy{
+    0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc, 0x8d, 0x46, 0xa5, 0xd7, 0x24,
+    0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52, 0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa};
+constexpr TPMA_OBJECT kEkAttributes =
+    TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
+    TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
 constexpr size_t kNvWriteBytesMax = 512;  // one TPM2_NV_Write; swtpm allows 1024, small TPMs less
 
 template <typename T>
@@ -67,7 +67,8 @@ Result<Bytes> Spki(const TPMT_PUBLIC& area) {
     return key.spki();
   }
   const auto& point = area.unique.ecc;
-  SP_TRY(const auto key, pki::PublicKey::FromP256Point({point.x.buffer, point.x.size}, {point.y.buffer, point.y.size}));
+  SP_TRY(const auto key, pki::PublicKey::FromP256Point({point.x.buffer, point.x.size},
+                                                       {point.y.buffer, point.y.size}));
   return key.spki();
 }
 
@@ -97,18 +98,22 @@ Result<EsysTpm> EsysTpm::Connect(const std::string& tcti) {
 Result<Unit> EsysTpm::OnlySha256Bank() {
   TPML_PCR_SELECTION banks{};
   banks.count = 4;
-  const TPMI_ALG_HASH algorithms[] = {TPM2_ALG_SHA1, TPM2_ALG_SHA256, TPM2_ALG_SHA384, TPM2_ALG_SHA512};
+  const TPMI_ALG_HASH algorithms[] = {TPM2_ALG_SHA1, TPM2_ALG_SHA256, TPM2_ALG_SHA384,
+                                      TPM2_ALG_SHA512};
   for (size_t i = 0; i < banks.count; ++i) {
     banks.pcrSelections[i].hash = algorithms[i];
     banks.pcrSelections[i].sizeofSelect = 3;
-    if (algorithms[i] == TPM2_ALG_SHA256) std::ranges::fill(banks.pcrSelections[i].pcrSelect, uint8_t{0xff});
+    if (algorithms[i] == TPM2_ALG_SHA256)
+      std::ranges::fill(banks.pcrSelections[i].pcrSelect, uint8_t{0xff});
   }
   TPMI_YES_NO accepted = TPM2_NO;
   uint32_t pcrs_max = 0, size_needed = 0, size_available = 0;
-  SP_TRY(Check(Esys_PCR_Allocate(state_->esys, ESYS_TR_RH_PLATFORM, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-                                 &banks, &accepted, &pcrs_max, &size_needed, &size_available),
-               "TPM2_PCR_Allocate"));
-  if (accepted != TPM2_YES) return Error{Reason::kUnavailable, "TPM2_PCR_Allocate: allocation not accepted"};
+  SP_TRY(Check(
+      Esys_PCR_Allocate(state_->esys, ESYS_TR_RH_PLATFORM, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                        ESYS_TR_NONE, &banks, &accepted, &pcrs_max, &size_needed, &size_available),
+      "TPM2_PCR_Allocate"));
+  if (accepted != TPM2_YES)
+    return Error{Reason::kUnavailable, "TPM2_PCR_Allocate: allocation not accepted"};
   return Ok();
 }
 
@@ -120,8 +125,9 @@ Result<Bytes> EsysTpm::EkSpki(EkKind kind) {
   const TPML_PCR_SELECTION pcrs{};
   ESYS_TR handle = ESYS_TR_NONE;
   TPM2B_PUBLIC* made = nullptr;
-  SP_TRY(Check(Esys_CreatePrimary(state_->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-                                  &sensitive, &area, &outside, &pcrs, &handle, &made, nullptr, nullptr, nullptr),
+  SP_TRY(Check(Esys_CreatePrimary(state_->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD,
+                                  ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &area, &outside, &pcrs,
+                                  &handle, &made, nullptr, nullptr, nullptr),
                "TPM2_CreatePrimary"));
   const EsysOwned<TPM2B_PUBLIC> owned(made);
   SP_TRY(Check(Esys_FlushContext(state_->esys, handle), "TPM2_FlushContext"));
@@ -131,26 +137,30 @@ Result<Bytes> EsysTpm::EkSpki(EkKind kind) {
 Result<Unit> EsysTpm::WriteCertificate(uint32_t nv_index, ByteView certificate) {
   ESYS_CONTEXT* esys = state_->esys;
   ESYS_TR handle = ESYS_TR_NONE;
-  if (Esys_TR_FromTPMPublic(esys, nv_index, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &handle) == TSS2_RC_SUCCESS)
-    SP_TRY(Check(Esys_NV_UndefineSpace(esys, ESYS_TR_RH_PLATFORM, handle, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE),
+  if (Esys_TR_FromTPMPublic(esys, nv_index, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &handle) ==
+      TSS2_RC_SUCCESS)
+    SP_TRY(Check(Esys_NV_UndefineSpace(esys, ESYS_TR_RH_PLATFORM, handle, ESYS_TR_PASSWORD,
+                                       ESYS_TR_NONE, ESYS_TR_NONE),
                  "TPM2_NV_UndefineSpace"));
   TPM2B_NV_PUBLIC area{};
   area.nvPublic.nvIndex = nv_index;
   area.nvPublic.nameAlg = TPM2_ALG_SHA256;
-  area.nvPublic.attributes = TPMA_NV_PPWRITE | TPMA_NV_WRITEDEFINE | TPMA_NV_PPREAD | TPMA_NV_OWNERREAD |
-                             TPMA_NV_AUTHREAD | TPMA_NV_NO_DA | TPMA_NV_PLATFORMCREATE;
+  area.nvPublic.attributes = TPMA_NV_PPWRITE | TPMA_NV_WRITEDEFINE | TPMA_NV_PPREAD |
+                             TPMA_NV_OWNERREAD | TPMA_NV_AUTHREAD | TPMA_NV_NO_DA |
+                             TPMA_NV_PLATFORMCREATE;
   area.nvPublic.dataSize = static_cast<uint16_t>(certificate.size());
   const TPM2B_AUTH no_auth{};
-  SP_TRY(Check(Esys_NV_DefineSpace(esys, ESYS_TR_RH_PLATFORM, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &no_auth,
-                                   &area, &handle),
+  SP_TRY(Check(Esys_NV_DefineSpace(esys, ESYS_TR_RH_PLATFORM, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                   ESYS_TR_NONE, &no_auth, &area, &handle),
                "TPM2_NV_DefineSpace"));
   for (size_t offset = 0; offset < certificate.size(); offset += kNvWriteBytesMax) {
-    const ByteView part = certificate.subspan(offset, std::min(kNvWriteBytesMax, certificate.size() - offset));
+    const ByteView part =
+        certificate.subspan(offset, std::min(kNvWriteBytesMax, certificate.size() - offset));
     TPM2B_MAX_NV_BUFFER data{};
     data.size = static_cast<uint16_t>(part.size());
     std::ranges::copy(part, data.buffer);
-    SP_TRY(Check(Esys_NV_Write(esys, ESYS_TR_RH_PLATFORM, handle, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &data,
-                               static_cast<uint16_t>(offset)),
+    SP_TRY(Check(Esys_NV_Write(esys, ESYS_TR_RH_PLATFORM, handle, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                               ESYS_TR_NONE, &data, static_cast<uint16_t>(offset)),
                  "TPM2_NV_Write"));
   }
   return Ok();
@@ -161,8 +171,8 @@ Result<Unit> EsysTpm::LockPlatform(ByteView password) {
   SP_CHECK(password.size() <= sizeof(auth.buffer));
   auth.size = static_cast<uint16_t>(password.size());
   std::ranges::copy(password, auth.buffer);
-  return Check(Esys_HierarchyChangeAuth(state_->esys, ESYS_TR_RH_PLATFORM, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                        ESYS_TR_NONE, &auth),
+  return Check(Esys_HierarchyChangeAuth(state_->esys, ESYS_TR_RH_PLATFORM, ESYS_TR_PASSWORD,
+                                        ESYS_TR_NONE, ESYS_TR_NONE, &auth),
                "TPM2_HierarchyChangeAuth");
 }
 
@@ -171,8 +181,9 @@ Result<Unit> EsysTpm::Extend(uint32_t pcr, const Sha256Digest& digest) {
   values.count = 1;
   values.digests[0].hashAlg = TPM2_ALG_SHA256;
   std::ranges::copy(digest.view(), values.digests[0].digest.sha256);
-  return Check(Esys_PCR_Extend(state_->esys, pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &values),
-               "TPM2_PCR_Extend");
+  return Check(
+      Esys_PCR_Extend(state_->esys, pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &values),
+      "TPM2_PCR_Extend");
 }
 
 Result<Sha256Digest> EsysTpm::ReadPcr(uint32_t pcr) {
@@ -182,17 +193,19 @@ Result<Sha256Digest> EsysTpm::ReadPcr(uint32_t pcr) {
   selection.pcrSelections[0].sizeofSelect = 3;
   selection.pcrSelections[0].pcrSelect[pcr / 8] = static_cast<uint8_t>(1u << (pcr % 8));
   TPML_DIGEST* values = nullptr;
-  SP_TRY(Check(Esys_PCR_Read(state_->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &selection, nullptr, nullptr,
-                             &values),
+  SP_TRY(Check(Esys_PCR_Read(state_->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &selection,
+                             nullptr, nullptr, &values),
                "TPM2_PCR_Read"));
   const EsysOwned<TPML_DIGEST> owned(values);
-  if (values->count != 1) return Error{Reason::kUnavailable, "TPM2_PCR_Read: no such PCR in the SHA-256 bank"};
+  if (values->count != 1)
+    return Error{Reason::kUnavailable, "TPM2_PCR_Read: no such PCR in the SHA-256 bank"};
   return Sha256Digest::FromView({values->digests[0].buffer, values->digests[0].size});
 }
 
 Result<ResetCounts> EsysTpm::ReadResetCounts() {
   TPMS_TIME_INFO* info = nullptr;
-  SP_TRY(Check(Esys_ReadClock(state_->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &info), "TPM2_ReadClock"));
+  SP_TRY(Check(Esys_ReadClock(state_->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &info),
+               "TPM2_ReadClock"));
   const EsysOwned<TPMS_TIME_INFO> owned(info);
   return ResetCounts{info->clockInfo.resetCount, info->clockInfo.restartCount};
 }

@@ -1,5 +1,5 @@
-// EsysTpm: the TPM commands that manufacturers, firmware and tests give. The agent's own TPM code is
-// device-client/tpm; this stands on the other side of it and shares nothing with it.
+// EsysTpm: the TPM commands that manufacturers, firmware and tests give. The agent's own TPM code
+// is device-client/tpm; this stands on the other side of it and shares nothing with it.
 #pragma once
 
 #include <memory>
@@ -16,8 +16,8 @@ struct ResetCounts {
   uint32_t restart_count;
 };
 
-// EsysTpm is one ESAPI connection; one thread at a time. Every call returns kUnavailable with the TPM's own
-// words when the TPM refuses.
+// EsysTpm is one ESAPI connection; one thread at a time. Every call returns kUnavailable with the
+// TPM's own words when the TPM refuses.
 class EsysTpm {
  public:
   static Result<EsysTpm> Connect(const std::string& tcti);
@@ -29,11 +29,11 @@ class EsysTpm {
   Result<Unit> OnlySha256Bank();
   // EkSpki makes the endorsement key of the TCG's low-range template, and forgets the handle again.
   Result<Bytes> EkSpki(EkKind kind);
-  // WriteCertificate defines `nv_index` as a manufacturer does (platform-created, no dictionary attack
-  // protection, readable by all) and writes it. An index of that name is replaced.
+  // WriteCertificate defines `nv_index` as a manufacturer does (platform-created, no dictionary
+  // attack protection, readable by all) and writes it. An index of that name is replaced.
   Result<Unit> WriteCertificate(uint32_t nv_index, ByteView certificate);
-  // LockPlatform gives the platform hierarchy a random password until the next power cycle, as firmware does
-  // before it starts anything.
+  // LockPlatform gives the platform hierarchy a random password until the next power cycle, as
+  // firmware does before it starts anything.
   Result<Unit> LockPlatform(ByteView password);
 
   Result<Unit> Extend(uint32_t pcr, const Sha256Digest& digest);

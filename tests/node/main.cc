@@ -34,7 +34,9 @@ int Create(const std::string& dir, const NodeSpec& spec, UnixTime now, Random& r
   std::vector<JsonMember> hashes;
   for (const EndorsementKey& key : *keys)
     hashes.push_back({key.kind == EkKind::kP256 ? "p256" : "rsa2048", HexEncode(key.spki_sha256)});
-  std::cout << WriteJson(JsonValue::Object({{"name", spec.name}, {"ek_spki_sha256", JsonValue::Object(hashes)}})) << "\n";
+  std::cout << WriteJson(JsonValue::Object(
+                   {{"name", spec.name}, {"ek_spki_sha256", JsonValue::Object(hashes)}}))
+            << "\n";
   return 0;
 }
 
@@ -45,7 +47,8 @@ int Boot(const std::string& dir, const RunOptions& options, UnixTime now, Random
 }
 
 std::string AgentBeside() {
-  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sallyport-agent").string();
+  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sallyport-agent")
+      .string();
 }
 
 }  // namespace
@@ -61,9 +64,11 @@ int main(int argc, char** argv) {
   options.agent = AgentBeside();
   int64_t cut_power_after_ms = 0;
 
-  CLI::App* vendor = app.add_subcommand("vendor", "make a TPM vendor: root.pem, intermediate.pem, intermediate.key");
+  CLI::App* vendor = app.add_subcommand(
+      "vendor", "make a TPM vendor: root.pem, intermediate.pem, intermediate.key");
   vendor->add_option("--dir", dir)->required();
-  CLI::App* create = app.add_subcommand("create", "make a node with a new TPM and an image in slot A");
+  CLI::App* create =
+      app.add_subcommand("create", "make a node with a new TPM and an image in slot A");
   create->add_option("--dir", dir)->required();
   create->add_option("--name", spec.name)->required();
   create->add_option("--vendor", spec.vendor_dir, "directory of `vendor`")->required();
@@ -71,13 +76,17 @@ int main(int argc, char** argv) {
   create->add_option("--image", spec.image, "the slot image that the UKI names")->required();
   create->add_option("--release", spec.release, "release.json of UKI and image");
   create->add_option("--slot-mib", slot_mib, "size of each slot, MiB")->check(CLI::Range(1, 4096));
-  create->add_option("--watchdog-ms", spec.watchdog.ms, "reset of a hung kernel")->default_val(5000);
-  CLI::App* boot = app.add_subcommand("boot", "power the node on; it runs until its agent ends or a signal stops it");
+  create->add_option("--watchdog-ms", spec.watchdog.ms, "reset of a hung kernel")
+      ->default_val(5000);
+  CLI::App* boot = app.add_subcommand(
+      "boot", "power the node on; it runs until its agent ends or a signal stops it");
   boot->add_option("--dir", dir)->required();
   boot->add_option("--agent", options.agent, "the agent's program");
-  boot->add_flag("--tamper", options.tamper, "first flip one bit of the image that starts (again: flip it back)");
+  boot->add_flag("--tamper", options.tamper,
+                 "first flip one bit of the image that starts (again: flip it back)");
   boot->add_flag("--swap-tpm", options.swap_tpm, "first put in a new TPM of the same vendor");
-  CLI::Option* cut = boot->add_option("--cut-power-after-ms", cut_power_after_ms, "kill agent and TPM, then end");
+  CLI::Option* cut =
+      boot->add_option("--cut-power-after-ms", cut_power_after_ms, "kill agent and TPM, then end");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

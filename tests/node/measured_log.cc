@@ -12,7 +12,8 @@ Bytes Header() {
   constexpr char kSignature[16] = "Spec ID Event03";
   ByteWriter spec;
   spec.Raw(AsBytes(std::string_view(kSignature, sizeof kSignature)));
-  spec.LittleU32(0).U8(0).U8(2).U8(0).U8(2);  // client platform, specification 2.0 errata 0, 64-bit UINTN
+  spec.LittleU32(0).U8(0).U8(2).U8(0).U8(
+      2);  // client platform, specification 2.0 errata 0, 64-bit UINTN
   spec.LittleU32(1).LittleU16(kSha256).LittleU16(Sha256Digest::kSize);
   spec.U8(0);  // no vendor information
   ByteWriter out;
@@ -25,7 +26,8 @@ Bytes Header() {
 
 MeasuredLog::MeasuredLog(EsysTpm& tpm) : tpm_(tpm), log_(Header()) {}
 
-Result<Unit> MeasuredLog::Measure(uint32_t pcr, EventType type, const Sha256Digest& digest, ByteView data) {
+Result<Unit> MeasuredLog::Measure(uint32_t pcr, EventType type, const Sha256Digest& digest,
+                                  ByteView data) {
   SP_TRY(tpm_.Extend(pcr, digest));
   ByteWriter event;
   event.LittleU32(pcr).LittleU32(static_cast<uint32_t>(type));

@@ -1,5 +1,5 @@
-// MeasuredLog: what firmware measures goes into a PCR and into a crypto-agile TCG event log in one step, so that
-// the log replays to the PCRs (PC Client Platform Firmware Profile 1.05, section 10).
+// MeasuredLog: what firmware measures goes into a PCR and into a crypto-agile TCG event log in one
+// step, so that the log replays to the PCRs (PC Client Platform Firmware Profile 1.05, section 10).
 #pragma once
 
 #include "pki/base/digest.h"

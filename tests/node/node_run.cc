@@ -106,7 +106,8 @@ Next Runner::AgentEnded(int code) {
 }
 
 Next Runner::RunAgent() {
-  auto agent = ChildProcess::Start({options_.agent, "--config", node_.dir() + "/agent.yaml"}, node_.dir() + "/agent.log");
+  auto agent = ChildProcess::Start({options_.agent, "--config", node_.dir() + "/agent.yaml"},
+                                   node_.dir() + "/agent.log");
   if (!agent) {
     Report("agent_missing", agent.error().ToString());
     exit_code_ = 1;
@@ -146,7 +147,9 @@ Next Runner::BootOnce() {
   switch (report->outcome) {
     case BootOutcome::kRunning: break;
     case BootOutcome::kNoImage: Report("node_without_image", ""); return AfterFailedBoot(*report);
-    case BootOutcome::kPanicked: Report("kernel_panicked", slot + ": " + report->detail); return AfterFailedBoot(*report);
+    case BootOutcome::kPanicked:
+      Report("kernel_panicked", slot + ": " + report->detail);
+      return AfterFailedBoot(*report);
     case BootOutcome::kHung: Report("kernel_hangs", slot); return AfterFailedBoot(*report);
   }
   failed_boots_ = 0;
@@ -179,7 +182,8 @@ int RunNode(VirtualNode& node, const RunOptions& options, UnixTime now, Random& 
     return Ok();
   };
   if (const auto ready = prepare(); !ready) {
-    Log(LogLevel::kError, "node_not_prepared", {{"node", node.name()}, {"detail", ready.error().ToString()}});
+    Log(LogLevel::kError, "node_not_prepared",
+        {{"node", node.name()}, {"detail", ready.error().ToString()}});
     return 1;
   }
   return Runner(node, options, random).Run();

@@ -1,4 +1,5 @@
-// The node's disk as firmware sees it: a GPT with an EFI system partition, two slots and a state partition.
+// The node's disk as firmware sees it: a GPT with an EFI system partition, two slots and a state
+// partition.
 #pragma once
 
 #include <string>
@@ -18,7 +19,8 @@ struct Partition {
   uint64_t last_block;
 };
 
-// Disk is the layout of one node; GUIDs are derived from its name, so that PCR 5 differs from node to node.
+// Disk is the layout of one node; GUIDs are derived from its name, so that PCR 5 differs from node
+// to node.
 struct Disk {
   Guid guid;
   uint64_t blocks;

@@ -8,12 +8,12 @@
 
 namespace sallyport::node {
 
-// SwTpm owns the process and its directory's sockets; the state files stay in the directory, so that starting
-// it there again is the same TPM after a power cycle. See ChildProcess about threads.
+// SwTpm owns the process and its directory's sockets; the state files stay in the directory, so
+// that starting it there again is the same TPM after a power cycle. See ChildProcess about threads.
 class SwTpm {
  public:
-  // Start creates `dir` when needed and starts the TPM with TPM2_Startup(CLEAR) done. kTooLarge when the path
-  // leaves no room for a socket address; kUnavailable when the TPM does not answer.
+  // Start creates `dir` when needed and starts the TPM with TPM2_Startup(CLEAR) done. kTooLarge
+  // when the path leaves no room for a socket address; kUnavailable when the TPM does not answer.
   static Result<SwTpm> Start(const std::string& dir);
 
   // tcti is the TCTI configuration for ESAPI and tpm2-tools, valid across Reset.
@@ -21,8 +21,8 @@ class SwTpm {
   const std::string& dir() const { return dir_; }
   pid_t pid() const { return process_ ? process_->pid() : -1; }
 
-  // Reset is an orderly power cycle: TPM2_Shutdown(CLEAR), power off, on. resetCount rises, PCRs and the null
-  // hierarchy start anew.
+  // Reset is an orderly power cycle: TPM2_Shutdown(CLEAR), power off, on. resetCount rises, PCRs
+  // and the null hierarchy start anew.
   Result<Unit> Reset();
   // CutPower ends the TPM at once and leaves it off; PowerOn starts it again.
   void CutPower();

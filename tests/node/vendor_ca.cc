@@ -10,7 +10,8 @@ namespace {
 constexpr std::string_view kRootName = "Sallyport Test TPM Root CA";
 constexpr std::string_view kIntermediateName = "Sallyport Test TPM EK CA 1";
 
-// DER by hand and apart from pki/x509 on purpose: the product must read certificates it did not write.
+// DER by hand and apart from pki/x509 on purpose: the product must read certificates it did not
+// write.
 Bytes Tlv(uint8_t tag, std::initializer_list<ByteView> parts) {
   Bytes body;
   for (const ByteView part : parts) Append(body, part);
@@ -33,10 +34,10 @@ Bytes BitString(ByteView bytes) { return Tlv(0x03, {Bytes{0}, bytes}); }
 // OBJECT IDENTIFIERs with their tag and length.
 const Bytes kEcdsaWithSha256{0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2};
 const Bytes kCommonName{0x06, 3, 0x55, 4, 3};
-const Bytes kTpmManufacturer{0x06, 5, 0x67, 0x81, 5, 2, 1};   // 2.23.133.2.1
-const Bytes kTpmModel{0x06, 5, 0x67, 0x81, 5, 2, 2};          // 2.23.133.2.2
-const Bytes kTpmVersion{0x06, 5, 0x67, 0x81, 5, 2, 3};        // 2.23.133.2.3
-const Bytes kTpmSpecification{0x06, 5, 0x67, 0x81, 5, 2, 16};  // 2.23.133.2.16
+const Bytes kTpmManufacturer{0x06, 5, 0x67, 0x81, 5, 2, 1};     // 2.23.133.2.1
+const Bytes kTpmModel{0x06, 5, 0x67, 0x81, 5, 2, 2};            // 2.23.133.2.2
+const Bytes kTpmVersion{0x06, 5, 0x67, 0x81, 5, 2, 3};          // 2.23.133.2.3
+const Bytes kTpmSpecification{0x06, 5, 0x67, 0x81, 5, 2, 16};   // 2.23.133.2.16
 const Bytes kEkCertificateUsage{0x06, 5, 0x67, 0x81, 5, 8, 1};  // 2.23.133.8.1
 const Bytes kSubjectDirectory{0x06, 3, 0x55, 0x1d, 9};
 const Bytes kSubjectKeyId{0x06, 3, 0x55, 0x1d, 14};
@@ -106,7 +107,8 @@ Bytes EkExtensions(EkKind kind, ByteView issuer_spki) {
   const Bytes usage = kind == EkKind::kRsa2048 ? Bytes{0x03, 2, 5, 0x20} : Bytes{0x03, 2, 3, 0x08};
   Bytes out = Extension(kAlternativeName, true, Seq({Tlv(0xa4, {tpm})}));
   Append(out, Extension(kBasicConstraints, true, Seq({})));
-  Append(out, Extension(kSubjectDirectory, false, Seq({Seq({kTpmSpecification, Tlv(0x31, {specification})})})));
+  Append(out, Extension(kSubjectDirectory, false,
+                        Seq({Seq({kTpmSpecification, Tlv(0x31, {specification})})})));
   Append(out, Extension(kExtendedKeyUsage, false, Seq({kEkCertificateUsage})));
   Append(out, Extension(kKeyUsage, true, usage));
   Append(out, Extension(kAuthorityKeyId, false, Seq({Tlv(0x80, {KeyId(issuer_spki)})})));
@@ -128,7 +130,11 @@ Result<VendorCa> VendorCa::Make(UnixTime now, Random& random) {
   SP_TRY(pki::PrivateKey key, pki::PrivateKey::Generate(pki::KeyType::kP256));
   const Bytes& root_spki = root_key.public_key().spki();
   const Bytes root_name = CommonName(kRootName);
-  Fields fields{root_name, root_name, root_spki, now - Hours(1), now + Days(20 * 365),
+  Fields fields{root_name,
+                root_name,
+                root_spki,
+                now - Hours(1),
+                now + Days(20 * 365),
                 AuthorityExtensions(1, root_spki, root_spki)};
   SP_TRY(Bytes root, Sign(fields, root_key, random));
   fields.subject = CommonName(kIntermediateName);
@@ -142,7 +148,8 @@ Result<Unit> VendorCa::Save(FileSystem& files, const std::string& dir) const {
   SP_TRY(files.MakeDirectories(dir));
   SP_TRY(const std::string key, key_.SealedPem(""));
   SP_TRY(WriteFileAtomically(files, dir + "/root.pem", AsBytes(pki::CertificatePem(root_))));
-  SP_TRY(WriteFileAtomically(files, dir + "/intermediate.pem", AsBytes(pki::CertificatePem(intermediate_))));
+  SP_TRY(WriteFileAtomically(files, dir + "/intermediate.pem",
+                             AsBytes(pki::CertificatePem(intermediate_))));
   return WriteFileAtomically(files, dir + "/intermediate.key", AsBytes(key));
 }
 
@@ -156,19 +163,25 @@ Result<VendorCa> VendorCa::Load(FileSystem& files, const std::string& dir) {
 
 Result<Bytes> VendorCa::IssueEk(EkKind kind, ByteView spki, UnixTime now, Random& random) const {
   SP_TRY(const UnixTime never, ParseRfc3339("9999-12-31T23:59:59Z"));
-  const Fields fields{CommonName(kIntermediateName), Seq({}), ToBytes(spki), now - Hours(1), never,
+  const Fields fields{CommonName(kIntermediateName),
+                      Seq({}),
+                      ToBytes(spki),
+                      now - Hours(1),
+                      never,
                       EkExtensions(kind, key_.public_key().spki())};
   return Sign(fields, key_, random);
 }
 
-Result<std::vector<EndorsementKey>> Manufacture(SwTpm& tpm, const VendorCa& vendor, UnixTime now, Random& random) {
+Result<std::vector<EndorsementKey>> Manufacture(SwTpm& tpm, const VendorCa& vendor, UnixTime now,
+                                                Random& random) {
   SP_TRY(EsysTpm commands, EsysTpm::Connect(tpm.tcti()));
   SP_TRY(commands.OnlySha256Bank());
   std::vector<EndorsementKey> keys;
   for (const EkKind kind : {EkKind::kRsa2048, EkKind::kP256}) {
     SP_TRY(const Bytes spki, commands.EkSpki(kind));
     SP_TRY(Bytes certificate, vendor.IssueEk(kind, spki, now, random));
-    const uint32_t index = kind == EkKind::kRsa2048 ? kEkCertificateRsa2048Index : kEkCertificateP256Index;
+    const uint32_t index =
+        kind == EkKind::kRsa2048 ? kEkCertificateRsa2048Index : kEkCertificateP256Index;
     SP_TRY(commands.WriteCertificate(index, certificate));
     keys.push_back({kind, pki::Sha256(spki), std::move(certificate)});
   }

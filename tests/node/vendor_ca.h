@@ -21,15 +21,16 @@ inline constexpr uint32_t kEkCertificateP256Index = 0x01c0000a;
 class VendorCa {
  public:
   static Result<VendorCa> Make(UnixTime now, Random& random);
-  // Save writes root.pem, intermediate.pem (what operators import) and intermediate.key (PKCS#8, in the clear:
-  // this vendor vouches for nothing outside tests). The root's key is never kept. Load reads them again.
+  // Save writes root.pem, intermediate.pem (what operators import) and intermediate.key (PKCS#8, in
+  // the clear: this vendor vouches for nothing outside tests). The root's key is never kept. Load
+  // reads them again.
   Result<Unit> Save(FileSystem& files, const std::string& dir) const;
   static Result<VendorCa> Load(FileSystem& files, const std::string& dir);
 
   const Bytes& root() const { return root_; }                  // DER
   const Bytes& intermediate() const { return intermediate_; }  // DER
-  // IssueEk certifies an endorsement key: empty subject, critical SAN with the TPM's maker, model and version,
-  // without expiry, as the software TPM's own tool does.
+  // IssueEk certifies an endorsement key: empty subject, critical SAN with the TPM's maker, model
+  // and version, without expiry, as the software TPM's own tool does.
   Result<Bytes> IssueEk(EkKind kind, ByteView spki, UnixTime now, Random& random) const;
 
  private:
@@ -47,8 +48,9 @@ struct EndorsementKey {
   Bytes certificate;  // DER, as in NV
 };
 
-// Manufacture gives a new TPM its one PCR bank (SHA-256) and certificates for both endorsement keys, then
-// leaves it freshly powered on.
-Result<std::vector<EndorsementKey>> Manufacture(SwTpm& tpm, const VendorCa& vendor, UnixTime now, Random& random);
+// Manufacture gives a new TPM its one PCR bank (SHA-256) and certificates for both endorsement
+// keys, then leaves it freshly powered on.
+Result<std::vector<EndorsementKey>> Manufacture(SwTpm& tpm, const VendorCa& vendor, UnixTime now,
+                                                Random& random);
 
 }  // namespace sallyport::node

@@ -14,17 +14,19 @@ constexpr std::string_view kReturning = "Returning from EFI Application from Boo
 constexpr std::string_view kExitInvocation = "Exit Boot Services Invocation";
 constexpr std::string_view kExitSuccess = "Exit Boot Services Returned with Success";
 constexpr std::array<uint8_t, 4> kSeparatorData{0, 0, 0, 0};
-constexpr uint32_t kLastFirmwarePcr = 6;  // PCR 7 gets its separator earlier, after the Secure Boot variables
+constexpr uint32_t kLastFirmwarePcr =
+    6;  // PCR 7 gets its separator earlier, after the Secure Boot variables
 
 // Sections that systemd-stub 252 measures, in its order (boot/efi/stub.c, unified_sections).
-constexpr std::array<std::string_view, 7> kStubSections{".linux", ".osrel", ".cmdline", ".initrd",
-                                                        ".splash", ".dtb", ".pcrpkey"};
+constexpr std::array<std::string_view, 7> kStubSections{".linux",  ".osrel", ".cmdline", ".initrd",
+                                                        ".splash", ".dtb",   ".pcrpkey"};
 // Event tags of the Linux EFI stub (drivers/firmware/efi/libstub/efistub.h).
 constexpr uint32_t kInitrdTag = 0x8F3B22EC;
 constexpr uint32_t kLoadOptionsTag = 0x8F3B22ED;
 // The vendor media path under which systemd-stub loads the kernel it holds.
-constexpr std::array<uint8_t, 24> kKernelPath{4,    3,    20,   0,    0xf8, 0xd1, 0xc5, 0x55, 0xcd, 0x04, 0xb5, 0x46,
-                                              0x8a, 0x20, 0xe5, 0x6c, 0xbb, 0x30, 0x52, 0xd0, 0x7f, 0xff, 4,    0};
+constexpr std::array<uint8_t, 24> kKernelPath{4,    3,    20,   0,    0xf8, 0xd1, 0xc5, 0x55,
+                                              0xcd, 0x04, 0xb5, 0x46, 0x8a, 0x20, 0xe5, 0x6c,
+                                              0xbb, 0x30, 0x52, 0xd0, 0x7f, 0xff, 4,    0};
 constexpr uint64_t kLoadAddress = 0x2c703018;
 constexpr uint64_t kFirmwareBase = 0x820000;
 
@@ -38,7 +40,8 @@ Bytes Variable(const Guid& guid, std::string_view name, ByteView data) {
 Bytes Memory(const ota::PeImage& image, std::string_view name) {
   const ota::PeSection* section = image.Find(name);
   if (section == nullptr || section->virtual_size > kImageBytesMax) return {};
-  Bytes out = ToBytes(section->raw.first(std::min<size_t>(section->raw.size(), section->virtual_size)));
+  Bytes out =
+      ToBytes(section->raw.first(std::min<size_t>(section->raw.size(), section->virtual_size)));
   out.resize(section->virtual_size);
   return out;
 }
@@ -81,8 +84,10 @@ std::nullopt_t Boot::Refuse(uint16_t entry, const std::string& why) {
 Result<Unit> Boot::MeasureFirmware() {
   SP_TRY(log_.MeasureData(0, EventType::kCrtmVersion, Bytes{0, 0}));
   for (const uint64_t volume : {0u, 1u}) {
-    const Sha256Digest digest = pki::LabelledDigest(volume == 0 ? "pei" : "dxe", {AsBytes(config_.version)});
-    const ByteWriter blob = ByteWriter().LittleU64(kFirmwareBase + (volume << 20)).LittleU64((volume + 1) << 19);
+    const Sha256Digest digest =
+        pki::LabelledDigest(volume == 0 ? "pei" : "dxe", {AsBytes(config_.version)});
+    const ByteWriter blob =
+        ByteWriter().LittleU64(kFirmwareBase + (volume << 20)).LittleU64((volume + 1) << 19);
     SP_TRY(log_.Measure(0, EventType::kFirmwareBlob, digest, blob.bytes()));
   }
   return Ok();
@@ -101,11 +106,13 @@ Result<Unit> Boot::MeasureSecureBootVariables() {
 // The digest of a boot variable is of its data alone, unlike that of a Secure Boot variable.
 Result<Unit> Boot::MeasureBootVariables() {
   std::vector<std::string> names{"BootOrder"};
-  for (const uint16_t entry : variables_.GetU16s("BootOrder")) names.push_back(BootEntryName(entry));
+  for (const uint16_t entry : variables_.GetU16s("BootOrder"))
+    names.push_back(BootEntryName(entry));
   for (const std::string& name : names) {
     const std::optional<Bytes> data = variables_.Get(name);
     if (!data) continue;
-    SP_TRY(log_.Measure(1, EventType::kVariableBoot, pki::Sha256(*data), Variable(kGlobalVariable, name, *data)));
+    SP_TRY(log_.Measure(1, EventType::kVariableBoot, pki::Sha256(*data),
+                        Variable(kGlobalVariable, name, *data)));
   }
   return Ok();
 }
@@ -127,7 +134,8 @@ Result<Unit> Boot::MeasureImage(const ota::PeImage& image, ByteView device_path)
   ByteWriter event;
   event.LittleU64(kLoadAddress).LittleU64(image.file().size()).LittleU64(0);
   event.LittleU64(device_path.size()).Raw(device_path);
-  return log_.Measure(4, EventType::kBootServicesApplication, ota::AuthenticodeSha256(image), event.bytes());
+  return log_.Measure(4, EventType::kBootServicesApplication, ota::AuthenticodeSha256(image),
+                      event.bytes());
 }
 
 Result<Unit> Boot::MeasureSections(const ota::PeImage& image) {
@@ -144,14 +152,20 @@ Result<Unit> Boot::MeasureSections(const ota::PeImage& image) {
 
 Result<Unit> Boot::MeasureKernel(ByteView cmdline, ByteView initrd) {
   const auto tag = [](uint32_t id, std::string_view text) {
-    return std::move(ByteWriter().LittleU32(id).LittleU32(static_cast<uint32_t>(text.size() + 1)).Raw(AsBytes(text)).U8(0))
+    return std::move(ByteWriter()
+                         .LittleU32(id)
+                         .LittleU32(static_cast<uint32_t>(text.size() + 1))
+                         .Raw(AsBytes(text))
+                         .U8(0))
         .Take();
   };
   Bytes options = Utf16(AsText(cmdline));
   options.insert(options.end(), {0, 0});
-  SP_TRY(log_.Measure(9, EventType::kEventTag, pki::Sha256(options), tag(kLoadOptionsTag, "LOADED_IMAGE::LoadOptions")));
+  SP_TRY(log_.Measure(9, EventType::kEventTag, pki::Sha256(options),
+                      tag(kLoadOptionsTag, "LOADED_IMAGE::LoadOptions")));
   if (!initrd.empty())
-    SP_TRY(log_.Measure(9, EventType::kEventTag, pki::Sha256(initrd), tag(kInitrdTag, "Linux initrd")));
+    SP_TRY(log_.Measure(9, EventType::kEventTag, pki::Sha256(initrd),
+                        tag(kInitrdTag, "Linux initrd")));
   SP_TRY(log_.MeasureData(5, EventType::kEfiAction, AsBytes(kExitInvocation)));
   return log_.MeasureData(5, EventType::kEfiAction, AsBytes(kExitSuccess));
 }
@@ -198,7 +212,8 @@ Result<FirmwareResult> Boot::Run() {
   SP_TRY(MeasureFirmware());
   SP_TRY(MeasureSecureBootVariables());
   const std::vector<uint16_t> candidates = Candidates();
-  // BootNext is gone before it is used: a trial that dies on the way is never tried twice (UEFI 2.10, 3.1.2).
+  // BootNext is gone before it is used: a trial that dies on the way is never tried twice
+  // (UEFI 2.10, 3.1.2).
   if (variables_.Get("BootNext")) SP_TRY(variables_.Delete("BootNext"));
   std::optional<BootedImage> started;
   for (size_t i = 0; i < candidates.size() && !started; ++i) {
@@ -209,7 +224,8 @@ Result<FirmwareResult> Boot::Run() {
 
 }  // namespace
 
-Result<FirmwareResult> RunFirmware(const FirmwareConfig& config, FileSystem& files, EsysTpm& tpm, Random& random) {
+Result<FirmwareResult> RunFirmware(const FirmwareConfig& config, FileSystem& files, EsysTpm& tpm,
+                                   Random& random) {
   SP_TRY(FirmwareResult result, Boot(config, files, tpm).Run());
   std::array<uint8_t, 32> password;
   random.Fill(password);

@@ -19,9 +19,12 @@ constexpr size_t kCopyBytes = 1 << 20;
 constexpr std::string_view kImageOption = "sallyport.image=";
 constexpr std::string_view kFaultOption = "sallyport.fault=";
 
-std::string UkiFile(Slot slot) { return slot == Slot::kA ? "/EFI/sallyport/a.efi" : "/EFI/sallyport/b.efi"; }
+std::string UkiFile(Slot slot) {
+  return slot == Slot::kA ? "/EFI/sallyport/a.efi" : "/EFI/sallyport/b.efi";
+}
 
-// Option returns the value of the last word of `cmdline` that begins with `name`; empty when there is none.
+// Option returns the value of the last word of `cmdline` that begins with `name`; empty when there
+// is none.
 std::string_view Option(std::string_view cmdline, std::string_view name) {
   std::string_view value;
   while (!cmdline.empty()) {
@@ -64,8 +67,10 @@ Result<Sha256Digest> HashFile(FileSystem& files, const std::string& path, uint64
   return Sha256Digest::FromView(hasher.Finish());
 }
 
-// StoreKeys writes the certificates beside the node: what a manufacturer's shipping list would hold.
-Result<Unit> StoreKeys(FileSystem& files, const std::string& dir, const std::vector<EndorsementKey>& keys) {
+// StoreKeys writes the certificates beside the node: what a manufacturer's shipping list would
+// hold.
+Result<Unit> StoreKeys(FileSystem& files, const std::string& dir,
+                       const std::vector<EndorsementKey>& keys) {
   for (const EndorsementKey& key : keys) {
     const std::string name = key.kind == EkKind::kP256 ? "/ek-p256.der" : "/ek-rsa2048.der";
     SP_TRY(WriteFileAtomically(files, dir + name, key.certificate));
@@ -73,8 +78,9 @@ Result<Unit> StoreKeys(FileSystem& files, const std::string& dir, const std::vec
   return Ok();
 }
 
-Result<std::vector<EndorsementKey>> NewTpm(FileSystem& files, const std::string& dir, const std::string& vendor_dir,
-                                           UnixTime now, Random& random) {
+Result<std::vector<EndorsementKey>> NewTpm(FileSystem& files, const std::string& dir,
+                                           const std::string& vendor_dir, UnixTime now,
+                                           Random& random) {
   SP_TRY(const VendorCa vendor, VendorCa::Load(files, vendor_dir));
   SP_TRY(SwTpm tpm, SwTpm::Start(dir + "/tpm"));
   SP_TRY(std::vector<EndorsementKey> keys, Manufacture(tpm, vendor, now, random));
@@ -83,16 +89,22 @@ Result<std::vector<EndorsementKey>> NewTpm(FileSystem& files, const std::string&
   return keys;
 }
 
-Result<Unit> MakeBootVariables(FileSystem& files, const ota::EfiBootConfig& config, const Disk& disk) {
+Result<Unit> MakeBootVariables(FileSystem& files, const ota::EfiBootConfig& config,
+                               const Disk& disk) {
   const Partition& first = disk.partitions.front();
-  const ota::EfiPartition esp{1, first.first_block, first.last_block - first.first_block + 1, first.guid};
+  const ota::EfiPartition esp{1, first.first_block, first.last_block - first.first_block + 1,
+                              first.guid};
   EfiVariables variables(files, config.variables);
-  SP_TRY(variables.Set(BootEntryName(BootEntryOf(Slot::kA)), kNonVolatile, config.slot_a.Encode(esp)));
-  SP_TRY(variables.Set(BootEntryName(BootEntryOf(Slot::kB)), kNonVolatile, config.slot_b.Encode(esp)));
-  return variables.SetU16s("BootOrder", kNonVolatile, {BootEntryOf(Slot::kA), BootEntryOf(Slot::kB)});
+  SP_TRY(
+      variables.Set(BootEntryName(BootEntryOf(Slot::kA)), kNonVolatile, config.slot_a.Encode(esp)));
+  SP_TRY(
+      variables.Set(BootEntryName(BootEntryOf(Slot::kB)), kNonVolatile, config.slot_b.Encode(esp)));
+  return variables.SetU16s("BootOrder", kNonVolatile,
+                           {BootEntryOf(Slot::kA), BootEntryOf(Slot::kB)});
 }
 
-// WriteHardware describes the machine to the agent: everything in its configuration that is not the operator's.
+// WriteHardware describes the machine to the agent: everything in its configuration that is not the
+// operator's.
 Result<Unit> WriteHardware(FileSystem& files, const std::string& dir) {
   const std::string at = std::filesystem::absolute(dir).string();
   std::string text = "sallyport: agent/v1\nhardware: virtual-x86_64\n";
@@ -118,24 +130,30 @@ Result<Unit> WriteConfig(FileSystem& files, const std::string& dir, const NodeSp
   members.push_back({"slot_bytes", spec.slot_bytes});
   members.push_back({"vendor_dir", std::filesystem::absolute(spec.vendor_dir).string()});
   members.push_back({"watchdog_ms", spec.watchdog.ms});
-  return WriteFileAtomically(files, dir + "/node.json", AsBytes(WriteJson(JsonValue::Object(std::move(members)))));
+  return WriteFileAtomically(files, dir + "/node.json",
+                             AsBytes(WriteJson(JsonValue::Object(std::move(members)))));
 }
 
 }  // namespace
 
 std::string VirtualNode::UkiPath(Slot slot) const { return dir_ + "/esp" + UkiFile(slot); }
-std::string VirtualNode::SlotPath(Slot slot) const { return dir_ + (slot == Slot::kA ? "/slot-a.img" : "/slot-b.img"); }
+std::string VirtualNode::SlotPath(Slot slot) const {
+  return dir_ + (slot == Slot::kA ? "/slot-a.img" : "/slot-b.img");
+}
 
-Result<std::vector<EndorsementKey>> VirtualNode::Create(const std::string& dir, const NodeSpec& spec, UnixTime now,
+Result<std::vector<EndorsementKey>> VirtualNode::Create(const std::string& dir,
+                                                        const NodeSpec& spec, UnixTime now,
                                                         Random& random) {
-  if (std::filesystem::exists(dir + "/node.json")) return Error{Reason::kAlreadyExists, dir + " holds a node"};
+  if (std::filesystem::exists(dir + "/node.json"))
+    return Error{Reason::kAlreadyExists, dir + " holds a node"};
   VirtualNode node(dir);
   for (const char* below : {"/esp/EFI/sallyport", "/efivars", "/run", "/state"})
     SP_TRY(node.files_.MakeDirectories(dir + below));
   SP_TRY(CopyFile(spec.uki, node.UkiPath(Slot::kA)));
   SP_TRY(CopyFile(spec.image, node.SlotPath(Slot::kA)));
   SP_TRY(WriteFileAtomically(node.files_, node.SlotPath(Slot::kB), {}));
-  for (const Slot slot : {Slot::kA, Slot::kB}) SP_TRY(MakeSlot(node.files_, node.SlotPath(slot), spec.slot_bytes));
+  for (const Slot slot : {Slot::kA, Slot::kB})
+    SP_TRY(MakeSlot(node.files_, node.SlotPath(slot), spec.slot_bytes));
   if (!spec.release.empty()) SP_TRY(MarkRelease(node.files_, node.UkiPath(Slot::kA), spec.release));
   SP_TRY(MakeBootVariables(node.files_, node.BootConfig(), Disk::Of(node.name_, node.slot_bytes_)));
   SP_TRY(WriteHardware(node.files_, dir));
@@ -155,7 +173,8 @@ Result<Unit> VirtualNode::LoadConfig() {
   SP_TRY(const JsonValue json, ParseJson(AsText(text)));
   const JsonCursor config(json);
   SP_TRY(const std::string_view format, config.GetString("sallyport"));
-  if (format != kFormat) return Error{Reason::kUnsupported, "node.json is not " + std::string(kFormat)};
+  if (format != kFormat)
+    return Error{Reason::kUnsupported, "node.json is not " + std::string(kFormat)};
   SP_TRY(name_, config.GetString("name"));
   SP_TRY(vendor_dir_, config.GetString("vendor_dir"));
   SP_TRY(const int64_t slot_bytes, config.GetInteger("slot_bytes", 1));
@@ -165,7 +184,8 @@ Result<Unit> VirtualNode::LoadConfig() {
 }
 
 FirmwareConfig VirtualNode::Firmware() const {
-  return {EfiVariablesDir(), dir_ + "/esp", std::string(kFirmwareVersion), Disk::Of(name_, slot_bytes_)};
+  return {EfiVariablesDir(), dir_ + "/esp", std::string(kFirmwareVersion),
+          Disk::Of(name_, slot_bytes_)};
 }
 
 Result<BootReport> VirtualNode::PowerOn(Random& random) {
@@ -177,14 +197,15 @@ Result<BootReport> VirtualNode::PowerOn(Random& random) {
   SP_TRY(EsysTpm commands, EsysTpm::Connect(tpm_->tcti()));
   SP_TRY(FirmwareResult firmware, RunFirmware(Firmware(), files_, commands, random));
   SP_TRY(WriteFileAtomically(files_, EventLogPath(), firmware.event_log));
-  if (!firmware.image) return BootReport{BootOutcome::kNoImage, {}, std::move(firmware.refusals), {}};
+  if (!firmware.image)
+    return BootReport{BootOutcome::kNoImage, {}, std::move(firmware.refusals), {}};
   SP_TRY(BootReport report, StartKernel(*firmware.image));
   report.refusals = std::move(firmware.refusals);
   return report;
 }
 
-// StartKernel does what the kernel and its initrd do: find the slot by BootCurrent, check its image against the
-// measured command line, and start the system or not.
+// StartKernel does what the kernel and its initrd do: find the slot by BootCurrent, check its image
+// against the measured command line, and start the system or not.
 Result<BootReport> VirtualNode::StartKernel(const BootedImage& image) {
   const Slot slot = image.entry == BootEntryOf(Slot::kB) ? Slot::kB : Slot::kA;
   const std::string_view fault = Option(image.cmdline, kFaultOption);
@@ -197,14 +218,17 @@ Result<BootReport> VirtualNode::StartKernel(const BootedImage& image) {
 Result<Unit> VirtualNode::CheckSlotImage(Slot slot, std::string_view cmdline) {
   const std::string_view option = Option(cmdline, kImageOption);
   const size_t colon = option.find(':');
-  if (colon == std::string_view::npos) return Error{Reason::kMalformed, "no image on the kernel command line"};
+  if (colon == std::string_view::npos)
+    return Error{Reason::kMalformed, "no image on the kernel command line"};
   SP_TRY(const Bytes wanted, HexDecode(option.substr(0, colon)));
   uint64_t bytes = 0;
   const std::string_view digits = option.substr(colon + 1);
-  if (std::from_chars(digits.data(), digits.data() + digits.size(), bytes).ptr != digits.data() + digits.size())
+  if (std::from_chars(digits.data(), digits.data() + digits.size(), bytes).ptr !=
+      digits.data() + digits.size())
     return Error{Reason::kMalformed, "image size on the kernel command line"};
   SP_TRY(const Sha256Digest found, HashFile(files_, SlotPath(slot), bytes));
-  if (!Equal(found.view(), wanted)) return Error{Reason::kMismatch, "the slot does not hold the image of this kernel"};
+  if (!Equal(found.view(), wanted))
+    return Error{Reason::kMismatch, "the slot does not hold the image of this kernel"};
   return Ok();
 }
 
@@ -225,7 +249,8 @@ Result<Unit> VirtualNode::Tamper() {
   SP_TRY(Bytes bytes, ReadFile(files_, path, kImageBytesMax));
   SP_TRY(const auto image, ota::PeImage::Parse(bytes));
   const ota::PeSection* initrd = image.Find(".initrd");
-  if (initrd == nullptr || initrd->raw_size == 0) return Error{Reason::kNotFound, "no .initrd in " + path};
+  if (initrd == nullptr || initrd->raw_size == 0)
+    return Error{Reason::kNotFound, "no .initrd in " + path};
   bytes[initrd->raw_offset] ^= 1;
   return WriteFileAtomically(files_, path, bytes);
 }

@@ -1,9 +1,11 @@
-// VirtualNode: an edge node in a directory. Everything the agent touches is real but the machine below it: a
-// software TPM, an EFI system partition and EFI variables as directories, two slots as files.
+// VirtualNode: an edge node in a directory. Everything the agent touches is real but the machine
+// below it: a software TPM, an EFI system partition and EFI variables as directories, two slots as
+// files.
 //
-//   node.json   tpm/   efivars/   esp/EFI/sallyport/{a,b}.efi   slot-{a,b}.img   run/binary_bios_measurements
-//   state/ (the agent's)   ek-{p256,rsa2048}.der   hardware.yaml (the part of agent.yaml that names all these)
-//   agent.yaml and enrolment.json are put there by whoever enrols the node.
+//   node.json   tpm/   efivars/   esp/EFI/sallyport/{a,b}.efi   slot-{a,b}.img
+//   run/binary_bios_measurements state/ (the agent's)   ek-{p256,rsa2048}.der   hardware.yaml (the
+//   part of agent.yaml that names all these) agent.yaml and enrolment.json are put there by whoever
+//   enrols the node.
 #pragma once
 
 #include <optional>
@@ -28,16 +30,16 @@ struct NodeSpec {
   std::string vendor_dir;  // VendorCa::Save
   std::string uki;         // copied into slot A
   std::string image;       // copied into slot A
-  std::string release;     // the release.json that UKI and image are of; empty when they are of none
-  Duration watchdog;       // how long a hung kernel runs before the node resets
+  std::string release;  // the release.json that UKI and image are of; empty when they are of none
+  Duration watchdog;    // how long a hung kernel runs before the node resets
 };
 
 // What became of one power-on.
 enum class BootOutcome : uint8_t {
-  kRunning,    // the slot's system is up: its agent may start
-  kNoImage,    // no boot entry started anything
-  kPanicked,   // the kernel refused its slot image or was made to panic
-  kHung,       // the kernel is up and does nothing
+  kRunning,   // the slot's system is up: its agent may start
+  kNoImage,   // no boot entry started anything
+  kPanicked,  // the kernel refused its slot image or was made to panic
+  kHung,      // the kernel is up and does nothing
 };
 
 struct BootReport {
@@ -50,10 +52,10 @@ struct BootReport {
 // VirtualNode owns the TPM's process. One thread at a time; see ChildProcess about threads.
 class VirtualNode {
  public:
-  // Create makes the directory and leaves the node off. kAlreadyExists when `dir` holds a node; kNoSpace when
-  // the image is larger than a slot.
-  static Result<std::vector<EndorsementKey>> Create(const std::string& dir, const NodeSpec& spec, UnixTime now,
-                                                    Random& random);
+  // Create makes the directory and leaves the node off. kAlreadyExists when `dir` holds a node;
+  // kNoSpace when the image is larger than a slot.
+  static Result<std::vector<EndorsementKey>> Create(const std::string& dir, const NodeSpec& spec,
+                                                    UnixTime now, Random& random);
   static Result<VirtualNode> Open(const std::string& dir);
 
   // PowerOn runs from power-on to a running kernel, with a TPM reset when the TPM was on.

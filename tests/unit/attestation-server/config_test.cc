@@ -55,47 +55,65 @@ TEST(ServerConfig, ReadsAFullFile) {
 }
 
 TEST(ServerConfig, SaysWhereAnUnknownKeyIs) {
-  EXPECT_THAT(Findings(kGood + "colour: red\n"), HasSubstr("server.yaml:18:1: error E-UNKNOWN-KEY"));
-  EXPECT_THAT(Findings(With("alice: admin", "alice: admin\nlogging: {}")), HasSubstr("server.yaml:16:1: error"));
-  EXPECT_THAT(Findings(With("  enrol:", "  enroll: 0.0.0.0:1\n  enrol:")), HasSubstr("server.yaml:9:3: error"));
+  EXPECT_THAT(Findings(kGood + "colour: red\n"),
+              HasSubstr("server.yaml:18:1: error E-UNKNOWN-KEY"));
+  EXPECT_THAT(Findings(With("alice: admin", "alice: admin\nlogging: {}")),
+              HasSubstr("server.yaml:16:1: error"));
+  EXPECT_THAT(Findings(With("  enrol:", "  enroll: 0.0.0.0:1\n  enrol:")),
+              HasSubstr("server.yaml:9:3: error"));
   EXPECT_THAT(Findings(With("{roots:", "{root: a, roots:")), HasSubstr("server.yaml:7:9: error"));
 }
 
 TEST(ServerConfig, SaysWhereADuplicateIs) {
-  EXPECT_THAT(Findings(kGood + "state: /elsewhere\n"), HasSubstr("server.yaml:18:1: error E-DUPLICATE"));
-  EXPECT_THAT(Findings(With("alice: admin", "alice: admin\n  alice: viewer")), HasSubstr("server.yaml:16:3: error"));
+  EXPECT_THAT(Findings(kGood + "state: /elsewhere\n"),
+              HasSubstr("server.yaml:18:1: error E-DUPLICATE"));
+  EXPECT_THAT(Findings(With("alice: admin", "alice: admin\n  alice: viewer")),
+              HasSubstr("server.yaml:16:3: error"));
 }
 
 TEST(ServerConfig, RefusesEachMissingKey) {
-  for (const char* line : {"sallyport: server/v1\n", "trust_domain: edge.example\n", "state: /var/lib/sallyport\n",
-                           "runtime: /run/sallyport\n", "unlock_file: /etc/sallyport/unlock\n",
-                           "  enrol: 0.0.0.0:8441\n", "  device: 0.0.0.0:8442\n", "  admin: 127.0.0.1:8443\n",
-                           "  content: 0.0.0.0:8444\n", "  http: 127.0.0.1:8445\n",
-                           "profiles:\n  tpm: {roots: /etc/sallyport/ek}\n", "operators:\n  alice: admin\n",
-                           "classes:\n  edge: {evidence_lifetime: 30m}\n"})
+  for (const char* line :
+       {"sallyport: server/v1\n", "trust_domain: edge.example\n", "state: /var/lib/sallyport\n",
+        "runtime: /run/sallyport\n", "unlock_file: /etc/sallyport/unlock\n",
+        "  enrol: 0.0.0.0:8441\n", "  device: 0.0.0.0:8442\n", "  admin: 127.0.0.1:8443\n",
+        "  content: 0.0.0.0:8444\n", "  http: 127.0.0.1:8445\n",
+        "profiles:\n  tpm: {roots: /etc/sallyport/ek}\n", "operators:\n  alice: admin\n",
+        "classes:\n  edge: {evidence_lifetime: 30m}\n"})
     EXPECT_THAT(Findings(With(line, "")), HasSubstr("is missing")) << line;
   EXPECT_THAT(Findings(With("{roots: /etc/sallyport/ek}", "{}")), HasSubstr("'roots' is missing"));
 }
 
 TEST(ServerConfig, SaysWhereATypeIsWrong) {
-  EXPECT_THAT(Findings(With("state: /var/lib/sallyport", "state: [a]")), HasSubstr("server.yaml:3:8: error E-TYPE"));
-  EXPECT_THAT(Findings(With("state: /var/lib/sallyport", "state: ''")), HasSubstr("server.yaml:3:8: error E-TYPE"));
-  EXPECT_THAT(Findings(With("operators:\n  alice: admin", "operators: alice")), HasSubstr("server.yaml:14:12: error"));
-  EXPECT_THAT(Findings(With("{evidence_lifetime: 30m}", "30m")), HasSubstr("server.yaml:17:9: error E-TYPE"));
+  EXPECT_THAT(Findings(With("state: /var/lib/sallyport", "state: [a]")),
+              HasSubstr("server.yaml:3:8: error E-TYPE"));
+  EXPECT_THAT(Findings(With("state: /var/lib/sallyport", "state: ''")),
+              HasSubstr("server.yaml:3:8: error E-TYPE"));
+  EXPECT_THAT(Findings(With("operators:\n  alice: admin", "operators: alice")),
+              HasSubstr("server.yaml:14:12: error"));
+  EXPECT_THAT(Findings(With("{evidence_lifetime: 30m}", "30m")),
+              HasSubstr("server.yaml:17:9: error E-TYPE"));
   EXPECT_THAT(Findings(With("30m", "half an hour")), HasSubstr("server.yaml:17:29: error E-TYPE"));
-  EXPECT_THAT(Findings(With("/etc/sallyport/ek}", "/e, vendor: maybe}")), HasSubstr("server.yaml:7:28: error E-TYPE"));
+  EXPECT_THAT(Findings(With("/etc/sallyport/ek}", "/e, vendor: maybe}")),
+              HasSubstr("server.yaml:7:28: error E-TYPE"));
   EXPECT_THAT(Findings("- a\n"), HasSubstr("server.yaml:1:1: error E-TYPE"));
   EXPECT_THAT(Findings(kGood + "pcrs: 4\n"), HasSubstr("server.yaml:18:7: error E-TYPE"));
 }
 
 TEST(ServerConfig, SaysWhereAValueIsOutOfRange) {
-  EXPECT_THAT(Findings(With("server/v1", "server/v2")), HasSubstr("server.yaml:1:12: error E-RANGE"));
-  EXPECT_THAT(Findings(With("alice: admin", "alice: root")), HasSubstr("server.yaml:15:10: error E-RANGE"));
+  EXPECT_THAT(Findings(With("server/v1", "server/v2")),
+              HasSubstr("server.yaml:1:12: error E-RANGE"));
+  EXPECT_THAT(Findings(With("alice: admin", "alice: root")),
+              HasSubstr("server.yaml:15:10: error E-RANGE"));
   for (const char* lifetime : {"9s", "8d"})
-    EXPECT_THAT(Findings(With("30m", lifetime)), HasSubstr("server.yaml:17:29: error E-RANGE")) << lifetime;
-  for (const char* lifetime : {"10s", "7d"}) EXPECT_EQ(Findings(With("30m", lifetime)), "accepted") << lifetime;
-  for (const char* address : {"nowhere", "0.0.0.0:0", "0.0.0.0:32768", "0.0.0.0:99999999999", "':8441'", "0.0.0.0:84x"})
-    EXPECT_THAT(Findings(With("0.0.0.0:8441", address)), HasSubstr("server.yaml:9:10: error E-RANGE")) << address;
+    EXPECT_THAT(Findings(With("30m", lifetime)), HasSubstr("server.yaml:17:29: error E-RANGE"))
+        << lifetime;
+  for (const char* lifetime : {"10s", "7d"})
+    EXPECT_EQ(Findings(With("30m", lifetime)), "accepted") << lifetime;
+  for (const char* address :
+       {"nowhere", "0.0.0.0:0", "0.0.0.0:32768", "0.0.0.0:99999999999", "':8441'", "0.0.0.0:84x"})
+    EXPECT_THAT(Findings(With("0.0.0.0:8441", address)),
+                HasSubstr("server.yaml:9:10: error E-RANGE"))
+        << address;
   EXPECT_THAT(Findings(kGood + "log_level: loud\n"), HasSubstr("server.yaml:18:12: error E-RANGE"));
 }
 
@@ -118,7 +136,8 @@ TEST(ServerConfig, DescribesEachKey) {
 
 TEST(ServerConfig, IsDocumented) {
   PosixFileSystem files;
-  const Bytes document = *ReadFile(files, SALLYPORT_SOURCE_DIR "/docs/operations/config.md", 1 << 20);
+  const Bytes document =
+      *ReadFile(files, SALLYPORT_SOURCE_DIR "/docs/operations/config.md", 1 << 20);
 
   EXPECT_NE(AsText(document).find(DescribeConfig()), std::string_view::npos);
 }

@@ -66,15 +66,18 @@ TEST(AgentConfig, NamesFileLineAndKeyOfEveryFinding) {
 }
 
 TEST(AgentConfig, RefusesMissingKeysAndValuesOutOfRange) {
-  EXPECT_NE(DetailOf(ParseConfig("sallyport: agent/v1\n", "agent.yaml")).find("tcti"), std::string::npos);
+  EXPECT_NE(DetailOf(ParseConfig("sallyport: agent/v1\n", "agent.yaml")).find("tcti"),
+            std::string::npos);
   EXPECT_NE(DetailOf(Parse("backoff_max: 2h\n")), "");
   EXPECT_NE(DetailOf(Parse("advertise: nonsense\n")), "");
-  EXPECT_NE(DetailOf(ParseConfig("sallyport: agent/v2\n", "agent.yaml")).find("agent.yaml:1:"), std::string::npos);
+  EXPECT_NE(DetailOf(ParseConfig("sallyport: agent/v2\n", "agent.yaml")).find("agent.yaml:1:"),
+            std::string::npos);
 }
 
 TEST(AgentConfig, IsDocumented) {
   PosixFileSystem files;
-  const Bytes document = *ReadFile(files, SALLYPORT_SOURCE_DIR "/docs/operations/config.md", 1 << 20);
+  const Bytes document =
+      *ReadFile(files, SALLYPORT_SOURCE_DIR "/docs/operations/config.md", 1 << 20);
 
   EXPECT_NE(AsText(document).find(DescribeConfig()), std::string_view::npos);
 }

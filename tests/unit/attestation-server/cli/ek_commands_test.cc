@@ -53,7 +53,8 @@ TEST_F(EkVerify, PassesARealCertificateUnderItsVendor) {
 }
 
 TEST_F(EkVerify, NamesTheKeyOfAnEccCertificate) {
-  EXPECT_EQ(*Json(Run("gce__pca_tpm_ecc_enc_cert.pem", "google")).Find("key")->if_string(), "p-256");
+  EXPECT_EQ(*Json(Run("gce__pca_tpm_ecc_enc_cert.pem", "google")).Find("key")->if_string(),
+            "p-256");
 }
 
 TEST_F(EkVerify, RefusesAnotherVendorsCertificate) {
@@ -61,7 +62,9 @@ TEST_F(EkVerify, RefusesAnotherVendorsCertificate) {
 }
 
 TEST_F(EkVerify, RefusesAnExpiredChain) {
-  EXPECT_EQ(FailedRule(Run("keylime__st_sha256_with_rsa_der.der", "st", UnixTime::FromSeconds(7'000'000'000))), "ek.expired");
+  EXPECT_EQ(FailedRule(Run("keylime__st_sha256_with_rsa_der.der", "st",
+                           UnixTime::FromSeconds(7'000'000'000))),
+            "ek.expired");
 }
 
 TEST_F(EkVerify, AnswersNoWithTheRuleForWhatIsNoEkCertificate) {
@@ -69,7 +72,8 @@ TEST_F(EkVerify, AnswersNoWithTheRuleForWhatIsNoEkCertificate) {
   const CommandResult result = Run("goattest__bug142_nvheader_overflow.bin", "google");
   EXPECT_EQ(FailedRule(result), "ek.der");
   EXPECT_EQ(Json(result).Find("manufacturer")->kind(), JsonValue::Kind::kNull);
-  EXPECT_EQ(*Json(result).Find("checks")->if_array()->back().Find("result")->if_string(), "not-run");
+  EXPECT_EQ(*Json(result).Find("checks")->if_array()->back().Find("result")->if_string(),
+            "not-run");
 }
 
 TEST_F(EkVerify, SaysWhichFileCannotBeUsed) {

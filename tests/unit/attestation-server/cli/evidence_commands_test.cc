@@ -17,9 +17,16 @@ class EvidenceCommands : public ::testing::Test {
  protected:
   EvidenceCommands() {
     const std::string boot = "ovmf/ab-sb-on-slotA-v1/";
-    for (const char* const name : {"eventlog.bin", "quote.msg", "quote.sig", "ak.pub"}) Store(name, VectorFile(boot + name));
-    options_ = {.ak = "ak.pub", .attest = "quote.msg", .signature = "quote.sig", .nonce = VectorText(boot + "nonce"),
-                .pcrs = "sha256:0,2,4,7,9,11", .pcr_values = "", .log = "eventlog.bin", .references = {}};
+    for (const char* const name : {"eventlog.bin", "quote.msg", "quote.sig", "ak.pub"})
+      Store(name, VectorFile(boot + name));
+    options_ = {.ak = "ak.pub",
+                .attest = "quote.msg",
+                .signature = "quote.sig",
+                .nonce = VectorText(boot + "nonce"),
+                .pcrs = "sha256:0,2,4,7,9,11",
+                .pcr_values = "",
+                .log = "eventlog.bin",
+                .references = {}};
     options_.json = true;
   }
   void Store(const std::string& name, const Bytes& content) {
@@ -37,12 +44,18 @@ class EvidenceCommands : public ::testing::Test {
   static JsonValue Json(const CommandResult& result) {
     return ParseJson(result.out.substr(0, result.out.size() - 1)).value();
   }
-  static std::string VerdictOf(const CommandResult& result) { return *Json(result).Find("verdict")->if_string(); }
+  static std::string VerdictOf(const CommandResult& result) {
+    return *Json(result).Find("verdict")->if_string();
+  }
 
-  // StoreReference writes what the stored log measures into PCR 4 and 7; `image` replaces the first digest of PCR 4.
+  // StoreReference writes what the stored log measures into PCR 4 and 7; `image` replaces the first
+  // digest of PCR 4.
   void StoreReference(const std::string& name, std::optional<uint8_t> image) {
-    const ReplayedLog log = ReplayedLog::Make(VectorFile("ovmf/ab-sb-on-slotA-v1/eventlog.bin"), pki::HashAlgorithm::kSha256).value();
-    ReferenceFile file{.device_class = "edge", .bank = pki::HashAlgorithm::kSha256, .expectation = {}};
+    const ReplayedLog log = ReplayedLog::Make(VectorFile("ovmf/ab-sb-on-slotA-v1/eventlog.bin"),
+                                              pki::HashAlgorithm::kSha256)
+                                .value();
+    ReferenceFile file{
+        .device_class = "edge", .bank = pki::HashAlgorithm::kSha256, .expectation = {}};
     for (const uint32_t pcr : {4u, 7u}) {
       PcrEventsExpected events;
       for (const Event* const event : log.grammar(pcr).judged)
@@ -81,7 +94,8 @@ TEST_F(EvidenceCommands, ReplayReadsLegacyLogs) {
 
 TEST_F(EvidenceCommands, ReplaySaysNullWithoutASecureBootVariable) {
   Store("event.bin", VectorFile("eventlog/logs/tpm2tools__event.bin"));
-  EXPECT_EQ(Json(ReplayLogFile(files_, {"event.bin", true})).Find("secure_boot")->kind(), JsonValue::Kind::kNull);
+  EXPECT_EQ(Json(ReplayLogFile(files_, {"event.bin", true})).Find("secure_boot")->kind(),
+            JsonValue::Kind::kNull);
 }
 
 TEST_F(EvidenceCommands, ReplayRefusesMalformedAndMissingLogsWithExitCode2) {
@@ -112,8 +126,10 @@ TEST_F(EvidenceCommands, EventsPrintsOneObjectPerEvent) {
 }
 
 TEST_F(EvidenceCommands, TextNamesWhatIsThere) {
-  EXPECT_NE(ReplayLogFile(files_, {"eventlog.bin", false}).out.find("secure boot on"), std::string::npos);
-  EXPECT_NE(ListLogEvents(files_, {"eventlog.bin", false}).out.find("SecureBoot (1 bytes)"), std::string::npos);
+  EXPECT_NE(ReplayLogFile(files_, {"eventlog.bin", false}).out.find("secure boot on"),
+            std::string::npos);
+  EXPECT_NE(ListLogEvents(files_, {"eventlog.bin", false}).out.find("SecureBoot (1 bytes)"),
+            std::string::npos);
   options_.json = false;
   EXPECT_EQ(Verify().out.substr(0, 5), "pass\n");
 }
@@ -142,14 +158,19 @@ TEST_F(EvidenceCommands, VerifyNamesTheRuleThatFails) {
   options_.nonce = "00";
   EXPECT_EQ(RuleResult(Verify(), "quote.extra-data"), "fail");
   EXPECT_EQ(Verify().code, ExitCode::kNo);
-  options_ = {.ak = "ak.pub", .attest = "quote.msg", .signature = "quote.sig", .nonce = "00", .pcrs = "sha256:0", .references = {}};
+  options_ = {.ak = "ak.pub",
+              .attest = "quote.msg",
+              .signature = "quote.sig",
+              .nonce = "00",
+              .pcrs = "sha256:0",
+              .references = {}};
   options_.json = true;
   EXPECT_EQ(RuleResult(Verify(), "quote.selection"), "fail");
 }
 
 TEST_F(EvidenceCommands, VerifyRefusesMalformedEvidenceWithExitCode1) {
   Store("empty", {});
-  const auto with = [&](std::string EvidenceVerifyOptions::*field, std::string_view rule) {
+  const auto with = [&](std::string EvidenceVerifyOptions::* field, std::string_view rule) {
     EvidenceVerifyOptions options = options_;
     options.*field = "empty";
     const CommandResult result = VerifyEvidence(files_, options);
@@ -164,7 +185,7 @@ TEST_F(EvidenceCommands, VerifyRefusesMalformedEvidenceWithExitCode1) {
 }
 
 TEST_F(EvidenceCommands, VerifyRefusesWrongUsageWithExitCode2) {
-  const auto code = [&](std::string EvidenceVerifyOptions::*field, const char* value) {
+  const auto code = [&](std::string EvidenceVerifyOptions::* field, const char* value) {
     EvidenceVerifyOptions options = options_;
     options.*field = value;
     return VerifyEvidence(files_, options).code;
@@ -172,7 +193,8 @@ TEST_F(EvidenceCommands, VerifyRefusesWrongUsageWithExitCode2) {
   EXPECT_EQ(code(&EvidenceVerifyOptions::nonce, "xyz"), ExitCode::kUsage);
   EXPECT_EQ(code(&EvidenceVerifyOptions::ak_parent, "owner"), ExitCode::kUsage);
   EXPECT_EQ(code(&EvidenceVerifyOptions::ak, "absent"), ExitCode::kUsage);
-  for (const char* const pcrs : {"", "sha256", "sm3:0", "sha256:24", "sha256:0,0", "sha256:0,", "sha256:0;1", "sha256:x"})
+  for (const char* const pcrs :
+       {"", "sha256", "sm3:0", "sha256:24", "sha256:0,0", "sha256:0,", "sha256:0;1", "sha256:x"})
     EXPECT_EQ(code(&EvidenceVerifyOptions::pcrs, pcrs), ExitCode::kUsage) << pcrs;
 }
 
@@ -218,10 +240,14 @@ TEST_F(EvidenceCommands, VerifyRefusesAReferenceThatDoesNotParse) {
 }
 
 TEST_F(EvidenceCommands, VerifyTakesPcrValuesAndIgnoresUnrequestedOnes) {
-  const ReplayedLog log = ReplayedLog::Make(VectorFile("ovmf/ab-sb-on-slotA-v1/eventlog.bin"), pki::HashAlgorithm::kSha256).value();
+  const ReplayedLog log = ReplayedLog::Make(VectorFile("ovmf/ab-sb-on-slotA-v1/eventlog.bin"),
+                                            pki::HashAlgorithm::kSha256)
+                              .value();
   std::vector<JsonMember> pcrs;
-  for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) pcrs.push_back({std::to_string(pcr), HexEncode(log.pcrs().value(pcr).view())});
-  Store("pcrs.json", ToBytes(WriteJson(JsonValue::Object({{"sha256", JsonValue::Object(std::move(pcrs))}}))));
+  for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr)
+    pcrs.push_back({std::to_string(pcr), HexEncode(log.pcrs().value(pcr).view())});
+  Store("pcrs.json",
+        ToBytes(WriteJson(JsonValue::Object({{"sha256", JsonValue::Object(std::move(pcrs))}}))));
   options_.pcr_values = "pcrs.json";
   EXPECT_EQ(VerdictOf(Verify()), "pass");
   options_.log.clear();
@@ -237,7 +263,8 @@ TEST_F(EvidenceCommands, VerifyFailsWhenAQuotedPcrIsNotInTheLog) {
 
 TEST_F(EvidenceCommands, VerifyTakesPublicAreasAndDerSignatures) {
   const std::string boot = "ovmf/uki-sb-on-snakeoil/";
-  for (const char* const name : {"quote.msg", "quote.sig", "ak.tpmt"}) Store(name, VectorFile(boot + name));
+  for (const char* const name : {"quote.msg", "quote.sig", "ak.tpmt"})
+    Store(name, VectorFile(boot + name));
   const Bytes area = VectorFile(boot + "ak.tpmt");
   ByteWriter wrapped;
   wrapped.Sized16(area);
@@ -245,8 +272,12 @@ TEST_F(EvidenceCommands, VerifyTakesPublicAreasAndDerSignatures) {
   const Bytes tpmt = VectorFile(boot + "quote.sig");
   const auto der = pki::ParseTpmSignature(tpmt).value().bytes;
   Store("quote.der", der);
-  options_ = {.ak = "ak.tpmt", .attest = "quote.msg", .signature = "quote.sig", .nonce = VectorText(boot + "nonce"),
-              .pcrs = "sha256:0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23", .references = {}};
+  options_ = {.ak = "ak.tpmt",
+              .attest = "quote.msg",
+              .signature = "quote.sig",
+              .nonce = VectorText(boot + "nonce"),
+              .pcrs = "sha256:0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23",
+              .references = {}};
   options_.json = true;
 
   const CommandResult result = Verify();

@@ -18,10 +18,12 @@ const char* kPolicy =
     "groups: {cameras: {tags: [camera]}, recorders: {tags: [recorder]}}\n"
     "services: {rtsp: tcp/8554}\n"
     "conditions: {healthy: {attested_within: 1h}}\n"
-    "grants:\n  - {id: g, from: cameras, to: recorders, service: rtsp, require_from: healthy, why: video, owner: ops}\n"
+    "grants:\n  - {id: g, from: cameras, to: recorders, service: rtsp, require_from: healthy, why: "
+    "video, owner: ops}\n"
     "tests:\n  - {from: cam-1, to: rec-1, service: rtsp, expect: allow}\n";
 const char* kInventory =
-    "sallyport: inventory/v1\ndevices:\n  - {id: cam-1, tags: [camera], tier: measured, attested: 5m}\n"
+    "sallyport: inventory/v1\ndevices:\n  - {id: cam-1, tags: [camera], tier: measured, attested: "
+    "5m}\n"
     "  - {id: rec-1, tags: [recorder], tier: measured, attested: 5m}\n";
 
 class PolicyCommandsTest : public testing::Test {
@@ -33,7 +35,9 @@ class PolicyCommandsTest : public testing::Test {
   void Put(const std::string& path, std::string_view text) {
     ASSERT_TRUE(WriteFileAtomically(files_, path, AsBytes(text)));
   }
-  std::string Get(const std::string& path) { return ToString(ByteView(*ReadFile(files_, path, 1 << 20))); }
+  std::string Get(const std::string& path) {
+    return ToString(ByteView(*ReadFile(files_, path, 1 << 20)));
+  }
   PolicyWorld world() { return {files_, TestZones, *ParseRfc3339("2026-11-21T12:00:00Z")}; }
   PolicyExplainOptions Ask(const std::string& attested) {
     return {"p.yaml", "i.yaml", "cam-1", "rec-1", "rtsp", "", attested, "", true};
@@ -55,10 +59,13 @@ TEST_F(PolicyCommandsTest, TestCountsItsTests) {
 }
 
 TEST_F(PolicyCommandsTest, AFailedTestIsAClearNo) {
-  Put("p.yaml", std::string(kPolicy) + "  - {from: cam-1, to: rec-1, service: rtsp, expect: deny}\n");
+  Put("p.yaml",
+      std::string(kPolicy) + "  - {from: cam-1, to: rec-1, service: rtsp, expect: deny}\n");
   const CommandResult result = CheckPolicies(world(), {{"p.yaml"}, "i.yaml", true});
   EXPECT_EQ(result.code, ExitCode::kNo);
-  EXPECT_NE(result.out.find(R"("code":"E-TEST","column":5,"file":"p.yaml","line":11)"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find(R"("code":"E-TEST","column":5,"file":"p.yaml","line":11)"),
+            std::string::npos)
+      << result.out;
 }
 
 TEST_F(PolicyCommandsTest, AnInvalidPolicyIsWrongInput) {
@@ -70,7 +77,8 @@ TEST_F(PolicyCommandsTest, AnInvalidPolicyIsWrongInput) {
 
 TEST_F(PolicyCommandsTest, EveryFileIsChecked) {
   Put("bad.yaml", "a: 1\n");
-  const CommandResult result = CheckPolicies(world(), {{"bad.yaml", "missing.yaml", "p.yaml"}, "", false});
+  const CommandResult result =
+      CheckPolicies(world(), {{"bad.yaml", "missing.yaml", "p.yaml"}, "", false});
   EXPECT_EQ(result.code, ExitCode::kUsage);
   EXPECT_NE(result.err.find("bad.yaml:1:1"), std::string::npos);
   EXPECT_NE(result.err.find("missing.yaml: error E-SYNTAX"), std::string::npos);
@@ -86,23 +94,30 @@ TEST_F(PolicyCommandsTest, ABrokenInventoryIsReportedInItsFile) {
 TEST_F(PolicyCommandsTest, ExplainAllowSaysUntilWhen) {
   const CommandResult result = ExplainPolicy(world(), Ask("10m"));
   EXPECT_EQ(result.code, ExitCode::kYes);
-  EXPECT_EQ(result.out, R"({"by":"g","decision":"allow","nearest":null,"reason":"granted","valid_until":"2026-11-21T12:50:00Z"})" "\n");
+  EXPECT_EQ(
+      result.out,
+      R"({"by":"g","decision":"allow","nearest":null,"reason":"granted","valid_until":"2026-11-21T12:50:00Z"})"
+      "\n");
 }
 
 TEST_F(PolicyCommandsTest, ExplainDenyNamesTheNearestGrant) {
   const CommandResult result = ExplainPolicy(world(), Ask("1h"));
   EXPECT_EQ(result.code, ExitCode::kNo);
-  EXPECT_EQ(result.out,
-            R"({"by":null,"decision":"deny","nearest":{"failed":"attested_within","grant":"g","side":"from"},"reason":"no-grant","valid_until":null})" "\n");
+  EXPECT_EQ(
+      result.out,
+      R"({"by":null,"decision":"deny","nearest":{"failed":"attested_within","grant":"g","side":"from"},"reason":"no-grant","valid_until":null})"
+      "\n");
 }
 
 TEST_F(PolicyCommandsTest, ExplainInWordsCarriesWhyAndOwner) {
   PolicyExplainOptions options = Ask("");
   options.json = false;
-  EXPECT_EQ(ExplainPolicy(world(), options).out, "allow by g\nvalid until 2026-11-21T12:55:00Z\nwhy: video\nowner: ops\n");
+  EXPECT_EQ(ExplainPolicy(world(), options).out,
+            "allow by g\nvalid until 2026-11-21T12:55:00Z\nwhy: video\nowner: ops\n");
   options.at = "2026-11-22T12:00:00Z";
   options.attested = "2h";
-  EXPECT_EQ(ExplainPolicy(world(), options).out, "deny: no-grant\nnearest: g failed attested_within (from)\n");
+  EXPECT_EQ(ExplainPolicy(world(), options).out,
+            "deny: no-grant\nnearest: g failed attested_within (from)\n");
 }
 
 TEST_F(PolicyCommandsTest, ExplainRefusesWhatItDoesNotKnow) {
@@ -127,7 +142,8 @@ TEST_F(PolicyCommandsTest, ExplainOfABrokenPolicyNamesFileLineAndColumn) {
   Put("p.yaml", "sallyport: policy/v1\nname: t\nx: 1\n");
   const CommandResult result = ExplainPolicy(world(), Ask(""));
   EXPECT_EQ(result.code, ExitCode::kUsage);
-  EXPECT_NE(result.out.find(R"("file":"p.yaml","line":3,"column":1)"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find(R"("file":"p.yaml","line":3,"column":1)"), std::string::npos)
+      << result.out;
 }
 
 TEST_F(PolicyCommandsTest, FormatKeepsCommentsAndMeaning) {
@@ -147,7 +163,8 @@ TEST_F(PolicyCommandsTest, FormatLeavesAFileWhoseMeaningWouldChange) {
 }
 
 TEST_F(PolicyCommandsTest, ManifestListsEveryGrantOfAPolicyThatPasses) {
-  PolicyManifestOptions options{"p.yaml", "i.yaml", 3, "", "2027-01-01T00:00:00Z", "policy.json", false};
+  PolicyManifestOptions options{"p.yaml",      "i.yaml", 3, "", "2027-01-01T00:00:00Z",
+                                "policy.json", false};
   ASSERT_EQ(MakeManifest(world(), options).code, ExitCode::kYes);
   const auto manifest = policy::ParsePolicyManifest(Get("policy.json"));
   ASSERT_TRUE(manifest);
@@ -157,8 +174,10 @@ TEST_F(PolicyCommandsTest, ManifestListsEveryGrantOfAPolicyThatPasses) {
 }
 
 TEST_F(PolicyCommandsTest, ManifestOfAFailingPolicyIsRefused) {
-  Put("p.yaml", std::string(kPolicy) + "  - {from: cam-1, to: rec-1, service: rtsp, expect: deny}\n");
-  PolicyManifestOptions options{"p.yaml", "i.yaml", 3, "", "2027-01-01T00:00:00Z", "policy.json", false};
+  Put("p.yaml",
+      std::string(kPolicy) + "  - {from: cam-1, to: rec-1, service: rtsp, expect: deny}\n");
+  PolicyManifestOptions options{"p.yaml",      "i.yaml", 3, "", "2027-01-01T00:00:00Z",
+                                "policy.json", false};
   EXPECT_EQ(MakeManifest(world(), options).code, ExitCode::kNo);
   EXPECT_FALSE(ReadFile(files_, "policy.json", 100));
   Put("p.yaml", kPolicy);

@@ -19,23 +19,35 @@ class ReleaseCommands : public testing::Test {
     Write("/in/empty", ToBytes("\n"));
     Write("/in/root.img", Bytes(5000, 3));
     const Bytes kernel = BuildPe({{".text", ToBytes("kernel")}});
-    Write("/in/uki.efi", BuildPe({{".text", ToBytes("stub")}, {".linux", kernel}, {".cmdline", ToBytes("quiet")}}));
+    Write(
+        "/in/uki.efi",
+        BuildPe({{".text", ToBytes("stub")}, {".linux", kernel}, {".cmdline", ToBytes("quiet")}}));
   }
   void Write(const std::string& path, ByteView bytes) {
     EXPECT_TRUE(files_.MakeDirectories("/in"));
     EXPECT_TRUE(WriteFileAtomically(files_, path, bytes));
   }
   CommandResult Found() {
-    return ReleaseKeysFound(files_, {.keys = "/keys", .repository = "/repo", .trust_domain = "edge.example"}, kNow);
+    return ReleaseKeysFound(
+        files_, {.keys = "/keys", .repository = "/repo", .trust_domain = "edge.example"}, kNow);
   }
   CommandResult Create() {
-    return ReleaseCreate(files_, {.repository = "/repo", .product = "edge-os", .version = "2.0.0",
-                                  .hardware = {"virtual-x86_64"}, .uki = "/in/uki.efi", .image = "/in/root.img"}, kNow);
+    return ReleaseCreate(files_,
+                         {.repository = "/repo",
+                          .product = "edge-os",
+                          .version = "2.0.0",
+                          .hardware = {"virtual-x86_64"},
+                          .uki = "/in/uki.efi",
+                          .image = "/in/root.img"},
+                         kNow);
   }
   CommandResult Sign(const std::string& key, bool json = false) {
-    return ReleaseSign(files_, {.repository = "/repo", .key = "/keys/offline/" + key + ".pem", .json = json});
+    return ReleaseSign(
+        files_, {.repository = "/repo", .key = "/keys/offline/" + key + ".pem", .json = json});
   }
-  CommandResult Publish() { return ReleasePublish(files_, {.repository = "/repo", .keys = "/keys"}, kNow); }
+  CommandResult Publish() {
+    return ReleasePublish(files_, {.repository = "/repo", .keys = "/keys"}, kNow);
+  }
   MemoryFileSystem files_;
 };
 
@@ -48,10 +60,12 @@ TEST_F(ReleaseCommands, LeadFromTheCeremonyToAPublishedRelease) {
   EXPECT_EQ(*Json(Sign("targets-1", true)).Find("ready")->if_bool(), false);
   EXPECT_EQ(Publish().code, ExitCode::kNo);
   EXPECT_EQ(*Json(Sign("targets-2", true)).Find("ready")->if_bool(), true);
-  EXPECT_EQ(Publish().out, "published 2.targets.json\npublished 2.snapshot.json\npublished timestamp.json\n");
+  EXPECT_EQ(Publish().out,
+            "published 2.targets.json\npublished 2.snapshot.json\npublished timestamp.json\n");
 
   const CommandResult list = ReleaseList(files_, {.path = "/repo", .json = true}, kNow);
-  EXPECT_EQ(*Json(list).Find("releases")->if_array()->front().Find("version")->if_string(), "2.0.0");
+  EXPECT_EQ(*Json(list).Find("releases")->if_array()->front().Find("version")->if_string(),
+            "2.0.0");
   const CommandResult inspect = ReleaseInspect(files_, {.path = "/repo"}, kNow);
   EXPECT_NE(inspect.out.find("targets  version 2  threshold 2"), std::string::npos) << inspect.out;
 }
@@ -69,16 +83,21 @@ TEST_F(ReleaseCommands, SayNoToForeignKeysAndUsageToWrongInput) {
 }
 
 TEST_F(ReleaseCommands, SealKeysByPassphraseFile) {
-  const CommandResult made = ReleaseKeysCreate(files_, {.out = "/k/a.pem", .passphrase_file = "/in/pass", .json = true});
+  const CommandResult made =
+      ReleaseKeysCreate(files_, {.out = "/k/a.pem", .passphrase_file = "/in/pass", .json = true});
   ASSERT_EQ(made.code, ExitCode::kYes);
   EXPECT_EQ(Json(made).Find("keyid")->if_string()->size(), 64U);
-  EXPECT_NE(ToString(ReadFile(files_, "/k/a.pem", 1 << 20).value()).find("ENCRYPTED"), std::string::npos);
-  EXPECT_EQ(ReleaseKeysCreate(files_, {.out = "/k/b.pem", .passphrase_file = "/in/empty"}).code, ExitCode::kUsage);
+  EXPECT_NE(ToString(ReadFile(files_, "/k/a.pem", 1 << 20).value()).find("ENCRYPTED"),
+            std::string::npos);
+  EXPECT_EQ(ReleaseKeysCreate(files_, {.out = "/k/b.pem", .passphrase_file = "/in/empty"}).code,
+            ExitCode::kUsage);
 }
 
 TEST_F(ReleaseCommands, RefuseAThresholdOfOneOutsideDevelopment) {
   const CommandResult result = ReleaseKeysFound(
-      files_, {.keys = "/keys", .repository = "/repo", .trust_domain = "edge.example", .threshold = 1}, kNow);
+      files_,
+      {.keys = "/keys", .repository = "/repo", .trust_domain = "edge.example", .threshold = 1},
+      kNow);
   EXPECT_EQ(result.code, ExitCode::kNo);
 }
 

@@ -10,7 +10,8 @@ namespace {
 class UkiMeasure : public ::testing::Test {
  protected:
   UkiMeasure() {
-    Store("uki.efi", BuildPe({{".linux", BuildPe({{".text", ToBytes("kernel")}})}, {".cmdline", ToBytes("quiet")}}));
+    Store("uki.efi", BuildPe({{".linux", BuildPe({{".text", ToBytes("kernel")}})},
+                              {".cmdline", ToBytes("quiet")}}));
     Store("app.efi", BuildPe({{".text", ToBytes("app")}}));
     Store("text.txt", ToBytes("no image at all"));
   }

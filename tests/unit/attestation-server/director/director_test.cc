@@ -34,14 +34,17 @@ class DirectorTest : public testing::Test {
     EXPECT_TRUE(verifier_.Provision(image_.CurrentRoot(), director_root_));
   }
   AssignedRelease Assigned(const std::string& rollout = "r1") {
-    return AssignRelease(image_.targets()["releases/edge-os/2.0.0/release.json"].content, rollout).value();
+    return AssignRelease(image_.targets()["releases/edge-os/2.0.0/release.json"].content, rollout)
+        .value();
   }
   Result<ota::VerifiedManifest> Verify(const DirectorMetadata& metadata, UnixTime now = kNow) {
-    return verifier_.Verify({{director_root_}, metadata.timestamp, metadata.snapshot, metadata.targets, slice_}, image_,
-                            {}, now);
+    return verifier_.Verify(
+        {{director_root_}, metadata.timestamp, metadata.snapshot, metadata.targets, slice_}, image_,
+        {}, now);
   }
 
-  pki::PrivateKey root_ = NewKey(), targets_ = NewKey(), snapshot_ = NewKey(), timestamp_ = NewKey();
+  pki::PrivateKey root_ = NewKey(), targets_ = NewKey(), snapshot_ = NewKey(),
+                  timestamp_ = NewKey();
   ota::TufRepository image_{kNow, "edge.example"};
   Bytes director_root_;
   Bytes slice_ = ToBytes("slice");
@@ -49,7 +52,9 @@ class DirectorTest : public testing::Test {
   MemoryFileSystem files_;
   ota::ManifestVerifier verifier_{files_, "/state", {kDevice, "edge.example", "virtual-x86_64"}};
   LocalDirectorSigner signer_{"edge.example", targets_, snapshot_, timestamp_};
-  Director director_{signer_, [this](const std::string&) { return Director::Version{3, ++counter_}; }, Hours(24), 2};
+  Director director_{signer_,
+                     [this](const std::string&) { return Director::Version{3, ++counter_}; },
+                     Hours(24), 2};
 };
 
 TEST_F(DirectorTest, MakesMetadataThatTheDeviceBelieves) {
@@ -102,7 +107,8 @@ TEST_F(DirectorTest, MadeForOneDeviceIsRefusedByAnother) {
 }
 
 TEST_F(DirectorTest, KeepsNoMoreEntriesThanAllowed) {
-  for (const char c : {'b', 'c', 'd'}) ASSERT_TRUE(director_.MetadataFor({std::string(52, c), std::nullopt, {}}, kNow));
+  for (const char c : {'b', 'c', 'd'})
+    ASSERT_TRUE(director_.MetadataFor({std::string(52, c), std::nullopt, {}}, kNow));
   ASSERT_TRUE(director_.MetadataFor({std::string(52, 'b'), std::nullopt, {}}, kNow));
   EXPECT_EQ(counter_, 4U);
   ASSERT_TRUE(director_.MetadataFor({std::string(52, 'd'), std::nullopt, {}}, kNow));
@@ -110,9 +116,14 @@ TEST_F(DirectorTest, KeepsNoMoreEntriesThanAllowed) {
 }
 
 TEST_F(DirectorTest, SignsNothingWithoutAVersion) {
-  Director director(signer_, [](const std::string&) -> Result<Director::Version> { return Error{Reason::kConflict, "no"}; },
-                    Hours(1), 1);
-  EXPECT_EQ(director.MetadataFor({kDevice, std::nullopt, {}}, kNow).error().reason, Reason::kConflict);
+  Director director(
+      signer_,
+      [](const std::string&) -> Result<Director::Version> {
+        return Error{Reason::kConflict, "no"};
+      },
+      Hours(1), 1);
+  EXPECT_EQ(director.MetadataFor({kDevice, std::nullopt, {}}, kNow).error().reason,
+            Reason::kConflict);
 }
 
 TEST(AssignRelease, RefusesWhatIsNoRelease) { EXPECT_FALSE(AssignRelease(AsBytes("{}"), "")); }

@@ -47,7 +47,8 @@ TEST(DecideAdmission, AListedEkDoesNotSpendATokenThatCameWithIt) {
 }
 
 TEST(DecideAdmission, RefusesAnUnlistedEkWithoutAToken) {
-  EXPECT_EQ(DecideAdmission(std::nullopt, std::nullopt, false, kEk, kNow).error().rule, "admission.unlisted");
+  EXPECT_EQ(DecideAdmission(std::nullopt, std::nullopt, false, kEk, kNow).error().rule,
+            "admission.unlisted");
 }
 
 TEST(DecideAdmission, RefusesAnUnknownToken) { EXPECT_EQ(Rule(std::nullopt), "token.unknown"); }
@@ -78,7 +79,9 @@ TEST(DecideAdmission, RefusesATokenOfAnotherEk) {
   EXPECT_EQ(Rule(token), "token.other-ek");
 }
 
-bool Pending(const TokenRecord& token) { return DecideAdmission({}, token, true, kEk, kNow).value().pending; }
+bool Pending(const TokenRecord& token) {
+  return DecideAdmission({}, token, true, kEk, kNow).value().pending;
+}
 
 TEST(DecideAdmission, TokenBoundToTheEkNeedsNoApproval) {
   TokenRecord token = Token();

@@ -16,7 +16,9 @@ class ScreenEkTest : public testing::Test {
     profiles_.emplace("lab", Profile{Roots(vendor_.root_der()), false});
     profiles_.emplace("nuvoton", Profile{Roots(VectorFile("ek/NUVO_2111.pem")), true});
   }
-  static pki::EkRoots Roots(const Bytes& der) { return pki::EkRoots::FromCertificates(std::vector<Bytes>{der}).value(); }
+  static pki::EkRoots Roots(const Bytes& der) {
+    return pki::EkRoots::FromCertificates(std::vector<Bytes>{der}).value();
+  }
   std::vector<Bytes> Chain() const {
     return {vendor_.EkCertificate(ek_.public_key()), vendor_.intermediate_der()};
   }
@@ -63,8 +65,10 @@ TEST_F(ScreenEkTest, RefusesNoneAndTooManyCertificates) {
 
 TEST(LoadEkRoots, ReadsEveryFileOfADirectory) {
   MemoryFileSystem files;
-  ASSERT_TRUE(WriteFileAtomically(files, "/roots/nuvoton.pem", VectorFile("ek/NUVO_2111.pem")).has_value());
-  ASSERT_TRUE(WriteFileAtomically(files, "/roots/st.pem", VectorFile("ek/GS_TPM_RT.pem")).has_value());
+  ASSERT_TRUE(
+      WriteFileAtomically(files, "/roots/nuvoton.pem", VectorFile("ek/NUVO_2111.pem")).has_value());
+  ASSERT_TRUE(
+      WriteFileAtomically(files, "/roots/st.pem", VectorFile("ek/GS_TPM_RT.pem")).has_value());
   EXPECT_EQ(LoadEkRoots(files, "/roots").value().anchor_count(), 2u);
   EXPECT_FALSE(LoadEkRoots(files, "/nowhere").has_value());
 }

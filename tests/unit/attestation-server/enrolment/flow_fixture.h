@@ -1,4 +1,5 @@
-// A whole enrolment side over a real store in a temporary directory: vendor, profile, class, reference, token.
+// A whole enrolment side over a real store in a temporary directory: vendor, profile, class,
+// reference, token.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -22,7 +23,9 @@ constexpr UnixTime kStart = UnixTime::FromSeconds(1'790'000'000);
 class RecordedEvents final : public FlowEvents {
  public:
   void OnAdmitted(const std::string& device_id) override { admitted.push_back(device_id); }
-  void OnRevoked(const std::string& device_id, uint64_t min_epoch) override { revoked.emplace_back(device_id, min_epoch); }
+  void OnRevoked(const std::string& device_id, uint64_t min_epoch) override {
+    revoked.emplace_back(device_id, min_epoch);
+  }
   std::vector<std::string> admitted;
   std::vector<std::pair<std::string, uint64_t>> revoked;
 };
@@ -47,7 +50,8 @@ class FlowTest : public StoreTest {
                       .pcrs = {0, 4, 7},
                       .limits = limits_};
     config.profiles.emplace("default", Profile{RootsOf(vendor_), vendor_profile_});
-    flow_ = std::make_unique<EnrolmentFlow>(std::move(config), FlowParts{*database_, blobs_, random_, events_}, signer_);
+    flow_ = std::make_unique<EnrolmentFlow>(
+        std::move(config), FlowParts{*database_, blobs_, random_, events_}, signer_);
   }
 
   static pki::EkRoots RootsOf(const FakeTpmVendor& vendor) {
@@ -55,7 +59,8 @@ class FlowTest : public StoreTest {
   }
   template <typename Body>
   void Must(Body body) {
-    const Result<Unit> done = Write([&](Transaction& t) -> Result<Unit> { return body(t.connection()); });
+    const Result<Unit> done =
+        Write([&](Transaction& t) -> Result<Unit> { return body(t.connection()); });
     ASSERT_TRUE(done.has_value()) << done.error().ToString();
   }
   void ImportReference(std::string_view image) {
@@ -84,7 +89,9 @@ class FlowTest : public StoreTest {
     SP_CHECK(std::holds_alternative<IssuedChallenge>(answer));
     return std::get<IssuedChallenge>(answer);
   }
-  static const Refusal* RefusalOf(const Answer<Admitted>& answer) { return std::get_if<Refusal>(&answer); }
+  static const Refusal* RefusalOf(const Answer<Admitted>& answer) {
+    return std::get_if<Refusal>(&answer);
+  }
 
   IssuedChallenge Challenge(const FakeTpmDevice& device, pki::Purpose purpose) {
     return Issued(flow_->Begin(channel_, device.Begin(purpose), now_));
@@ -92,19 +99,24 @@ class FlowTest : public StoreTest {
   Answer<Admitted> Enrol(FakeTpmDevice& device, ProofOptions options = {}) {
     if (options.token.empty()) options.token = token_;
     const IssuedChallenge challenge = Challenge(device, pki::Purpose::kEnrol);
-    return flow_->Prove(channel_, device.Prove(pki::Purpose::kEnrol, challenge, leaf_, options), now_);
+    return flow_->Prove(channel_, device.Prove(pki::Purpose::kEnrol, challenge, leaf_, options),
+                        now_);
   }
   Answer<Admitted> Reattest(FakeTpmDevice& device, const ProofOptions& options = {}) {
     const IssuedChallenge challenge = Challenge(device, pki::Purpose::kReattest);
-    return flow_->Prove(channel_, device.Prove(pki::Purpose::kReattest, challenge, leaf_, options), now_);
+    return flow_->Prove(channel_, device.Prove(pki::Purpose::kReattest, challenge, leaf_, options),
+                        now_);
   }
   Answer<Admitted> Renew(FakeTpmDevice& device, ProofOptions options = {}) {
     options.certify_again = true;
     const IssuedChallenge challenge = Issued(flow_->BeginRenewal(IdOf(device), now_));
-    return flow_->Renew(IdOf(device), channel_, device.Prove(pki::Purpose::kRenew, challenge, leaf_, options), now_);
+    return flow_->Renew(IdOf(device), channel_,
+                        device.Prove(pki::Purpose::kRenew, challenge, leaf_, options), now_);
   }
   static std::string IdOf(const FakeTpmDevice& device) {
-    return pki::DeviceIdFromEk(pki::TrustDomain::Parse("edge.example").value(), device.ek().public_key().spki()).text();
+    return pki::DeviceIdFromEk(pki::TrustDomain::Parse("edge.example").value(),
+                               device.ek().public_key().spki())
+        .text();
   }
   Admitted MustEnrol(FakeTpmDevice& device) {
     const Answer<Admitted> answer = Enrol(device);
@@ -112,7 +124,8 @@ class FlowTest : public StoreTest {
     return std::get<Admitted>(answer);
   }
 
-  // RuleOf returns the rule under the refusal's reference id in the audit, whatever the caller was told.
+  // RuleOf returns the rule under the refusal's reference id in the audit, whatever the caller was
+  // told.
   std::string RuleOf(const Refusal& refusal) {
     for (const AuditEntry& entry : Audit()) {
       const auto json = ParseJson(*entry.record);
@@ -129,7 +142,9 @@ class FlowTest : public StoreTest {
     return refusal == nullptr ? "admitted" : RuleOf(*refusal);
   }
   std::vector<AuditEntry> Audit() {
-    SP_CHECK(database_->writer().Run([](Transaction&) { return Ok(); }).has_value());  // behind what is queued
+    SP_CHECK(database_->writer()
+                 .Run([](Transaction&) { return Ok(); })
+                 .has_value());  // behind what is queued
     auto snapshot = database_->Read();
     return ReadAudit(snapshot.value().connection(), 0, 1000).value();
   }
@@ -152,9 +167,14 @@ class FlowTest : public StoreTest {
   EvidenceBlobs blobs_{files_, "/evidence"};
   RecordedEvents events_;
   pki::Hierarchy hierarchy_ =
-      pki::CreateHierarchy({.trust_domain = pki::TrustDomain::Parse("edge.example").value()}, random_, kStart).value();
-  std::shared_ptr<const pki::DeviceLeafSigner> signer_ = std::make_shared<const pki::DeviceLeafSigner>(
-      pki::DeviceLeafSigner::Make(hierarchy_.device_issuer, pki::TrustDomain::Parse("edge.example").value()).value());
+      pki::CreateHierarchy({.trust_domain = pki::TrustDomain::Parse("edge.example").value()},
+                           random_, kStart)
+          .value();
+  std::shared_ptr<const pki::DeviceLeafSigner> signer_ =
+      std::make_shared<const pki::DeviceLeafSigner>(
+          pki::DeviceLeafSigner::Make(hierarchy_.device_issuer,
+                                      pki::TrustDomain::Parse("edge.example").value())
+              .value());
   std::string token_;
   std::unique_ptr<EnrolmentFlow> flow_;
 };

@@ -89,10 +89,11 @@ TEST_F(PostureTest, TheSameBootDoesNotPassBecauseTheReferencesChanged) {
 }
 
 TEST_F(PostureTest, OtherCausesAreNotClearedByAPass) {
-  for (const auto& [cause, rule] : {std::pair(QuarantineCause::kOperator, "quarantine.operator"),
-                                    std::pair(QuarantineCause::kClone, "quarantine.clone"),
-                                    std::pair(QuarantineCause::kTpmChanged, "quarantine.tpm-changed"),
-                                    std::pair(QuarantineCause::kRestore, "quarantine.restore")}) {
+  for (const auto& [cause, rule] :
+       {std::pair(QuarantineCause::kOperator, "quarantine.operator"),
+        std::pair(QuarantineCause::kClone, "quarantine.clone"),
+        std::pair(QuarantineCause::kTpmChanged, "quarantine.tpm-changed"),
+        std::pair(QuarantineCause::kRestore, "quarantine.restore")}) {
     Change([&](DeviceRecord& record) {
       record.state = DeviceState::kQuarantined;
       record.causes = {QuarantineCause::kPosture, cause};
@@ -110,15 +111,18 @@ TEST_F(PostureTest, AQuarantinedDeviceGetsNoRenewal) {
 
 TEST_F(PostureTest, AQuarantineDuringARenewalIsSeen) {
   const IssuedChallenge challenge = Issued(flow_->BeginRenewal(IdOf(device_), now_));
-  const ProveInput proof = device_.Prove(pki::Purpose::kRenew, challenge, leaf_, {.certify_again = true});
+  const ProveInput proof =
+      device_.Prove(pki::Purpose::kRenew, challenge, leaf_, {.certify_again = true});
   Change([](DeviceRecord& record) { record.state = DeviceState::kQuarantined; });
   EXPECT_EQ(RuleOf(flow_->Renew(IdOf(device_), channel_, proof, now_)), "device.not-active");
 }
 
 TEST_F(PostureTest, ARetiredDeviceStaysOut) {
   Change([](DeviceRecord& record) { record.state = DeviceState::kRetired; });
-  EXPECT_EQ(RuleOf(flow_->Begin(channel_, device_.Begin(pki::Purpose::kReattest), now_)), "device.retired");
-  EXPECT_EQ(RuleOf(flow_->Begin(channel_, device_.Begin(pki::Purpose::kEnrol), now_)), "device.retired");
+  EXPECT_EQ(RuleOf(flow_->Begin(channel_, device_.Begin(pki::Purpose::kReattest), now_)),
+            "device.retired");
+  EXPECT_EQ(RuleOf(flow_->Begin(channel_, device_.Begin(pki::Purpose::kEnrol), now_)),
+            "device.retired");
 }
 
 TEST_F(PostureTest, ADeviceRetiredAfterItsChallengeStaysOut) {
@@ -129,15 +133,18 @@ TEST_F(PostureTest, ADeviceRetiredAfterItsChallengeStaysOut) {
 }
 
 TEST_F(PostureTest, ARenewalAfterARebootIsRefused) {
-  static_cast<void>(device_.Prove(pki::Purpose::kReattest, Challenge(device_, pki::Purpose::kReattest), leaf_));
+  static_cast<void>(
+      device_.Prove(pki::Purpose::kReattest, Challenge(device_, pki::Purpose::kReattest), leaf_));
   device_.Boot("uki 1");
-  static_cast<void>(device_.Prove(pki::Purpose::kReattest, Challenge(device_, pki::Purpose::kReattest), leaf_));
+  static_cast<void>(
+      device_.Prove(pki::Purpose::kReattest, Challenge(device_, pki::Purpose::kReattest), leaf_));
   EXPECT_EQ(RuleOf(Renew(device_)), "renew.new-boot");
 }
 
 TEST_F(PostureTest, ARenewalForAnotherKeyIsRefused) {
   // A second key of the same boot that was never certified to us.
-  static_cast<void>(device_.Prove(pki::Purpose::kReattest, Challenge(device_, pki::Purpose::kReattest), leaf_));
+  static_cast<void>(
+      device_.Prove(pki::Purpose::kReattest, Challenge(device_, pki::Purpose::kReattest), leaf_));
   EXPECT_EQ(RuleOf(Renew(device_)), "renew.key");
 }
 
@@ -182,7 +189,8 @@ TEST_F(PostureTest, AnAssignedReleaseIsExpectedAndNamesWhatRuns) {
   });
   device_.Boot("uki 2");
 
-  EXPECT_EQ(RuleOf(Reattest(device_, {.release = ReleaseDigest::FromArray(HashOf(6).array())})), "claim.release");
+  EXPECT_EQ(RuleOf(Reattest(device_, {.release = ReleaseDigest::FromArray(HashOf(6).array())})),
+            "claim.release");
   EXPECT_EQ(RuleOf(Reattest(device_, {.slot = "B", .release = release})), "admitted");
 
   EXPECT_EQ(Stored(device_)->running_release, release);

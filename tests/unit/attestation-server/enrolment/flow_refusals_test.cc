@@ -48,7 +48,8 @@ TEST_F(RefusalTest, TicketOfAnotherPurpose) {
   FakeTpmDevice device(vendor_);
   MustEnrol(device);
   const IssuedChallenge renewal = Issued(flow_->BeginRenewal(IdOf(device), now_));
-  const ProveInput proof = device.Prove(pki::Purpose::kRenew, renewal, leaf_, {.certify_again = true});
+  const ProveInput proof =
+      device.Prove(pki::Purpose::kRenew, renewal, leaf_, {.certify_again = true});
   EXPECT_EQ(RuleOf(flow_->Prove(channel_, proof, now_)), "ticket.purpose");
 }
 
@@ -59,7 +60,8 @@ TEST_F(RefusalTest, TicketOfAnotherDevice) {
   token_ = MakeToken({});
   MustEnrol(other);
   const IssuedChallenge challenge = Issued(flow_->BeginRenewal(IdOf(device), now_));
-  const ProveInput proof = other.Prove(pki::Purpose::kRenew, challenge, leaf_, {.certify_again = true});
+  const ProveInput proof =
+      other.Prove(pki::Purpose::kRenew, challenge, leaf_, {.certify_again = true});
 
   EXPECT_EQ(RuleOf(flow_->Renew(IdOf(other), channel_, proof, now_)), "ticket.other-device");
   EXPECT_EQ(RuleOf(flow_->Renew(IdOf(device), channel_, proof, now_)), "quote.signature");
@@ -89,17 +91,21 @@ TEST_F(RefusalTest, AProofOverTheLastLeafStillCountsDuringAReload) {
 
 TEST_F(RefusalTest, UnrestrictedAk) {
   const FakeTpmDevice device(vendor_, kAkAttributes & ~pki::tpm::kRestricted);
-  EXPECT_EQ(RuleOf(flow_->Begin(channel_, device.Begin(pki::Purpose::kEnrol), now_)), "ak.restricted");
+  EXPECT_EQ(RuleOf(flow_->Begin(channel_, device.Begin(pki::Purpose::kEnrol), now_)),
+            "ak.restricted");
 }
 
 TEST_F(RefusalTest, EveryOtherWrongAttributeOfAnAk) {
-  for (const uint32_t missing : {pki::tpm::kFixedTpm, pki::tpm::kFixedParent, pki::tpm::kSensitiveDataOrigin,
-                                 pki::tpm::kUserWithAuth, pki::tpm::kSign}) {
+  for (const uint32_t missing :
+       {pki::tpm::kFixedTpm, pki::tpm::kFixedParent, pki::tpm::kSensitiveDataOrigin,
+        pki::tpm::kUserWithAuth, pki::tpm::kSign}) {
     const FakeTpmDevice device(vendor_, kAkAttributes & ~missing);
-    EXPECT_EQ(RuleOf(flow_->Begin(channel_, device.Begin(pki::Purpose::kEnrol), now_)).substr(0, 3), "ak.");
+    EXPECT_EQ(RuleOf(flow_->Begin(channel_, device.Begin(pki::Purpose::kEnrol), now_)).substr(0, 3),
+              "ak.");
   }
   const FakeTpmDevice decrypting(vendor_, kAkAttributes | pki::tpm::kDecrypt);
-  EXPECT_EQ(RuleOf(flow_->Begin(channel_, decrypting.Begin(pki::Purpose::kEnrol), now_)), "ak.decrypt");
+  EXPECT_EQ(RuleOf(flow_->Begin(channel_, decrypting.Begin(pki::Purpose::kEnrol), now_)),
+            "ak.decrypt");
 }
 
 TEST_F(RefusalTest, EkOfAnotherTpm) {
@@ -118,24 +124,29 @@ TEST_F(RefusalTest, EkOfAnUnknownVendor) {
 
 TEST_F(RefusalTest, CredentialThatAnotherTpmShouldHaveOpened) {
   FakeTpmDevice device(vendor_);
-  const auto none = ProveWith(device, [](ProveInput& proof) { proof.evidence.activation_proof.reset(); });
+  const auto none =
+      ProveWith(device, [](ProveInput& proof) { proof.evidence.activation_proof.reset(); });
   EXPECT_EQ(RuleOf(none), "activation.proof");
-  const auto wrong = ProveWith(device, [](ProveInput& proof) { proof.evidence.activation_proof = HashOf(1); });
+  const auto wrong =
+      ProveWith(device, [](ProveInput& proof) { proof.evidence.activation_proof = HashOf(1); });
   EXPECT_EQ(RuleOf(wrong), "activation.proof");
   ExpectUniform(wrong);
 }
 
 TEST_F(RefusalTest, TlsKeyNotProven) {
   FakeTpmDevice device(vendor_);
-  const auto answer = ProveWith(device, [](ProveInput& proof) { proof.evidence.key_signature.back() ^= 1; });
+  const auto answer =
+      ProveWith(device, [](ProveInput& proof) { proof.evidence.key_signature.back() ^= 1; });
   EXPECT_EQ(RuleOf(answer), "key.signature");
   EXPECT_FALSE(Stored(device).has_value());
 }
 
 TEST_F(RefusalTest, TlsKeyThatIsRestrictedOrCanLeaveTheTpm) {
   FakeTpmDevice device(vendor_);
-  EXPECT_EQ(RuleOf(Enrol(device, {.tls_attributes = kTlsAttributes | pki::tpm::kRestricted})), "tls.restricted");
-  EXPECT_EQ(RuleOf(Enrol(device, {.tls_attributes = kTlsAttributes & ~pki::tpm::kFixedTpm})), "tls.fixed-tpm");
+  EXPECT_EQ(RuleOf(Enrol(device, {.tls_attributes = kTlsAttributes | pki::tpm::kRestricted})),
+            "tls.restricted");
+  EXPECT_EQ(RuleOf(Enrol(device, {.tls_attributes = kTlsAttributes & ~pki::tpm::kFixedTpm})),
+            "tls.fixed-tpm");
 }
 
 TEST_F(RefusalTest, TlsKeyThatOutlivesItsBootInAClassThatForbidsIt) {
@@ -182,13 +193,16 @@ TEST_F(RefusalTest, TruncatedLog) {
 
 TEST_F(RefusalTest, LogUnderAnotherHashThanItsOwn) {
   FakeTpmDevice device(vendor_);
-  const auto answer = ProveWith(device, [](ProveInput& proof) { proof.evidence.event_log_hash = HashOf(1); });
+  const auto answer =
+      ProveWith(device, [](ProveInput& proof) { proof.evidence.event_log_hash = HashOf(1); });
   EXPECT_EQ(RuleOf(answer), "evidence.log-hash");
 }
 
 TEST_F(RefusalTest, TokensThatDoNotOpenTheDoor) {
   FakeTpmDevice device(vendor_);
-  const auto with = [&](const std::string& token) { return RuleOf(Enrol(device, {.token = token})); };
+  const auto with = [&](const std::string& token) {
+    return RuleOf(Enrol(device, {.token = token}));
+  };
   TokenRecord spent;
   spent.uses = spent.uses_max = 1;
   EXPECT_EQ(with(MakeToken(spent)), "token.spent");
@@ -238,15 +252,18 @@ TEST_F(RefusalTest, OversizeIsRefusedBeforeAnythingIsRead) {
   FakeTpmDevice device(vendor_);
   const auto with = [&](auto change) { return RuleOf(ProveWith(device, change)); };
   EXPECT_EQ(with([](ProveInput& p) { p.ticket.resize(kTicketBytesMax + 1); }), "evidence.size");
-  EXPECT_EQ(with([](ProveInput& p) { p.evidence.event_log.resize(kLogBytesMax + 1); }), "evidence.size");
+  EXPECT_EQ(with([](ProveInput& p) { p.evidence.event_log.resize(kLogBytesMax + 1); }),
+            "evidence.size");
   EXPECT_EQ(with([](ProveInput& p) { p.evidence.csr.resize(5000); }), "evidence.size");
   EXPECT_EQ(with([](ProveInput& p) { p.evidence.key_attest.resize(2000); }), "evidence.size");
-  EXPECT_EQ(with([](ProveInput& p) { p.evidence.quotes.push_back(p.evidence.quotes[0]); }), "evidence.quotes");
+  EXPECT_EQ(with([](ProveInput& p) { p.evidence.quotes.push_back(p.evidence.quotes[0]); }),
+            "evidence.quotes");
   EXPECT_EQ(with([](ProveInput& p) { p.evidence.quotes.clear(); }), "evidence.quotes");
   EXPECT_EQ(with([](ProveInput& p) { p.evidence.advertise = "a b"; }), "evidence.advertise");
   EXPECT_EQ(with([](ProveInput& p) { p.evidence.protocol_version = 2; }), "protocol.version");
   EXPECT_EQ(with([](ProveInput& p) { p.evidence.boot_slot = "C"; }), "evidence.slot");
-  EXPECT_EQ(with([](ProveInput& p) { p.evidence.quotes[0].pcr_values[99] = Bytes(32); }), "evidence.pcr-values");
+  EXPECT_EQ(with([](ProveInput& p) { p.evidence.quotes[0].pcr_values[99] = Bytes(32); }),
+            "evidence.pcr-values");
   BeginInput begin = device.Begin(pki::Purpose::kEnrol);
   begin.ek_certificates[0].resize(pki::kEkCertificateBytesMax + 1);
   EXPECT_EQ(RuleOf(flow_->Begin(channel_, begin, now_)), "ek.size");
@@ -277,7 +294,9 @@ TEST_F(RefusalTest, ASourceThatFloodsIsSlowedAndWritesNoAudit) {
   Challenge(device, pki::Purpose::kEnrol);
   const size_t before = Audit().size();
   for (int i = 0; i < 10; ++i)
-    EXPECT_GT(std::get<Refusal>(flow_->Begin(channel_, device.Begin(pki::Purpose::kEnrol), now_)).retry_after.ms, 0);
+    EXPECT_GT(std::get<Refusal>(flow_->Begin(channel_, device.Begin(pki::Purpose::kEnrol), now_))
+                  .retry_after.ms,
+              0);
   EXPECT_EQ(Audit().size(), before);
 }
 
@@ -291,7 +310,8 @@ TEST_F(RefusalTest, AuditEntriesOfStrangersAreBounded) {
 
 TEST_F(RefusalTest, ReattestationOfADeviceNobodyKnows) {
   const FakeTpmDevice device(vendor_);
-  EXPECT_EQ(RuleOf(flow_->Begin(channel_, device.Begin(pki::Purpose::kReattest), now_)), "device.unknown");
+  EXPECT_EQ(RuleOf(flow_->Begin(channel_, device.Begin(pki::Purpose::kReattest), now_)),
+            "device.unknown");
   EXPECT_EQ(RuleOf(flow_->BeginRenewal(IdOf(device), now_)), "device.unknown");
 }
 

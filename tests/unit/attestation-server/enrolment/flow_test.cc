@@ -48,7 +48,8 @@ TEST_F(FlowTest, AdmissionIsRecordedWhole) {
   EXPECT_EQ(Audit().back().event, "certificate-issued");
   EXPECT_TRUE(blobs_.Get(pki::Sha256(device.event_log())).has_value());
   const Bytes evidence = blobs_.Get(stored.evidence_hash.value()).value();
-  EXPECT_NE(AsText(evidence).find(HexEncode(device.tls_key().area().Marshal())), std::string_view::npos);
+  EXPECT_NE(AsText(evidence).find(HexEncode(device.tls_key().area().Marshal())),
+            std::string_view::npos);
   EXPECT_EQ(events_.admitted, std::vector<std::string>{IdOf(device)});
 }
 
@@ -72,7 +73,8 @@ TEST_F(FlowTest, AListedEkComesInWithoutAToken) {
   Must([&](Connection& c) { return EkList(c).Put(listed); });
   const IssuedChallenge challenge = Challenge(device, pki::Purpose::kEnrol);
 
-  const auto answer = flow_->Prove(channel_, device.Prove(pki::Purpose::kEnrol, challenge, leaf_), now_);
+  const auto answer =
+      flow_->Prove(channel_, device.Prove(pki::Purpose::kEnrol, challenge, leaf_), now_);
 
   EXPECT_EQ(RuleOf(answer), "admitted");
   EXPECT_EQ(Stored(device)->name, "cam-9");
@@ -162,8 +164,8 @@ TEST_F(FlowTest, TimeCountsFromTheChallengeNotFromTheArrival) {
   const IssuedChallenge challenge = Challenge(device, pki::Purpose::kEnrol);
   now_ = now_ + Seconds(59);
 
-  const auto answer =
-      flow_->Prove(channel_, device.Prove(pki::Purpose::kEnrol, challenge, leaf_, {.token = token_}), now_);
+  const auto answer = flow_->Prove(
+      channel_, device.Prove(pki::Purpose::kEnrol, challenge, leaf_, {.token = token_}), now_);
 
   EXPECT_EQ(std::get<Admitted>(answer).not_after, kStart + Hours(1));
   EXPECT_EQ(Stored(device)->attested_at, kStart);
@@ -208,11 +210,13 @@ TEST_F(FlowTest, TheSameBytesGetTheSameAnswerForAMinute) {
 TEST_F(FlowTest, ASpentTicketGetsNothingForOtherBytes) {
   FakeTpmDevice device(vendor_);
   const IssuedChallenge challenge = Challenge(device, pki::Purpose::kEnrol);
-  ASSERT_EQ(RuleOf(flow_->Prove(channel_, device.Prove(pki::Purpose::kEnrol, challenge, leaf_, {.token = token_}), now_)),
-            "admitted");
+  ASSERT_EQ(
+      RuleOf(flow_->Prove(
+          channel_, device.Prove(pki::Purpose::kEnrol, challenge, leaf_, {.token = token_}), now_)),
+      "admitted");
 
-  const auto answer =
-      flow_->Prove(channel_, device.Prove(pki::Purpose::kEnrol, challenge, leaf_, {.token = token_}), now_);
+  const auto answer = flow_->Prove(
+      channel_, device.Prove(pki::Purpose::kEnrol, challenge, leaf_, {.token = token_}), now_);
 
   EXPECT_EQ(RuleOf(answer), "ticket.spent");
 }
@@ -251,8 +255,14 @@ TEST_F(FlowTest, TwoConcurrentEnrolmentsOfOneEkMakeOneDeviceAndSpendOneUse) {
   const ProveInput second = device.Prove(pki::Purpose::kEnrol, two, leaf_, {.token = token_});
   std::vector<std::string> rules(2);
   {
-    std::jthread a([&] { rules[0] = std::holds_alternative<Admitted>(flow_->Prove(channel_, first, now_)) ? "admitted" : "refused"; });
-    std::jthread b([&] { rules[1] = std::holds_alternative<Admitted>(flow_->Prove(channel_, second, now_)) ? "admitted" : "refused"; });
+    std::jthread a([&] {
+      rules[0] = std::holds_alternative<Admitted>(flow_->Prove(channel_, first, now_)) ? "admitted"
+                                                                                       : "refused";
+    });
+    std::jthread b([&] {
+      rules[1] = std::holds_alternative<Admitted>(flow_->Prove(channel_, second, now_)) ? "admitted"
+                                                                                        : "refused";
+    });
   }
 
   EXPECT_EQ(Count("SELECT COUNT(*) FROM devices"), 1);
@@ -266,7 +276,8 @@ TEST_F(FlowTest, AVerdictUnderReplacedReferencesIsJudgedAgain) {
   MustEnrol(device);
   // Every commit of the device's proof finds the reference epoch moved once more.
   const IssuedChallenge challenge = Issued(flow_->BeginRenewal(IdOf(device), now_));
-  const ProveInput proof = device.Prove(pki::Purpose::kRenew, challenge, leaf_, {.certify_again = true});
+  const ProveInput proof =
+      device.Prove(pki::Purpose::kRenew, challenge, leaf_, {.certify_again = true});
   std::atomic<bool> stop = false;
   std::jthread churn([&] {
     while (!stop)
@@ -280,7 +291,8 @@ TEST_F(FlowTest, AVerdictUnderReplacedReferencesIsJudgedAgain) {
   stop = true;
   churn.join();
 
-  // Either it was judged again in time, or it was refused as ours to retry: never a stale admission.
+  // Either it was judged again in time, or it was refused as ours to retry: never a stale
+  // admission.
   if (const Refusal* const refusal = RefusalOf(answer)) {
     EXPECT_TRUE(refusal->unavailable);
   } else {

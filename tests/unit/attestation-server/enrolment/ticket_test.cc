@@ -21,7 +21,8 @@ class TicketTest : public testing::Test {
     ticket.ek_manufacturer = "id:1";
     return ticket;
   }
-  std::string_view OpenRule(ByteView sealed, UnixTime now = kNow, pki::Purpose purpose = pki::Purpose::kReattest) {
+  std::string_view OpenRule(ByteView sealed, UnixTime now = kNow,
+                            pki::Purpose purpose = pki::Purpose::kReattest) {
     const auto opened = sealer_.Open(sealed, {purpose}, now);
     return opened.has_value() ? "" : opened.error().rule;
   }
@@ -31,7 +32,8 @@ class TicketTest : public testing::Test {
 };
 
 TEST_F(TicketTest, OpensToWhatWasSealed) {
-  const Ticket ticket = sealer_.Open(sealer_.Seal(Make(), kNow), {pki::Purpose::kReattest}, kNow).value();
+  const Ticket ticket =
+      sealer_.Open(sealer_.Seal(Make(), kNow), {pki::Purpose::kReattest}, kNow).value();
   EXPECT_EQ(ticket.device_id, "device");
   EXPECT_EQ(ticket.ak_public, Bytes(90, 7));
   EXPECT_EQ(ticket.secret, Bytes(32, 8));

@@ -89,7 +89,8 @@ TEST(ParseEventLog, RefusesNoAlgorithmsAndNineOfThem) {
 }
 
 TEST(ParseEventLog, RefusesAnAlgorithmDeclaredTwice) {
-  EXPECT_EQ(RuleOfParsing(EventLogBuilder({Bank::kSha256, Bank::kSha256}).bytes()), "log.algorithms");
+  EXPECT_EQ(RuleOfParsing(EventLogBuilder({Bank::kSha256, Bank::kSha256}).bytes()),
+            "log.algorithms");
 }
 
 TEST(ParseEventLog, RefusesDigestCountsThatAreNotTheDeclaredOnes) {
@@ -121,7 +122,10 @@ TEST(ParseEventLog, SkipsAnUnknownAlgorithmByItsDeclaredSize) {
   spec.Raw(AsBytes({"Spec ID Event03\0", 16})).LittleU32(0).U8(0).U8(2).U8(0).U8(2).LittleU32(2);
   spec.LittleU16(0x7777).LittleU16(5).LittleU16(0x000B).LittleU16(32).U8(0);
   ByteWriter log;
-  log.LittleU32(0).LittleU32(3).Raw(Bytes(20, 0)).LittleU32(static_cast<uint32_t>(spec.bytes().size()));
+  log.LittleU32(0)
+      .LittleU32(3)
+      .Raw(Bytes(20, 0))
+      .LittleU32(static_cast<uint32_t>(spec.bytes().size()));
   log.Raw(spec.bytes()).LittleU32(4).LittleU32(4).LittleU32(2);
   log.LittleU16(0x7777).Raw(Bytes(5, 9)).LittleU16(0x000B).Raw(Bytes(32, 1)).LittleU32(0);
 
@@ -148,7 +152,9 @@ TEST(ParseEventLog, RefusesPcr24) {
 }
 
 TEST(ParseEventLog, AcceptsAnyPcrOfAnEventThatIsNeverExtended) {
-  EXPECT_EQ(RuleOfParsing(EventLogBuilder().NoAction(0xFFFFFFFF, AsBytes("SP800-155 Event")).bytes()), "");
+  EXPECT_EQ(
+      RuleOfParsing(EventLogBuilder().NoAction(0xFFFFFFFF, AsBytes("SP800-155 Event")).bytes()),
+      "");
 }
 
 TEST(ParseEventLog, RefusesMoreEventsThanTheLimit) {
@@ -186,12 +192,15 @@ TEST(ParseEventLog, RefusesAMisplacedOrMalformedStartupLocality) {
   Bytes longer = well;
   longer.push_back(0);
 
-  EXPECT_EQ(RuleOfParsing(EventLogBuilder().Separator(0).Locality(3).bytes()), "log.startup-locality");
-  EXPECT_EQ(RuleOfParsing(EventLogBuilder().Locality(3).Locality(3).bytes()), "log.startup-locality");
+  EXPECT_EQ(RuleOfParsing(EventLogBuilder().Separator(0).Locality(3).bytes()),
+            "log.startup-locality");
+  EXPECT_EQ(RuleOfParsing(EventLogBuilder().Locality(3).Locality(3).bytes()),
+            "log.startup-locality");
   EXPECT_EQ(RuleOfParsing(EventLogBuilder().Locality(2).bytes()), "log.startup-locality");
   EXPECT_EQ(RuleOfParsing(EventLogBuilder().NoAction(1, well).bytes()), "log.startup-locality");
   EXPECT_EQ(RuleOfParsing(EventLogBuilder().NoAction(0, longer).bytes()), "log.startup-locality");
-  EXPECT_EQ(RuleOfParsing(EventLogBuilder().NoAction(0, ByteView(well).first(16)).bytes()), "log.startup-locality");
+  EXPECT_EQ(RuleOfParsing(EventLogBuilder().NoAction(0, ByteView(well).first(16)).bytes()),
+            "log.startup-locality");
 }
 
 TEST(ParseEventLog, RefusesConfidentialComputingTables) {

@@ -25,28 +25,37 @@ constexpr std::string_view kCalling = "Calling EFI Application from Boot Option"
 constexpr std::string_view kReturning = "Returning from EFI Application from Boot Option";
 
 EventLogBuilder Boot() { return EventLogBuilder().Action(4, kCalling).Separator(4); }
-EventLogBuilder Variables(bool on = true) { return EventLogBuilder().SecureBootVariables(on).Separator(7); }
+EventLogBuilder Variables(bool on = true) {
+  return EventLogBuilder().SecureBootVariables(on).Separator(7);
+}
 
 TEST(Pcr4Grammar, AcceptsABootOptionWithItsApplications) {
   EXPECT_EQ(JudgedEvents(Boot().Application("uki").Application("linux"), 4), 2u);
 }
 
 TEST(Pcr4Grammar, ToleratesAFallBackAfterARefusedSlot) {
-  EXPECT_EQ(JudgedEvents(Boot().Action(4, kReturning).Action(4, kCalling).Application("uki"), 4), 1u);
+  EXPECT_EQ(JudgedEvents(Boot().Action(4, kReturning).Action(4, kCalling).Application("uki"), 4),
+            1u);
 }
 
 TEST(Pcr4Grammar, KeepsTheApplicationOfTheSlotThatRanFirst) {
-  EXPECT_EQ(JudgedEvents(Boot().Application("bad").Action(4, kReturning).Action(4, kCalling).Application("uki"), 4), 2u);
+  EXPECT_EQ(
+      JudgedEvents(
+          Boot().Application("bad").Action(4, kReturning).Action(4, kCalling).Application("uki"),
+          4),
+      2u);
 }
 
 TEST(Pcr4Grammar, RefusesCallsOutOfOrder) {
   EXPECT_EQ(FaultOf(EventLogBuilder().Separator(4).Application("uki"), 4), "grammar.boot-option");
   EXPECT_EQ(FaultOf(EventLogBuilder().Separator(4).Action(4, kCalling), 4), "grammar.boot-option");
-  EXPECT_EQ(FaultOf(EventLogBuilder().Action(4, kCalling).Action(4, kCalling).Separator(4), 4), "grammar.boot-option");
+  EXPECT_EQ(FaultOf(EventLogBuilder().Action(4, kCalling).Action(4, kCalling).Separator(4), 4),
+            "grammar.boot-option");
   EXPECT_EQ(FaultOf(Boot().Action(4, kCalling), 4), "grammar.boot-option");
   EXPECT_EQ(FaultOf(Boot().Action(4, kReturning), 4), "grammar.boot-option");
   EXPECT_EQ(FaultOf(Boot().Action(4, kReturning).Application("uki"), 4), "grammar.boot-option");
-  EXPECT_EQ(FaultOf(EventLogBuilder().Action(4, kReturning).Separator(4), 4), "grammar.boot-option");
+  EXPECT_EQ(FaultOf(EventLogBuilder().Action(4, kReturning).Separator(4), 4),
+            "grammar.boot-option");
 }
 
 TEST(Pcr4Grammar, RefusesUnknownActionsAndTypes) {
@@ -56,12 +65,14 @@ TEST(Pcr4Grammar, RefusesUnknownActionsAndTypes) {
 }
 
 TEST(Pcr4Grammar, RefusesAnApplicationRelabelledAsUnused) {
-  const EventLogBuilder log = Boot().Application("uki").Measured(4, EventType::kUnused, AsBytes("evil"), {});
+  const EventLogBuilder log =
+      Boot().Application("uki").Measured(4, EventType::kUnused, AsBytes("evil"), {});
   EXPECT_EQ(FaultOf(log, 4), "grammar.event");
 }
 
 TEST(Pcr4Grammar, RefusesAnApplicationRelabelledAsAnAction) {
-  const EventLogBuilder log = Boot().Application("uki").Measured(4, EventType::kEfiAction, AsBytes("evil"), AsBytes(kCalling));
+  const EventLogBuilder log = Boot().Application("uki").Measured(
+      4, EventType::kEfiAction, AsBytes("evil"), AsBytes(kCalling));
   EXPECT_EQ(FaultOf(log, 4), "grammar.data");
 }
 
@@ -74,16 +85,23 @@ TEST(Separators, AreThereExactlyOnce) {
 }
 
 TEST(Separators, ThatReportAFirmwareErrorAreRefused) {
-  EXPECT_EQ(FaultOf(EventLogBuilder().Hashed(2, EventType::kSeparator, Bytes{1, 0, 0, 0}), 2), "grammar.separator");
-  EXPECT_EQ(FaultOf(EventLogBuilder().Hashed(2, EventType::kSeparator, Bytes{2, 0, 0, 0}), 2), "grammar.separator");
-  EXPECT_EQ(FaultOf(EventLogBuilder().Hashed(2, EventType::kSeparator, Bytes(5, 0)), 2), "grammar.separator");
+  EXPECT_EQ(FaultOf(EventLogBuilder().Hashed(2, EventType::kSeparator, Bytes{1, 0, 0, 0}), 2),
+            "grammar.separator");
+  EXPECT_EQ(FaultOf(EventLogBuilder().Hashed(2, EventType::kSeparator, Bytes{2, 0, 0, 0}), 2),
+            "grammar.separator");
+  EXPECT_EQ(FaultOf(EventLogBuilder().Hashed(2, EventType::kSeparator, Bytes(5, 0)), 2),
+            "grammar.separator");
 }
 
 TEST(Separators, UnderAnotherTypeAreRefused) {
   const EventLogBuilder log =
-      EventLogBuilder().Measured(2, EventType::kPlatformFirmwareBlob, Bytes(4, 0), AsBytes("blob")).Separator(2);
+      EventLogBuilder()
+          .Measured(2, EventType::kPlatformFirmwareBlob, Bytes(4, 0), AsBytes("blob"))
+          .Separator(2);
   EXPECT_EQ(FaultOf(log, 2), "grammar.disguised");
-  EXPECT_EQ(FaultOf(Boot().Measured(4, EventType::kBootServicesApplication, AsBytes(kCalling), {}), 4), "grammar.disguised");
+  EXPECT_EQ(
+      FaultOf(Boot().Measured(4, EventType::kBootServicesApplication, AsBytes(kCalling), {}), 4),
+      "grammar.disguised");
 }
 
 TEST(Pcr7Grammar, AcceptsSecureBootOnAndOff) {
@@ -106,12 +124,19 @@ TEST(Pcr7Grammar, RefusesAVariableAfterTheSeparator) {
 }
 
 TEST(Pcr7Grammar, RefusesAVariableTwiceMissingOrUnknown) {
-  const EventLogBuilder twice = EventLogBuilder().SecureBootVariables().Config(kImageSecurityGuid, "dbx", Bytes(60, 7));
+  const EventLogBuilder twice =
+      EventLogBuilder().SecureBootVariables().Config(kImageSecurityGuid, "dbx", Bytes(60, 7));
   EXPECT_EQ(FaultOf(twice, 7), "grammar.variable");
-  EXPECT_EQ(FaultOf(EventLogBuilder().Config(kGlobalVariableGuid, "SecureBoot", Bytes{1}).Separator(7), 7), "grammar.variable");
-  EXPECT_EQ(FaultOf(EventLogBuilder().Config(kGlobalVariableGuid, "Unknown", {}), 7), "grammar.variable");
-  EXPECT_EQ(FaultOf(EventLogBuilder().Config(kGlobalVariableGuid, "dbx", {}), 7), "grammar.variable");
-  EXPECT_EQ(FaultOf(EventLogBuilder().Hashed(7, EventType::kVariableDriverConfig, Bytes(8, 0)), 7), "grammar.variable");
+  EXPECT_EQ(
+      FaultOf(EventLogBuilder().Config(kGlobalVariableGuid, "SecureBoot", Bytes{1}).Separator(7),
+              7),
+      "grammar.variable");
+  EXPECT_EQ(FaultOf(EventLogBuilder().Config(kGlobalVariableGuid, "Unknown", {}), 7),
+            "grammar.variable");
+  EXPECT_EQ(FaultOf(EventLogBuilder().Config(kGlobalVariableGuid, "dbx", {}), 7),
+            "grammar.variable");
+  EXPECT_EQ(FaultOf(EventLogBuilder().Hashed(7, EventType::kVariableDriverConfig, Bytes(8, 0)), 7),
+            "grammar.variable");
 }
 
 TEST(Pcr7Grammar, RefusesAnAuthorityBeforeTheSeparator) {
@@ -131,8 +156,10 @@ TEST(Pcr7Grammar, RefusesSecureBootWithoutKeys) {
 }
 
 TEST(Pcr7Grammar, RefusesAMalformedSecureBootVariable) {
-  EXPECT_EQ(FaultOf(EventLogBuilder().Config(kGlobalVariableGuid, "SecureBoot", Bytes{2}), 7), "grammar.secure-boot");
-  EXPECT_EQ(FaultOf(EventLogBuilder().Config(kGlobalVariableGuid, "SecureBoot", Bytes{1, 1}), 7), "grammar.secure-boot");
+  EXPECT_EQ(FaultOf(EventLogBuilder().Config(kGlobalVariableGuid, "SecureBoot", Bytes{2}), 7),
+            "grammar.secure-boot");
+  EXPECT_EQ(FaultOf(EventLogBuilder().Config(kGlobalVariableGuid, "SecureBoot", Bytes{1, 1}), 7),
+            "grammar.secure-boot");
 }
 
 TEST(Pcr7Grammar, RefusesDebugModeAndJudgesDisabledDmaProtection) {
@@ -144,7 +171,9 @@ TEST(Pcr7Grammar, RefusesDebugModeAndJudgesDisabledDmaProtection) {
 TEST(Pcr7Grammar, RefusesDataThatDoesNotHashToItsDigest) {
   Bytes other = EventLogBuilder::VariableData(kGlobalVariableGuid, "SecureBoot", Bytes{0});
   const Bytes real = EventLogBuilder::VariableData(kGlobalVariableGuid, "SecureBoot", Bytes{1});
-  EXPECT_EQ(FaultOf(EventLogBuilder().Measured(7, EventType::kVariableDriverConfig, other, real), 7), "grammar.data");
+  EXPECT_EQ(
+      FaultOf(EventLogBuilder().Measured(7, EventType::kVariableDriverConfig, other, real), 7),
+      "grammar.data");
 }
 
 class RealBoot : public testing::TestWithParam<std::pair<const char*, bool>> {};
@@ -154,17 +183,19 @@ TEST_P(RealBoot, HasNoFaultInAnyPcr) {
   const EventLog log = ParseEventLog(bytes).value();
   for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) {
     const PcrGrammar grammar = CheckGrammar(log, pcr, Bank::kSha256);
-    EXPECT_FALSE(grammar.fault.has_value()) << pcr << " " << (grammar.fault ? grammar.fault->detail : "");
+    EXPECT_FALSE(grammar.fault.has_value())
+        << pcr << " " << (grammar.fault ? grammar.fault->detail : "");
     if (pcr != 7) continue;
     EXPECT_EQ(grammar.secure_boot, GetParam().second);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Ovmf, RealBoot,
-                         testing::Values(std::pair("ab-sb-off-step5-v1", false), std::pair("ab-sb-off-step6-v2", false),
-                                         std::pair("ab-sb-on-slotA-v1", true), std::pair("sdboot-uki-sb-off", false),
-                                         std::pair("uki-sb-off", false), std::pair("uki-sb-off-multibank", false),
-                                         std::pair("uki-sb-on-snakeoil", true)));
+INSTANTIATE_TEST_SUITE_P(
+    Ovmf, RealBoot,
+    testing::Values(std::pair("ab-sb-off-step5-v1", false), std::pair("ab-sb-off-step6-v2", false),
+                    std::pair("ab-sb-on-slotA-v1", true), std::pair("sdboot-uki-sb-off", false),
+                    std::pair("uki-sb-off", false), std::pair("uki-sb-off-multibank", false),
+                    std::pair("uki-sb-on-snakeoil", true)));
 
 class VendorBoot : public testing::TestWithParam<const char*> {};
 
@@ -173,13 +204,15 @@ TEST_P(VendorBoot, HasAFaultlessPcr4And7) {
   const EventLog log = ParseEventLog(bytes).value();
   for (const uint32_t pcr : {4u, 7u}) {
     const PcrGrammar grammar = CheckGrammar(log, pcr, Bank::kSha256);
-    EXPECT_FALSE(grammar.fault.has_value()) << pcr << " " << (grammar.fault ? grammar.fault->detail : "");
+    EXPECT_FALSE(grammar.fault.has_value())
+        << pcr << " " << (grammar.fault ? grammar.fault->detail : "");
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Gce, VendorBoot,
                          testing::Values("gotpm__cos-101-amd-sev.bin", "gotpm__cos-85-amd-sev.bin",
-                                         "gotpm__rhel8-uefi.bin", "gotpm__ubuntu-2104-no-secure-boot.bin",
+                                         "gotpm__rhel8-uefi.bin",
+                                         "gotpm__ubuntu-2104-no-secure-boot.bin",
                                          "tpm2tools__event-moklisttrusted.bin"));
 
 TEST(VendorLogs, WithoutABootOptionCallAreNotJudgedByEvents) {

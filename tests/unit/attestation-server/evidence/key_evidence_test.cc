@@ -10,7 +10,13 @@ namespace {
 Bytes CreationDataOf(ByteView outside_info, uint32_t hierarchy = pki::tpm::kNullHierarchy) {
   const Bytes parent = std::move(ByteWriter().BigU32(hierarchy)).Take();
   ByteWriter out;
-  out.BigU32(0).Sized16({}).U8(1).BigU16(pki::tpm::kAlgNull).Sized16(parent).Sized16(parent).Sized16(outside_info);
+  out.BigU32(0)
+      .Sized16({})
+      .U8(1)
+      .BigU16(pki::tpm::kAlgNull)
+      .Sized16(parent)
+      .Sized16(parent)
+      .Sized16(outside_info);
   return std::move(out).Take();
 }
 
@@ -24,7 +30,8 @@ class CheckKeyRules : public testing::Test {
     fields_.type = static_cast<uint16_t>(pki::tpm::AttestType::kCreation);
     fields_.qualified_signer = ak_.qualified_name(pki::tpm::kEndorsement);
     fields_.extra_data = qualifying_;
-    fields_.body = TwoSized(tls_.name(), pki::CreationHash(pki::HashAlgorithm::kSha256, creation_data_));
+    fields_.body =
+        TwoSized(tls_.name(), pki::CreationHash(pki::HashAlgorithm::kSha256, creation_data_));
   }
   void MakeCertify(uint32_t hierarchy) {
     kind_ = KeyCertification::kCertify;
@@ -41,7 +48,8 @@ class CheckKeyRules : public testing::Test {
     const Bytes spki = csr_spki_.value_or(tls_.key().public_key().spki());
     checks_ = CheckList(KeyRules(kind_));
     const AttestationKey ak = AttestationKey::FromArea(ak_.area()).value();
-    key_ = CheckKey(ak, {kind_, area, creation_data_, attest, signature, spki}, {qualifying_, nonce_}, checks_);
+    key_ = CheckKey(ak, {kind_, area, creation_data_, attest, signature, spki},
+                    {qualifying_, nonce_}, checks_);
     const Check* const failure = checks_.FirstFailure();
     EXPECT_EQ(failure == nullptr, key_.has_value());
     return failure == nullptr ? "" : std::string(failure->rule);
@@ -96,7 +104,8 @@ TEST_F(CheckKeyRules, RefuseASignatureOfAnotherKey) {
 
 TEST_F(CheckKeyRules, RefuseACertificationOfAnotherKey) {
   const SoftTpmKey other(kTlsAttributes);
-  fields_.body = TwoSized(other.name(), pki::CreationHash(pki::HashAlgorithm::kSha256, creation_data_));
+  fields_.body =
+      TwoSized(other.name(), pki::CreationHash(pki::HashAlgorithm::kSha256, creation_data_));
   EXPECT_EQ(Failure(), "key.name");
 
   MakeCertify(pki::tpm::kNullHierarchy);

@@ -14,7 +14,8 @@ constexpr auto kSha256 = pki::HashAlgorithm::kSha256;
 constexpr uint16_t kBank = pki::tpm::kAlgSha256;
 constexpr uint32_t kMask = 1u << 4 | 1u << 7;
 
-// The fixture is an honest quote of PCR 4 and 7; each test breaks one thing and names the rule that must fail.
+// The fixture is an honest quote of PCR 4 and 7; each test breaks one thing and names the rule that
+// must fail.
 class CheckQuoteRules : public testing::Test {
  protected:
   CheckQuoteRules() {
@@ -26,7 +27,9 @@ class CheckQuoteRules : public testing::Test {
     Select({{kBank, kMask}});
   }
 
-  void Select(const pki::PcrSelection& selection) { fields_.body = QuoteBodyBytes(selection, DigestOf(kSha256)); }
+  void Select(const pki::PcrSelection& selection) {
+    fields_.body = QuoteBodyBytes(selection, DigestOf(kSha256));
+  }
   Bytes DigestOf(pki::HashAlgorithm hash) const {
     return pki::Hash(hash, {values_[0].value.view(), values_[1].value.view()});
   }
@@ -44,7 +47,8 @@ class CheckQuoteRules : public testing::Test {
 
   SoftTpmKey ak_{kAkAttributes};
   Bytes nonce_ = Bytes(32, 9);
-  std::vector<PcrValue> values_{{4, PcrDigest::Filled(Bank::kSha256, 4)}, {7, PcrDigest::Filled(Bank::kSha256, 7)}};
+  std::vector<PcrValue> values_{{4, PcrDigest::Filled(Bank::kSha256, 4)},
+                                {7, PcrDigest::Filled(Bank::kSha256, 7)}};
   QuoteExpectation expected_{};
   AttestFields fields_;
   CheckList checks_;
@@ -133,7 +137,8 @@ TEST_F(CheckQuoteRules, RefuseOtherValuesThanQuoted) {
 TEST_F(CheckQuoteRules, RefuseADigestMadeWithTheBanksHashInsteadOfTheSchemes) {
   values_ = {{4, PcrDigest::Filled(Bank::kSha384, 4)}, {7, PcrDigest::Filled(Bank::kSha384, 7)}};
   expected_.bank = pki::HashAlgorithm::kSha384;
-  fields_.body = QuoteBodyBytes({{pki::tpm::kAlgSha384, kMask}}, DigestOf(pki::HashAlgorithm::kSha384));
+  fields_.body =
+      QuoteBodyBytes({{pki::tpm::kAlgSha384, kMask}}, DigestOf(pki::HashAlgorithm::kSha384));
   EXPECT_EQ(Failure(), "quote.digest");
 
   fields_.body = QuoteBodyBytes({{pki::tpm::kAlgSha384, kMask}}, DigestOf(kSha256));
@@ -179,7 +184,8 @@ TEST_F(CheckQuoteRules, RefuseASignatureOfAnotherKey) {
 TEST_F(CheckQuoteRules, RefuseZeroAndOutOfRangeSignatureNumbers) {
   const Bytes attest = fields_.Write();
   const Bytes good = ak_.Sign(attest);
-  const Bytes order = HexDecode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").value();
+  const Bytes order =
+      HexDecode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").value();
   const auto with = [&](ByteView r, ByteView s) {
     ByteWriter out;
     out.BigU16(pki::tpm::kAlgEcdsa).BigU16(pki::tpm::kAlgSha256).Sized16(r).Sized16(s);
@@ -196,11 +202,13 @@ TEST_F(CheckQuoteRules, RefuseZeroAndOutOfRangeSignatureNumbers) {
   EXPECT_EQ(with(order, s), "quote.signature");
 }
 
-// n - s verifies wherever s does; TPMs emit both, and nothing here depends on one signature having one form.
+// n - s verifies wherever s does; TPMs emit both, and nothing here depends on one signature having
+// one form.
 TEST_F(CheckQuoteRules, AcceptHighAndLowS) {
   const Bytes attest = fields_.Write();
   const Bytes good = ak_.Sign(attest);
-  const Bytes order = HexDecode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").value();
+  const Bytes order =
+      HexDecode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").value();
   ByteReader reader(ByteView(good).subspan(4), "signature");
   const ByteView r = reader.Sized16(64).value();
   Bytes s(32, 0);
@@ -238,9 +246,13 @@ TEST_F(CheckQuoteRules, RefuseEveryTruncationAndEveryFlippedBit) {
   const Bytes attest = fields_.Write();
   const Bytes signature = ak_.Sign(attest);
   for (size_t size = 0; size < attest.size(); ++size)
-    EXPECT_NE(FailureOf(Bytes(attest.begin(), attest.begin() + static_cast<ptrdiff_t>(size)), signature), "");
+    EXPECT_NE(
+        FailureOf(Bytes(attest.begin(), attest.begin() + static_cast<ptrdiff_t>(size)), signature),
+        "");
   for (size_t size = 0; size < signature.size(); ++size)
-    EXPECT_NE(FailureOf(attest, Bytes(signature.begin(), signature.begin() + static_cast<ptrdiff_t>(size))), "");
+    EXPECT_NE(FailureOf(attest,
+                        Bytes(signature.begin(), signature.begin() + static_cast<ptrdiff_t>(size))),
+              "");
   for (size_t bit = 0; bit < attest.size() * 8; ++bit) {
     Bytes flipped = attest;
     flipped[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
@@ -286,7 +298,8 @@ TEST(JudgeClock, RefusesAClockThatDoesNotAdvanceWithinABoot) {
   EXPECT_TRUE(JudgeClock({1001, 5, 2, false}, ClockRecord{{1000, 5, 2, false}, 0}));
 }
 
-std::string AkFailure(const pki::PublicArea& area, const std::optional<Bytes>& frozen = std::nullopt) {
+std::string AkFailure(const pki::PublicArea& area,
+                      const std::optional<Bytes>& frozen = std::nullopt) {
   CheckList checks(AkRules());
   CheckAk(AttestationKey::FromArea(area).value(), frozen, checks);
   const Check* const failure = checks.FirstFailure();
@@ -295,7 +308,9 @@ std::string AkFailure(const pki::PublicArea& area, const std::optional<Bytes>& f
 }
 
 TEST(CheckAk, RefusesKeysThatCouldSignForgedStatements) {
-  const auto without = [](uint32_t bit) { return AkFailure(SoftTpmKey(kAkAttributes & ~bit).area()); };
+  const auto without = [](uint32_t bit) {
+    return AkFailure(SoftTpmKey(kAkAttributes & ~bit).area());
+  };
   const auto with = [](uint32_t bit) { return AkFailure(SoftTpmKey(kAkAttributes | bit).area()); };
 
   EXPECT_EQ(without(0), "");
@@ -325,7 +340,8 @@ TEST(CheckAk, RefusesAnotherKeyThanTheFrozenOne) {
 
 TEST(CheckAk, RunsNothingForABarePublicKey) {
   CheckList checks(AkRules());
-  CheckAk(AttestationKey::FromPublicKey(SoftTpmKey(kAkAttributes).key().public_key()), std::nullopt, checks);
+  CheckAk(AttestationKey::FromPublicKey(SoftTpmKey(kAkAttributes).key().public_key()), std::nullopt,
+          checks);
   EXPECT_EQ(checks.FirstFailure(), nullptr);
   EXPECT_FALSE(checks.AllPassed());
 }
@@ -339,7 +355,8 @@ struct RealQuote {
         signature(VectorFile(signature_file)),
         parsed(pki::ParseAttest(attest).value()) {}
 
-  std::string Failure(const AttestationKey& ak, ByteView nonce, const std::vector<PcrValue>* values, AkParent parent) {
+  std::string Failure(const AttestationKey& ak, ByteView nonce, const std::vector<PcrValue>* values,
+                      AkParent parent) {
     QuoteExpectation expected{};
     expected.extra_data = nonce;
     expected.bank = kSha256;
@@ -357,7 +374,8 @@ class OvmfQuote : public testing::TestWithParam<const char*> {};
 TEST_P(OvmfQuote, IsAuthentic) {
   const std::string boot = std::string("ovmf/") + GetParam();
   RealQuote quote(boot + "/quote.msg", boot + "/quote.sig");
-  const AttestationKey ak = AttestationKey::FromArea(pki::ParsePublicArea(VectorFile(boot + "/ak.tpmt")).value()).value();
+  const AttestationKey ak =
+      AttestationKey::FromArea(pki::ParsePublicArea(VectorFile(boot + "/ak.tpmt")).value()).value();
   const Bytes nonce = HexDecode(VectorText(boot + "/nonce").substr(0, 40)).value();
 
   EXPECT_EQ(quote.Failure(ak, nonce, nullptr, AkParent::kEndorsement), "");
@@ -367,13 +385,15 @@ TEST_P(OvmfQuote, IsAuthentic) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, OvmfQuote,
-                         testing::Values("grub-sb-off", "sdboot-uki-sb-off", "uki-sb-off", "uki-sb-off-multibank",
-                                         "uki-sb-on-snakeoil"));
+                         testing::Values("grub-sb-off", "sdboot-uki-sb-off", "uki-sb-off",
+                                         "uki-sb-off-multibank", "uki-sb-on-snakeoil"));
 
 TEST(RealQuotes, OfGceVerifyWithTheirPcrValues) {
   const std::string dir = "attest/gce-cos-85-no-nonce/";
   RealQuote quote(dir + "quote-sha256.tpms_attest", dir + "quote-sha256.tpmt_signature");
-  const AttestationKey ak = AttestationKey::FromArea(pki::ParsePublicArea(VectorFile(dir + "ak.tpmt_public")).value()).value();
+  const AttestationKey ak =
+      AttestationKey::FromArea(pki::ParsePublicArea(VectorFile(dir + "ak.tpmt_public")).value())
+          .value();
   std::vector<PcrValue> values;
   const JsonValue json = ParseJson(VectorText(dir + "pcrs-sha256.json")).value();
   for (const JsonMember& member : *json.if_object())
@@ -387,7 +407,8 @@ TEST(RealQuotes, OfGceVerifyWithTheirPcrValues) {
 TEST(RealQuotes, OfKeylimeVerifyWithABarePublicKey) {
   const std::string dir = "attest/keylime-tpm2-quote/";
   RealQuote quote(dir + "quote.out", dir + "quotesig.out");
-  const AttestationKey ak = AttestationKey::FromPublicKey(pki::PublicKey::FromPem(VectorText(dir + "akpub.pem")).value());
+  const AttestationKey ak =
+      AttestationKey::FromPublicKey(pki::PublicKey::FromPem(VectorText(dir + "akpub.pem")).value());
 
   EXPECT_EQ(quote.Failure(ak, VectorFile(dir + "rand.out"), nullptr, AkParent::kEndorsement), "");
   EXPECT_EQ(quote.checks.Of("quote.qualified-signer"), CheckResult::kNotRun);

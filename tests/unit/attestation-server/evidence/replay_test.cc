@@ -22,17 +22,20 @@ struct Tally {
   }
 };
 
-void CompareBanks(const EventLog& log, const JsonValue& expected, const std::string& name, Tally& tally) {
+void CompareBanks(const EventLog& log, const JsonValue& expected, const std::string& name,
+                  Tally& tally) {
   size_t banks_with_events = 0;
   for (const Bank bank : log.banks) {
     const ReplayedBank ours = Replay(log, bank);
     const JsonValue* const theirs = expected.Find(BankName(bank));
     bool any = false;
     for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) {
-      const JsonValue* const value = theirs == nullptr ? nullptr : theirs->Find(std::to_string(pcr));
+      const JsonValue* const value =
+          theirs == nullptr ? nullptr : theirs->Find(std::to_string(pcr));
       any |= ours.touched(pcr);
       if (value == nullptr && !ours.touched(pcr)) continue;
-      const bool same = value != nullptr && ours.touched(pcr) && *value->if_string() == HexEncode(ours.value(pcr).view());
+      const bool same = value != nullptr && ours.touched(pcr) &&
+                        *value->if_string() == HexEncode(ours.value(pcr).view());
       tally.Count(same, name + " " + std::string(BankName(bank)) + " pcr " + std::to_string(pcr));
     }
     banks_with_events += any ? 1 : 0;
@@ -45,7 +48,9 @@ std::string SecureBootText(const JsonValue& expected) {
   return expected.if_string() != nullptr ? "false" : "null";  // "zero-length" is not on
 }
 
-std::string SecureBootText(std::optional<bool> ours) { return ours ? (*ours ? "true" : "false") : "null"; }
+std::string SecureBootText(std::optional<bool> ours) {
+  return ours ? (*ours ? "true" : "false") : "null";
+}
 
 void CompareOne(const std::string& name, const JsonValue& expected, Tally& tally) {
   const Bytes bytes = VectorFile("eventlog/logs/" + name);
@@ -55,8 +60,10 @@ void CompareOne(const std::string& name, const JsonValue& expected, Tally& tally
   if (!log || should_fail) return;
   const bool agile = *expected.Find("format")->if_string() == "agile";
   tally.Count((log->format == LogFormat::kCryptoAgile) == agile, name + " format");
-  tally.Count(static_cast<int64_t>(log->events.size()) == *expected.Find("events")->if_integer(), name + " events");
-  tally.Count(log->startup_locality.value_or(0) == *expected.Find("startup_locality")->if_integer(), name + " locality");
+  tally.Count(static_cast<int64_t>(log->events.size()) == *expected.Find("events")->if_integer(),
+              name + " events");
+  tally.Count(log->startup_locality.value_or(0) == *expected.Find("startup_locality")->if_integer(),
+              name + " locality");
   tally.Count(SecureBootText(SecureBootOf(*log)) == SecureBootText(*expected.Find("secure_boot")),
               name + " secure boot");
   CompareBanks(*log, *expected.Find("banks"), name, tally);
@@ -66,10 +73,11 @@ TEST(Replay, AgreesWithThirdPartyLogs) {
   const JsonValue expected = ParseJson(VectorText("eventlog/expected.json")).value();
   Tally tally;
 
-  for (const JsonMember& member : *expected.if_object()) CompareOne(member.key, member.value, tally);
+  for (const JsonMember& member : *expected.if_object())
+    CompareOne(member.key, member.value, tally);
 
-  std::printf("third-party event logs: %zu logs, %d/%d facts matched\n", expected.if_object()->size(), tally.matched,
-              tally.total);
+  std::printf("third-party event logs: %zu logs, %d/%d facts matched\n",
+              expected.if_object()->size(), tally.matched, tally.total);
   EXPECT_EQ(tally.matched, tally.total);
 }
 
@@ -90,7 +98,8 @@ std::vector<Derived> DerivedLogs() {
   while (std::getline(rows, line)) {
     std::istringstream cells(line);
     std::string name, offset, remove, insert, sha256, rule;
-    for (std::string* const cell : {&name, &offset, &remove, &insert, &sha256, &rule}) std::getline(cells, *cell, '\t');
+    for (std::string* const cell : {&name, &offset, &remove, &insert, &sha256, &rule})
+      std::getline(cells, *cell, '\t');
     const size_t at = std::stoul(offset);
     Bytes bytes(base.begin(), base.begin() + static_cast<ptrdiff_t>(at));
     if (insert != "-") Append(bytes, HexDecode(insert).value());
@@ -116,7 +125,9 @@ TEST(Replay, AgreesWithTheVerdictsOnDerivedLogs) {
     const Result<EventLog> log = ParseEventLog(derived.bytes);
     const bool same_pcrs = log && SamePcrs(Replay(*log, Bank::kSha256), genuine);
     if (derived.verdict.find("replay still matches") != std::string::npos) {
-      const auto mismatched = [](const Event& e) { return MatchData(e, Bank::kSha256) == DataMatch::kDiffers; };
+      const auto mismatched = [](const Event& e) {
+        return MatchData(e, Bank::kSha256) == DataMatch::kDiffers;
+      };
       tally.Count(same_pcrs && std::ranges::count_if(log->events, mismatched) == 1, derived.name);
     } else if (derived.verdict.find("mismatch") != std::string::npos) {
       tally.Count(log && !same_pcrs, derived.name);
@@ -150,7 +161,8 @@ class OvmfBoot : public testing::TestWithParam<const char*> {};
 
 TEST_P(OvmfBoot, ReplaysToThePcrsOfTheTpm) {
   const std::string boot = std::string("ovmf/") + GetParam();
-  const ReplayedLog log = ReplayedLog::Make(VectorFile(boot + "/eventlog.bin"), pki::HashAlgorithm::kSha256).value();
+  const ReplayedLog log =
+      ReplayedLog::Make(VectorFile(boot + "/eventlog.bin"), pki::HashAlgorithm::kSha256).value();
   const std::map<uint32_t, std::string> pcrs = ReadPcrs(VectorText(boot + "/pcrs.yaml"), "sha256");
 
   ASSERT_EQ(pcrs.size(), kPcrCount);
@@ -161,9 +173,9 @@ TEST_P(OvmfBoot, ReplaysToThePcrsOfTheTpm) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, OvmfBoot,
-                         testing::Values("ab-sb-off-step5-v1", "ab-sb-off-step6-v2", "ab-sb-on-slotA-v1",
-                                         "sdboot-uki-sb-off", "uki-sb-off", "uki-sb-off-multibank",
-                                         "uki-sb-on-snakeoil"));
+                         testing::Values("ab-sb-off-step5-v1", "ab-sb-off-step6-v2",
+                                         "ab-sb-on-slotA-v1", "sdboot-uki-sb-off", "uki-sb-off",
+                                         "uki-sb-off-multibank", "uki-sb-on-snakeoil"));
 
 TEST(Replay, StartsPcr0AtTheStartupLocality) {
   const Bytes bytes = EventLogBuilder().Locality(3).bytes();
@@ -187,15 +199,21 @@ TEST(ReplayedLog, RefusesASha1OnlyLogAndAMissingBank) {
     const Result<ReplayedLog> log = ReplayedLog::Make(std::move(bytes), bank);
     return log ? "" : std::string(log.error().name());
   };
-  EXPECT_EQ(rule(VectorFile("eventlog/logs/tpm2tools__event-uefi-sha1-log.bin"), pki::HashAlgorithm::kSha256), "legacy-log");
+  EXPECT_EQ(rule(VectorFile("eventlog/logs/tpm2tools__event-uefi-sha1-log.bin"),
+                 pki::HashAlgorithm::kSha256),
+            "legacy-log");
   EXPECT_EQ(rule(EventLogBuilder({Bank::kSha1}).bytes(), pki::HashAlgorithm::kSha256), "log.bank");
   EXPECT_EQ(rule(EventLogBuilder().bytes(), pki::HashAlgorithm::kSha384), "log.bank");
-  EXPECT_EQ(rule(VectorFile("eventlog/logs/tpm2tools__event-uefivar.bin"), pki::HashAlgorithm::kSha256), "log.digests");
+  EXPECT_EQ(
+      rule(VectorFile("eventlog/logs/tpm2tools__event-uefivar.bin"), pki::HashAlgorithm::kSha256),
+      "log.digests");
   EXPECT_EQ(rule(EventLogBuilder().bytes(), pki::HashAlgorithm::kSha256), "");
 }
 
 TEST(ReplayedLog, KeepsItsEventsWhenMoved) {
-  ReplayedLog first = ReplayedLog::Make(EventLogBuilder().Action(4, "hello").bytes(), pki::HashAlgorithm::kSha256).value();
+  ReplayedLog first =
+      ReplayedLog::Make(EventLogBuilder().Action(4, "hello").bytes(), pki::HashAlgorithm::kSha256)
+          .value();
   const ReplayedLog second = std::move(first);
   EXPECT_EQ(AsText(second.log().events[1].data), "hello");
   EXPECT_EQ(second.hash(), pki::Sha256(second.bytes()));

@@ -48,7 +48,9 @@ class JudgeTest : public testing::Test {
     Allow(ReferenceRole::kCommitted, ReferenceOf(BootOf("uki 1"), "uki 1"));
   }
 
-  void Allow(ReferenceRole role, Expectation expectation) { candidates_.push_back({role, std::move(expectation)}); }
+  void Allow(ReferenceRole role, Expectation expectation) {
+    candidates_.push_back({role, std::move(expectation)});
+  }
 
   Bytes DigestOfQuoted(const ReplayedBank& pcrs) const {
     pki::Hasher hasher(kSha256);
@@ -63,13 +65,15 @@ class JudgeTest : public testing::Test {
     AttestFields fields;
     fields.qualified_signer = ak_.qualified_name(pki::tpm::kEndorsement);
     fields.extra_data = nonce_;
-    fields.body = QuoteBodyBytes({{pki::tpm::kAlgSha256, context_.quote.pcr_mask}}, DigestOfQuoted(real.pcrs()));
+    fields.body = QuoteBodyBytes({{pki::tpm::kAlgSha256, context_.quote.pcr_mask}},
+                                 DigestOfQuoted(real.pcrs()));
     attest_ = fields.Write();
     signature_ = ak_.Sign(attest_);
     if (send_values_) {
       values_.clear();
       for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr)
-        if ((context_.quote.pcr_mask >> pcr & 1) != 0) values_.push_back({pcr, real.pcrs().value(pcr)});
+        if ((context_.quote.pcr_mask >> pcr & 1) != 0)
+          values_.push_back({pcr, real.pcrs().value(pcr)});
     }
     return JudgeSent(sent);
   }
@@ -78,7 +82,10 @@ class JudgeTest : public testing::Test {
   Verdict JudgeSent(const Bytes& sent) {
     const AttestationKey ak = AttestationKey::FromArea(ak_.area()).value();
     log_ = ReplayedLog::Make(sent, kSha256);
-    EvidenceInput input{.ak = &ak, .quote = {attest_, signature_, send_values_ ? &values_ : nullptr}, .log = {}, .key = {}};
+    EvidenceInput input{.ak = &ak,
+                        .quote = {attest_, signature_, send_values_ ? &values_ : nullptr},
+                        .log = {},
+                        .key = {}};
     if (send_log_ && *log_) input.log.log = &**log_;
     if (send_log_ && !*log_) input.log.refusal = log_->error();
     context_.candidates = candidates_;
@@ -148,7 +155,9 @@ TEST_F(JudgeTest, RefusesOneEventTooManyAndOneTooFew) {
   EXPECT_EQ(more.diff.at(0).expected, "");
 
   EventLogBuilder none;
-  none.Hashed(0, EventType::kScrtmVersion, AsBytes("firmware 1")).SecureBootVariables().Separator(7);
+  none.Hashed(0, EventType::kScrtmVersion, AsBytes("firmware 1"))
+      .SecureBootVariables()
+      .Separator(7);
   const Verdict fewer = JudgeBoot(none.Action(4, kCalling).Separators().Authority());
   EXPECT_EQ(fewer.rule(), "pcr.4");
   EXPECT_EQ(fewer.diff.at(0).got, "");
@@ -157,30 +166,41 @@ TEST_F(JudgeTest, RefusesOneEventTooManyAndOneTooFew) {
 
 TEST_F(JudgeTest, RefusesAnotherFirmwareByValue) {
   EventLogBuilder other;
-  other.Hashed(0, EventType::kScrtmVersion, AsBytes("firmware 2")).SecureBootVariables().Separator(7);
-  const Verdict verdict = JudgeBoot(other.Action(4, kCalling).Separators().Authority().Application("uki 1"));
+  other.Hashed(0, EventType::kScrtmVersion, AsBytes("firmware 2"))
+      .SecureBootVariables()
+      .Separator(7);
+  const Verdict verdict =
+      JudgeBoot(other.Action(4, kCalling).Separators().Authority().Application("uki 1"));
   EXPECT_EQ(verdict.rule(), "pcr.0");
 }
 
 TEST_F(JudgeTest, PassesAHealthyDeviceThatFellBackFromARefusedSlot) {
   EventLogBuilder log;
   log.Hashed(0, EventType::kScrtmVersion, AsBytes("firmware 1")).SecureBootVariables().Separator(7);
-  log.Action(4, kCalling).Separators().Authority().Action(4, kReturning).Action(4, kCalling).Application("uki 1");
+  log.Action(4, kCalling)
+      .Separators()
+      .Authority()
+      .Action(4, kReturning)
+      .Action(4, kCalling)
+      .Application("uki 1");
   EXPECT_TRUE(JudgeBoot(log).passing());
 }
 
 TEST_F(JudgeTest, RefusesALogThatHidesAnEvent) {
-  const Verdict verdict = JudgeBoot(BootOf("uki 1").Application("rootkit"), BootOf("uki 1").bytes());
+  const Verdict verdict =
+      JudgeBoot(BootOf("uki 1").Application("rootkit"), BootOf("uki 1").bytes());
   EXPECT_EQ(verdict.rule(), "log.replay");
   EXPECT_EQ(verdict.diff.at(0).pcr, 4u);
   EXPECT_EQ(verdict.checks.Of("reference.match"), CheckResult::kNotRun);
 
   send_values_ = false;
-  EXPECT_EQ(JudgeBoot(BootOf("uki 1").Application("rootkit"), BootOf("uki 1").bytes()).rule(), "quote.digest");
+  EXPECT_EQ(JudgeBoot(BootOf("uki 1").Application("rootkit"), BootOf("uki 1").bytes()).rule(),
+            "quote.digest");
 }
 
 TEST_F(JudgeTest, RefusesAQuotedPcrThatTheLogDoesNotTouch) {
-  const Verdict verdict = JudgeBoot(BootOf("uki 1").Hashed(14, EventType::kIpl, AsBytes("mok")), BootOf("uki 1").bytes());
+  const Verdict verdict = JudgeBoot(BootOf("uki 1").Hashed(14, EventType::kIpl, AsBytes("mok")),
+                                    BootOf("uki 1").bytes());
   EXPECT_EQ(verdict.rule(), "log.replay");
   EXPECT_EQ(verdict.diff.at(0).pcr, 14u);
 }
@@ -194,7 +214,8 @@ TEST_F(JudgeTest, RefusesAMissingLog) {
 
 TEST_F(JudgeTest, RefusesALegacyOrMalformedLog) {
   const EventLogBuilder boot = BootOf("uki 1");
-  const Verdict legacy = JudgeBoot(boot, VectorFile("eventlog/logs/tpm2tools__event-uefi-sha1-log.bin"));
+  const Verdict legacy =
+      JudgeBoot(boot, VectorFile("eventlog/logs/tpm2tools__event-uefi-sha1-log.bin"));
   EXPECT_EQ(legacy.rule(), "log.format");
 
   Bytes cut = boot.bytes();
@@ -281,7 +302,12 @@ TEST_F(JudgeTest, RefusesWhenAKeyShouldBeProvenAndIsNot) {
 TEST_F(JudgeTest, NamesTheBoot) {
   const Verdict verdict = JudgeBoot(BootOf("uki 1"));
   ByteWriter body;
-  body.Raw(AsBytes({"sallyport/boot-id/v1\0", 21})).BigU32(34).Raw(ak_.name()).BigU64(0).BigU32(5).BigU32(0);
+  body.Raw(AsBytes({"sallyport/boot-id/v1\0", 21}))
+      .BigU32(34)
+      .Raw(ak_.name())
+      .BigU64(0)
+      .BigU32(5)
+      .BigU32(0);
   body.Raw(pki::Sha256(BootOf("uki 1").bytes()).view());
   EXPECT_EQ(HexEncode(*verdict.boot_id), HexEncode(pki::Sha256(body.bytes())));
 }
@@ -293,7 +319,8 @@ TEST_F(JudgeTest, RefusesEveryFlippedBitOfTheLogThatARuleReads) {
   const AttestationKey ak = AttestationKey::FromArea(ak_.area()).value();
   CheckList checks(QuoteRules());
   const ReplayedLog genuine = ReplayedLog::Make(honest, kSha256).value();
-  const auto quote = CheckQuote(ak, {attest_, signature_, &values_, nullptr}, context_.quote, checks);
+  const auto quote =
+      CheckQuote(ak, {attest_, signature_, &values_, nullptr}, context_.quote, checks);
   ASSERT_TRUE(quote.has_value());
   int survived = 0;
 
@@ -306,9 +333,11 @@ TEST_F(JudgeTest, RefusesEveryFlippedBitOfTheLogThatARuleReads) {
     if (!appraisal.matched()) continue;
     ++survived;
     EXPECT_EQ(SecureBootState(quote->pcrs, &*log), true) << bit;
-    for (const uint32_t pcr : {4u, 7u}) EXPECT_EQ(log->grammar(pcr).judged.size(), genuine.grammar(pcr).judged.size());
+    for (const uint32_t pcr : {4u, 7u})
+      EXPECT_EQ(log->grammar(pcr).judged.size(), genuine.grammar(pcr).judged.size());
   }
-  EXPECT_LT(survived, static_cast<int>(honest.size() * 8) / 4);  // hints, PCRs outside the quote, the header's spare bytes
+  EXPECT_LT(survived, static_cast<int>(honest.size() * 8) /
+                          4);  // hints, PCRs outside the quote, the header's spare bytes
 }
 
 TEST_F(JudgeTest, RefusesEveryTruncationOfTheLog) {
@@ -324,13 +353,16 @@ TEST_F(JudgeTest, RefusesEveryTruncationOfTheLog) {
   EXPECT_GT(ends_within_the_quote, 0u);
 }
 
-// Real boots of OVMF, judged under the events of their own log. Their AK is known as a bare key only, so the
-// AK's own rules do not run.
+// Real boots of OVMF, judged under the events of their own log. Their AK is known as a bare key
+// only, so the AK's own rules do not run.
 class OvmfVerdict : public testing::TestWithParam<const char*> {
  protected:
-  std::string File(const char* name) const { return std::string("ovmf/") + GetParam() + "/" + name; }
+  std::string File(const char* name) const {
+    return std::string("ovmf/") + GetParam() + "/" + name;
+  }
 
-  // The log's PCR 4, 7 and 11 by events; the first event of `changed` is expected to be another one.
+  // The log's PCR 4, 7 and 11 by events; the first event of `changed` is expected to be another
+  // one.
   static Expectation ExpectationOf(const ReplayedLog& log, std::optional<uint32_t> changed) {
     Expectation out{.label = "own log"};
     for (const uint32_t pcr : {4u, 7u, 11u}) {
@@ -347,15 +379,18 @@ class OvmfVerdict : public testing::TestWithParam<const char*> {
     const Bytes attest = VectorFile(File("quote.msg"));
     const Bytes signature = VectorFile(File("quote.sig"));
     const Bytes nonce = HexDecode(VectorText(File("nonce"))).value();
-    const AttestationKey ak = AttestationKey::FromPublicKey(pki::PublicKey::FromPem(VectorText(File("ak.pub"))).value());
+    const AttestationKey ak =
+        AttestationKey::FromPublicKey(pki::PublicKey::FromPem(VectorText(File("ak.pub"))).value());
     const ReplayedLog log = ReplayedLog::Make(VectorFile(File("eventlog.bin")), kSha256).value();
-    const std::vector<Candidate> candidates{{ReferenceRole::kCommitted, ExpectationOf(log, changed)}};
+    const std::vector<Candidate> candidates{
+        {ReferenceRole::kCommitted, ExpectationOf(log, changed)}};
     JudgeContext context{};
     context.quote.extra_data = nonce;
     context.quote.bank = kSha256;
     context.quote.pcr_mask = 1u << 0 | 1u << 2 | 1u << 4 | 1u << 7 | 1u << 9 | 1u << 11;
     context.candidates = candidates;
-    return Judge({.ak = &ak, .quote = {attest, signature}, .log = {&log, std::nullopt}, .key = {}}, context);
+    return Judge({.ak = &ak, .quote = {attest, signature}, .log = {&log, std::nullopt}, .key = {}},
+                 context);
   }
 };
 
@@ -375,7 +410,9 @@ TEST_P(OvmfVerdict, NamesTheFirstEventThatIsNotTheExpectedOne) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, OvmfVerdict, testing::Values("ab-sb-off-step5-v1", "ab-sb-off-step6-v2", "ab-sb-on-slotA-v1"));
+INSTANTIATE_TEST_SUITE_P(All, OvmfVerdict,
+                         testing::Values("ab-sb-off-step5-v1", "ab-sb-off-step6-v2",
+                                         "ab-sb-on-slotA-v1"));
 
 }  // namespace
 }  // namespace sallyport::server

@@ -14,8 +14,9 @@ Result<ContentPath> Parse(std::string_view target) { return ContentPath::Parse(t
 
 TEST(ContentPath, TakesTheNamesOfTheRepository) {
   const std::string digest(64, 'a');
-  for (const std::string& name : {std::string("metadata/12.root.json"), std::string("metadata/timestamp.json"),
-                                  "targets/releases/edge-os/2.0.0/" + digest + ".payload.bin"}) {
+  for (const std::string& name :
+       {std::string("metadata/12.root.json"), std::string("metadata/timestamp.json"),
+        "targets/releases/edge-os/2.0.0/" + digest + ".payload.bin"}) {
     const auto path = Parse("/image/" + name);
     ASSERT_TRUE(path.has_value()) << name;
     EXPECT_EQ(path->text(), name);
@@ -23,10 +24,29 @@ TEST(ContentPath, TakesTheNamesOfTheRepository) {
 }
 
 TEST(ContentPath, RefusesEveryWayOutOfTheDirectory) {
-  for (const char* target :
-       {"", "/", "/image", "/image/", "/other/a", "image/a", "/image/../a", "/image/a/../b", "/image/./a", "/image//a",
-        "/image/a/", "/image/.a", "/image/..", "/image/%2e%2e/a", "/image/a%2fb", "/image/%61", "/image/a?b", "/image/a#b",
-        "/image/a\\b", "/image/a b", "/image/\xc3\xa4", "/image/a;b", "http://content/image/a"}) {
+  for (const char* target : {"",
+                             "/",
+                             "/image",
+                             "/image/",
+                             "/other/a",
+                             "image/a",
+                             "/image/../a",
+                             "/image/a/../b",
+                             "/image/./a",
+                             "/image//a",
+                             "/image/a/",
+                             "/image/.a",
+                             "/image/..",
+                             "/image/%2e%2e/a",
+                             "/image/a%2fb",
+                             "/image/%61",
+                             "/image/a?b",
+                             "/image/a#b",
+                             "/image/a\\b",
+                             "/image/a b",
+                             "/image/\xc3\xa4",
+                             "/image/a;b",
+                             "http://content/image/a"}) {
     const auto path = Parse(target);
     ASSERT_FALSE(path.has_value()) << target;
     EXPECT_EQ(path.error().rule, "content.path") << target;
@@ -39,7 +59,8 @@ TEST(ContentPath, RefusesEveryWayOutOfTheDirectory) {
 TEST(ContentPath, MakesItsTagOfTheDigestInTheName) {
   const std::string digest(64, 'a');
   EXPECT_EQ(Parse("/image/targets/x/" + digest + ".uki.efi")->etag(), '"' + digest + '"');
-  for (const std::string& name : {std::string("metadata/1.root.json"), digest, digest + "a.uki.efi"})
+  for (const std::string& name :
+       {std::string("metadata/1.root.json"), digest, digest + "a.uki.efi"})
     EXPECT_EQ(Parse("/image/" + name)->etag(), "") << name;
 }
 
@@ -57,9 +78,10 @@ TEST(ParseRange, CutsToTheFile) {
 }
 
 TEST(ParseRange, RefusesWhatIsNotOneRangeOfTheFile) {
-  for (const char* header : {"", "bytes", "bytes=", "bytes=-", "bytes=-0", "bytes=10-", "bytes=10-12", "bytes=5-4",
-                             "bytes=0-1,3-4", "bytes=a-b", "bytes=0-1 ", "bytes= 0-1", "bytes=+1-2", "bytes=1--2",
-                             "items=0-1", "bytes=18446744073709551616-", "bytes=0-18446744073709551616"}) {
+  for (const char* header :
+       {"", "bytes", "bytes=", "bytes=-", "bytes=-0", "bytes=10-", "bytes=10-12", "bytes=5-4",
+        "bytes=0-1,3-4", "bytes=a-b", "bytes=0-1 ", "bytes= 0-1", "bytes=+1-2", "bytes=1--2",
+        "items=0-1", "bytes=18446744073709551616-", "bytes=0-18446744073709551616"}) {
     const auto range = ParseRange(header, 10);
     ASSERT_FALSE(range.has_value()) << header;
     EXPECT_EQ(range.error().rule, "content.range") << header;
@@ -95,7 +117,8 @@ TEST_F(ContentFileTest, FollowsNoSymbolicLink) {
   std::filesystem::create_symlink(root / "secret", root / "image" / "targets" / "out");
   std::filesystem::create_symlink("a", root / "image" / "targets" / "inside");
   std::filesystem::create_directory_symlink(root, root / "image" / "up");
-  for (const char* name : {"targets/out", "targets/inside", "up/secret"}) EXPECT_FALSE(Open(name).has_value()) << name;
+  for (const char* name : {"targets/out", "targets/inside", "up/secret"})
+    EXPECT_FALSE(Open(name).has_value()) << name;
 }
 
 TEST_F(ContentFileTest, OpensNothingButRegularFiles) {

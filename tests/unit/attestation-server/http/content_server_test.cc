@@ -31,7 +31,8 @@ class ContentServerTest : public ::testing::Test {
   ContentTls Tls() {
     const Bytes leaf = world.Server().der;
     return {*world.key.SealedPem(""),
-            pki::CertificatePem(leaf) + world.hierarchy.server_issuer.certificate.ToPem(), world.anchors};
+            pki::CertificatePem(leaf) + world.hierarchy.server_issuer.certificate.ToPem(),
+            world.anchors};
   }
   Result<Unit> Admit(const pki::VerifiedPeer& peer) {
     ++admissions;
@@ -141,30 +142,34 @@ TEST_F(ContentServerTest, ResumesNoSession) {
 
 TEST_F(ContentServerTest, RefusesEveryWayOutOfTheDirectory) {
   std::filesystem::create_symlink("/etc/passwd", directory.path() / "metadata" / "link");
-  for (const char* target : {"/image/../metadata/1.root.json", "/image/metadata/../metadata/1.root.json",
-                             "/image/%2e%2e/x", "/image/metadata/%31.root.json", "/image//metadata/1.root.json",
-                             "/image/metadata/1.root.json?x=1", "/image/metadata/link", "/image/metadata", "/", "/etc/passwd"})
+  for (const char* target :
+       {"/image/../metadata/1.root.json", "/image/metadata/../metadata/1.root.json",
+        "/image/%2e%2e/x", "/image/metadata/%31.root.json", "/image//metadata/1.root.json",
+        "/image/metadata/1.root.json?x=1", "/image/metadata/link", "/image/metadata", "/",
+        "/etc/passwd"})
     EXPECT_EQ(StatusOf(target), 404) << target;
 }
 
 TEST_F(ContentServerTest, AnswersOnlyGetAndHead) {
   for (const char* method : {"POST", "PUT", "DELETE", "PATCH", "OPTIONS"}) {
     TlsClient client(port, Device());
-    const auto answer =
-        client.Send(std::string(method) + " " + kFile + " HTTP/1.1\r\nHost: c\r\nContent-Length: 0\r\n\r\n");
+    const auto answer = client.Send(std::string(method) + " " + kFile +
+                                    " HTTP/1.1\r\nHost: c\r\nContent-Length: 0\r\n\r\n");
     ASSERT_TRUE(answer.has_value()) << method;
     EXPECT_EQ(answer->status, 405) << method;
   }
   TlsClient client(port, Device());
-  const auto head = client.Send(std::string("HEAD ") + kFile + " HTTP/1.1\r\nHost: c\r\n\r\n", false);
+  const auto head =
+      client.Send(std::string("HEAD ") + kFile + " HTTP/1.1\r\nHost: c\r\n\r\n", false);
   EXPECT_EQ(head->status, 200);
   EXPECT_EQ(head->Header("Content-Length"), "10");
 }
 
 TEST_F(ContentServerTest, ServesOneRange) {
   const std::vector<std::tuple<std::string, std::string, std::string>> cases{
-      {"bytes=0-0", "0", "bytes 0-0/10"},   {"bytes=2-5", "2345", "bytes 2-5/10"}, {"bytes=7-", "789", "bytes 7-9/10"},
-      {"bytes=-2", "89", "bytes 8-9/10"},   {"bytes=8-99", "89", "bytes 8-9/10"},  {"bytes=-99", "0123456789", "bytes 0-9/10"},
+      {"bytes=0-0", "0", "bytes 0-0/10"},         {"bytes=2-5", "2345", "bytes 2-5/10"},
+      {"bytes=7-", "789", "bytes 7-9/10"},        {"bytes=-2", "89", "bytes 8-9/10"},
+      {"bytes=8-99", "89", "bytes 8-9/10"},       {"bytes=-99", "0123456789", "bytes 0-9/10"},
       {"bytes=0-9", "0123456789", "bytes 0-9/10"}};
   TlsClient client(port, Device());
   for (const auto& [range, body, described] : cases) {
@@ -177,8 +182,8 @@ TEST_F(ContentServerTest, ServesOneRange) {
 }
 
 TEST_F(ContentServerTest, RefusesOtherRanges) {
-  for (const char* range : {"bytes=10-", "bytes=10-12", "bytes=5-4", "bytes=0-1,3-4", "bytes=-0", "items=0-1", "bytes=",
-                            "bytes=99999999999999999999-", "bytes=a-b"})
+  for (const char* range : {"bytes=10-", "bytes=10-12", "bytes=5-4", "bytes=0-1,3-4", "bytes=-0",
+                            "items=0-1", "bytes=", "bytes=99999999999999999999-", "bytes=a-b"})
     EXPECT_EQ(StatusOf(kFile, std::string("Range: ") + range + "\r\n"), 416) << range;
   EXPECT_EQ(StatusOf(kFile, "Range: bytes=0-1\r\nRange: bytes=2-3\r\n"), 416);
 }

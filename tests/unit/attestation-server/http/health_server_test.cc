@@ -12,10 +12,12 @@ using ::testing::HasSubstr;
 std::string Fetch(int port, const std::string& path) {
   const int socket = ConnectLoopback(port);
   const std::string request = "GET " + path + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
-  SP_CHECK(::send(socket, request.data(), request.size(), 0) == static_cast<ssize_t>(request.size()));
+  SP_CHECK(::send(socket, request.data(), request.size(), 0) ==
+           static_cast<ssize_t>(request.size()));
   std::string answer;
   char buffer[4096];
-  for (ssize_t got; (got = ::recv(socket, buffer, sizeof(buffer), 0)) > 0;) answer.append(buffer, static_cast<size_t>(got));
+  for (ssize_t got; (got = ::recv(socket, buffer, sizeof(buffer), 0)) > 0;)
+    answer.append(buffer, static_cast<size_t>(got));
   ::close(socket);
   return answer;
 }
@@ -51,7 +53,9 @@ TEST_F(HealthServerTest, ShowsTheMetrics) {
   EXPECT_THAT(Fetch(port, "/metrics"), HasSubstr("sallyport_enrolments_total 1"));
 }
 
-TEST_F(HealthServerTest, KnowsNothingElse) { EXPECT_THAT(Fetch(port, "/"), ::testing::StartsWith("HTTP/1.1 404")); }
+TEST_F(HealthServerTest, KnowsNothingElse) {
+  EXPECT_THAT(Fetch(port, "/"), ::testing::StartsWith("HTTP/1.1 404"));
+}
 
 TEST_F(HealthServerTest, FreesItsPortWhenStopped) {
   const std::string address = "127.0.0.1:" + std::to_string(port);
@@ -66,7 +70,8 @@ TEST_F(HealthServerTest, FreesItsPortWhenStopped) {
 
 TEST(HealthServerAddress, RefusesWhatIsNoAddress) {
   const Metrics metrics;
-  for (const char* address : {"", "localhost", ":80", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:8o"}) {
+  for (const char* address :
+       {"", "localhost", ":80", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:8o"}) {
     const auto server = HealthServer::Start(address, metrics, [] { return Ok(); });
     ASSERT_FALSE(server.has_value()) << address;
     EXPECT_EQ(server.error().rule, "listen.address") << address;

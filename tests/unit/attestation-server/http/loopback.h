@@ -81,7 +81,8 @@ struct ClientTls {
 // TlsClient is one connection. It does not judge the server.
 class TlsClient {
  public:
-  TlsClient(int port, const ClientTls& tls) : socket_(ConnectLoopback(port)), context_(SSL_CTX_new(TLS_client_method())) {
+  TlsClient(int port, const ClientTls& tls)
+      : socket_(ConnectLoopback(port)), context_(SSL_CTX_new(TLS_client_method())) {
     SSL_CTX_set_max_proto_version(context_.get(), tls.max_version);
     ssl_.reset(SSL_new(context_.get()));
     if (!tls.leaf.empty()) {
@@ -127,7 +128,8 @@ class TlsClient {
   }
   // Head leaves the body in the connection.
   std::optional<HttpAnswer> Head(const std::string& request) {
-    if (!connected_ || SSL_write(ssl_.get(), request.data(), static_cast<int>(request.size())) <= 0) {
+    if (!connected_ ||
+        SSL_write(ssl_.get(), request.data(), static_cast<int>(request.size())) <= 0) {
       pki::DrainOpenSslErrors();
       return std::nullopt;
     }

@@ -11,8 +11,9 @@ TEST(Metrics, WritesEveryNameBeforeAnythingHappened) {
   const Metrics metrics;
   const std::string text = metrics.Serialize();
 
-  for (const char* name : {"sallyport_enrolments_total 0", "sallyport_renewals_total 0", "sallyport_streams_online 0",
-                           "sallyport_commit_seconds_count 0", "sallyport_commit_changes_count 0"})
+  for (const char* name :
+       {"sallyport_enrolments_total 0", "sallyport_renewals_total 0", "sallyport_streams_online 0",
+        "sallyport_commit_seconds_count 0", "sallyport_commit_changes_count 0"})
     EXPECT_THAT(text, HasSubstr(name));
 }
 
@@ -51,7 +52,8 @@ TEST(Metrics, LosesNothingWhenThreadsCountAtOnce) {
   for (std::thread& thread : threads) thread.join();
 
   EXPECT_THAT(metrics.Serialize(), HasSubstr("sallyport_renewals_total 2000"));
-  EXPECT_THAT(metrics.Serialize(), HasSubstr("sallyport_refusals_total{rule=\"peer.expired\"} 2000"));
+  EXPECT_THAT(metrics.Serialize(),
+              HasSubstr("sallyport_refusals_total{rule=\"peer.expired\"} 2000"));
   EXPECT_THAT(metrics.Serialize(), HasSubstr("sallyport_streams_online 7"));
 }
 

@@ -35,7 +35,9 @@ class FakeTlsServer {
     at.sin_family = AF_INET;
     at.sin_port = htons(static_cast<uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::bind(socket, reinterpret_cast<const sockaddr*>(&at), sizeof(at)) == 0 && ::listen(socket, 1) == 0) return socket;
+    if (::bind(socket, reinterpret_cast<const sockaddr*>(&at), sizeof(at)) == 0 &&
+        ::listen(socket, 1) == 0)
+      return socket;
     ::close(socket);
     return Error{Reason::kUnavailable, "taken", "listen.bind"};
   }

@@ -10,7 +10,9 @@ constexpr std::string_view kAction = "device.release";
 
 class ApprovalTest : public ::testing::Test {
  protected:
-  SignedApproval Make(UnixTime expires) { return *MakeApproval(key, kAlice, kAction, digest, expires); }
+  SignedApproval Make(UnixTime expires) {
+    return *MakeApproval(key, kAlice, kAction, digest, expires);
+  }
   // Sign makes an approval whose body says anything.
   SignedApproval Sign(std::string_view body) {
     return *pki::StatementSigner::Make("approval", key)->SignStatement(AsBytes(body));
@@ -72,13 +74,18 @@ TEST_F(ApprovalTest, RefusesAnotherKeyAndAnotherRole) {
   EXPECT_EQ(Rule(*MakeApproval(other, kAlice, kAction, digest, end), now), "approval.signature");
 
   const SignedApproval genuine = Make(end);
-  EXPECT_EQ(Rule(*pki::StatementSigner::Make("update", key)->SignStatement(genuine.body), now), "approval.signature");
+  EXPECT_EQ(Rule(*pki::StatementSigner::Make("update", key)->SignStatement(genuine.body), now),
+            "approval.signature");
 }
 
 TEST_F(ApprovalTest, RefusesAnotherOperatorActionOrDigest) {
-  EXPECT_EQ(Rule(*MakeApproval(key, "spiffe://edge.example/operator/bob", kAction, digest, end), now), "approval.operator");
-  EXPECT_EQ(Rule(*MakeApproval(key, kAlice, "device.decommission", digest, end), now), "approval.action");
-  EXPECT_EQ(Rule(*MakeApproval(key, kAlice, kAction, pki::Sha256(AsBytes("other")), end), now), "approval.digest");
+  EXPECT_EQ(
+      Rule(*MakeApproval(key, "spiffe://edge.example/operator/bob", kAction, digest, end), now),
+      "approval.operator");
+  EXPECT_EQ(Rule(*MakeApproval(key, kAlice, "device.decommission", digest, end), now),
+            "approval.action");
+  EXPECT_EQ(Rule(*MakeApproval(key, kAlice, kAction, pki::Sha256(AsBytes("other")), end), now),
+            "approval.digest");
 }
 
 TEST_F(ApprovalTest, EndsInTheSecondItNames) {
@@ -94,8 +101,9 @@ TEST_F(ApprovalTest, RefusesToReachTooFarAhead) {
 
 TEST_F(ApprovalTest, RefusesASignedBodyThatIsNotAnApproval) {
   const std::string hex = HexEncode(digest);
-  const std::string good = R"({"action":"device.release","digest":")" + hex +
-                           R"(","expires":"2027-01-15T09:00:00Z","operator":"spiffe://edge.example/operator/alice")";
+  const std::string good =
+      R"({"action":"device.release","digest":")" + hex +
+      R"(","expires":"2027-01-15T09:00:00Z","operator":"spiffe://edge.example/operator/alice")";
   EXPECT_EQ(Rule(Sign(good + "}"), now), "accepted");
   EXPECT_EQ(Rule(Sign(good + R"(,"force":true})"), now), "json.unknown-key");
   EXPECT_EQ(Rule(Sign(good + R"(,"action":"device.release"})"), now), "json.duplicate-key");
@@ -103,7 +111,9 @@ TEST_F(ApprovalTest, RefusesASignedBodyThatIsNotAnApproval) {
   EXPECT_EQ(Rule(Sign("{}"), now), "json.missing-key");
   EXPECT_EQ(Rule(Sign("[]"), now), "json.type");
   EXPECT_EQ(Rule(Sign(good + "}" + std::string(2048, ' ')), now), "json.size");
-  EXPECT_EQ(Rule(Sign(R"({"action":"device.release","digest":"","expires":"soon","operator":""})"), now), "malformed");
+  EXPECT_EQ(
+      Rule(Sign(R"({"action":"device.release","digest":"","expires":"soon","operator":""})"), now),
+      "malformed");
 }
 
 TEST_F(ApprovalTest, TakesNoUpperCaseDigest) {

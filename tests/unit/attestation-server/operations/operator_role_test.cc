@@ -4,7 +4,8 @@ namespace sallyport::server {
 namespace {
 
 TEST(OperatorRole, IsReadAsItIsWritten) {
-  for (const OperatorRole role : {OperatorRole::kViewer, OperatorRole::kOperator, OperatorRole::kAdmin})
+  for (const OperatorRole role :
+       {OperatorRole::kViewer, OperatorRole::kOperator, OperatorRole::kAdmin})
     EXPECT_EQ(*ParseOperatorRole(OperatorRoleName(role)), role);
 }
 

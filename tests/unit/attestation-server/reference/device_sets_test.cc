@@ -17,14 +17,20 @@ Sha256Digest Digest(uint8_t value) { return *Sha256Digest::FromView(Bytes(32, va
 ota::Release ReleaseWith(std::vector<Sha256Digest> off, std::vector<Sha256Digest> on) {
   const auto version = ota::ReleaseVersion::Parse("2.0.0").value();
   const ota::ReleaseFile file{"releases/edge-os/2.0.0/uki.efi", 1, Digest(1)};
-  return {.product = "edge-os", .version = version, .hardware = {"virtual-x86_64"}, .min_version = version,
-          .rollback_index = 1, .security_floor = false, .uki = file,
+  return {.product = "edge-os",
+          .version = version,
+          .hardware = {"virtual-x86_64"},
+          .min_version = version,
+          .rollback_index = 1,
+          .security_floor = false,
+          .uki = file,
           .image = {1, Digest(1), file, file},
           .measurements = {std::move(off), std::move(on), {Digest(11)}}};
 }
 
 TEST(ExpectationsOfRelease, MakesOneAlternativePerSecureBootState) {
-  const std::vector<Expectation> both = ExpectationsOfRelease(ReleaseWith({Digest(1), Digest(2)}, {Digest(1)}));
+  const std::vector<Expectation> both =
+      ExpectationsOfRelease(ReleaseWith({Digest(1), Digest(2)}, {Digest(1)}));
 
   ASSERT_EQ(both.size(), 2u);
   EXPECT_EQ(both[0].secure_boot, false);
@@ -37,7 +43,8 @@ TEST(ExpectationsOfRelease, MakesOneAlternativePerSecureBootState) {
 }
 
 TEST(ChooseCandidates, GivesADeviceWithoutReleasesItsClassAlone) {
-  const std::vector<Candidate> candidates = ChooseCandidates({.platform = {Platform()}, .committed = {}, .pending = {}, .recovery = {}});
+  const std::vector<Candidate> candidates =
+      ChooseCandidates({.platform = {Platform()}, .committed = {}, .pending = {}, .recovery = {}});
   ASSERT_EQ(candidates.size(), 1u);
   EXPECT_EQ(candidates[0].role, ReferenceRole::kCommitted);
 }
@@ -88,7 +95,8 @@ TEST(ChooseCandidates, DoesNotCombineDifferentSecureBootStates) {
 
 TEST(ChooseCandidates, OrdersCommittedBeforePendingBeforeRecovery) {
   const std::vector<Expectation> release = ExpectationsOfRelease(ReleaseWith({Digest(1)}, {}));
-  const std::vector<Candidate> candidates = ChooseCandidates({{Platform("a"), Platform("b")}, release, release, release});
+  const std::vector<Candidate> candidates =
+      ChooseCandidates({{Platform("a"), Platform("b")}, release, release, release});
 
   ASSERT_EQ(candidates.size(), 6u);
   EXPECT_EQ(candidates[0].role, ReferenceRole::kCommitted);

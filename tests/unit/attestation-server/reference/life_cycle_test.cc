@@ -6,15 +6,20 @@ namespace sallyport::server {
 namespace {
 
 TEST(ReferenceLifeCycle, GoesFromLearningToRetired) {
-  EXPECT_EQ(NextReferenceState(ReferenceState::kLearning, ReferenceEvent::kCaptured), ReferenceState::kCandidate);
-  EXPECT_EQ(NextReferenceState(ReferenceState::kCandidate, ReferenceEvent::kApproved), ReferenceState::kActive);
-  EXPECT_EQ(NextReferenceState(ReferenceState::kActive, ReferenceEvent::kSuperseded), ReferenceState::kRetiring);
-  EXPECT_EQ(NextReferenceState(ReferenceState::kRetiring, ReferenceEvent::kWithdrawn), ReferenceState::kRetired);
+  EXPECT_EQ(NextReferenceState(ReferenceState::kLearning, ReferenceEvent::kCaptured),
+            ReferenceState::kCandidate);
+  EXPECT_EQ(NextReferenceState(ReferenceState::kCandidate, ReferenceEvent::kApproved),
+            ReferenceState::kActive);
+  EXPECT_EQ(NextReferenceState(ReferenceState::kActive, ReferenceEvent::kSuperseded),
+            ReferenceState::kRetiring);
+  EXPECT_EQ(NextReferenceState(ReferenceState::kRetiring, ReferenceEvent::kWithdrawn),
+            ReferenceState::kRetired);
 }
 
 TEST(ReferenceLifeCycle, NeverSkipsApprovalAndNeverRevives) {
   EXPECT_EQ(NextReferenceState(ReferenceState::kLearning, ReferenceEvent::kApproved), std::nullopt);
-  EXPECT_EQ(NextReferenceState(ReferenceState::kRetired, ReferenceEvent::kReinstated), std::nullopt);
+  EXPECT_EQ(NextReferenceState(ReferenceState::kRetired, ReferenceEvent::kReinstated),
+            std::nullopt);
   EXPECT_EQ(NextReferenceState(ReferenceState::kRetired, ReferenceEvent::kApproved), std::nullopt);
 }
 

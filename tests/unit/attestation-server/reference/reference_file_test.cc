@@ -8,7 +8,8 @@ namespace {
 const std::string kDigest(64, 'a');
 
 std::string FileWith(const std::string& pcrs, const std::string& more = "") {
-  return R"({"sallyport":"reference/v1","class":"edge","bank":"sha256","pcrs":)" + pcrs + more + "}";
+  return R"({"sallyport":"reference/v1","class":"edge","bank":"sha256","pcrs":)" + pcrs + more +
+         "}";
 }
 
 std::string RuleOf(const std::string& json) {
@@ -17,9 +18,11 @@ std::string RuleOf(const std::string& json) {
 }
 
 TEST(ReferenceFile, ReadsValuesAndEvents) {
-  const std::string event = R"({"type":"EV_EFI_BOOT_SERVICES_APPLICATION","digest":")" + kDigest + R"(","what":"uki 1.4.2"})";
-  const ReferenceFile file =
-      ParseReferenceFile(FileWith(R"({"7":{"value":")" + kDigest + R"("},"4":{"events":[)" + event + "]}}")).value();
+  const std::string event = R"({"type":"EV_EFI_BOOT_SERVICES_APPLICATION","digest":")" + kDigest +
+                            R"(","what":"uki 1.4.2"})";
+  const ReferenceFile file = ParseReferenceFile(FileWith(R"({"7":{"value":")" + kDigest +
+                                                         R"("},"4":{"events":[)" + event + "]}}"))
+                                 .value();
 
   EXPECT_EQ(file.device_class, "edge");
   EXPECT_EQ(file.bank, pki::HashAlgorithm::kSha256);
@@ -32,8 +35,9 @@ TEST(ReferenceFile, ReadsValuesAndEvents) {
 }
 
 TEST(ReferenceFile, IsWrittenAsItIsRead) {
-  const std::string json = FileWith(R"({"0":{"value":")" + kDigest + R"("},"11":{"events":[{"digest":")" + kDigest + R"("}]}})",
-                                    R"(,"secure_boot":true)");
+  const std::string json = FileWith(
+      R"({"0":{"value":")" + kDigest + R"("},"11":{"events":[{"digest":")" + kDigest + R"("}]}})",
+      R"(,"secure_boot":true)");
   const std::string once = WriteReferenceFile(ParseReferenceFile(json).value());
   EXPECT_EQ(WriteReferenceFile(ParseReferenceFile(once).value()), once);
   EXPECT_EQ(ParseReferenceFile(once)->expectation.secure_boot, true);
@@ -45,12 +49,14 @@ TEST(ReferenceFile, RefusesAFileThatWouldAcceptAnything) {
 
 TEST(ReferenceFile, RefusesAPcrJudgedByBothOrNeither) {
   EXPECT_EQ(RuleOf(FileWith(R"({"4":{}})")), "reference.pcr");
-  EXPECT_EQ(RuleOf(FileWith(R"({"4":{"events":[],"value":")" + kDigest + R"("}})")), "reference.pcr");
+  EXPECT_EQ(RuleOf(FileWith(R"({"4":{"events":[],"value":")" + kDigest + R"("}})")),
+            "reference.pcr");
 }
 
 TEST(ReferenceFile, RefusesOtherSpellingsOfAPcr) {
   for (const char* const pcr : {"24", "04", "-1", "", "4 ", "x"})
-    EXPECT_EQ(RuleOf(FileWith(std::string("{\"") + pcr + R"(":{"events":[]}})")), "reference.pcr") << pcr;
+    EXPECT_EQ(RuleOf(FileWith(std::string("{\"") + pcr + R"(":{"events":[]}})")), "reference.pcr")
+        << pcr;
 }
 
 TEST(ReferenceFile, RefusesDigestsThatAreNotTheBanks) {
@@ -60,21 +66,27 @@ TEST(ReferenceFile, RefusesDigestsThatAreNotTheBanks) {
 }
 
 TEST(ReferenceFile, RefusesSha1AndUnknownFormats) {
-  EXPECT_EQ(RuleOf(R"({"sallyport":"reference/v1","class":"e","bank":"sha1","pcrs":{}})"), "reference.bank");
-  EXPECT_EQ(RuleOf(R"({"sallyport":"reference/v2","class":"e","bank":"sha256","pcrs":{}})"), "reference.format");
+  EXPECT_EQ(RuleOf(R"({"sallyport":"reference/v1","class":"e","bank":"sha1","pcrs":{}})"),
+            "reference.bank");
+  EXPECT_EQ(RuleOf(R"({"sallyport":"reference/v2","class":"e","bank":"sha256","pcrs":{}})"),
+            "reference.format");
 }
 
 TEST(ReferenceFile, RefusesUnknownKeysTypesAndDuplicates) {
-  EXPECT_EQ(RuleOf(FileWith(R"({"4":{"events":[]}})", R"(,"accept_all":true)")), "json.unknown-key");
+  EXPECT_EQ(RuleOf(FileWith(R"({"4":{"events":[]}})", R"(,"accept_all":true)")),
+            "json.unknown-key");
   EXPECT_EQ(RuleOf(FileWith(R"({"4":{"events":[]},"4":{"events":[]}})")), "json.duplicate-key");
-  EXPECT_EQ(RuleOf(FileWith(R"({"4":{"events":[{"type":"EV_X","digest":")" + kDigest + R"("}]}})")), "reference.event");
+  EXPECT_EQ(RuleOf(FileWith(R"({"4":{"events":[{"type":"EV_X","digest":")" + kDigest + R"("}]}})")),
+            "reference.event");
   EXPECT_EQ(RuleOf("{}"), "json.missing-key");
   EXPECT_EQ(RuleOf(""), "json.syntax");
 }
 
 TEST(ReferenceFile, RefusesAnEmptyClass) {
-  EXPECT_EQ(RuleOf(R"({"sallyport":"reference/v1","class":"","bank":"sha256","pcrs":{"4":{"events":[]}}})"),
-            "reference.text");
+  EXPECT_EQ(
+      RuleOf(
+          R"({"sallyport":"reference/v1","class":"","bank":"sha256","pcrs":{"4":{"events":[]}}})"),
+      "reference.text");
 }
 
 }  // namespace

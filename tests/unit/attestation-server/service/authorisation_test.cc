@@ -30,7 +30,8 @@ std::map<std::string, Listener> Methods() {
   for (const auto& [file, listener] : Services())
     for (int s = 0; s < file->service_count(); ++s)
       for (int m = 0; m < file->service(s)->method_count(); ++m)
-        out['/' + file->service(s)->full_name() + '/' + file->service(s)->method(m)->name()] = listener;
+        out['/' + file->service(s)->full_name() + '/' + file->service(s)->method(m)->name()] =
+            listener;
   return out;
 }
 
@@ -60,17 +61,19 @@ TEST(AuthorisationTable, LetsViewersOnlyRead) {
   for (const RpcRule& rule : AuthorisationTable()) {
     if (rule.listener != Listener::kAdmin) continue;
     const std::string_view name = rule.method.substr(rule.method.rfind('/') + 1);
-    const bool reads = name.starts_with("List") || name.starts_with("Show") || name.starts_with("Explain") ||
-                       name == "Status" || name == "TailAudit" || name == "VerifyAudit";
+    const bool reads = name.starts_with("List") || name.starts_with("Show") ||
+                       name.starts_with("Explain") || name == "Status" || name == "TailAudit" ||
+                       name == "VerifyAudit";
     EXPECT_EQ(rule.caller == Caller::kViewer, reads) << rule.method;
   }
 }
 
 TEST(FindRule, RefusesWhatIsNotInTheTable) {
-  for (const char* method : {"", "/", "/sallyport.attestation.v1.Admin/", "/sallyport.attestation.v1.Admin/Statu",
-                             "/sallyport.attestation.v1.Admin/status", "/sallyport.attestation.v1.Admin/Status/",
-                             "sallyport.attestation.v1.Admin/Status", "/sallyport.attestation.v2.Admin/Status",
-                             "/sallyport.attestation.v1.Device/Status", "/grpc.reflection.v1alpha.ServerReflection/"}) {
+  for (const char* method :
+       {"", "/", "/sallyport.attestation.v1.Admin/", "/sallyport.attestation.v1.Admin/Statu",
+        "/sallyport.attestation.v1.Admin/status", "/sallyport.attestation.v1.Admin/Status/",
+        "sallyport.attestation.v1.Admin/Status", "/sallyport.attestation.v2.Admin/Status",
+        "/sallyport.attestation.v1.Device/Status", "/grpc.reflection.v1alpha.ServerReflection/"}) {
     const auto rule = FindRule(method);
     ASSERT_FALSE(rule.has_value()) << method;
     EXPECT_EQ(rule.error().rule, "rpc.not-listed") << method;
@@ -84,7 +87,8 @@ TEST(CheckOperator, AsksForTheRoleOfTheRuleOrAHigherOne) {
                        : rule.caller == Caller::kOperator ? 1
                        : rule.caller == Caller::kAdmin    ? 2
                                                           : 3;
-    for (const OperatorRole role : {OperatorRole::kViewer, OperatorRole::kOperator, OperatorRole::kAdmin}) {
+    for (const OperatorRole role :
+         {OperatorRole::kViewer, OperatorRole::kOperator, OperatorRole::kAdmin}) {
       const auto checked = CheckOperator(rule, role);
       EXPECT_EQ(checked.has_value(), static_cast<int>(role) >= needed) << rule.method;
       if (!checked) {

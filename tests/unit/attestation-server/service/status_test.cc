@@ -18,9 +18,10 @@ TEST(ToStatus, NamesTheRule) {
 }
 
 TEST(FromStatus, GivesTheReasonsThatClientsActOn) {
-  for (const Reason reason : {Reason::kUnavailable, Reason::kPolicyDenied, Reason::kNotFound, Reason::kAlreadyExists,
-                              Reason::kConflict, Reason::kUnauthenticated, Reason::kRateLimited, Reason::kTooLarge,
-                              Reason::kInvalidArgument, Reason::kInternal})
+  for (const Reason reason :
+       {Reason::kUnavailable, Reason::kPolicyDenied, Reason::kNotFound, Reason::kAlreadyExists,
+        Reason::kConflict, Reason::kUnauthenticated, Reason::kRateLimited, Reason::kTooLarge,
+        Reason::kInvalidArgument, Reason::kInternal})
     EXPECT_EQ(FromStatus(ToStatus({reason, "why"})).reason, reason) << ReasonName(reason);
   EXPECT_EQ(FromStatus({grpc::StatusCode::DEADLINE_EXCEEDED, ""}).reason, Reason::kUnavailable);
   EXPECT_EQ(FromStatus({grpc::StatusCode::UNKNOWN, ""}).reason, Reason::kInternal);

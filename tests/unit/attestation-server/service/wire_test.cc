@@ -96,7 +96,8 @@ TEST(WireEvidence, RefusesEachReservedFieldThatIsSet) {
   idevid.add_idevid_chain("");
   api::Evidence null_name = Evidence();
   null_name.set_null_name_attest("x");
-  for (const api::Evidence& wire : {ima, idevid, null_name}) EXPECT_EQ(Rule(wire), "wire.reserved-field");
+  for (const api::Evidence& wire : {ima, idevid, null_name})
+    EXPECT_EQ(Rule(wire), "wire.reserved-field");
 }
 
 TEST(WireEvidence, RefusesKeyCertificationsOutsideTheEnum) {
@@ -118,7 +119,8 @@ TEST(WireEvidence, RefusesDigestsOfAnotherSize) {
     release.set_release_digest(bytes);
     api::Evidence proof = Evidence();
     proof.set_activation_proof(bytes);
-    for (const api::Evidence& wire : {log, release, proof}) EXPECT_EQ(Rule(wire), "wire.size") << size;
+    for (const api::Evidence& wire : {log, release, proof})
+      EXPECT_EQ(Rule(wire), "wire.size") << size;
   }
 }
 

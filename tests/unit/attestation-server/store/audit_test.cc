@@ -41,7 +41,8 @@ TEST_F(AuditTest, ChainVerifiesAndContinuesAfterReopening) {
 TEST_F(AuditTest, KnownAnswerOfTheFirstHash) {
   // Computed apart from this program, from the layout in audit.h.
   const Sha256Digest commitment = AuditCommitment(HashOf(1), "{}");
-  EXPECT_EQ(HexEncode(commitment), "5ef179ff4a27db7045b2d744438932f9689ffaf482eeeb4b1a51740c7d909555");
+  EXPECT_EQ(HexEncode(commitment),
+            "5ef179ff4a27db7045b2d744438932f9689ffaf482eeeb4b1a51740c7d909555");
   EXPECT_EQ(HexEncode(AuditHash(HashOf(0), 1, "e", HashOf(2))),
             "137983c240ec1e6648fc78f6b46b24ac96f00e464af7b3dc98e834f97e4528b9");
 }

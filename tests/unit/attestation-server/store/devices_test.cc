@@ -33,7 +33,8 @@ DeviceRecord FullDevice() {
   device.causes = {QuarantineCause::kPosture, QuarantineCause::kTpmChanged};
   device.tier = pki::Tier::kMeasured;
   device.reason = "pcr.value";
-  device.boot = BootRecord{BootId::FromArray(HashOf(3).array()), 4, 5, 6, 7, true, "0011223344556677", HashOf(8)};
+  device.boot = BootRecord{
+      BootId::FromArray(HashOf(3).array()), 4, 5, 6, 7, true, "0011223344556677", HashOf(8)};
   device.failed_boot = BootId::FromArray(HashOf(9).array());
   device.current_key = KeySlot{Bytes(34, 1), "aa", UnixTime{10}};
   device.next_key = KeySlot{Bytes(34, 2), "bb", UnixTime{11}};
@@ -171,8 +172,9 @@ TEST_F(DevicesTest, UpdateAgainstAnOldRevisionIsAConflict) {
 TEST_F(DevicesTest, TouchDoesNotDisturbCompareAndSet) {
   ASSERT_TRUE(Insert(MakeDevice(1)).has_value());
   const DeviceRecord before = Find(MakeDevice(1).id);
-  ASSERT_TRUE(Write([&](Transaction& t) { return TouchDevice(t.connection(), before.id, UnixTime{99}, 4); })
-                  .has_value());
+  ASSERT_TRUE(Write([&](Transaction& t) {
+                return TouchDevice(t.connection(), before.id, UnixTime{99}, 4);
+              }).has_value());
 
   EXPECT_TRUE(Update(before).has_value());
 }
@@ -183,9 +185,13 @@ TEST_F(DevicesTest, NextKeyBecomesCurrentOnlyForItsOwnSerial) {
   device.next_key = KeySlot{Bytes(34, 2), "bb", UnixTime{11}};
   ASSERT_TRUE(Insert(device).has_value());
 
-  ASSERT_TRUE(Write([&](Transaction& t) { return PromoteKey(t.connection(), device.id, "zz"); }).has_value());
+  ASSERT_TRUE(Write([&](Transaction& t) {
+                return PromoteKey(t.connection(), device.id, "zz");
+              }).has_value());
   EXPECT_EQ(Find(device.id).current_key->serial, "aa");
-  ASSERT_TRUE(Write([&](Transaction& t) { return PromoteKey(t.connection(), device.id, "bb"); }).has_value());
+  ASSERT_TRUE(Write([&](Transaction& t) {
+                return PromoteKey(t.connection(), device.id, "bb");
+              }).has_value());
 
   EXPECT_EQ(Find(device.id).current_key->serial, "bb");
   EXPECT_FALSE(Find(device.id).next_key.has_value());
@@ -211,7 +217,8 @@ TEST_F(DevicesTest, LeaseHoldsForCurrentAndNextCertificate) {
   EXPECT_EQ(CheckLease(lease, "cc", 1, 3, now).error().rule, "lease.serial");
   EXPECT_EQ(CheckLease(lease, "aa", 1, 2, now).error().rule, "lease.epoch");
   EXPECT_EQ(CheckLease(lease, "aa", 0, 9, now).error().rule, "lease.epoch");
-  EXPECT_EQ(CheckLease(lease, "aa", 1, 3, UnixTime::FromSeconds(2000)).error().rule, "lease.expired");
+  EXPECT_EQ(CheckLease(lease, "aa", 1, 3, UnixTime::FromSeconds(2000)).error().rule,
+            "lease.expired");
 }
 
 TEST_F(DevicesTest, LeaseEndsWithStateAndPosture) {

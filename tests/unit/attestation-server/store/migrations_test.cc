@@ -15,7 +15,8 @@ TEST_F(MigrationsTest, AreNumberedWithoutGaps) {
 
 TEST_F(MigrationsTest, EveryOldSchemaReachesTheNewestOne) {
   for (size_t old = 0; old <= Migrations().size(); ++old) {
-    auto connection = Connection::Open(directory_ + "/old-" + std::to_string(old) + ".db", ConnectionMode::kWriter);
+    auto connection = Connection::Open(directory_ + "/old-" + std::to_string(old) + ".db",
+                                       ConnectionMode::kWriter);
     ASSERT_TRUE(connection.has_value());
     ASSERT_TRUE(Migrate(**connection, Migrations().first(old)).has_value());
 
@@ -41,7 +42,8 @@ TEST_F(MigrationsTest, DataOfAnOldSchemaSurvivesALaterMigration) {
 
 TEST_F(MigrationsTest, AFailingMigrationChangesNothing) {
   auto connection = Connection::Open(path(), ConnectionMode::kWriter);
-  const std::vector<Migration> broken{{1, "broken", "CREATE TABLE half (a TEXT); CREATE TABEL nonsense;"}};
+  const std::vector<Migration> broken{
+      {1, "broken", "CREATE TABLE half (a TEXT); CREATE TABEL nonsense;"}};
 
   ASSERT_FALSE(Migrate(**connection, broken).has_value());
 

@@ -20,12 +20,14 @@ class RepositoriesTest : public StoreTest {
   // Do runs `body` in one transaction and requires that it commits.
   template <typename Body>
   void Do(Body body) {
-    const Result<Unit> done = Write([&](Transaction& t) -> Result<Unit> { return body(t.connection()); });
+    const Result<Unit> done =
+        Write([&](Transaction& t) -> Result<Unit> { return body(t.connection()); });
     ASSERT_TRUE(done.has_value()) << done.error().ToString();
   }
   template <typename Body>
   std::string Refusal(Body body) {
-    const Result<Unit> done = Write([&](Transaction& t) -> Result<Unit> { return body(t.connection()); });
+    const Result<Unit> done =
+        Write([&](Transaction& t) -> Result<Unit> { return body(t.connection()); });
     return done.has_value() ? "" : std::string(done.error().name());
   }
 };
@@ -53,13 +55,15 @@ TEST_F(RepositoriesTest, TokenIsSpentAsOftenAsItAllows) {
 
 TEST_F(RepositoriesTest, TokenCannotBeSpentAtItsEnd) {
   Do([](Connection& c) { return Tokens(c).Insert(MakeToken()); });
-  EXPECT_EQ(Refusal([](Connection& c) { return Tokens(c).Spend("t1", UnixTime{100}); }), "token.spent");
+  EXPECT_EQ(Refusal([](Connection& c) { return Tokens(c).Spend("t1", UnixTime{100}); }),
+            "token.spent");
 }
 
 TEST_F(RepositoriesTest, RevokedTokenCannotBeSpent) {
   Do([](Connection& c) { return Tokens(c).Insert(MakeToken()); });
   Do([](Connection& c) { return Tokens(c).Revoke("t1"); });
-  EXPECT_EQ(Refusal([](Connection& c) { return Tokens(c).Spend("t1", UnixTime{50}); }), "token.spent");
+  EXPECT_EQ(Refusal([](Connection& c) { return Tokens(c).Spend("t1", UnixTime{50}); }),
+            "token.spent");
   EXPECT_EQ(Refusal([](Connection& c) { return Tokens(c).Revoke("t2"); }), "token.unknown");
 }
 
@@ -97,8 +101,9 @@ TEST_F(RepositoriesTest, DeploymentIsChosenOnce) {
             }),
             "meta.uninitialised");
   Do([](Connection& c) { return InitialiseDeployment(c, {"edge.example", false, 1}); });
-  EXPECT_EQ(Refusal([](Connection& c) { return InitialiseDeployment(c, {"edge.example", true, 1}); }),
-            "meta.initialised");
+  EXPECT_EQ(
+      Refusal([](Connection& c) { return InitialiseDeployment(c, {"edge.example", true, 1}); }),
+      "meta.initialised");
   Do([](Connection& c) -> Result<Unit> {
     EXPECT_FALSE(ReadDeployment(c).value().development);
     EXPECT_EQ(StartIncarnation(c).value(), 2u);
@@ -143,7 +148,8 @@ TEST_F(RepositoriesTest, ADeviceIsJudgedByItsClassAndByWhatWasAssignedToIt) {
     SP_TRY(references.Assign(MakeDevice(1).id, ReferenceRole::kRecovery, HashOf(4)));
 
     const auto assigned = references.ForDevice(MakeDevice(1).id, "online").value();
-    EXPECT_EQ(assigned.size(), 2u);  // 1 by class, 3 by assignment; never a candidate or a retired one
+    EXPECT_EQ(assigned.size(),
+              2u);  // 1 by class, 3 by assignment; never a candidate or a retired one
     const auto other = references.ForDevice(MakeDevice(2).id, "online").value();
     EXPECT_EQ(other.size(), 1u);
     EXPECT_EQ(references.ForDevice(MakeDevice(2).id, "edge").value().size(), 0u);
@@ -174,12 +180,16 @@ TEST_F(RepositoriesTest, EveryChangeOfReferencesRaisesTheirEpoch) {
     EXPECT_TRUE(risen());
     return Unit{};
   });
-  EXPECT_EQ(Refusal([](Connection& c) { return References(c).SetState(HashOf(9), ReferenceState::kActive); }),
+  EXPECT_EQ(Refusal([](Connection& c) {
+              return References(c).SetState(HashOf(9), ReferenceState::kActive);
+            }),
             "reference.unknown");
 }
 
 TEST_F(RepositoriesTest, AnAssignmentNamesAnExistingSetAndDevice) {
-  EXPECT_EQ(Refusal([](Connection& c) { return References(c).Assign("nobody", ReferenceRole::kPending, HashOf(1)); }),
+  EXPECT_EQ(Refusal([](Connection& c) {
+              return References(c).Assign("nobody", ReferenceRole::kPending, HashOf(1));
+            }),
             "store.constraint");
 }
 
@@ -196,8 +206,10 @@ PolicyRow MakePolicy(uint64_t version, uint8_t fill) {
 TEST_F(RepositoriesTest, PolicyVersionsOnlyRise) {
   Do([](Connection& c) { return Policies(c).Apply(MakePolicy(3, 1)); });
   Do([](Connection& c) { return Policies(c).Apply(MakePolicy(3, 1)); });
-  EXPECT_EQ(Refusal([](Connection& c) { return Policies(c).Apply(MakePolicy(3, 2)); }), "policy.version");
-  EXPECT_EQ(Refusal([](Connection& c) { return Policies(c).Apply(MakePolicy(2, 2)); }), "policy.version");
+  EXPECT_EQ(Refusal([](Connection& c) { return Policies(c).Apply(MakePolicy(3, 2)); }),
+            "policy.version");
+  EXPECT_EQ(Refusal([](Connection& c) { return Policies(c).Apply(MakePolicy(2, 2)); }),
+            "policy.version");
   Do([](Connection& c) -> Result<Unit> {
     EXPECT_EQ(ReadCounter(c, Counter::kPolicyEpoch).value(), 1u);
     SP_TRY(Policies(c).Apply(MakePolicy(4, 2)));
@@ -211,8 +223,10 @@ TEST_F(RepositoriesTest, RolloutRemembersItsDevicesAndAssignments) {
   const ReleaseDigest release = ReleaseDigest::FromArray(HashOf(7).array());
   Do([&](Connection& c) -> Result<Unit> {
     SP_TRY(Devices(c).Insert(MakeDevice(1)));
-    SP_TRY(PutRelease(c, {release, "edge-os", "2.0.0", "releases/edge-os/2.0.0/release.json", "{}", UnixTime{1}}));
-    SP_TRY(PutRelease(c, {release, "edge-os", "2.0.0", "releases/edge-os/2.0.0/release.json", "{}", UnixTime{1}}));
+    SP_TRY(PutRelease(c, {release, "edge-os", "2.0.0", "releases/edge-os/2.0.0/release.json", "{}",
+                          UnixTime{1}}));
+    SP_TRY(PutRelease(c, {release, "edge-os", "2.0.0", "releases/edge-os/2.0.0/release.json", "{}",
+                          UnixTime{1}}));
     RolloutRow rollout;
     rollout.name = "r1";
     rollout.release = release;
@@ -249,7 +263,8 @@ TEST_F(RepositoriesTest, RolloutRemembersItsDevicesAndAssignments) {
 
 TEST_F(RepositoriesTest, IssuersAndApprovals) {
   Do([](Connection& c) -> Result<Unit> {
-    SP_TRY(Issuers(c).Insert({"ab", IssuerRole::kDevice, IssuerState::kActive, "PEM", UnixTime{9}, UnixTime{1}}));
+    SP_TRY(Issuers(c).Insert(
+        {"ab", IssuerRole::kDevice, IssuerState::kActive, "PEM", UnixTime{9}, UnixTime{1}}));
     SP_TRY(Issuers(c).SetState("ab", IssuerState::kTainted));
     EXPECT_EQ(Issuers(c).List().value().front().state, IssuerState::kTainted);
     EXPECT_EQ(ReadCounter(c, Counter::kIssuerEpoch).value(), 2u);
@@ -276,7 +291,8 @@ TEST_F(RepositoriesTest, IssuanceComesBackAndIsPruned) {
     certificate.not_after = UnixTime{50};
     SP_TRY(InsertCertificate(c, certificate));
     EXPECT_EQ(InsertCertificate(c, certificate).error().reason, Reason::kAlreadyExists);
-    EXPECT_EQ(ListCertificates(c, certificate.device_id, 10).value().front().tls_name, Bytes(34, 3));
+    EXPECT_EQ(ListCertificates(c, certificate.device_id, 10).value().front().tls_name,
+              Bytes(34, 3));
     VerdictRow verdict;
     verdict.id = "v1";
     verdict.device_id = certificate.device_id;
@@ -310,7 +326,9 @@ TEST_F(RepositoriesTest, BlobsAreStoredOnceAndCheckedWhenRead) {
   EXPECT_EQ(blobs.Get(hash).value(), (Bytes{1, 2, 3}));
   EXPECT_EQ(blobs.Get(HashOf(1)).error().reason, Reason::kNotFound);
   const std::string hex = HexEncode(hash);
-  ASSERT_TRUE(WriteFileAtomically(files, "/evidence/" + hex.substr(0, 2) + "/" + hex, Bytes{1, 2, 4}).has_value());
+  ASSERT_TRUE(
+      WriteFileAtomically(files, "/evidence/" + hex.substr(0, 2) + "/" + hex, Bytes{1, 2, 4})
+          .has_value());
   EXPECT_EQ(blobs.Get(hash).error().rule, "evidence.blob");
   EXPECT_EQ(blobs.Put(Bytes(kEvidenceBlobMax + 1)).error().rule, "evidence.size");
 }

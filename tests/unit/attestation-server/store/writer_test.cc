@@ -106,7 +106,8 @@ TEST_F(WriterTest, OneOfManyConcurrentSpendersWins) {
 TEST_F(WriterTest, FullDiskIsACleanRefusalAndTheStoreGoesOn) {
   Database& database = Open();
   ASSERT_TRUE(Write([](Transaction& t) -> Result<Unit> {
-                // SQLite raises the limit to the pages in use: what is there still fits, more does not.
+                // SQLite raises the limit to the pages in use: what is there still fits, more does
+                // not.
                 SP_TRY(t.connection().QueryOne("PRAGMA max_page_count=1", "i"));
                 return Unit{};
               }).has_value());
@@ -147,7 +148,8 @@ TEST_F(WriterTest, AnswersQueueFullInsteadOfGrowing) {
   for (size_t i = 0; i < kWriterQueueMax + 3; ++i)
     database.writer().Submit([](Transaction&) { return Ok(); },
                              [&](const Result<Unit>& result) {
-                               if (!result.has_value() && result.error().rule == "store.queue-full") ++refused;
+                               if (!result.has_value() && result.error().rule == "store.queue-full")
+                                 ++refused;
                              });
   release.count_down();
   database_.reset();
@@ -176,7 +178,8 @@ TEST_F(WriterTest, KilledWhileWritingLeavesNothingHalfWritten) {
     int pipe_ends[2];
     ASSERT_EQ(pipe(pipe_ends), 0);
     const pid_t child = fork();
-    if (child == 0) WriteUntilKilled(directory_ + "/killed-" + std::to_string(round) + ".db", pipe_ends[1]);
+    if (child == 0)
+      WriteUntilKilled(directory_ + "/killed-" + std::to_string(round) + ".db", pipe_ends[1]);
     char byte;
     ASSERT_EQ(read(pipe_ends[0], &byte, 1), 1);
     kill(child, SIGKILL);
@@ -184,13 +187,18 @@ TEST_F(WriterTest, KilledWhileWritingLeavesNothingHalfWritten) {
     close(pipe_ends[0]);
     close(pipe_ends[1]);
 
-    auto database = Database::Open(directory_ + "/killed-" + std::to_string(round) + ".db", random_);
+    auto database =
+        Database::Open(directory_ + "/killed-" + std::to_string(round) + ".db", random_);
 
     ASSERT_TRUE(database.has_value());
     auto snapshot = (*database)->Read();
     const AuditHead head = VerifyAudit(snapshot.value().connection()).value();
     EXPECT_GT(head.seq, 20u);
-    EXPECT_EQ(snapshot.value().connection().QueryOne("SELECT COUNT(*) FROM spent_tickets", "i")->value().Integer(0),
+    EXPECT_EQ(snapshot.value()
+                  .connection()
+                  .QueryOne("SELECT COUNT(*) FROM spent_tickets", "i")
+                  ->value()
+                  .Integer(0),
               static_cast<int64_t>(head.seq));
   }
 }
@@ -199,8 +207,9 @@ TEST_F(WriterTest, FinishesTheQueueBeforeItStops) {
   Database& database = Open();
   std::atomic<int> done = 0;
   for (uint8_t i = 0; i < 100; ++i)
-    database.writer().Submit([i](Transaction& t) { return Spend(t, i); },
-                             [&](const Result<Unit>& result) { done += result.has_value() ? 1 : 0; });
+    database.writer().Submit(
+        [i](Transaction& t) { return Spend(t, i); },
+        [&](const Result<Unit>& result) { done += result.has_value() ? 1 : 0; });
 
   database_.reset();
 

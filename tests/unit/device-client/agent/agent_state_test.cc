@@ -37,9 +37,18 @@ TEST_F(AgentStateTest, ComesBackAsItWasSaved) {
 TEST_F(AgentStateTest, RefusesDamageInsteadOfStartingAnew) {
   EXPECT_EQ(LoadText("").error().reason, Reason::kMalformed);
   EXPECT_EQ(LoadText("{}").error().reason, Reason::kMalformed);
-  EXPECT_FALSE(LoadText(R"({"sallyport":"agent-state/v2","device_id":"d","epoch":1,"last_signed_time_ms":1})").has_value());
-  EXPECT_FALSE(LoadText(R"({"sallyport":"agent-state/v1","device_id":"d","epoch":-1,"last_signed_time_ms":1})").has_value());
-  EXPECT_FALSE(LoadText(R"({"sallyport":"agent-state/v1","device_id":"d","epoch":1,"last_signed_time_ms":1,"x":1})").has_value());
+  EXPECT_FALSE(
+      LoadText(
+          R"({"sallyport":"agent-state/v2","device_id":"d","epoch":1,"last_signed_time_ms":1})")
+          .has_value());
+  EXPECT_FALSE(
+      LoadText(
+          R"({"sallyport":"agent-state/v1","device_id":"d","epoch":-1,"last_signed_time_ms":1})")
+          .has_value());
+  EXPECT_FALSE(
+      LoadText(
+          R"({"sallyport":"agent-state/v1","device_id":"d","epoch":1,"last_signed_time_ms":1,"x":1})")
+          .has_value());
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ TEST(Machine, SaysNothingForAnEventWithoutMeaning) {
 
 TEST(Machine, DescribesEveryEdge) {
   const std::string table = DescribeMachine();
-  EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), static_cast<ptrdiff_t>(std::size(kEdges)) + 2);
+  EXPECT_EQ(std::count(table.begin(), table.end(), '\n'),
+            static_cast<ptrdiff_t>(std::size(kEdges)) + 2);
 }
 
 TEST(Machine, IsTheOneOfTheProtocolDocument) {

@@ -43,7 +43,8 @@ inline bool SendAll(int fd, ByteView bytes) {
   return true;
 }
 
-// Receive returns up to `size` bytes, fewer at the end of the stream; `cut` tells a reset from an end.
+// Receive returns up to `size` bytes, fewer at the end of the stream; `cut` tells a reset from an
+// end.
 struct Received {
   Bytes bytes;
   bool cut = false;
@@ -52,7 +53,8 @@ inline Received Receive(int fd, size_t size) {
   Received received;
   Bytes chunk(64 << 10);
   while (received.bytes.size() < size) {
-    const ssize_t got = recv(fd, chunk.data(), std::min(chunk.size(), size - received.bytes.size()), 0);
+    const ssize_t got =
+        recv(fd, chunk.data(), std::min(chunk.size(), size - received.bytes.size()), 0);
     if (got <= 0) {
       received.cut = got < 0;
       break;
@@ -86,7 +88,8 @@ class EchoServer {
         Bytes chunk(64 << 10);
         for (;;) {
           const ssize_t got = recv(fd.get(), chunk.data(), chunk.size(), 0);
-          if (got <= 0 || !SendAll(fd.get(), ByteView(chunk).first(static_cast<size_t>(got)))) return;
+          if (got <= 0 || !SendAll(fd.get(), ByteView(chunk).first(static_cast<size_t>(got))))
+            return;
         }
       });
     }
@@ -117,7 +120,8 @@ class Mesh {
   Mesh() { time.now_ms = world.now.ms; }
 
   Node MakeNode(std::string_view name, std::string tag) {
-    return {DeviceIdFromEk(world.domain, AsBytes(name)), *pki::PrivateKey::Generate(pki::KeyType::kP256), std::move(tag)};
+    return {DeviceIdFromEk(world.domain, AsBytes(name)),
+            *pki::PrivateKey::Generate(pki::KeyType::kP256), std::move(tag)};
   }
 
   static std::shared_ptr<void> KeyOf(const pki::PrivateKey& key) {
@@ -127,8 +131,9 @@ class Mesh {
   ProxyIdentity IdentityOf(const Node& node, uint64_t epoch = 42, Duration lifetime = Hours(1)) {
     pki::IdentityExtension extension = world.extension;
     extension.epoch = epoch;
-    const pki::IssuedLeaf leaf = *world.devices.SignDeviceLeaf(node.id, node.key.public_key().spki(), extension, world.now,
-                                                               world.now + lifetime, world.random);
+    const pki::IssuedLeaf leaf =
+        *world.devices.SignDeviceLeaf(node.id, node.key.public_key().spki(), extension, world.now,
+                                      world.now + lifetime, world.random);
     return {pki::CertificatePem(leaf.der), KeyOf(node.key)};
   }
   ProxyTrust trust() const { return {world.anchors, world.domain}; }
@@ -147,15 +152,26 @@ class Mesh {
     return rules;
   }
 
-  std::shared_ptr<const policy::VerifiedSlice> SliceOf(const Node& node, const policy::RuleSet& rules,
-                                                       const std::vector<Node>& nodes, int64_t counter = 1) const {
+  std::shared_ptr<const policy::VerifiedSlice> SliceOf(const Node& node,
+                                                       const policy::RuleSet& rules,
+                                                       const std::vector<Node>& nodes,
+                                                       int64_t counter = 1) const {
     std::vector<policy::DeviceFacts> facts;
     for (const Node& n : nodes)
-      facts.push_back({n.id.text(), n.tag, "site", {n.tag}, pki::Tier::kNone, policy::DeviceState::kActive, 0, ""});
-    const auto manifest = MakePolicyManifest(rules, {counter, world.now - Days(1), world.now + Days(30)});
+      facts.push_back({n.id.text(),
+                       n.tag,
+                       "site",
+                       {n.tag},
+                       pki::Tier::kNone,
+                       policy::DeviceState::kActive,
+                       0,
+                       ""});
+    const auto manifest =
+        MakePolicyManifest(rules, {counter, world.now - Days(1), world.now + Days(30)});
     const auto texts = MakePolicyTexts(rules);
-    const std::string bytes = *BuildSlice({"edge.example", node.id.text(), {1, counter}, world.now, world.now + Days(1)},
-                                          Compile(rules, facts), manifest, texts);
+    const std::string bytes =
+        *BuildSlice({"edge.example", node.id.text(), {1, counter}, world.now, world.now + Days(1)},
+                    Compile(rules, facts), manifest, texts);
     const Sha256Digest digest = pki::Sha256(AsBytes(bytes));
     auto slice = policy::VerifySlice(bytes, {digest, manifest, "edge.example", node.id.text(), {}});
     SP_CHECK(slice.has_value());

@@ -37,7 +37,9 @@ class ProxyTest : public testing::Test {
     recorder_proxy_->SetSlice(mesh_.SliceOf(recorder_, rules, {camera_, recorder_}, counter));
   }
 
-  UniqueFd Dial(size_t outbound = 0) { return ConnectTo(camera_proxy_->outbound_ports()[outbound]); }
+  UniqueFd Dial(size_t outbound = 0) {
+    return ConnectTo(camera_proxy_->outbound_ports()[outbound]);
+  }
   // Echo proves a live flow through both proxies.
   static std::string Echo(const UniqueFd& fd, std::string_view text) {
     SendAll(fd.get(), AsBytes(text));
@@ -94,7 +96,9 @@ TEST_F(ProxyTest, KeepsEveryByteInOrderBothWays) {
   EXPECT_FALSE(back.cut);
   EXPECT_EQ(back.bytes.size(), data.size());
   EXPECT_TRUE(Equal(back.bytes, data));
-  EXPECT_TRUE(WaitFor([&] { return camera_proxy_->Connections().empty() && recorder_proxy_->Connections().empty(); }));
+  EXPECT_TRUE(WaitFor([&] {
+    return camera_proxy_->Connections().empty() && recorder_proxy_->Connections().empty();
+  }));
   EXPECT_TRUE(camera_proxy_->Refusals().empty());
 }
 
@@ -206,7 +210,8 @@ TEST_F(ProxyTest, TheDeadlineCutsWithoutAnyNews) {
   mesh_.Advance(Milliseconds(300));
 
   EXPECT_TRUE(IsCut(fd));
-  const std::string reason = LastReason(camera_proxy_->Refusals().empty() ? *recorder_proxy_ : *camera_proxy_);
+  const std::string reason =
+      LastReason(camera_proxy_->Refusals().empty() ? *recorder_proxy_ : *camera_proxy_);
   EXPECT_EQ(reason, "no-grant: cam-to-rec failed attested_within");
 }
 
@@ -264,18 +269,22 @@ TEST_F(ProxyTest, HandshakesAreCapped) {
 
 TEST_F(ProxyTest, AFloodOfConnectionsLeavesNothingBehind) {
   for (int i = 0; i < 100; ++i) EXPECT_EQ(Echo(Dial(), "x"), "x");
-  EXPECT_TRUE(WaitFor([&] { return camera_proxy_->Connections().empty() && recorder_proxy_->Connections().empty(); }));
+  EXPECT_TRUE(WaitFor([&] {
+    return camera_proxy_->Connections().empty() && recorder_proxy_->Connections().empty();
+  }));
 }
 
 TEST_F(ProxyTest, WorksWithAKeyThatOnlyTheTlsKeyProviderCanUse) {
   std::atomic<int> signatures = 0;
   const auto sign = [&](const Sha256Digest& digest) -> Result<Bytes> {
     ++signatures;
-    const pki::EvpPkeyCtx context(EVP_PKEY_CTX_new(static_cast<EVP_PKEY*>(camera_.key.native()), nullptr));
+    const pki::EvpPkeyCtx context(
+        EVP_PKEY_CTX_new(static_cast<EVP_PKEY*>(camera_.key.native()), nullptr));
     Bytes signature(72);
     size_t size = signature.size();
     SP_CHECK(EVP_PKEY_sign_init(context.get()) == 1);
-    SP_CHECK(EVP_PKEY_sign(context.get(), signature.data(), &size, digest.view().data(), digest.view().size()) == 1);
+    SP_CHECK(EVP_PKEY_sign(context.get(), signature.data(), &size, digest.view().data(),
+                           digest.view().size()) == 1);
     signature.resize(size);
     return signature;
   };
@@ -332,7 +341,8 @@ class StrangerTest : public ProxyTest {
     const SslPtr ssl(SSL_new(ctx.get()));
     SSL_set_fd(ssl.get(), fd.get());
     if (!stranger.alpn.empty())
-      SSL_set_alpn_protos(ssl.get(), AsBytes(stranger.alpn).data(), static_cast<unsigned>(stranger.alpn.size()));
+      SSL_set_alpn_protos(ssl.get(), AsBytes(stranger.alpn).data(),
+                          static_cast<unsigned>(stranger.alpn.size()));
     Bytes answer(1024);
     size_t size = 0;
     if (SSL_connect(ssl.get()) == 1) {
@@ -352,7 +362,9 @@ class StrangerTest : public ProxyTest {
     stranger.chain_pem = pki::CertificatePem(der);
     return stranger;
   }
-  std::string Uri(const Mesh::Node& node) const { return "spiffe://edge.example/device/" + node.id.text(); }
+  std::string Uri(const Mesh::Node& node) const {
+    return "spiffe://edge.example/device/" + node.id.text();
+  }
 };
 
 TEST_F(StrangerTest, IsServedWhenItDoesEverythingRight) {
@@ -388,7 +400,8 @@ TEST_F(StrangerTest, MayNotCarryTwoNames) {
   pki::Draft draft(camera_.key.public_key().spki());
   draft.not_before = mesh_.world.now;
   draft.not_after = mesh_.world.now + Hours(1);
-  draft.Put("own", pki::kIdentityExtensionOid, false, EncodeIdentityExtension(mesh_.world.extension));
+  draft.Put("own", pki::kIdentityExtensionOid, false,
+            EncodeIdentityExtension(mesh_.world.extension));
   const Bytes camera = pki::Draft::Name(pki::kNameUri, Uri(camera_));
   draft.Names({camera});
   EXPECT_FALSE(Talk(With(draft.SignedBy(mesh_.world.hierarchy.device_issuer))).empty());

@@ -17,12 +17,15 @@ std::vector<std::string_view> Failed(const std::vector<pki::KeyRuleResult>& resu
 }
 
 TEST(KeyTemplates, FollowTheRulesThatTheServerChecks) {
-  EXPECT_EQ(Failed(pki::CheckAttestationKey(AkTemplate())), (std::vector<std::string_view>{"ak.key"}));
-  EXPECT_EQ(Failed(pki::CheckTlsKey(TlsKeyTemplate(Bytes(64, 1)))), (std::vector<std::string_view>{"tls.key"}));
+  EXPECT_EQ(Failed(pki::CheckAttestationKey(AkTemplate())),
+            (std::vector<std::string_view>{"ak.key"}));
+  EXPECT_EQ(Failed(pki::CheckTlsKey(TlsKeyTemplate(Bytes(64, 1)))),
+            (std::vector<std::string_view>{"tls.key"}));
 }
 
 TEST(KeyTemplates, OfTheAttestationKeyNeverChanges) {
-  EXPECT_EQ(HexEncode(AkTemplate().Marshal()).substr(0, 40), "0023000b00050472000000100018000b00030010");
+  EXPECT_EQ(HexEncode(AkTemplate().Marshal()).substr(0, 40),
+            "0023000b00050472000000100018000b00030010");
 }
 
 TEST(KeyTemplates, OfTlsKeysDifferByEntropy) {

@@ -29,7 +29,8 @@ class SoftwareKey {
       Bytes out(72);
       size_t size = out.size();
       SP_CHECK(EVP_PKEY_sign_init(context.get()) == 1);
-      SP_CHECK(EVP_PKEY_sign(context.get(), out.data(), &size, digest.view().data(), digest.view().size()) == 1);
+      SP_CHECK(EVP_PKEY_sign(context.get(), out.data(), &size, digest.view().data(),
+                             digest.view().size()) == 1);
       out.resize(size);
       return out;
     };
@@ -52,7 +53,8 @@ Bytes SignMessage(EVP_PKEY* key) {
   const Bytes message = ToBytes("message");
   Bytes out(72);
   size_t size = out.size();
-  EXPECT_EQ(EVP_DigestSignInit_ex(context.get(), nullptr, "SHA256", nullptr, nullptr, key, nullptr), 1);
+  EXPECT_EQ(EVP_DigestSignInit_ex(context.get(), nullptr, "SHA256", nullptr, nullptr, key, nullptr),
+            1);
   EXPECT_EQ(EVP_DigestSign(context.get(), out.data(), &size, message.data(), message.size()), 1);
   out.resize(size);
   return out;
@@ -69,7 +71,8 @@ pki::X509Ptr SelfSigned(const SoftwareKey& key) {
   X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 600);
   X509_set_pubkey(certificate.get(), key.native());
   X509_NAME* const name = X509_get_subject_name(certificate.get());
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("device"), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+                             reinterpret_cast<const unsigned char*>("device"), -1, -1, 0);
   X509_set_issuer_name(certificate.get(), name);
   EXPECT_GT(X509_sign(certificate.get(), key.native(), EVP_sha256()), 0);
   return certificate;
@@ -186,7 +189,8 @@ TEST(TlsKeyProvider, SignsFromManyThreads) {
   const auto reference = *TlsKeyReference::Register(software.public_key(), software.Signer());
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i)
-    threads.emplace_back([&] { EXPECT_TRUE(Verifies(software, SignMessage(Load(*reference).get()))); });
+    threads.emplace_back(
+        [&] { EXPECT_TRUE(Verifies(software, SignMessage(Load(*reference).get()))); });
   for (std::thread& thread : threads) thread.join();
 
   EXPECT_EQ(software.signatures(), 8);

@@ -29,8 +29,9 @@ class UpdateDriverTest : public ::testing::Test {
   }
   // Start is a new agent process in this boot.
   void Start() {
-    driver_.emplace(UpdateDriverParts{installer_, source_, rebooter_, clock_,
-                                      [this](const UpdateReport& report) { reports_.push_back(report); }});
+    driver_.emplace(
+        UpdateDriverParts{installer_, source_, rebooter_, clock_,
+                          [this](const UpdateReport& report) { reports_.push_back(report); }});
   }
   // Restart boots and starts the agent, and says what the driver waits for.
   UpdateStep Restart(Slot expected) {

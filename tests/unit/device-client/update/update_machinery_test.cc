@@ -13,7 +13,8 @@ TEST(UpdateMachinery, FindsRecordVariablesAndKernelImagesWhereTheConfigurationSa
   ASSERT_TRUE(WriteFileAtomically(files, "vars/BootCurrent-8be4df61-93ca-11d2-aa0d-00e098032b8c",
                                   Bytes{6, 0, 0, 0, 0, 0}));
   const ReleaseDigest release = ReleaseDigest::FromArray({7});
-  ASSERT_TRUE(WriteFileAtomically(files, "esp/EFI/sallyport/b.efi.release", AsBytes(HexEncode(release))));
+  ASSERT_TRUE(
+      WriteFileAtomically(files, "esp/EFI/sallyport/b.efi.release", AsBytes(HexEncode(release))));
   ota::UpdateRecord record;
   record.state = ota::UpdateState::kFailed;
   ASSERT_TRUE(ota::RecordStore(files, "state/update").Save(record));

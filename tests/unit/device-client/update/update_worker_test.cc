@@ -17,7 +17,9 @@ class Signal {
   void Set() {
     if (!set_.exchange(true)) promise_.set_value();
   }
-  [[nodiscard]] bool Await() { return promise_.get_future().wait_for(kPatience) == std::future_status::ready; }
+  [[nodiscard]] bool Await() {
+    return promise_.get_future().wait_for(kPatience) == std::future_status::ready;
+  }
 
  private:
   std::atomic<bool> set_ = false;

@@ -7,9 +7,7 @@ namespace {
 
 const std::string kGuid = "-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
-EfiLoadOption Option(const std::string& name, const std::string& file) {
-  return {name, file};
-}
+EfiLoadOption Option(const std::string& name, const std::string& file) { return {name, file}; }
 constexpr EfiPartition kEsp{1, 2048, 262144, {}};
 
 class EfiBootControlTest : public ::testing::Test {
@@ -27,20 +25,28 @@ class EfiBootControlTest : public ::testing::Test {
   void Provisioned() { ASSERT_TRUE(boot_.Provision(Slot::kA, kEsp)); }
 
   MemoryFileSystem files_;
-  EfiBootControl boot_{files_, {"vars", Option("Sallyport A", "\\a.efi"), Option("Sallyport B", "\\b.efi")}};
+  EfiBootControl boot_{
+      files_, {"vars", Option("Sallyport A", "\\a.efi"), Option("Sallyport B", "\\b.efi")}};
 };
 
 TEST(EfiLoadOption, HasTheDevicePathThatFirmwareMeasured) {
-  // From the event log of a real boot (tests/vectors/ovmf/ab-sb-off-step5-v1), behind the PCI nodes.
-  const std::string path = "04012a000100000000080000000000000000040000000000111111112222333344445555555555010202"
-                           "040430005c004500460049005c0042004f004f0054005c0042004f004f0054005800360034002e0045004600490000007fff0400";
+  // From the event log of a real boot (tests/vectors/ovmf/ab-sb-off-step5-v1), behind the PCI
+  // nodes.
+  const std::string path =
+      "04012a000100000000080000000000000000040000000000111111112222333344445555555555010202"
+      "040430005c004500460049005c0042004f004f0054005c0042004f004f0054005800360034002e00450046004900"
+      "00007fff0400";
   EfiPartition partition{1, 0x800, 0x40000, {}};
   const Bytes guid = *HexDecode("11111111222233334444555555555501");
   std::ranges::copy(guid, partition.guid.begin());
 
   const Bytes option = EfiLoadOption{"A", "\\EFI\\BOOT\\BOOTX64.EFI"}.Encode(partition);
 
-  EXPECT_EQ(HexEncode(option), "01000000" "5e00" "41000000" + path);
+  EXPECT_EQ(HexEncode(option),
+            "01000000"
+            "5e00"
+            "41000000" +
+                path);
 }
 
 TEST(EfiLoadOption, SurvivesARoundTripAndNoTruncation) {
@@ -57,16 +63,25 @@ TEST(EfiLoadOption, IsNotReadFromOtherEntries) {
   two_files[6] = 0x1f;  // a control character in the description
   EXPECT_FALSE(EfiLoadOption::Decode(two_files));
   // A device path that is only an end node: the firmware's own entries.
-  EXPECT_FALSE(EfiLoadOption::Decode(*HexDecode("01000000" "0400" "41000000" "7fff0400")));
+  EXPECT_FALSE(
+      EfiLoadOption::Decode(*HexDecode("01000000"
+                                       "0400"
+                                       "41000000"
+                                       "7fff0400")));
   // A node shorter than its header.
-  EXPECT_FALSE(EfiLoadOption::Decode(*HexDecode("01000000" "0400" "41000000" "04040300")));
+  EXPECT_FALSE(
+      EfiLoadOption::Decode(*HexDecode("01000000"
+                                       "0400"
+                                       "41000000"
+                                       "04040300")));
 }
 
 TEST_F(EfiBootControlTest, ProvisionsEntriesAndTheDefault) {
   Provisioned();
 
   EXPECT_EQ(Variable("BootOrder"), "070000000000");
-  EXPECT_EQ(Variable("Boot0001"), "07000000" + HexEncode(Option("Sallyport B", "\\b.efi").Encode(kEsp)));
+  EXPECT_EQ(Variable("Boot0001"),
+            "07000000" + HexEncode(Option("Sallyport B", "\\b.efi").Encode(kEsp)));
 }
 
 TEST_F(EfiBootControlTest, ProvisionsAroundEntriesOfOthers) {
@@ -185,7 +200,9 @@ class EfivarsLike final : public FileSystem {
   class Unsyncable final : public File {
    public:
     explicit Unsyncable(std::unique_ptr<File> file) : file_(std::move(file)) {}
-    Result<size_t> ReadAt(uint64_t at, std::span<uint8_t> out) override { return file_->ReadAt(at, out); }
+    Result<size_t> ReadAt(uint64_t at, std::span<uint8_t> out) override {
+      return file_->ReadAt(at, out);
+    }
     Result<Unit> WriteAt(uint64_t at, ByteView bytes) override { return file_->WriteAt(at, bytes); }
     Result<Unit> Sync() override { return Error{Reason::kUnavailable, "invalid argument"}; }
     Result<uint64_t> Size() override { return Error{Reason::kUnavailable, "illegal seek"}; }
@@ -202,9 +219,15 @@ class EfivarsLike final : public FileSystem {
     return Error{Reason::kUnavailable, "operation not permitted"};
   }
   Result<Unit> Remove(const std::string& path) override { return files_.Remove(path); }
-  Result<Unit> SyncDirectory(const std::string& path) override { return files_.SyncDirectory(path); }
-  Result<Unit> MakeDirectories(const std::string& path) override { return files_.MakeDirectories(path); }
-  Result<std::vector<std::string>> List(const std::string& path) override { return files_.List(path); }
+  Result<Unit> SyncDirectory(const std::string& path) override {
+    return files_.SyncDirectory(path);
+  }
+  Result<Unit> MakeDirectories(const std::string& path) override {
+    return files_.MakeDirectories(path);
+  }
+  Result<std::vector<std::string>> List(const std::string& path) override {
+    return files_.List(path);
+  }
   Result<uint64_t> FreeBytes(const std::string& path) override { return files_.FreeBytes(path); }
 
  private:
@@ -213,7 +236,8 @@ class EfivarsLike final : public FileSystem {
 
 TEST_F(EfiBootControlTest, WorksOnAFileSystemWithTheLimitsOfEfivarfs) {
   EfivarsLike efivars(files_);
-  EfiBootControl boot(efivars, {"vars", Option("Sallyport A", "\\a.efi"), Option("Sallyport B", "\\b.efi")});
+  EfiBootControl boot(efivars,
+                      {"vars", Option("Sallyport A", "\\a.efi"), Option("Sallyport B", "\\b.efi")});
 
   ASSERT_TRUE(boot.Provision(Slot::kA, kEsp));
   ASSERT_TRUE(boot.ArmOnce(Slot::kB));

@@ -71,7 +71,8 @@ TEST_F(InstallerTest, CommitsOnlyFromTheTrialBoot) {
 
 TEST_F(InstallerTest, ReportsProgressUpToTheWholeImage) {
   std::vector<uint64_t> done;
-  ASSERT_TRUE(installer_.Install(kNew.plan, source_, [&](const InstallProgress& p) { done.push_back(p.done); }));
+  ASSERT_TRUE(installer_.Install(kNew.plan, source_,
+                                 [&](const InstallProgress& p) { done.push_back(p.done); }));
 
   EXPECT_TRUE(std::ranges::is_sorted(done));
   EXPECT_EQ(done.back(), kNew.image.size());
@@ -282,7 +283,8 @@ class LyingSlots final : public BlockTargetOpener {
 
 TEST_F(InstallerTest, FailsWhenTheSlotDoesNotReadBack) {
   LyingSlots slots;
-  Installer installer({world_.files(), slots, world_.boot(), world_.record()}, UpdateWorld::Config());
+  Installer installer({world_.files(), slots, world_.boot(), world_.record()},
+                      UpdateWorld::Config());
 
   EXPECT_EQ(installer.Install(kNew.plan, source_).error().rule, "install.image-digest");
   EXPECT_EQ(State(), "FAILED");
@@ -292,7 +294,8 @@ TEST_F(InstallerTest, KnowsTheRunningReleaseFromBesideItsKernelImage) {
   EXPECT_EQ(*installer_.RunningRelease(), kOld.plan.facts().release);
   ASSERT_TRUE(world_.files().Remove("esp/sallyport/a.efi.release"));
   EXPECT_EQ(*installer_.RunningRelease(), std::nullopt);
-  ASSERT_TRUE(WriteFileAtomically(world_.files(), "esp/sallyport/a.efi.release", AsBytes("nonsense")));
+  ASSERT_TRUE(
+      WriteFileAtomically(world_.files(), "esp/sallyport/a.efi.release", AsBytes("nonsense")));
   EXPECT_EQ(*installer_.RunningRelease(), std::nullopt);
 }
 

@@ -1,5 +1,6 @@
-// A power cut after every single operation of a whole update, under four ideas of what storage loses: whatever
-// boots is a verified slot, and the machine finishes the update or refuses it cleanly.
+// A power cut after every single operation of a whole update, under four ideas of what storage
+// loses: whatever boots is a verified slot, and the machine finishes the update or refuses it
+// cleanly.
 #include <cstdio>
 #include <functional>
 
@@ -11,7 +12,8 @@ namespace {
 const TestRelease kOld = MakeTestRelease("1.0.0", 1);
 const TestRelease kNew = MakeTestRelease("2.0.0", 2);
 constexpr int kBootsMax = 12;
-constexpr PowerLoss kLosses[] = {PowerLoss::kAll, PowerLoss::kOddSectors, PowerLoss::kDataOnly, PowerLoss::kNothing};
+constexpr PowerLoss kLosses[] = {PowerLoss::kAll, PowerLoss::kOddSectors, PowerLoss::kDataOnly,
+                                 PowerLoss::kNothing};
 
 enum class Fate : uint8_t {
   kGood,     // the trial is attested
@@ -84,10 +86,12 @@ class Drill {
   }
   void CheckBooted(std::optional<Slot> slot) {
     ASSERT_TRUE(slot) << "nothing boots";
-    ASSERT_TRUE(world_.HoldsRelease(*slot, kOld) || world_.HoldsRelease(*slot, kNew)) << "unverified slot booted";
+    ASSERT_TRUE(world_.HoldsRelease(*slot, kOld) || world_.HoldsRelease(*slot, kNew))
+        << "unverified slot booted";
     const auto record = world_.record().Load();
     ASSERT_TRUE(record) << record.error().ToString();
-    const bool unfinished = record->state == UpdateState::kWriting || record->state == UpdateState::kWritten;
+    const bool unfinished =
+        record->state == UpdateState::kWriting || record->state == UpdateState::kWritten;
     ASSERT_FALSE(unfinished && record->slot == *slot) << "the slot being written booted";
   }
 
@@ -124,14 +128,16 @@ void CutEverywhere(Fate fate) {
   const uint64_t points = Operations(fate);
   for (const PowerLoss loss : kLosses) {
     for (uint64_t cut = 0; cut <= points; ++cut) {
-      SCOPED_TRACE("cut after operation " + std::to_string(cut) + ", loss " + std::to_string(static_cast<int>(loss)));
+      SCOPED_TRACE("cut after operation " + std::to_string(cut) + ", loss " +
+                   std::to_string(static_cast<int>(loss)));
       Drill drill(fate);
       drill.Run({cut}, loss);
       ExpectEnd(drill, fate);
       if (::testing::Test::HasFailure()) return;
     }
   }
-  std::printf("%llu cut points x %zu kinds of loss\n", static_cast<unsigned long long>(points + 1), std::size(kLosses));
+  std::printf("%llu cut points x %zu kinds of loss\n", static_cast<unsigned long long>(points + 1),
+              std::size(kLosses));
 }
 
 TEST(PowerCut, AGoodReleaseIsCommittedWhereverTheCutFalls) { CutEverywhere(Fate::kGood); }
@@ -150,8 +156,10 @@ TEST(PowerCut, TwoCutsDoNotAddUpToDamage) {
       const auto record = drill.world().record().Load();
       ASSERT_TRUE(record);
       // Both tries of the trial may have been cut away: then the release counts as failed, cleanly.
-      const bool rolled_back = record->state == UpdateState::kRolledBack && drill.world().BootOrder() == "A";
-      EXPECT_TRUE(rolled_back || record->state == UpdateState::kCommitted) << first << " then " << second;
+      const bool rolled_back =
+          record->state == UpdateState::kRolledBack && drill.world().BootOrder() == "A";
+      EXPECT_TRUE(rolled_back || record->state == UpdateState::kCommitted)
+          << first << " then " << second;
       ++pairs;
     }
   }

@@ -43,8 +43,18 @@ TEST(UpdateRecord, SurvivesARoundTrip) {
 
 TEST(UpdateRecord, HasTheDocumentedLayout) {
   const Bytes sector = EncodeRecord(Sample());
-  const std::string head = "53505552" "0001" "0000" "0000000000000007" "02" "01" "0002" + HexEncode(Release(1)) +
-                           "0000000500000000" "0002" + HexEncode(Release(2));
+  const std::string head =
+      "53505552"
+      "0001"
+      "0000"
+      "0000000000000007"
+      "02"
+      "01"
+      "0002" +
+      HexEncode(Release(1)) +
+      "0000000500000000"
+      "0002" +
+      HexEncode(Release(2));
   EXPECT_EQ(HexEncode(ByteView(sector).first(head.size() / 2)), head);
 }
 
@@ -74,7 +84,7 @@ TEST(UpdateRecord, NamesWhatIsWrong) {
   };
   EXPECT_EQ(with(0, 'X'), "record.magic");
   EXPECT_EQ(with(5, 2), "record.version");
-  EXPECT_EQ(with(7, 1), "record.field");                  // reserved
+  EXPECT_EQ(with(7, 1), "record.field");                   // reserved
   EXPECT_EQ(with(16, kUpdateStateCount), "record.field");  // state
   EXPECT_EQ(with(17, 2), "record.field");                  // slot
   EXPECT_EQ(with(61, kFailedReleasesMax + 1), "record.field");
@@ -100,7 +110,8 @@ class RecordStoreTest : public ::testing::Test {
  protected:
   Bytes Content() { return *ReadFile(files_, "dir/record", 1 << 20); }
   void Overwrite(uint64_t at, const Bytes& bytes) {
-    static_cast<void>((*files_.Open("dir/record", OpenMode::kReadWrite))->WriteAt(at, bytes).has_value());
+    static_cast<void>(
+        (*files_.Open("dir/record", OpenMode::kReadWrite))->WriteAt(at, bytes).has_value());
   }
   // SaveStates saves one record per state.
   void SaveStates(std::initializer_list<UpdateState> states) {
@@ -116,9 +127,7 @@ class RecordStoreTest : public ::testing::Test {
   RecordStore store_{files_, "dir/record"};
 };
 
-TEST_F(RecordStoreTest, IsIdleBeforeTheFirstRecord) {
-  EXPECT_EQ(*store_.Load(), UpdateRecord{});
-}
+TEST_F(RecordStoreTest, IsIdleBeforeTheFirstRecord) { EXPECT_EQ(*store_.Load(), UpdateRecord{}); }
 
 TEST_F(RecordStoreTest, ReturnsTheLastRecordAndKeepsTheOneBefore) {
   SaveStates({UpdateState::kPlanned, UpdateState::kWriting, UpdateState::kWritten});
@@ -154,7 +163,9 @@ TEST_F(RecordStoreTest, PassesOnAnUnreadableFile) {
 }
 
 TEST_F(RecordStoreTest, UsesABlankPartitionAtItsOffset) {
-  static_cast<void>((*files_.Open("raw", OpenMode::kCreate))->WriteAt(0, Bytes(5 * kRecordSectorSize)).has_value());
+  static_cast<void>((*files_.Open("raw", OpenMode::kCreate))
+                        ->WriteAt(0, Bytes(5 * kRecordSectorSize))
+                        .has_value());
   RecordStore raw(files_, "raw", 3 * kRecordSectorSize);
   UpdateRecord record = *raw.Load();
   record.state = UpdateState::kArmed;
@@ -164,7 +175,8 @@ TEST_F(RecordStoreTest, UsesABlankPartitionAtItsOffset) {
   EXPECT_EQ(raw.Load()->state, UpdateState::kArmed);
   const Bytes content = *ReadFile(files_, "raw", 1 << 20);
   EXPECT_EQ(content.size(), 5 * kRecordSectorSize);
-  EXPECT_TRUE(std::all_of(content.begin(), content.begin() + 3 * kRecordSectorSize, [](uint8_t b) { return b == 0; }));
+  EXPECT_TRUE(std::all_of(content.begin(), content.begin() + 3 * kRecordSectorSize,
+                          [](uint8_t b) { return b == 0; }));
 }
 
 TEST_F(RecordStoreTest, KeepsARecordThroughACutAtEveryOperation) {
@@ -177,7 +189,9 @@ TEST_F(RecordStoreTest, KeepsARecordThroughACutAtEveryOperation) {
     const bool saved = store_.Save(next).has_value();
     files_.Restart(PowerLoss::kOddSectors);
     EXPECT_TRUE(*store_.Load() == before || *store_.Load() == next) << cut;
-    if (saved) { EXPECT_EQ(*store_.Load(), next); }
+    if (saved) {
+      EXPECT_EQ(*store_.Load(), next);
+    }
   }
 }
 

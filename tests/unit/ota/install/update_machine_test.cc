@@ -6,7 +6,8 @@ namespace {
 using enum UpdateState;
 using enum BootAction;
 
-BootAction Judge(UpdateState state, Slot running, uint16_t attempt = 1, std::optional<Slot> next = std::nullopt) {
+BootAction Judge(UpdateState state, Slot running, uint16_t attempt = 1,
+                 std::optional<Slot> next = std::nullopt) {
   return JudgeBoot({state, Slot::kB, attempt, running, next});
 }
 
@@ -16,17 +17,20 @@ TEST(JudgeBoot, LeavesSettledStatesAlone) {
 }
 
 TEST(JudgeBoot, ResumesAnInstallationThatWasCut) {
-  for (const UpdateState state : {kPlanned, kWriting, kWritten}) EXPECT_EQ(Judge(state, Slot::kA), kResumeInstall);
+  for (const UpdateState state : {kPlanned, kWriting, kWritten})
+    EXPECT_EQ(Judge(state, Slot::kA), kResumeInstall);
 }
 
 TEST(JudgeBoot, AbandonsAnInstallationIntoTheRunningSlot) {
-  for (const UpdateState state : {kPlanned, kWriting, kWritten}) EXPECT_EQ(Judge(state, Slot::kB), kAbandon);
+  for (const UpdateState state : {kPlanned, kWriting, kWritten})
+    EXPECT_EQ(Judge(state, Slot::kB), kAbandon);
 }
 
 TEST(JudgeBoot, ArmsAVerifiedSlot) { EXPECT_EQ(Judge(kVerified, Slot::kA, 0), kArm); }
 
 TEST(JudgeBoot, TakesARunningTargetForTheTrialEvenWhenArmingWasNotRecorded) {
-  for (const UpdateState state : {kVerified, kArmed, kTrial}) EXPECT_EQ(Judge(state, Slot::kB), kAwaitAttestation);
+  for (const UpdateState state : {kVerified, kArmed, kTrial})
+    EXPECT_EQ(Judge(state, Slot::kB), kAwaitAttestation);
 }
 
 TEST(JudgeBoot, AsksForTheRebootThatIsStillMissing) {

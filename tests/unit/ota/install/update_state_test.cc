@@ -10,7 +10,8 @@ namespace {
 
 TEST(UpdateStates, HaveDistinctNames) {
   std::set<std::string_view> names;
-  for (size_t i = 0; i < kUpdateStateCount; ++i) names.insert(StateName(static_cast<UpdateState>(i)));
+  for (size_t i = 0; i < kUpdateStateCount; ++i)
+    names.insert(StateName(static_cast<UpdateState>(i)));
   EXPECT_EQ(names.size(), kUpdateStateCount);
 }
 
@@ -32,7 +33,9 @@ TEST(UpdateStates, RefuseEveryPairOutsideTheTable) {
   size_t legal = 0;
   for (size_t state = 0; state < kUpdateStateCount; ++state)
     for (int event = 0; event <= static_cast<int>(UpdateEvent::kFail); ++event)
-      legal += Next(static_cast<UpdateState>(state), static_cast<UpdateEvent>(event)).has_value() ? 1 : 0;
+      legal += Next(static_cast<UpdateState>(state), static_cast<UpdateEvent>(event)).has_value()
+                   ? 1
+                   : 0;
   EXPECT_EQ(legal, kUpdateEdges.size());
 }
 

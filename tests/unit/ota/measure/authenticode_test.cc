@@ -58,7 +58,8 @@ TEST(AuthenticodeSha256, DoesNotDependOnTheOrderOfTheSectionTable) {
   const Bytes file = BuildPe({{".a", Bytes(512, 1)}, {".b", Bytes(512, 2)}});
   const size_t table = 0x80 + 24 + 240;
   Bytes swapped = file;
-  std::swap_ranges(swapped.begin() + table, swapped.begin() + table + 40, swapped.begin() + table + 40);
+  std::swap_ranges(swapped.begin() + table, swapped.begin() + table + 40,
+                   swapped.begin() + table + 40);
   pki::Hasher expected(pki::HashAlgorithm::kSha256);
   const ByteView view = swapped;
   expected.Update(view.first(0x80 + 24 + 64)).Update(view.subspan(0x80 + 24 + 68, 112 + 32 - 68));

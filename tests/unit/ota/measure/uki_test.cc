@@ -20,7 +20,8 @@ const Bytes kOsRelease = ToBytes("ID=edge\n");
 const Bytes kInitrd = ToBytes("an initrd");
 
 PeContent UkiContent() {
-  return {{".osrel", kOsRelease}, {".cmdline", kCmdline}, {".initrd", kInitrd}, {".linux", kKernel}};
+  return {
+      {".osrel", kOsRelease}, {".cmdline", kCmdline}, {".initrd", kInitrd}, {".linux", kKernel}};
 }
 Bytes Uki() { return BuildPe(UkiContent()); }
 
@@ -40,7 +41,8 @@ std::vector<Sha256Digest> FromHex(const std::vector<std::string>& texts) {
 }
 Sha256Digest AuthenticodeOf(const Bytes& file) { return AuthenticodeSha256(*PeImage::Parse(file)); }
 
-// The PCR 11 events of a real boot: OVMF 2022.11 and systemd-stub 252 (tests/vectors/ovmf/uki-sb-off).
+// The PCR 11 events of a real boot: OVMF 2022.11 and systemd-stub 252
+// (tests/vectors/ovmf/uki-sb-off).
 const std::vector<std::string> kBootedPcr11 = {
     "0da293e37ad5511c59be47993769aacb91b243f7d010288e118dc90e95aaef5a",
     "51349501a3d1ff83836437d2b365fd2d57f2feb8642d315e5181dec23d4c3275",
@@ -66,17 +68,19 @@ TEST(MeasureUki, PredictsTheLoadOptionsEventOfARealBoot) {
 
   ASSERT_TRUE(measured);
   ASSERT_EQ(measured->pcr9.size(), 2u);
-  EXPECT_EQ(HexEncode(measured->pcr9[0]), "dd43e961a7aa06e49ff0d21e2e75852c183575a72e6822b06b3bdc80a9095ee6");
+  EXPECT_EQ(HexEncode(measured->pcr9[0]),
+            "dd43e961a7aa06e49ff0d21e2e75852c183575a72e6822b06b3bdc80a9095ee6");
   EXPECT_EQ(measured->pcr9[1], pki::Sha256(kInitrd));
 }
 
 TEST(ExtendAll, ReplaysARealBootToItsPcrValues) {
   EXPECT_EQ(HexEncode(ExtendAll(FromHex(kBootedPcr11))),
             "441f46bce935fb96066b7e7b962dbd8a8e4cf0c3798f86d867e88b976115a7d6");
-  EXPECT_EQ(HexEncode(ExtendAll(FromHex({"3d6772b4f84ed47595d72a2c4c5ffd15f5bb72c7507fe26f2aaee2c69d5633ba",
-                                         "df3f619804a92fdb4057192dc43dd748ea778adc52bc498ce80524c014b81119",
-                                         "f0f2ad3cef98935fc06c29cab63e327a652ee87335e9d08d7fb785c6cef76161",
-                                         "5f21ff2c0d5d899842b28a8b19901ba72cf7a7ab93c02a77fadc6ff72be85b31"}))),
+  EXPECT_EQ(HexEncode(ExtendAll(
+                FromHex({"3d6772b4f84ed47595d72a2c4c5ffd15f5bb72c7507fe26f2aaee2c69d5633ba",
+                         "df3f619804a92fdb4057192dc43dd748ea778adc52bc498ce80524c014b81119",
+                         "f0f2ad3cef98935fc06c29cab63e327a652ee87335e9d08d7fb785c6cef76161",
+                         "5f21ff2c0d5d899842b28a8b19901ba72cf7a7ab93c02a77fadc6ff72be85b31"}))),
             "7486dd80fe66d72d429cd6f532cdfbb6ee0facd49f993519d081bbeb925ec3d7");
 }
 
@@ -87,7 +91,8 @@ TEST(MeasureUki, ListsTheKernelInPcr4OnlyWithSecureBootOff) {
 
   ASSERT_TRUE(measured);
   EXPECT_EQ(measured->pcr4_secure_boot_on, std::vector{AuthenticodeOf(uki)});
-  EXPECT_EQ(measured->pcr4_secure_boot_off, (std::vector{AuthenticodeOf(uki), AuthenticodeOf(kKernel)}));
+  EXPECT_EQ(measured->pcr4_secure_boot_off,
+            (std::vector{AuthenticodeOf(uki), AuthenticodeOf(kKernel)}));
 }
 
 TEST(MeasureUki, ChangesWithEveryMeasuredSectionAndWithNoOther) {
@@ -128,7 +133,8 @@ TEST(MeasureUki, RefusesAKernelThatIsNoPeImage) {
 }
 
 TEST(MeasureUki, RefusesACommandLineThatTheStubWouldReencode) {
-  EXPECT_EQ(RuleOf(BuildPe({{".linux", kKernel}, {".cmdline", ToBytes("caf\xC3\xA9")}})), "uki.cmdline");
+  EXPECT_EQ(RuleOf(BuildPe({{".linux", kKernel}, {".cmdline", ToBytes("caf\xC3\xA9")}})),
+            "uki.cmdline");
 }
 
 TEST(MeasureUki, MeasuresAnOrdinaryEfiApplicationWithoutKernelEvents) {
@@ -159,9 +165,10 @@ class SystemdMeasure : public ::testing::Test {
   }
   std::string Pcr11(const std::string& phase) const {
     const std::string command = std::string(kTool) + " calculate --bank=sha256 --phase=" + phase +
-                                " --linux=" + Write("linux", kKernel) + " --osrel=" + Write("osrel", kOsRelease) +
-                                " --cmdline=" + Write("cmdline", kCmdline) + " --initrd=" + Write("initrd", kInitrd) +
-                                " 2>/dev/null";
+                                " --linux=" + Write("linux", kKernel) +
+                                " --osrel=" + Write("osrel", kOsRelease) +
+                                " --cmdline=" + Write("cmdline", kCmdline) +
+                                " --initrd=" + Write("initrd", kInitrd) + " 2>/dev/null";
     std::FILE* pipe = ::popen(command.c_str(), "r");
     std::string text;
     std::array<char, 256> line{};

@@ -20,7 +20,8 @@ class Download : public testing::Test {
   std::string Get(uint64_t size_max = 100) {
     auto trusted = client_.Refresh(repository_, kNow);
     const auto target = client_.FindTarget(*trusted, repository_, "dir/file.bin");
-    const auto bytes = client_.Download(*trusted, repository_, "dir/file.bin", target->file, size_max);
+    const auto bytes =
+        client_.Download(*trusted, repository_, "dir/file.bin", target->file, size_max);
     return bytes ? ToString(*bytes) : std::string(bytes.error().name());
   }
   Bytes& Served() { return repository_.served_targets.begin()->second; }

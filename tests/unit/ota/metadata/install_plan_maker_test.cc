@@ -7,7 +7,8 @@
 namespace sallyport::ota {
 namespace {
 
-// What the installer takes cannot be made from unverified bytes: these do not compile, which is the point.
+// What the installer takes cannot be made from unverified bytes: these do not compile, which is the
+// point.
 TEST(InstallPlan, ComesOnlyFromAVerifiedRelease) {
   EXPECT_FALSE((std::is_constructible_v<InstallPlan, InstallFacts>));
   EXPECT_FALSE((std::is_constructible_v<VerifiedRelease, ReleaseDigest, Release, Bytes>));

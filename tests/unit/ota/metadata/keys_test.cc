@@ -8,7 +8,8 @@ namespace {
 JsonValue OneKey(JsonValue key) { return JsonValue::Object({{"id", std::move(key)}}); }
 
 TEST(Keys, RoundTripThroughTufJson) {
-  for (const pki::KeyType type : {pki::KeyType::kEd25519, pki::KeyType::kP256, pki::KeyType::kRsa}) {
+  for (const pki::KeyType type :
+       {pki::KeyType::kEd25519, pki::KeyType::kP256, pki::KeyType::kRsa}) {
     const auto key = pki::PrivateKey::Generate(type).value();
     const JsonValue list = OneKey(KeyToJson(key.public_key()));
     const auto keys = ParseKeys(JsonCursor(list));
@@ -21,11 +22,14 @@ TEST(Keys, RoundTripThroughTufJson) {
 
 TEST(Keys, ThatCannotBeUsedVerifyNothing) {
   const auto key = [](const char* type, const char* scheme, const char* value) {
-    return JsonValue::Object({{"keytype", type}, {"scheme", scheme}, {"keyval", JsonValue::Object({{"public", value}})}});
+    return JsonValue::Object({{"keytype", type},
+                              {"scheme", scheme},
+                              {"keyval", JsonValue::Object({{"public", value}})}});
   };
-  for (const JsonValue& bad : {key("ed25519", "ed25519", "00"), key("ed25519", "rsassa-pss-sha256", "00"),
-                               key("post-quantum", "x", "00"), key("rsa", "rsassa-pss-sha256", "pem"),
-                               JsonValue::Object({})}) {
+  for (const JsonValue& bad :
+       {key("ed25519", "ed25519", "00"), key("ed25519", "rsassa-pss-sha256", "00"),
+        key("post-quantum", "x", "00"), key("rsa", "rsassa-pss-sha256", "pem"),
+        JsonValue::Object({})}) {
     const JsonValue list = OneKey(bad);
     const auto keys = ParseKeys(JsonCursor(list));
     ASSERT_TRUE(keys);
@@ -37,10 +41,10 @@ TEST(Keys, ThatCannotBeUsedVerifyNothing) {
 
 TEST(Keys, OfAnotherTypeThanDeclaredAreNotUsed) {
   const auto p384 = pki::PrivateKey::Generate(pki::KeyType::kP384).value();
-  const JsonValue list =
-      OneKey(JsonValue::Object({{"keytype", "ecdsa"},
-                                {"scheme", "ecdsa-sha2-nistp256"},
-                                {"keyval", JsonValue::Object({{"public", p384.public_key().ToPem()}})}}));
+  const JsonValue list = OneKey(
+      JsonValue::Object({{"keytype", "ecdsa"},
+                         {"scheme", "ecdsa-sha2-nistp256"},
+                         {"keyval", JsonValue::Object({{"public", p384.public_key().ToPem()}})}}));
   EXPECT_TRUE(ParseKeys(JsonCursor(list))->empty());
 }
 

@@ -37,13 +37,15 @@ TEST(ParseRelease, RefusesWhatTheFormatDoesNotAllow) {
   EXPECT_EQ(RuleWith({"uki", "path"}, ""), "release.path");
   EXPECT_EQ(RuleWith({"uki", "length"}, 0), "json.range");
   EXPECT_EQ(RuleWith({"measurements", "bank"}, "sha1"), "release.bank");
-  EXPECT_EQ(RuleWith({"measurements", "pcr4", "secure_boot_on"}, JsonValue::Strings({})), "release.measurements");
+  EXPECT_EQ(RuleWith({"measurements", "pcr4", "secure_boot_on"}, JsonValue::Strings({})),
+            "release.measurements");
   EXPECT_EQ(RuleWith({"image", "sha256"}, "00"), "json.type");
 }
 
 TEST(ParseRelease, RefusesEveryTruncation) {
   const std::string text = Sample();
-  for (size_t size = 0; size < text.size(); ++size) EXPECT_FALSE(ParseRelease(AsBytes(text.substr(0, size))));
+  for (size_t size = 0; size < text.size(); ++size)
+    EXPECT_FALSE(ParseRelease(AsBytes(text.substr(0, size))));
 }
 
 TEST(ReleaseVersion, ComparesNumbersAndRefusesOddForms) {
@@ -51,7 +53,8 @@ TEST(ReleaseVersion, ComparesNumbersAndRefusesOddForms) {
   EXPECT_LT(version("1.9"), version("1.10"));
   EXPECT_LT(version("1"), version("1.0"));
   EXPECT_EQ(version("2.0.1"), version("2.0.1"));
-  for (const char* bad : {"", ".", "1.", ".1", "01", "1.02", "-1", "1a", "1 ", "9999999999", "1.2.3.4.5.6.7.8.9"})
+  for (const char* bad :
+       {"", ".", "1.", ".1", "01", "1.02", "-1", "1a", "1 ", "9999999999", "1.2.3.4.5.6.7.8.9"})
     EXPECT_FALSE(ReleaseVersion::Parse(bad)) << bad;
 }
 

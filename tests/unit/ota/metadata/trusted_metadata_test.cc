@@ -1,5 +1,5 @@
-// The TUF workflow against an in-memory repository under attack. Every case goes through MetadataClient, so
-// that the order of checks and what is stored are tested together.
+// The TUF workflow against an in-memory repository under attack. Every case goes through
+// MetadataClient, so that the order of checks and what is stored are tested together.
 #include "ota/metadata/trusted_metadata.h"
 
 #include <gtest/gtest.h>
@@ -31,7 +31,8 @@ class Workflow : public testing::Test {
       const auto bytes = client_.Stored(role, 1 << 20);
       const auto tree = bytes ? ParseJson(AsText(*bytes)) : Result<JsonValue>(JsonValue());
       const JsonValue* body = tree->Find("signed");
-      out += (out.empty() ? "" : ".") + (body ? std::to_string(*body->Find("version")->if_integer()) : "0");
+      out += (out.empty() ? "" : ".") +
+             (body ? std::to_string(*body->Find("version")->if_integer()) : "0");
     }
     return out;
   }
@@ -55,8 +56,8 @@ class Workflow : public testing::Test {
 TEST_F(Workflow, FirstRefreshTrustsAndStoresTheFourRoles) {
   EXPECT_EQ(Refresh(), "ok");
   EXPECT_EQ(Held(), "1.1.1.1");
-  EXPECT_EQ(repository_.fetched,
-            (std::vector<std::string>{"2.root.json", "timestamp.json", "1.snapshot.json", "1.targets.json"}));
+  EXPECT_EQ(repository_.fetched, (std::vector<std::string>{"2.root.json", "timestamp.json",
+                                                           "1.snapshot.json", "1.targets.json"}));
 }
 
 TEST_F(Workflow, UnchangedRepositoryCostsTwoRequests) {
@@ -101,19 +102,25 @@ TEST_F(Workflow, CountsOneKeyOnceHoweverManyIdsItHas) {
   repository_.edit = [&](const std::string& name, JsonValue& body) {
     if (name != "root") return;
     body = WithMember(body, {"keys", "alias"}, KeyToJson(key.public_key()));
-    body = WithMember(body, {"roles", "targets", "keyids"}, JsonValue::Strings({KeyId(key.public_key()), "alias"}));
+    body = WithMember(body, {"roles", "targets", "keyids"},
+                      JsonValue::Strings({KeyId(key.public_key()), "alias"}));
     body = WithMember(body, {"roles", "targets", "threshold"}, 2);
   };
   PublishRoot();
-  const JsonValue body = ParseJson(AsText(repository_.metadata["1.targets.json"]))->Find("signed")[0];
+  const JsonValue body =
+      ParseJson(AsText(repository_.metadata["1.targets.json"]))->Find("signed")[0];
   const std::string sig = HexEncode(key.Sign(AsBytes(CanonicalJson(body))).value());
   std::vector<JsonValue> twice;
   for (const std::string& id : {KeyId(key.public_key()), std::string("alias")})
     twice.push_back(JsonValue::Object({{"keyid", id}, {"sig", sig}}));
   const SignedDocument document =
-      SignedDocument::Parse(AsBytes(WriteJson(JsonValue::Object({{"signed", body}, {"signatures", JsonValue::Array(twice)}}))),
-                            kTargetsSizeMax).value();
-  const Root root = Root::Parse(SignedDocument::Parse(repository_.CurrentRoot(), kRootSizeMax)->TrustAnchor()).value();
+      SignedDocument::Parse(AsBytes(WriteJson(JsonValue::Object(
+                                {{"signed", body}, {"signatures", JsonValue::Array(twice)}}))),
+                            kTargetsSizeMax)
+          .value();
+  const Root root =
+      Root::Parse(SignedDocument::Parse(repository_.CurrentRoot(), kRootSizeMax)->TrustAnchor())
+          .value();
 
   EXPECT_EQ(document.CountSignatures(root.keys(Role::kTargets)), 1U);
   EXPECT_EQ(document.Verify(root.keys(Role::kTargets), "targets").error().name(), "tuf.threshold");
@@ -131,12 +138,14 @@ TEST_F(Workflow, RefusesAThresholdBelowOneAndRepeatedKeyIds) {
     TufRepository fresh(kNow, "");
     fresh.role("snapshot").threshold = threshold;
     fresh.PublishRoot();
-    EXPECT_EQ(TrustedMetadata::Start(fresh.CurrentRoot(), kNow, {}).error().name(), "tuf.threshold-zero");
+    EXPECT_EQ(TrustedMetadata::Start(fresh.CurrentRoot(), kNow, {}).error().name(),
+              "tuf.threshold-zero");
   }
   TufRepository fresh(kNow, "");
   fresh.role("targets").keys.push_back(fresh.role("targets").keys.front());
   fresh.PublishRoot();
-  EXPECT_EQ(TrustedMetadata::Start(fresh.CurrentRoot(), kNow, {}).error().name(), "tuf.duplicate-keyid");
+  EXPECT_EQ(TrustedMetadata::Start(fresh.CurrentRoot(), kNow, {}).error().name(),
+            "tuf.duplicate-keyid");
 }
 
 TEST_F(Workflow, NeedsEveryKeyOfAHigherThreshold) {
@@ -292,7 +301,8 @@ TEST_F(PlainTuf, IgnoresASecondTimestampOfOneVersion) {
 }
 
 TEST_F(Workflow, RecoversFromFastForwardWhenTheKeysRotate) {
-  for (const char* role : {"timestamp", "snapshot", "targets"}) repository_.role(role).version = 1'000'000;
+  for (const char* role : {"timestamp", "snapshot", "targets"})
+    repository_.role(role).version = 1'000'000;
   repository_.Publish();
   ASSERT_EQ(Refresh(), "ok");
   for (const char* role : {"timestamp", "snapshot", "targets"}) repository_.role(role).version = 2;
@@ -368,7 +378,8 @@ TEST_F(Workflow, ChecksLengthAndDigestBeforeItParses) {
 
 TEST_F(Workflow, RefusesAFileOfAnotherVersionThanListed) {
   repository_.edit = [](const std::string& name, JsonValue& body) {
-    if (name == "snapshot") body = WithMember(body, {"meta", "targets.json"}, JsonValue::Object({{"version", 1}}));
+    if (name == "snapshot")
+      body = WithMember(body, {"meta", "targets.json"}, JsonValue::Object({{"version", 1}}));
     if (name == "targets") body = WithMember(body, {"version"}, 7);
   };
   repository_.Publish();
@@ -388,7 +399,8 @@ TEST_F(Workflow, RefusesAnotherSpecification) {
 }
 
 TEST_F(Workflow, RefusesTimesInAnyOtherForm) {
-  for (const char* text : {"2030-01-01T00:00:00+00:00", "2030-01-01", "2030-01-01T00:00:00.5Z", "tomorrow"}) {
+  for (const char* text :
+       {"2030-01-01T00:00:00+00:00", "2030-01-01", "2030-01-01T00:00:00.5Z", "tomorrow"}) {
     EditNext("timestamp", {"expires"}, text);
     EXPECT_EQ(Refresh(), "tuf.expires") << text;
   }
@@ -402,7 +414,8 @@ TEST_F(Workflow, RefusesMetadataThatIsTooLong) {
 TEST_F(Workflow, RefusesEveryTruncationAndEveryFlippedBit) {
   const Bytes good = repository_.metadata["timestamp.json"];
   for (size_t size = 0; size < good.size(); ++size) {
-    repository_.metadata["timestamp.json"].assign(good.begin(), good.begin() + static_cast<ptrdiff_t>(size));
+    repository_.metadata["timestamp.json"].assign(good.begin(),
+                                                  good.begin() + static_cast<ptrdiff_t>(size));
     ASSERT_NE(Refresh(), "ok") << size;
   }
   for (size_t i = 0; i < good.size(); ++i) {
@@ -437,7 +450,8 @@ class Product : public Workflow {
  protected:
   Product() : Workflow() {}
   static std::string Start(TufRepository& repository) {
-    const auto trusted = TrustedMetadata::Start(repository.CurrentRoot(), kNow, {.product = ProductRules{"edge.example"}});
+    const auto trusted = TrustedMetadata::Start(repository.CurrentRoot(), kNow,
+                                                {.product = ProductRules{"edge.example"}});
     return trusted ? "ok" : std::string(trusted.error().name());
   }
 };
@@ -463,7 +477,9 @@ TEST_F(Product, RefusesToSwitchDevelopmentOnLater) {
     repository.role(role).threshold = 2;
   }
   repository.PublishRoot();
-  auto trusted = TrustedMetadata::Start(repository.CurrentRoot(), kNow, {.product = ProductRules{"edge.example"}}).value();
+  auto trusted = TrustedMetadata::Start(repository.CurrentRoot(), kNow,
+                                        {.product = ProductRules{"edge.example"}})
+                     .value();
   repository.set_development(true);
   ++repository.role("root").version;
   repository.PublishRoot();
@@ -479,7 +495,9 @@ class Delegations : public Workflow {
     const auto target = client_.FindTarget(*trusted, repository_, path);
     return target ? target->role : std::string(target.error().name());
   }
-  void Put(const std::string& role, const std::string& path) { repository_.targets(role)[path].content = ToBytes(role); }
+  void Put(const std::string& role, const std::string& path) {
+    repository_.targets(role)[path].content = ToBytes(role);
+  }
 };
 
 TEST_F(Delegations, ArePreOrderAndFirstMatchWins) {
@@ -555,7 +573,9 @@ TEST_F(Delegations, OneDelegatorsKeysDoNotVouchForAnothers) {
   ASSERT_EQ(client_.FindTarget(trusted, repository_, "b/x")->role, "shared");
 
   EXPECT_EQ(client_.FindTarget(trusted, repository_, "a/x").error().name(), "tuf.unknown-target");
-  EXPECT_EQ(trusted.AddDelegated({"targets", "a", "shared"}, repository_.metadata["2.shared.json"]).error().name(),
+  EXPECT_EQ(trusted.AddDelegated({"targets", "a", "shared"}, repository_.metadata["2.shared.json"])
+                .error()
+                .name(),
             "tuf.not-delegated");
 }
 
@@ -571,7 +591,8 @@ TEST_F(Delegations, TopRoleNamesCannotBeDelegated) {
   repository_.edit = [](const std::string& name, JsonValue& body) {
     const JsonValue* delegations = body.Find("delegations");
     if (name != "targets" || delegations == nullptr) return;
-    const JsonValue role = WithMember(*delegations->Find("roles")->if_array()->begin(), {"name"}, "snapshot");
+    const JsonValue role =
+        WithMember(*delegations->Find("roles")->if_array()->begin(), {"name"}, "snapshot");
     body = WithMember(body, {"delegations", "roles"}, JsonValue::Array({role}));
   };
   repository_.Delegate("targets", {"a", {"*"}});
@@ -592,7 +613,8 @@ TEST_F(Delegations, RolesBelowTheProductsThresholdAreRefused) {
   MetadataClient client(files_, "/product", {.product = ProductRules{"edge.example"}});
   ASSERT_TRUE(client.Initialise(repository.CurrentRoot()));
   auto trusted = client.Refresh(repository, kNow).value();
-  EXPECT_EQ(client.FindTarget(trusted, repository, "policy/policy.json").error().name(), "tuf.threshold-too-low");
+  EXPECT_EQ(client.FindTarget(trusted, repository, "policy/policy.json").error().name(),
+            "tuf.threshold-too-low");
 }
 
 }  // namespace

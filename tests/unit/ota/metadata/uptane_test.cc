@@ -24,14 +24,17 @@ class Manifest : public testing::Test {
     image_.PublishNext();
     director_.set_development(true);
     director_.PublishRoot();
-    for (const char* role : {"timestamp", "snapshot", "targets"}) director_.role(role).version = kFirst;
+    for (const char* role : {"timestamp", "snapshot", "targets"})
+      director_.role(role).version = kFirst;
     State(kDevice, "edge.example", 1);
     Assign();
     EXPECT_TRUE(verifier_.Provision(image_.CurrentRoot(), director_.CurrentRoot()));
   }
   void State(const std::string& device, const std::string& trust_domain, int incarnation) {
-    director_.set_statement(JsonValue::Object(
-        {{"device", device}, {"trust_domain", trust_domain}, {"incarnation", incarnation}, {"rollout", "r1"}}));
+    director_.set_statement(JsonValue::Object({{"device", device},
+                                               {"trust_domain", trust_domain},
+                                               {"incarnation", incarnation},
+                                               {"rollout", "r1"}}));
   }
   // Assign makes the director sign the release as the image repository has it, and the slice.
   void Assign() {
@@ -39,7 +42,9 @@ class Manifest : public testing::Test {
     director_.targets()["slice.json"] = {slice_, JsonValue::Object({{"kind", "policy-slice"}})};
     director_.Publish();
   }
-  Result<VerifiedManifest> Verify() { return verifier_.Verify(director_.Manifest(slice_), image_, floors_, kNow); }
+  Result<VerifiedManifest> Verify() {
+    return verifier_.Verify(director_.Manifest(slice_), image_, floors_, kNow);
+  }
   std::string Rule() {
     const auto manifest = Verify();
     return manifest ? "ok" : std::string(manifest.error().name());
@@ -152,7 +157,8 @@ TEST_F(Manifest, BelowTheFloorsOfTheTpmIsRefused) {
 TEST_F(Manifest, ForOtherHardwareIsRefused) {
   ManifestVerifier other(files_, "/other", {kDevice, "edge.example", "toaster"});
   ASSERT_TRUE(other.Provision(image_.CurrentRoot(), director_.CurrentRoot()));
-  EXPECT_EQ(other.Verify(director_.Manifest(slice_), image_, floors_, kNow).error().name(), "uptane.hardware");
+  EXPECT_EQ(other.Verify(director_.Manifest(slice_), image_, floors_, kNow).error().name(),
+            "uptane.hardware");
 }
 
 TEST_F(Manifest, WithAReleaseTheImageRepositoryDoesNotSignIsRefused) {
@@ -180,7 +186,8 @@ TEST_F(Manifest, IsRefusedUnlessBothRepositoriesAgreeOnLengthDigestAndHardware) 
   director_.Publish();
   EXPECT_EQ(Rule(), "uptane.repositories-disagree");
   target = good;
-  target.custom = WithMember(good.custom, {"hardware"}, JsonValue::Strings({"virtual-x86_64", "toaster"}));
+  target.custom =
+      WithMember(good.custom, {"hardware"}, JsonValue::Strings({"virtual-x86_64", "toaster"}));
   director_.Publish();
   EXPECT_EQ(Rule(), "uptane.repositories-disagree");
   target = good;
@@ -190,8 +197,8 @@ TEST_F(Manifest, IsRefusedUnlessBothRepositoriesAgreeOnLengthDigestAndHardware) 
 }
 
 TEST_F(Manifest, WhoseReleaseContradictsItsMetadataIsRefused) {
-  image_.targets()[kReleasePath].custom =
-      WithMember(image_.targets()[kReleasePath].custom, {"hardware"}, JsonValue::Strings({"toaster"}));
+  image_.targets()[kReleasePath].custom = WithMember(image_.targets()[kReleasePath].custom,
+                                                     {"hardware"}, JsonValue::Strings({"toaster"}));
   image_.PublishNext();
   Assign();
   EXPECT_EQ(Rule(), "uptane.release-content");
@@ -259,10 +266,12 @@ TEST_F(Manifest, BeforeTheFirstPolicyCarriesNone) {
 }
 
 TEST_F(Manifest, FollowsTheDirectorsRootAndRecoversFromFastForward) {
-  for (const char* role : {"timestamp", "snapshot", "targets"}) director_.role(role).version = kFirst + 1000;
+  for (const char* role : {"timestamp", "snapshot", "targets"})
+    director_.role(role).version = kFirst + 1000;
   director_.Publish();
   ASSERT_EQ(Rule(), "ok");
-  for (const char* role : {"timestamp", "snapshot", "targets"}) director_.role(role).version = kFirst + 1;
+  for (const char* role : {"timestamp", "snapshot", "targets"})
+    director_.role(role).version = kFirst + 1;
   director_.RotateKeys("timestamp");
   director_.RotateKeys("snapshot");
   director_.role("root").version = 2;

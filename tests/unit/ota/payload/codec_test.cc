@@ -40,8 +40,10 @@ TEST(ZstdCodec, RefusesEveryTruncation) {
   const Bytes plain = Patterned(2000);
   const Bytes data = *MakeZstdCodec(3)->Encode(plain);
   for (size_t size = 0; size < data.size(); ++size)
-    EXPECT_EQ(RuleOfDecode(Bytes(data.begin(), data.begin() + static_cast<ptrdiff_t>(size)), plain.size()),
-              "payload.zstd-frame") << size;
+    EXPECT_EQ(RuleOfDecode(Bytes(data.begin(), data.begin() + static_cast<ptrdiff_t>(size)),
+                           plain.size()),
+              "payload.zstd-frame")
+        << size;
 }
 
 TEST(ZstdCodec, RefusesAnotherSizeThanTheSegments) {
@@ -57,8 +59,8 @@ TEST(ZstdCodec, RefusesDataBehindTheFrame) {
 }
 
 TEST(ZstdCodec, RefusesAFrameThatAsksForItsOwnWindow) {
-  // Magic, descriptor with an 8-byte content size and no Single_Segment_Flag, window of 2 GiB, content size 16,
-  // one raw block of 16 bytes.
+  // Magic, descriptor with an 8-byte content size and no Single_Segment_Flag, window of 2 GiB,
+  // content size 16, one raw block of 16 bytes.
   Bytes data = {0x28, 0xb5, 0x2f, 0xfd, 0xc0, 0xa8, 16, 0, 0, 0, 0, 0, 0, 0, 0x81, 0x00, 0x00};
   data.resize(data.size() + 16, 'x');
   EXPECT_EQ(RuleOfDecode(data, 16), "payload.zstd-frame");
@@ -69,7 +71,8 @@ TEST(ZstdCodec, RefusesASkippableFrame) {
 }
 
 TEST(ZstdCodec, RefusesACorruptBlock) {
-  const Bytes data = {0x28, 0xb5, 0x2f, 0xfd, 0x20, 16, 0x07, 0x00, 0x00};  // block of the reserved type
+  const Bytes data = {0x28, 0xb5, 0x2f, 0xfd, 0x20,
+                      16,   0x07, 0x00, 0x00};  // block of the reserved type
   EXPECT_NE(RuleOfDecode(data, 16), "accepted");
   Bytes good = *MakeZstdCodec(3)->Encode(Patterned(4000));
   int refused_late = 0;

@@ -8,7 +8,8 @@ namespace {
 
 constexpr uint64_t kPiece = 4096;
 
-Result<SegmentTable> Pack(const Bytes& image, const PackOptions& options, uint64_t limit = UINT64_MAX) {
+Result<SegmentTable> Pack(const Bytes& image, const PackOptions& options,
+                          uint64_t limit = UINT64_MAX) {
   MemoryFileSystem files;
   auto in = *files.Open("image", OpenMode::kCreate);
   SP_TRY(in->WriteAt(0, image));
@@ -53,10 +54,13 @@ TEST(PackImage, IsDeterministic) {
   EXPECT_EQ(one.table.ToJson(), two.table.ToJson());
 }
 
-TEST(PackImage, RefusesAnEmptyImage) { EXPECT_EQ(Pack({}, {}).error().rule, "payload.empty-image"); }
+TEST(PackImage, RefusesAnEmptyImage) {
+  EXPECT_EQ(Pack({}, {}).error().rule, "payload.empty-image");
+}
 
 TEST(PackImage, RefusesOptionsOutsideTheirRange) {
-  for (const int level : {0, 20}) EXPECT_EQ(Pack(Bytes(1), {.level = level}).error().rule, "payload.level");
+  for (const int level : {0, 20})
+    EXPECT_EQ(Pack(Bytes(1), {.level = level}).error().rule, "payload.level");
   for (const uint64_t size : {uint64_t{0}, kSegmentSizeMax + kPiece})
     EXPECT_EQ(Pack(Bytes(1), {.segment_size = size}).error().rule, "payload.segment-size");
   EXPECT_EQ(Pack(Bytes(1), {.segment_size = kPiece + 1}).error().rule, "payload.segment-size");

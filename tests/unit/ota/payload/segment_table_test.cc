@@ -14,7 +14,8 @@ const PackedImage kPacked = PackForTest(TestImage(8 * kPiece + 1, 3), kPiece);
 std::string_view RuleAfter(const std::function<void(std::vector<Segment>&)>& change) {
   std::vector<Segment> segments = kPacked.table.segments();
   change(segments);
-  const auto made = SegmentTable::Make(kPacked.table.image_length(), kPacked.table.image_sha256(), kPiece, segments);
+  const auto made = SegmentTable::Make(kPacked.table.image_length(), kPacked.table.image_sha256(),
+                                       kPiece, segments);
   return made ? "accepted" : made.error().rule;
 }
 
@@ -55,9 +56,11 @@ TEST(SegmentTable, RefusesMissingAndSurplusSegments) {
 }
 
 TEST(SegmentTable, RefusesMoreSegmentsThanTheLimitWithoutListingThem) {
-  const auto made = SegmentTable::Make((kSegmentsMax + 1) * kPiece, kPacked.table.image_sha256(), kPiece, {});
+  const auto made =
+      SegmentTable::Make((kSegmentsMax + 1) * kPiece, kPacked.table.image_sha256(), kPiece, {});
   EXPECT_EQ(made.error().rule, "payload.segment-count");
-  EXPECT_EQ(SegmentTable::Make(0, kPacked.table.image_sha256(), kPiece, {}).error().rule, "payload.segment-count");
+  EXPECT_EQ(SegmentTable::Make(0, kPacked.table.image_sha256(), kPiece, {}).error().rule,
+            "payload.segment-count");
 }
 
 TEST(SegmentTable, SurvivesTheLargestNumbers) {
@@ -67,24 +70,30 @@ TEST(SegmentTable, SurvivesTheLargestNumbers) {
 
 TEST(SegmentTable, RefusesDataThatCannotBelongToTheSegment) {
   EXPECT_EQ(RuleAfter([](auto& s) { s[0].data_length = 0; }), "payload.data-size");
-  EXPECT_EQ(RuleAfter([](auto& s) { s[0].data_length = EncodedSizeMax(kPiece) + 1; }), "payload.data-size");
+  EXPECT_EQ(RuleAfter([](auto& s) { s[0].data_length = EncodedSizeMax(kPiece) + 1; }),
+            "payload.data-size");
   EXPECT_EQ(RuleAfter([](auto& s) { s[0].codec = CodecId::kZero; }), "payload.zero-data");
 }
 
 TEST(SegmentTable, RefusesAnExpansionThatZstdCannotReach) {
   const Sha256Digest digest = pki::Sha256(AsBytes("x"));
   const auto made = [&](uint64_t data_length) {
-    return SegmentTable::Make(kSegmentSizeMax, digest, kSegmentSizeMax,
-                              {{0, kSegmentSizeMax, digest, 0, data_length, digest, CodecId::kZstd}});
+    return SegmentTable::Make(
+        kSegmentSizeMax, digest, kSegmentSizeMax,
+        {{0, kSegmentSizeMax, digest, 0, data_length, digest, CodecId::kZstd}});
   };
   EXPECT_TRUE(made(kSegmentSizeMax / kExpansionMax));
   EXPECT_EQ(made(kSegmentSizeMax / kExpansionMax - 1).error().rule, "payload.expansion");
 }
 
 TEST(SegmentTable, RefusesSegmentSizesOutsideTheLimits) {
-  for (const uint64_t size : {uint64_t{0}, kSegmentSizeMin - 1, kSegmentSizeMin + 1, kSegmentSizeMax + kSegmentSizeMin})
-    EXPECT_EQ(SegmentTable::Make(1, kPacked.table.image_sha256(), size, kPacked.table.segments()).error().rule,
-              "payload.segment-size") << size;
+  for (const uint64_t size :
+       {uint64_t{0}, kSegmentSizeMin - 1, kSegmentSizeMin + 1, kSegmentSizeMax + kSegmentSizeMin})
+    EXPECT_EQ(SegmentTable::Make(1, kPacked.table.image_sha256(), size, kPacked.table.segments())
+                  .error()
+                  .rule,
+              "payload.segment-size")
+        << size;
 }
 
 TEST(SegmentTableParse, RefusesAnotherFormatCodecOrDigest) {
@@ -99,12 +108,14 @@ TEST(SegmentTableParse, RefusesUnknownAndMissingKeysAndBadNumbers) {
   EXPECT_EQ(RuleOfText(Replaced("\"segment_size\"", "\"segment_sice\"")), "json.unknown-key");
   EXPECT_EQ(RuleOfText("{\"sallyport\":\"segments/v1\"}"), "json.missing-key");
   EXPECT_EQ(RuleOfText(Replaced("\"segment_size\":4096", "\"segment_size\":-4096")), "json.range");
-  EXPECT_EQ(RuleOfText(Replaced("\"segment_size\":4096", "\"segment_size\":4096.5")), "json.number");
+  EXPECT_EQ(RuleOfText(Replaced("\"segment_size\":4096", "\"segment_size\":4096.5")),
+            "json.number");
 }
 
 TEST(SegmentTableParse, RefusesEveryTruncation) {
   const std::string text = kPacked.table.ToJson();
-  for (size_t size = 0; size < text.size(); ++size) EXPECT_NE(RuleOfText(text.substr(0, size)), "accepted") << size;
+  for (size_t size = 0; size < text.size(); ++size)
+    EXPECT_NE(RuleOfText(text.substr(0, size)), "accepted") << size;
 }
 
 TEST(SegmentTableParse, RefusesATextAboveTheLimit) {

@@ -35,7 +35,8 @@ std::string_view RuleOf(const SegmentTable& table, ByteView payload) {
 SegmentTable With(const std::function<void(Segment&)>& change, size_t index) {
   std::vector<Segment> segments = kPacked.table.segments();
   change(segments[index]);
-  return *SegmentTable::Make(kPacked.table.image_length(), kPacked.table.image_sha256(), kPiece, segments);
+  return *SegmentTable::Make(kPacked.table.image_length(), kPacked.table.image_sha256(), kPiece,
+                             segments);
 }
 
 TEST(StreamDecoder, DecodesPiecesOfAnySize) {
@@ -56,7 +57,8 @@ TEST(StreamDecoder, ResumesAtEverySegment) {
   for (size_t first = 0; first <= kPacked.table.segments().size(); ++first) {
     CollectingSink sink;
     StreamDecoder decoder(kPacked.table, first, sink);
-    ASSERT_TRUE(decoder.Feed(ByteView(kPacked.payload).subspan(static_cast<size_t>(decoder.payload_offset()))));
+    ASSERT_TRUE(decoder.Feed(
+        ByteView(kPacked.payload).subspan(static_cast<size_t>(decoder.payload_offset()))));
     ASSERT_TRUE(decoder.Finish());
     EXPECT_EQ(sink.image.size(), kImage.size() - std::min(first * kPiece, kImage.size())) << first;
   }
@@ -81,7 +83,8 @@ TEST(StreamDecoder, RefusesDataThatDecodesToSomethingElse) {
 TEST(StreamDecoder, RefusesAZeroSegmentThatShouldNotBeZero) {
   size_t hole = 0;
   while (kPacked.table.segments()[hole].codec != CodecId::kZero) ++hole;
-  const SegmentTable table = With([](Segment& s) { s.sha256 = pki::Sha256(AsBytes("other")); }, hole);
+  const SegmentTable table =
+      With([](Segment& s) { s.sha256 = pki::Sha256(AsBytes("other")); }, hole);
   EXPECT_EQ(RuleOf(table, kPacked.payload), "payload.segment-digest");
 }
 
@@ -89,7 +92,10 @@ TEST(StreamDecoder, RefusesSignedDataThatIsNoZstdFrame) {
   Bytes payload = kPacked.payload;
   payload[0] ^= 1;
   const SegmentTable table = With(
-      [&](Segment& s) { s.data_sha256 = pki::Sha256(ByteView(payload).first(static_cast<size_t>(s.data_length))); }, 0);
+      [&](Segment& s) {
+        s.data_sha256 = pki::Sha256(ByteView(payload).first(static_cast<size_t>(s.data_length)));
+      },
+      0);
   EXPECT_EQ(RuleOf(table, payload), "payload.zstd-frame");
 }
 

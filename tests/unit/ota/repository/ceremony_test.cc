@@ -27,8 +27,10 @@ TEST_F(CeremonyTest, FoundsADirectorRootWithItsOwnOnlineKeys) {
 }
 
 TEST_F(CeremonyTest, NeverFoundsTwice) {
-  EXPECT_EQ(FoundUpdateTrust(files_, "/keys2", "/repo", options_, kNow).error().name(), "ceremony.repository-exists");
-  EXPECT_EQ(FoundUpdateTrust(files_, "/keys", "/repo2", options_, kNow).error().name(), "key.exists");
+  EXPECT_EQ(FoundUpdateTrust(files_, "/keys2", "/repo", options_, kNow).error().name(),
+            "ceremony.repository-exists");
+  EXPECT_EQ(FoundUpdateTrust(files_, "/keys", "/repo2", options_, kNow).error().name(),
+            "key.exists");
 }
 
 TEST_F(CeremonyTest, AllowsAThresholdOfOneOnlyInDevelopment) {
@@ -48,7 +50,8 @@ TEST_F(CeremonyTest, SealsKeysWithTheirPassphrases) {
                                .offline_passphrase = "offline",
                                .online_passphrase = "online"};
   ASSERT_TRUE(FoundUpdateTrust(files_, "/k", "/r", sealed, kNow));
-  EXPECT_EQ(LoadSigner(files_, "/k/offline/root-1.pem", "online").error().reason, Reason::kBadSignature);
+  EXPECT_EQ(LoadSigner(files_, "/k/offline/root-1.pem", "online").error().reason,
+            Reason::kBadSignature);
   EXPECT_TRUE(LoadSigner(files_, "/k/offline/root-1.pem", "offline"));
   EXPECT_FALSE(LoadOnlineKeys(files_, "/k", "offline"));
   EXPECT_TRUE(LoadOnlineKeys(files_, "/k", "online"));

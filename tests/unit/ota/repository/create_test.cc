@@ -25,7 +25,9 @@ TEST_F(CreateTest, StatesWhatTheUkiWillMeasureAndWhatTheImageIs) {
   EXPECT_EQ(release.measurements.pcr11_events, measured.pcr11);
   EXPECT_EQ(release.image.length, 20'000U);
   EXPECT_EQ(release.image.sha256, pki::Sha256(Bytes(20'000, 7)));
-  const auto index = ReadFile(files_, folder_.TargetFilePath(release.image.index.path, release.image.index.sha256), 1 << 20);
+  const auto index =
+      ReadFile(files_, folder_.TargetFilePath(release.image.index.path, release.image.index.sha256),
+               1 << 20);
   const auto table = SegmentTable::Parse(*index);
   ASSERT_TRUE(table);
   EXPECT_EQ(table->payload_length(), release.image.payload.length);

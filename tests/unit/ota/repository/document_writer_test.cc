@@ -14,7 +14,8 @@ TEST(AddSignature, KeepsTheOthersAndReplacesItsOwn) {
   const JsonValue body = TimestampBody(1, UnixTime::FromSeconds(1), MetaFileOf(1, AsBytes("x")));
   const Bytes unsigned_document = WriteSigned(body, {}).value();
   const Bytes once = AddSignature(unsigned_document, a, kTimestampSizeMax).value();
-  const Bytes twice = AddSignature(AddSignature(once, b, kTimestampSizeMax).value(), a, kTimestampSizeMax).value();
+  const Bytes twice =
+      AddSignature(AddSignature(once, b, kTimestampSizeMax).value(), a, kTimestampSizeMax).value();
 
   const auto tree = ParseJson(AsText(twice)).value();
   EXPECT_EQ(tree.Find("signatures")->if_array()->size(), 2U);

@@ -26,7 +26,8 @@ TEST_F(InspectTest, ShowsRolesReleasesAndDrafts) {
 }
 
 TEST_F(InspectTest, RefusesAFolderThatIsNoRepository) {
-  EXPECT_EQ(InspectRepository(RepositoryFolder(files_, "/in"), kNow).error().reason, Reason::kNotFound);
+  EXPECT_EQ(InspectRepository(RepositoryFolder(files_, "/in"), kNow).error().reason,
+            Reason::kNotFound);
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ class PolicyReleaseTest : public RepositoryFixture {
     const auto target = device_.FindTarget(*trusted, fetcher_, kPolicyTargetPath);
     if (!target) return std::string(target.error().name());
     EXPECT_EQ(target->role, "policy");
-    return ToString(device_.Download(*trusted, fetcher_, kPolicyTargetPath, target->file, 1000).value());
+    return ToString(
+        device_.Download(*trusted, fetcher_, kPolicyTargetPath, target->file, 1000).value());
   }
 };
 

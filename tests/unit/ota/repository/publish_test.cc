@@ -12,7 +12,8 @@ class PublishTest : public RepositoryFixture {
     const auto root = Refresh().value().root();
     const auto spec = [&](Role role) {
       RoleSpec out{{}, root.keys(role).threshold()};
-      for (const std::string& id : root.keys(role).keyids()) out.keys.push_back(*root.keys(role).Find(id));
+      for (const std::string& id : root.keys(role).keyids())
+        out.keys.push_back(*root.keys(role).Find(id));
       return out;
     };
     return {.version = root.version + 1,
@@ -32,7 +33,8 @@ TEST_F(PublishTest, DeliversASignedReleaseToDevices) {
   SignBoth("targets");
   const auto report = PublishNow();
   ASSERT_TRUE(report) << report.error().ToString();
-  EXPECT_EQ(report->published, (std::vector<std::string>{"2.targets.json", "2.snapshot.json", "timestamp.json"}));
+  EXPECT_EQ(report->published,
+            (std::vector<std::string>{"2.targets.json", "2.snapshot.json", "timestamp.json"}));
 
   auto trusted = Refresh().value();
   for (const char* name : {"release.json", "uki.efi", "index.json", "payload.bin"}) {
@@ -55,7 +57,8 @@ TEST_F(PublishTest, RefusesWhileSignaturesAreMissingAndWritesNothing) {
 
 TEST_F(PublishTest, RenewsTheTimestampAloneUntilHalfOfTheSnapshotsLife) {
   EXPECT_EQ(PublishNow(kNow + Days(3))->published, (std::vector<std::string>{"timestamp.json"}));
-  EXPECT_EQ(PublishNow(kNow + Days(4))->published, (std::vector<std::string>{"2.snapshot.json", "timestamp.json"}));
+  EXPECT_EQ(PublishNow(kNow + Days(4))->published,
+            (std::vector<std::string>{"2.snapshot.json", "timestamp.json"}));
   EXPECT_TRUE(Refresh(kNow + Days(4)));
 }
 
@@ -85,7 +88,8 @@ TEST_F(PublishTest, RefusesARootWithoutItsPredecessorsSignatures) {
   RootSpec next = NextRoot();
   next.root.keys.clear();
   for (const char* name : {"root-7", "root-8"})
-    next.root.keys.push_back(CreateKeyFile(files_, "/keys/offline/" + std::string(name) + ".pem", "").value());
+    next.root.keys.push_back(
+        CreateKeyFile(files_, "/keys/offline/" + std::string(name) + ".pem", "").value());
   ASSERT_TRUE(folder_.StageBody("root", RootBody(next)));
   for (const char* name : {"root-7", "root-8"}) ASSERT_TRUE(SignStaged(folder_, "root", Key(name)));
   EXPECT_FALSE(StatusOf(folder_, "root")->ready);

@@ -20,13 +20,16 @@ class RepositoryFixture : public testing::Test {
  protected:
   static constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
 
-  explicit RepositoryFixture(CeremonyOptions options = {.trust_domain = "edge.example"}) : options_(std::move(options)) {
+  explicit RepositoryFixture(CeremonyOptions options = {.trust_domain = "edge.example"})
+      : options_(std::move(options)) {
     const auto founded = FoundUpdateTrust(files_, "/keys", "/repo", options_, kNow);
     EXPECT_TRUE(founded) << founded.error().ToString();
     const Bytes root = ReadFile(files_, "/repo/metadata/1.root.json", kRootSizeMax).value();
     EXPECT_TRUE(device_.Initialise(root));
     const Bytes kernel = BuildPe({{".text", ToBytes("a kernel")}});
-    Write("/in/uki.efi", BuildPe({{".text", ToBytes("stub")}, {".linux", kernel}, {".cmdline", ToBytes("quiet")}}));
+    Write(
+        "/in/uki.efi",
+        BuildPe({{".text", ToBytes("stub")}, {".linux", kernel}, {".cmdline", ToBytes("quiet")}}));
     Write("/in/root.img", Bytes(20'000, 7));
   }
   void Write(const std::string& path, ByteView bytes) {
@@ -44,16 +47,19 @@ class RepositoryFixture : public testing::Test {
             .image_path = "/in/root.img"};
   }
   Signer Key(const std::string& name) {
-    return LoadSigner(files_, "/keys/offline/" + name + ".pem", options_.offline_passphrase).value();
+    return LoadSigner(files_, "/keys/offline/" + name + ".pem", options_.offline_passphrase)
+        .value();
   }
   Result<PublishReport> PublishNow(UnixTime now = kNow) {
-    return Publish(folder_, "edge.example", LoadOnlineKeys(files_, "/keys", options_.online_passphrase).value(), {}, now);
+    return Publish(folder_, "edge.example",
+                   LoadOnlineKeys(files_, "/keys", options_.online_passphrase).value(), {}, now);
   }
   std::string Rule(const Result<PublishReport>& result) {
     return result ? "ok" : std::string(result.error().name());
   }
   void SignBoth(const std::string& role) {
-    for (const char* number : {"-1", "-2"}) EXPECT_TRUE(SignStaged(folder_, role, Key(role + number)));
+    for (const char* number : {"-1", "-2"})
+      EXPECT_TRUE(SignStaged(folder_, role, Key(role + number)));
   }
   Result<TrustedMetadata> Refresh(UnixTime now = kNow) { return device_.Refresh(fetcher_, now); }
 

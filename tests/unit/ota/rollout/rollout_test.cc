@@ -16,9 +16,10 @@ TEST(RolloutTable, NothingReachesTheFleetWithoutApprovalAndCanaries) {
 }
 
 TEST(RolloutTable, EveryRunningStateCanBeAborted) {
-  for (const RolloutState state : {RolloutState::kDraft, RolloutState::kSigned, RolloutState::kApproved, RolloutState::kScheduled,
-                                   RolloutState::kCanary, RolloutState::kRamp, RolloutState::kBake, RolloutState::kPaused,
-                                   RolloutState::kHalted, RolloutState::kReverting})
+  for (const RolloutState state :
+       {RolloutState::kDraft, RolloutState::kSigned, RolloutState::kApproved,
+        RolloutState::kScheduled, RolloutState::kCanary, RolloutState::kRamp, RolloutState::kBake,
+        RolloutState::kPaused, RolloutState::kHalted, RolloutState::kReverting})
     EXPECT_EQ(Next(state, RolloutEvent::kAbort), RolloutState::kAborted) << RolloutStateName(state);
 }
 
@@ -64,12 +65,14 @@ TEST(Consider, IsDoneOnlyWhenEveryDeviceHasEnded) {
 
 TEST(Consider, SaysNothingOfARolloutThatDoesNotRun) {
   const DeviceProgress devices[] = {Canary(false, true)};
-  for (const RolloutState state : {RolloutState::kDraft, RolloutState::kApproved, RolloutState::kComplete, RolloutState::kAborted})
+  for (const RolloutState state : {RolloutState::kDraft, RolloutState::kApproved,
+                                   RolloutState::kComplete, RolloutState::kAborted})
     EXPECT_EQ(Consider(state, Summarise(devices)), std::nullopt);
 }
 
 TEST(Summarise, CountsPercentOfTheWhole) {
-  const DeviceProgress devices[] = {Canary(true, false), {false, true, false, false, 50}, {false, false, false, false, 0}};
+  const DeviceProgress devices[] = {
+      Canary(true, false), {false, true, false, false, 50}, {false, false, false, false, 0}};
   const RolloutProgress progress = Summarise(devices);
 
   EXPECT_EQ(progress.percent, 50u);

@@ -11,10 +11,13 @@ std::string_view RuleOf(std::string_view text, JsonLimits limits = {}) {
 }
 
 TEST(ParseJson, ReadsEveryKindOfValue) {
-  const auto value = ParseJson(R"( {"b":[1,-2,true,false,null],"a":"x\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00"} )");
+  const auto value =
+      ParseJson(R"( {"b":[1,-2,true,false,null],"a":"x\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00"} )");
 
   ASSERT_TRUE(value) << value.error().ToString();
-  EXPECT_EQ(CanonicalJson(*value), "{\"a\":\"x\\\"\\\\/\b\f\n\r\t\xC3\xA9\xF0\x9F\x98\x80\",\"b\":[1,-2,true,false,null]}");
+  EXPECT_EQ(
+      CanonicalJson(*value),
+      "{\"a\":\"x\\\"\\\\/\b\f\n\r\t\xC3\xA9\xF0\x9F\x98\x80\",\"b\":[1,-2,true,false,null]}");
 }
 
 TEST(ParseJson, RefusesDuplicateKeysAtAnyDepth) {
@@ -23,7 +26,8 @@ TEST(ParseJson, RefusesDuplicateKeysAtAnyDepth) {
 }
 
 TEST(ParseJson, RefusesFloatsExponentsAndOddZeros) {
-  for (const char* text : {"1.0", "1e3", "1E3", "-1.5", "0.0", "01", "-0", "-01", "9223372036854775808"})
+  for (const char* text :
+       {"1.0", "1e3", "1E3", "-1.5", "0.0", "01", "-0", "-01", "9223372036854775808"})
     EXPECT_EQ(RuleOf(text), "json.number") << text;
   EXPECT_EQ(RuleOf("9223372036854775807"), "accepted");
   EXPECT_EQ(RuleOf("-9223372036854775808"), "accepted");
@@ -41,36 +45,42 @@ TEST(ParseJson, RefusesOneByteTooMuch) {
 }
 
 TEST(ParseJson, RefusesWhatIsNotUtf8) {
-  for (const char* text : {"\"\x80\"", "\"\xC0\xAF\"", "\"\xE0\x80\x80\"", "\"\xED\xA0\x80\"", "\"\xF4\x90\x80\x80\"",
-                           "\"\xC3\"", "\"\xFF\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\""})
+  for (const char* text :
+       {"\"\x80\"", "\"\xC0\xAF\"", "\"\xE0\x80\x80\"", "\"\xED\xA0\x80\"", "\"\xF4\x90\x80\x80\"",
+        "\"\xC3\"", "\"\xFF\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\""})
     EXPECT_EQ(RuleOf(text), "json.utf8") << text;
 }
 
 TEST(ParseJson, RefusesControlCharactersInStrings) {
-  for (char c = 0; c < 0x20; ++c) EXPECT_EQ(RuleOf(std::string("\"") + c + "\""), "json.control-character");
+  for (char c = 0; c < 0x20; ++c)
+    EXPECT_EQ(RuleOf(std::string("\"") + c + "\""), "json.control-character");
 }
 
 TEST(ParseJson, RefusesEveryTruncation) {
   const std::string text = R"({"signed":{"version":12,"ok":true,"s":"a\u00e9"},"l":[1,null]})";
   ASSERT_EQ(RuleOf(text), "accepted");
-  for (size_t size = 0; size < text.size(); ++size) EXPECT_NE(RuleOf(text.substr(0, size)), "accepted") << size;
+  for (size_t size = 0; size < text.size(); ++size)
+    EXPECT_NE(RuleOf(text.substr(0, size)), "accepted") << size;
 }
 
 TEST(ParseJson, RefusesTrailingBytesAndOtherDialects) {
   EXPECT_EQ(RuleOf("{} x"), "json.trailing-bytes");
   EXPECT_EQ(RuleOf("1 2"), "json.trailing-bytes");
-  for (const char* text : {"", " ", "[1,]", "{\"a\":1,}", "{a:1}", "{'a':1}", "NaN", "// x\n1", "\"\\x41\"", "+1", "tru", "\"\\u12\""})
+  for (const char* text : {"", " ", "[1,]", "{\"a\":1,}", "{a:1}", "{'a':1}", "NaN", "// x\n1",
+                           "\"\\x41\"", "+1", "tru", "\"\\u12\""})
     EXPECT_EQ(RuleOf(text), "json.syntax") << text;
 }
 
 TEST(ParseJson, NamesLineAndColumnOfTheFault) {
   const auto value = ParseJson("{\n \"a\": 1.5}");
   ASSERT_FALSE(value);
-  EXPECT_NE(value.error().detail.find("line 2, column 8 (offset 9)"), std::string::npos) << value.error().detail;
+  EXPECT_NE(value.error().detail.find("line 2, column 8 (offset 9)"), std::string::npos)
+      << value.error().detail;
 }
 
 TEST(WriteJson, EscapesControlCharactersThatCanonicalJsonLeavesRaw) {
-  const JsonValue value = JsonValue::Object({{"b", JsonValue::Strings({"\x01\n"})}, {"a", 3}, {"c", JsonValue::Object({})}});
+  const JsonValue value = JsonValue::Object(
+      {{"b", JsonValue::Strings({"\x01\n"})}, {"a", 3}, {"c", JsonValue::Object({})}});
 
   EXPECT_EQ(CanonicalJson(value), "{\"a\":3,\"b\":[\"\x01\n\"],\"c\":{}}");
   EXPECT_EQ(WriteJson(value), R"({"a":3,"b":["\u0001\u000a"],"c":{}})");

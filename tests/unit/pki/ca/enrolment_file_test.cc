@@ -43,7 +43,8 @@ TEST_F(EnrolmentFileTest, MayHaveNoToken) {
 
 TEST_F(EnrolmentFileTest, IsRefusedWhenCutAtAnyByte) {
   const std::string text = WriteEnrolmentFile(file);
-  for (size_t size = 0; size < text.size(); size += 3) EXPECT_FALSE(ParseEnrolmentFile(text.substr(0, size))) << size;
+  for (size_t size = 0; size < text.size(); size += 3)
+    EXPECT_FALSE(ParseEnrolmentFile(text.substr(0, size))) << size;
   EXPECT_FALSE(ParseEnrolmentFile(text.substr(0, text.size() - 1)));
 }
 
@@ -59,8 +60,9 @@ TEST_F(EnrolmentFileTest, RefusesABundleOfAnotherTrustDomain) {
 }
 
 TEST_F(EnrolmentFileTest, RefusesEndpointsThatAreNotHostAndPort) {
-  for (const char* const bad : {"", "host", "host:", ":1", "host:0", "host:65536", "host:1x", "ho st:1", "::1:80",
-                                "[::1]", "https://host:1", "[]:1", "host:+1"}) {
+  for (const char* const bad :
+       {"", "host", "host:", ":1", "host:0", "host:65536", "host:1x", "ho st:1", "::1:80", "[::1]",
+        "https://host:1", "[]:1", "host:+1"}) {
     file.servers.enrol = bad;
     EXPECT_EQ(Rule(), "enrolment.endpoint") << bad;
   }

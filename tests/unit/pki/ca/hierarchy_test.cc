@@ -54,7 +54,8 @@ TEST_F(HierarchyTest, GivesEveryIssuerItsOwnNameAndKey) {
 }
 
 TEST_F(HierarchyTest, GivesTheNextGenerationAnotherName) {
-  const auto next = CreateDeviceIssuer(hierarchy.pki_root, world.domain, world.random, world.now + Days(20));
+  const auto next =
+      CreateDeviceIssuer(hierarchy.pki_root, world.domain, world.random, world.now + Days(20));
 
   ASSERT_TRUE(next);
   EXPECT_NE(next->certificate.subject, devices.subject);
@@ -62,14 +63,16 @@ TEST_F(HierarchyTest, GivesTheNextGenerationAnotherName) {
 }
 
 TEST_F(HierarchyTest, CutsAnIssuerToItsRoot) {
-  const auto late = CreateServerIssuer(hierarchy.pki_root, world.domain, world.random, root.not_after - Days(1));
+  const auto late =
+      CreateServerIssuer(hierarchy.pki_root, world.domain, world.random, root.not_after - Days(1));
 
   EXPECT_EQ(late->certificate.not_after, root.not_after);
 }
 
 TEST_F(HierarchyTest, MakesAnOperatorWhoVerifies) {
   const OperatorIdentity& first = hierarchy.first_operator;
-  const auto peer = VerifyPeer(first.leaf.der, {}, world.anchors, Role::kOperator, world.domain, world.now);
+  const auto peer =
+      VerifyPeer(first.leaf.der, {}, world.anchors, Role::kOperator, world.domain, world.now);
 
   ASSERT_TRUE(peer) << peer.error().ToString();
   EXPECT_EQ(peer->name(), "admin");
@@ -77,7 +80,8 @@ TEST_F(HierarchyTest, MakesAnOperatorWhoVerifies) {
 }
 
 TEST_F(HierarchyTest, RefusesAnOperatorNameThatIsNoPath) {
-  EXPECT_EQ(CreateHierarchy({world.domain, "Not A Name"}, world.random, world.now).error().rule, "id.role-path");
+  EXPECT_EQ(CreateHierarchy({world.domain, "Not A Name"}, world.random, world.now).error().rule,
+            "id.role-path");
 }
 
 TEST_F(HierarchyTest, RefusesAnIssuerOfTheSameNameWithAnotherKey) {
@@ -91,18 +95,22 @@ TEST_F(HierarchyTest, RefusesAnIssuerOfTheSameNameWithAnotherKey) {
 TEST_F(HierarchyTest, IsVerifiedByTheOpenSslProgram) {
   if (std::system("openssl version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no openssl program";
   const std::string base = ::testing::TempDir() + "sallyport_hierarchy_";
-  const auto write = [&](const std::string& name, const std::string& text) { std::ofstream(base + name) << text; };
+  const auto write = [&](const std::string& name, const std::string& text) {
+    std::ofstream(base + name) << text;
+  };
   write("root.pem", root.ToPem());
   write("issuer.pem", devices.ToPem());
   write("leaf.pem", CertificatePem(world.Device().der));
-  const std::string command = "openssl verify -x509_strict -attime " + std::to_string(world.now.seconds()) +
-                              " -purpose sslclient -CAfile " + base + "root.pem -untrusted " + base + "issuer.pem " +
-                              base + "leaf.pem 2>&1";
+  const std::string command = "openssl verify -x509_strict -attime " +
+                              std::to_string(world.now.seconds()) + " -purpose sslclient -CAfile " +
+                              base + "root.pem -untrusted " + base + "issuer.pem " + base +
+                              "leaf.pem 2>&1";
   FILE* const pipe = popen(command.c_str(), "r");
   std::array<char, 512> line{};
   const size_t size = fread(line.data(), 1, line.size() - 1, pipe);
   EXPECT_EQ(pclose(pipe), 0) << std::string(line.data(), size);
-  for (const char* const name : {"root.pem", "issuer.pem", "leaf.pem"}) std::remove((base + name).c_str());
+  for (const char* const name : {"root.pem", "issuer.pem", "leaf.pem"})
+    std::remove((base + name).c_str());
 }
 
 }  // namespace

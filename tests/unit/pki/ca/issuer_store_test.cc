@@ -49,7 +49,8 @@ TEST_F(IssuerStoreTest, OpensWithAKeyFile) {
 }
 
 TEST_F(IssuerStoreTest, RefusesTheWrongPassphrase) {
-  const auto wrong = IssuerStore::Open(files, kDirectory, *UnlockSecret::FromPassphrase("correct horsf"));
+  const auto wrong =
+      IssuerStore::Open(files, kDirectory, *UnlockSecret::FromPassphrase("correct horsf"));
 
   EXPECT_EQ(wrong.error().rule, "store.unlock");
   EXPECT_EQ(wrong.error().reason, Reason::kBadSignature);
@@ -82,7 +83,8 @@ TEST_F(IssuerStoreTest, RefusesACertificateOfAnotherKey) {
 }
 
 TEST_F(IssuerStoreTest, RefusesToBeMadeTwiceAndToOpenWhereThereIsNone) {
-  EXPECT_EQ(IssuerStore::Create(files, kDirectory, unlock, kKdfForTests, world.random).error().rule, "store.exists");
+  EXPECT_EQ(IssuerStore::Create(files, kDirectory, unlock, kKdfForTests, world.random).error().rule,
+            "store.exists");
   EXPECT_EQ(IssuerStore::Open(files, "/nowhere", unlock).error().reason, Reason::kNotFound);
   EXPECT_EQ(store.GetKey("nothing").error().reason, Reason::kNotFound);
 }
@@ -90,7 +92,8 @@ TEST_F(IssuerStoreTest, RefusesToBeMadeTwiceAndToOpenWhereThereIsNone) {
 TEST_F(IssuerStoreTest, RefusesNamesThatLeaveItsDirectory) {
   for (const std::string_view name : {"", "../a", "a/b", "A", "-a", "a.b"})
     EXPECT_EQ(store.GetKey(name).error().rule, "store.name") << name;
-  EXPECT_EQ(store.PutKey(std::string(65, 'a'), issuer.key, world.random).error().rule, "store.name");
+  EXPECT_EQ(store.PutKey(std::string(65, 'a'), issuer.key, world.random).error().rule,
+            "store.name");
 }
 
 TEST_F(IssuerStoreTest, RefusesAHeaderOfAnotherVersionAndADamagedOne) {

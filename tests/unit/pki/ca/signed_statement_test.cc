@@ -17,17 +17,19 @@ TEST_P(Statement, VerifiesUnderItsRole) {
 }
 
 TEST_P(Statement, IsRefusedUnderAnotherRole) {
-  EXPECT_EQ(VerifyStatement(signer.public_key(), "checkpoint", statement).error().rule, "statement.signature");
+  EXPECT_EQ(VerifyStatement(signer.public_key(), "checkpoint", statement).error().rule,
+            "statement.signature");
 }
 
 TEST_P(Statement, IsRefusedUnderAnotherKey) {
   const PrivateKey other = *PrivateKey::Generate(GetParam());
 
-  EXPECT_EQ(VerifyStatement(other.public_key(), "signed-time", statement).error().reason, Reason::kBadSignature);
+  EXPECT_EQ(VerifyStatement(other.public_key(), "signed-time", statement).error().reason,
+            Reason::kBadSignature);
 }
 
 TEST_P(Statement, IsRefusedWithAnyBitChanged) {
-  for (Bytes SignedStatement::*const part : {&SignedStatement::body, &SignedStatement::signature})
+  for (Bytes SignedStatement::* const part : {&SignedStatement::body, &SignedStatement::signature})
     for (size_t bit = 0; bit < (statement.*part).size() * 8; ++bit) {
       SignedStatement bad = statement;
       (bad.*part)[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
@@ -54,8 +56,12 @@ TEST(StatementBytes, AreLabelLengthAndBody) {
 }
 
 TEST(StatementSigner, RefusesOtherKeyTypes) {
-  EXPECT_EQ(StatementSigner::Make("signed-time", *PrivateKey::Generate(KeyType::kP384)).error().rule, "statement.key");
-  EXPECT_EQ(VerifyStatement(PrivateKey::Generate(KeyType::kP384)->public_key(), "signed-time", {}).error().reason,
+  EXPECT_EQ(
+      StatementSigner::Make("signed-time", *PrivateKey::Generate(KeyType::kP384)).error().rule,
+      "statement.key");
+  EXPECT_EQ(VerifyStatement(PrivateKey::Generate(KeyType::kP384)->public_key(), "signed-time", {})
+                .error()
+                .reason,
             Reason::kUnsupported);
 }
 

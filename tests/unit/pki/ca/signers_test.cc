@@ -18,7 +18,8 @@ TEST(Signers, EachNameTheirOwnRoleOnly) {
 
 TEST(Signers, RefuseAKeyThatIsNotTheIssuers) {
   World world;
-  const IssuerKey mixed{world.hierarchy.device_issuer.certificate, world.hierarchy.server_issuer.key};
+  const IssuerKey mixed{world.hierarchy.device_issuer.certificate,
+                        world.hierarchy.server_issuer.key};
 
   EXPECT_EQ(DeviceLeafSigner::Make(mixed, world.domain).error().rule, "leaf.issuer-key");
   EXPECT_EQ(ServerLeafSigner::Make(mixed, world.domain).error().rule, "leaf.issuer-key");

@@ -23,12 +23,14 @@ TEST_F(TrustBundleTest, ReadsBackAsWritten) {
   EXPECT_EQ(read->sequence, 3);
   EXPECT_EQ(read->trust_domain, world.domain);
   EXPECT_EQ(WriteTrustBundle(*read), WriteTrustBundle(bundle));
-  EXPECT_TRUE(VerifyPeer(world.Device().der, {}, read->Anchors(), Role::kDevice, world.domain, world.now));
+  EXPECT_TRUE(
+      VerifyPeer(world.Device().der, {}, read->Anchors(), Role::kDevice, world.domain, world.now));
 }
 
 TEST_F(TrustBundleTest, IsRefusedWhenCutAtAnyByte) {
   const std::string text = WriteTrustBundle(bundle);
-  for (size_t size = 0; size < text.size(); ++size) EXPECT_FALSE(ParseTrustBundle(text.substr(0, size))) << size;
+  for (size_t size = 0; size < text.size(); ++size)
+    EXPECT_FALSE(ParseTrustBundle(text.substr(0, size))) << size;
 }
 
 TEST_F(TrustBundleTest, RefusesIssuersThatItsRootDidNotSign) {
@@ -66,7 +68,8 @@ TEST_F(TrustBundleTest, RefusesUnknownDuplicateAndMissingKeysAndAnotherVersion) 
   const std::string rest = text.substr(1);
   EXPECT_EQ(ParseTrustBundle("{\"x\":1," + rest).error().rule, "json.unknown-key");
   EXPECT_EQ(ParseTrustBundle("{\"sequence\":4," + rest).error().rule, "json.duplicate-key");
-  EXPECT_EQ(ParseTrustBundle("{\"sallyport\":\"trust-bundle/v1\"}").error().rule, "json.missing-key");
+  EXPECT_EQ(ParseTrustBundle("{\"sallyport\":\"trust-bundle/v1\"}").error().rule,
+            "json.missing-key");
   std::string other = text;
   other.replace(other.find("trust-bundle/v1"), 15, "trust-bundle/v2");
   EXPECT_EQ(ParseTrustBundle(other).error().rule, "bundle.version");

@@ -22,7 +22,8 @@ TEST_F(Aead, OpensWhatItSealed) {
 TEST_F(Aead, OpensIntoOrdinaryMemoryUnderTheSameRules) {
   EXPECT_EQ(AsText(AeadOpenPlain(key, box, AsBytes("context")).value()), "plain");
   EXPECT_EQ(AeadOpenPlain(key, box, AsBytes("other")).error().rule, "aead.forged");
-  EXPECT_EQ(AeadOpenPlain(key, ByteView(box).first(kAeadOverhead - 1), {}).error().reason, Reason::kMalformed);
+  EXPECT_EQ(AeadOpenPlain(key, ByteView(box).first(kAeadOverhead - 1), {}).error().reason,
+            Reason::kMalformed);
 }
 
 TEST_F(Aead, SealsTheEmptyText) {
@@ -47,12 +48,14 @@ TEST_F(Aead, RefusesEveryFlippedBit) {
 TEST_F(Aead, RefusesTruncationAtEveryByte) {
   for (size_t size = 0; size < box.size(); ++size)
     EXPECT_FALSE(AeadOpen(key, ByteView(box).first(size), AsBytes("context"))) << size;
-  EXPECT_EQ(AeadOpen(key, ByteView(box).first(kAeadOverhead - 1), {}).error().reason, Reason::kMalformed);
+  EXPECT_EQ(AeadOpen(key, ByteView(box).first(kAeadOverhead - 1), {}).error().reason,
+            Reason::kMalformed);
 }
 
 TEST_F(Aead, RefusesAnotherContextOrKey) {
   EXPECT_EQ(AeadOpen(key, box, AsBytes("other")).error().reason, Reason::kBadSignature);
-  EXPECT_EQ(AeadOpen(AeadKey::Generate(random), box, AsBytes("context")).error().reason, Reason::kBadSignature);
+  EXPECT_EQ(AeadOpen(AeadKey::Generate(random), box, AsBytes("context")).error().reason,
+            Reason::kBadSignature);
 }
 
 }  // namespace

@@ -4,7 +4,8 @@ namespace sallyport::pki {
 namespace {
 
 TEST(Sha256, MatchesTheKnownAnswer) {
-  EXPECT_EQ(HexEncode(Sha256(AsBytes("abc"))), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(HexEncode(Sha256(AsBytes("abc"))),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 TEST(Sha256, HashesTheConcatenationOfItsParts) {
@@ -19,7 +20,8 @@ TEST(Hasher, AgreesWithOneShot) {
 }
 
 TEST(HmacSha256, MatchesRfc4231Case2) {
-  EXPECT_EQ(HexEncode(HmacSha256(AsBytes("Jefe"), {AsBytes("what do ya want "), AsBytes("for nothing?")})),
+  EXPECT_EQ(HexEncode(HmacSha256(AsBytes("Jefe"),
+                                 {AsBytes("what do ya want "), AsBytes("for nothing?")})),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 }
 

@@ -12,7 +12,9 @@ MasterKey Derive(std::string_view passphrase, uint64_t salt) {
 }
 
 TEST(MasterKey, GivesTheSameSubkeyForTheSamePassphraseSaltAndLabel) {
-  EXPECT_TRUE(Derive("correct horse", 1).Subkey("a").Matches(Derive("correct horse", 1).Subkey("a").view()));
+  EXPECT_TRUE(Derive("correct horse", 1)
+                  .Subkey("a")
+                  .Matches(Derive("correct horse", 1).Subkey("a").view()));
 }
 
 TEST(MasterKey, GivesAnotherSubkeyForAnotherPassphraseSaltOrLabel) {
@@ -33,13 +35,15 @@ TEST(MasterKey, GivesAnotherSubkeyForOtherCosts) {
 TEST(MasterKey, RefusesCostsOutOfRange) {
   const UnlockSecret unlock = *UnlockSecret::FromPassphrase("correct horse");
 
-  for (const KdfParams params : {KdfParams{0, 8192}, KdfParams{1, 8191}, KdfParams{65, 8192}, KdfParams{1, 1ULL << 40}})
+  for (const KdfParams params :
+       {KdfParams{0, 8192}, KdfParams{1, 8191}, KdfParams{65, 8192}, KdfParams{1, 1ULL << 40}})
     EXPECT_EQ(MasterKey::Derive(unlock, Salt(1), params).error().reason, Reason::kInvalidArgument);
 }
 
 TEST(UnlockSecret, RefusesAnEmptyPassphraseAndAShortKeyFile) {
   EXPECT_EQ(UnlockSecret::FromPassphrase("").error().reason, Reason::kInvalidArgument);
-  EXPECT_EQ(UnlockSecret::FromKeyFile(Bytes(kKeyFileBytesMin - 1)).error().reason, Reason::kInvalidArgument);
+  EXPECT_EQ(UnlockSecret::FromKeyFile(Bytes(kKeyFileBytesMin - 1)).error().reason,
+            Reason::kInvalidArgument);
   EXPECT_TRUE(UnlockSecret::FromKeyFile(Bytes(kKeyFileBytesMin)));
 }
 

@@ -10,7 +10,8 @@ namespace {
 template <typename T>
 concept Comparable = requires(const T& a, const T& b) { a == b; };
 
-static_assert(!std::is_copy_constructible_v<SecretBytes> && !std::is_copy_constructible_v<Secret<32>>);
+static_assert(!std::is_copy_constructible_v<SecretBytes> &&
+              !std::is_copy_constructible_v<Secret<32>>);
 static_assert(!Comparable<SecretBytes> && !Comparable<Secret<32>>);
 
 TEST(SecretBytes, KeepsWhatItWasGiven) {

@@ -34,7 +34,8 @@ TEST_P(EveryKeyType, RefusesTruncationEmptinessAndAnotherMessage) {
 TEST_P(EveryKeyType, RoundTripsThroughASealedPem) {
   const std::string pem = *key_.SealedPem("correct horse");
 
-  EXPECT_EQ(PrivateKey::FromPem(pem, "correct horse")->public_key().spki(), key_.public_key().spki());
+  EXPECT_EQ(PrivateKey::FromPem(pem, "correct horse")->public_key().spki(),
+            key_.public_key().spki());
   EXPECT_EQ(PrivateKey::FromPem(pem, "wrong").error().reason, Reason::kBadSignature);
   EXPECT_EQ(PrivateKey::FromPem(pem, "").error().reason, Reason::kBadSignature);
 }
@@ -50,7 +51,8 @@ TEST_P(EveryKeyType, RoundTripsThroughSpkiAndPem) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EveryKeyType,
-                         testing::Values(KeyType::kP256, KeyType::kP384, KeyType::kRsa, KeyType::kEd25519));
+                         testing::Values(KeyType::kP256, KeyType::kP384, KeyType::kRsa,
+                                         KeyType::kEd25519));
 
 TEST(PublicKey, RefusesAPointOffTheCurve) {
   Bytes x(32, 1);

@@ -15,7 +15,8 @@ TrustDomain Domain(std::string_view name = "edge.example") { return *TrustDomain
 std::string_view RuleOf(std::string_view id) { return SpiffeId::Parse(id).error().rule; }
 
 JsonValue Vectors() {
-  std::ifstream in(SALLYPORT_SOURCE_DIR "/tests/vectors/spiffe/spiffeid-cases.json", std::ios::binary);
+  std::ifstream in(SALLYPORT_SOURCE_DIR "/tests/vectors/spiffe/spiffeid-cases.json",
+                   std::ios::binary);
   std::stringstream text;
   text << in.rdbuf();
   auto value = ParseJson(text.str());
@@ -48,8 +49,9 @@ TEST(TrustDomain, AgreesWithEveryTrustDomainOfTheVectors) {
     ++seen;
     const std::string_view input = *one.GetString("input");
     // The vectors' function also takes a whole id; ours is SpiffeId::Parse.
-    const bool valid = input.find(":/") == std::string_view::npos ? TrustDomain::Parse(input).has_value()
-                                                                  : SpiffeId::Parse(input).has_value();
+    const bool valid = input.find(":/") == std::string_view::npos
+                           ? TrustDomain::Parse(input).has_value()
+                           : SpiffeId::Parse(input).has_value();
     EXPECT_EQ(valid, one.GetBool("valid")->value) << input;
   }
   EXPECT_EQ(seen, 133u);
@@ -78,7 +80,8 @@ TEST(SpiffeId, KeepsTheLengthLimitsOfTheStandard) {
   EXPECT_EQ(RuleOf("spiffe://" + longest_domain + "d"), "id.trust-domain-length");
   EXPECT_TRUE(SpiffeId::Parse(longest));
   EXPECT_EQ(RuleOf(longest + "p"), "id.length");
-  EXPECT_EQ(SpiffeId::Make(Domain("d"), "/" + std::string(kSpiffeIdBytesMax, 'p')).error().rule, "id.length");
+  EXPECT_EQ(SpiffeId::Make(Domain("d"), "/" + std::string(kSpiffeIdBytesMax, 'p')).error().rule,
+            "id.length");
 }
 
 TEST(SpiffeId, MakesWhatItParses) {
@@ -107,7 +110,8 @@ TEST(DeviceIdFromEk, IsTheFormulaOfTheProtocol) {
 }
 
 TEST(DeviceIdFromEk, DiffersBetweenTrustDomains) {
-  EXPECT_NE(DeviceIdFromEk(Domain("a"), AsBytes("spki")), DeviceIdFromEk(Domain("b"), AsBytes("spki")));
+  EXPECT_NE(DeviceIdFromEk(Domain("a"), AsBytes("spki")),
+            DeviceIdFromEk(Domain("b"), AsBytes("spki")));
 }
 
 TEST(RolePaths, MatchTheWholePath) {
@@ -117,10 +121,12 @@ TEST(RolePaths, MatchTheWholePath) {
 }
 
 TEST(RolePaths, RefuseEverythingElse) {
-  for (const std::string& path : {"/device/" + kDevice + "/workload/web", "/x/device/" + kDevice, "/device/" + kDevice + "\n",
-                                  std::string("/device/"), "/device/" + kDevice.substr(1), std::string()})
+  for (const std::string& path :
+       {"/device/" + kDevice + "/workload/web", "/x/device/" + kDevice, "/device/" + kDevice + "\n",
+        std::string("/device/"), "/device/" + kDevice.substr(1), std::string()})
     EXPECT_EQ(DevicePath(path).error().rule, "id.role-path") << path;
-  for (const std::string_view path : {"/server/", "/server/a/b", "/server/a.b", "/server/A", "/operator/a", "server/a"})
+  for (const std::string_view path :
+       {"/server/", "/server/a/b", "/server/a.b", "/server/A", "/operator/a", "server/a"})
     EXPECT_EQ(ServerPath(path).error().rule, "id.role-path") << path;
   for (const std::string_view path : {"/operator/", "/operator/a/b", "/operator/A", "/server/a"})
     EXPECT_EQ(OperatorPath(path).error().rule, "id.role-path") << path;
@@ -137,7 +143,8 @@ TEST(RolePaths, OfOneRoleDoNotMatchAnother) {
 TEST(RoleSpiffeIds, RefuseNamesThatWouldBeAnotherPath) {
   EXPECT_EQ(ServerSpiffeId(Domain(), "control")->text(), "spiffe://edge.example/server/control");
   EXPECT_EQ(OperatorSpiffeId(Domain(), "alice")->text(), "spiffe://edge.example/operator/alice");
-  EXPECT_EQ(DeviceSpiffeId(Domain(), *DeviceId::Parse(kDevice)).text(), "spiffe://edge.example/device/" + kDevice);
+  EXPECT_EQ(DeviceSpiffeId(Domain(), *DeviceId::Parse(kDevice)).text(),
+            "spiffe://edge.example/device/" + kDevice);
   EXPECT_EQ(ServerSpiffeId(Domain(), "a/b").error().rule, "id.role-path");
   EXPECT_EQ(OperatorSpiffeId(Domain(), "").error().rule, "id.role-path");
   EXPECT_EQ(OperatorSpiffeId(Domain(), "..").error().rule, "id.path-dot-segment");

@@ -20,8 +20,12 @@ Bytes QuoteOf(const PcrSelection& selection) {
   return std::move(writer).Take();
 }
 Bytes Quote() { return QuoteOf({{tpm::kAlgSha256, 0x000A95}}); }
-Bytes Certify() { return std::move(Header(0x8017).Sized16(Bytes(34, 6)).Sized16(Bytes(34, 7))).Take(); }
-Bytes Creation() { return std::move(Header(0x801A).Sized16(Bytes(34, 6)).Sized16(Bytes(32, 7))).Take(); }
+Bytes Certify() {
+  return std::move(Header(0x8017).Sized16(Bytes(34, 6)).Sized16(Bytes(34, 7))).Take();
+}
+Bytes Creation() {
+  return std::move(Header(0x801A).Sized16(Bytes(34, 6)).Sized16(Bytes(32, 7))).Take();
+}
 
 std::string_view RuleOf(ByteView bytes) {
   const auto attest = ParseAttest(bytes);
@@ -125,7 +129,8 @@ TEST(QuoteSignature, VerifiesAQuoteMadeWithOtherTools) {
   const PublicArea ak = *ParseTpm2bPublic(AttestVector("keylime-tpm2-quote/ak.pub"));
   const Bytes attest = AttestVector("keylime-tpm2-quote/quote.out");
 
-  EXPECT_TRUE(VerifyTpmSignature(ak, attest, AttestVector("keylime-tpm2-quote/quotesig.out")).has_value());
+  EXPECT_TRUE(
+      VerifyTpmSignature(ak, attest, AttestVector("keylime-tpm2-quote/quotesig.out")).has_value());
   EXPECT_EQ(ParseAttest(attest)->extra_data, AttestVector("keylime-tpm2-quote/rand.out"));
 }
 

@@ -35,11 +35,15 @@ TEST(AttestationKeyRules, AcceptTheOneKindOfKey) {
 
 TEST(AttestationKeyRules, NameEachAttributeThatIsWrong) {
   const std::pair<uint32_t, std::string_view> cases[] = {
-      {tpm::kFixedTpm, "ak.fixed-tpm"},       {tpm::kFixedParent, "ak.fixed-parent"},
+      {tpm::kFixedTpm, "ak.fixed-tpm"},
+      {tpm::kFixedParent, "ak.fixed-parent"},
       {tpm::kSensitiveDataOrigin, "ak.sensitive-data-origin"},
-      {tpm::kUserWithAuth, "ak.user-with-auth"}, {tpm::kRestricted, "ak.restricted"},
-      {tpm::kSign, "ak.sign"},                {tpm::kStClear, "ak.st-clear"},
-      {tpm::kEncryptedDuplication, "ak.encrypted-duplication"}, {tpm::kDecrypt, "ak.decrypt"}};
+      {tpm::kUserWithAuth, "ak.user-with-auth"},
+      {tpm::kRestricted, "ak.restricted"},
+      {tpm::kSign, "ak.sign"},
+      {tpm::kStClear, "ak.st-clear"},
+      {tpm::kEncryptedDuplication, "ak.encrypted-duplication"},
+      {tpm::kDecrypt, "ak.decrypt"}};
   for (const auto& [bit, rule] : cases) {
     PublicArea area = Ak();
     area.attributes ^= bit;
@@ -74,10 +78,13 @@ TEST(TlsKeyRules, AcceptAKeyWithPasswordOrWithPolicy) {
 
 TEST(TlsKeyRules, NameEachAttributeThatIsWrong) {
   const std::pair<uint32_t, std::string_view> cases[] = {
-      {tpm::kFixedTpm, "tls.fixed-tpm"},   {tpm::kFixedParent, "tls.fixed-parent"},
+      {tpm::kFixedTpm, "tls.fixed-tpm"},
+      {tpm::kFixedParent, "tls.fixed-parent"},
       {tpm::kSensitiveDataOrigin, "tls.sensitive-data-origin"},
-      {tpm::kSign, "tls.sign"},            {tpm::kRestricted, "tls.restricted"},
-      {tpm::kEncryptedDuplication, "tls.encrypted-duplication"}, {tpm::kDecrypt, "tls.decrypt"},
+      {tpm::kSign, "tls.sign"},
+      {tpm::kRestricted, "tls.restricted"},
+      {tpm::kEncryptedDuplication, "tls.encrypted-duplication"},
+      {tpm::kDecrypt, "tls.decrypt"},
       {tpm::kUserWithAuth, "tls.authorisation"}};
   for (const auto& [bit, rule] : cases) {
     PublicArea area = TlsKey();

@@ -17,8 +17,10 @@ TEST(EkPublic, IsTheTemplateButForItsKey) {
 }
 
 TEST(EkPublic, RefusesKeyTypesWithoutATemplate) {
-  EXPECT_EQ(EkPublicFromKey(PrivateKey::Generate(KeyType::kP384)->public_key()).error().name(), "ek.key-type");
-  EXPECT_EQ(EkPublicFromKey(PrivateKey::Generate(KeyType::kEd25519)->public_key()).error().name(), "ek.key-type");
+  EXPECT_EQ(EkPublicFromKey(PrivateKey::Generate(KeyType::kP384)->public_key()).error().name(),
+            "ek.key-type");
+  EXPECT_EQ(EkPublicFromKey(PrivateKey::Generate(KeyType::kEd25519)->public_key()).error().name(),
+            "ek.key-type");
 }
 
 TEST(EkPublic, RefusesAnotherExponentOrSizeOfRsa) {
@@ -33,8 +35,8 @@ TEST(EkPublic, RefusesAnotherExponentOrSizeOfRsa) {
 
 TEST(MakeCredential, HasTheSizesOfTheSpecification) {
   const MadeCredential ecc = *MakeCredential(P256Ek(), Bytes(34, 1), Bytes(32, 2));
-  const MadeCredential rsa =
-      *MakeCredential(*ParseTpm2bPublic(AttestVector("keylime-tpm2-quote/ek.pub")), Bytes(34, 1), Bytes(32, 2));
+  const MadeCredential rsa = *MakeCredential(
+      *ParseTpm2bPublic(AttestVector("keylime-tpm2-quote/ek.pub")), Bytes(34, 1), Bytes(32, 2));
 
   EXPECT_EQ(ecc.credential_blob.size(), 2 + 32 + 2 + 32u);
   EXPECT_EQ(ecc.encrypted_secret.size(), 2 * (2 + 32u));
@@ -54,7 +56,8 @@ TEST(MakeCredential, NeverRepeatsItself) {
 
 TEST(MakeCredential, RefusesSecretsThatATpmCannotReturn) {
   EXPECT_EQ(MakeCredential(P256Ek(), Bytes(34, 1), {}).error().name(), "credential.secret-size");
-  EXPECT_EQ(MakeCredential(P256Ek(), Bytes(34, 1), Bytes(33)).error().name(), "credential.secret-size");
+  EXPECT_EQ(MakeCredential(P256Ek(), Bytes(34, 1), Bytes(33)).error().name(),
+            "credential.secret-size");
 }
 
 TEST(MakeCredential, RefusesAnEkThatIsNoStorageKey) {

@@ -42,8 +42,10 @@ TEST(PublicArea, GivesTheKeyThatOtherToolsExported) {
   const PublicArea ak = *ParseTpm2bPublic(AttestVector("keylime-tpm2-quote/ak.pub"));
   const PublicArea ek = *ParseTpm2bPublic(AttestVector("keylime-tpm2-quote/ek.pub"));
 
-  EXPECT_EQ(ak.ToPublicKey()->spki(), PublicKey::FromPem(ToString(AttestVector("keylime-tpm2-quote/akpub.pem")))->spki());
-  EXPECT_EQ(ek.ToPublicKey()->spki(), PublicKey::FromPem(ToString(AttestVector("keylime-tpm2-quote/ekpub.pem")))->spki());
+  EXPECT_EQ(ak.ToPublicKey()->spki(),
+            PublicKey::FromPem(ToString(AttestVector("keylime-tpm2-quote/akpub.pem")))->spki());
+  EXPECT_EQ(ek.ToPublicKey()->spki(),
+            PublicKey::FromPem(ToString(AttestVector("keylime-tpm2-quote/ekpub.pem")))->spki());
 }
 
 TEST(PublicArea, EkOfACertificateKeyIsTheTpmsOwnPublicArea) {
@@ -91,7 +93,8 @@ TEST(PublicArea, EveryBitFlipIsRefusedOrIsAnotherKey) {
   }
 }
 
-// Offsets in EccAk: 0 type, 2 nameAlg, 4 attributes, 8 policy size, 10 symmetric, 12 scheme, 14 hash, 16 curve, 18 kdf.
+// Offsets in EccAk: 0 type, 2 nameAlg, 4 attributes, 8 policy size, 10 symmetric, 12 scheme, 14
+// hash, 16 curve, 18 kdf.
 TEST(PublicArea, NamesWhatItDoesNotSupport) {
   EXPECT_EQ(RuleOf(With(EccAk(), 0, {0x00, 0x08})), "public.type");
   EXPECT_EQ(RuleOf(With(EccAk(), 2, {0x00, 0x04})), "public.name-alg");

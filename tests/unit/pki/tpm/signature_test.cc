@@ -31,7 +31,8 @@ TEST(TpmSignature, RefusesZeroAndOverlongIntegers) {
 }
 
 TEST(TpmSignature, RefusesSha1AndUnknownSchemes) {
-  EXPECT_EQ(RuleOf(AttestVector("akcreate-rsa-infineon/CreateSignature.bin")), "signature.algorithm");
+  EXPECT_EQ(RuleOf(AttestVector("akcreate-rsa-infineon/CreateSignature.bin")),
+            "signature.algorithm");
   Bytes bytes = Ecdsa(Bytes(32, 1), Bytes(32, 1));
   bytes[1] = 0x1C;
   EXPECT_EQ(RuleOf(bytes), "signature.algorithm");
@@ -50,15 +51,17 @@ TEST(TpmSignature, RefusesTheOrderOfTheCurveAsS) {
   const PrivateKey key = *PrivateKey::Generate(KeyType::kP256);
   const Bytes spki = key.public_key().spki();
   const ByteView point = ByteView(spki).last(64);
-  const PublicArea area{.name_alg = HashAlgorithm::kSha256,
-                        .attributes = 0x00050072,
-                        .auth_policy = {},
-                        .symmetric_bits = std::nullopt,
-                        .scheme = KeyScheme{SignatureScheme::kEcdsa, HashAlgorithm::kSha256},
-                        .unique = EccUnique{tpm::kCurveP256, ToBytes(point.first(32)), ToBytes(point.last(32))}};
+  const PublicArea area{
+      .name_alg = HashAlgorithm::kSha256,
+      .attributes = 0x00050072,
+      .auth_policy = {},
+      .symmetric_bits = std::nullopt,
+      .scheme = KeyScheme{SignatureScheme::kEcdsa, HashAlgorithm::kSha256},
+      .unique = EccUnique{tpm::kCurveP256, ToBytes(point.first(32)), ToBytes(point.last(32))}};
   const Bytes n = *HexDecode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
 
-  EXPECT_EQ(VerifyTpmSignature(area, AsBytes("m"), Ecdsa(Bytes(32, 1), n)).error().reason, Reason::kBadSignature);
+  EXPECT_EQ(VerifyTpmSignature(area, AsBytes("m"), Ecdsa(Bytes(32, 1), n)).error().reason,
+            Reason::kBadSignature);
 }
 
 TEST(TpmSignature, RefusesAnotherSchemeThanTheKeysOne) {
@@ -66,7 +69,8 @@ TEST(TpmSignature, RefusesAnotherSchemeThanTheKeysOne) {
   const Bytes attest = AttestVector("keylime-tpm2-quote/quote.out");
   const Bytes signature = AttestVector("keylime-tpm2-quote/quotesig.out");
 
-  EXPECT_EQ(VerifyTpmSignature(ak, attest, Ecdsa(Bytes(32, 1), Bytes(32, 1))).error().name(), "signature.scheme");
+  EXPECT_EQ(VerifyTpmSignature(ak, attest, Ecdsa(Bytes(32, 1), Bytes(32, 1))).error().name(),
+            "signature.scheme");
   ak.scheme.reset();
   EXPECT_EQ(VerifyTpmSignature(ak, attest, signature).error().name(), "signature.scheme");
 }

@@ -34,9 +34,12 @@ TEST(Transcript, MatchesIndependentValues) {
   const Transcript t = ComputeTranscript(Example());
 
   EXPECT_EQ(HexEncode(t), "1aa82584f21a89463107a7ca2f63a407109ff4b42dffe72012820c76b854c282");
-  EXPECT_EQ(HexEncode(QuoteExtraData(t)), "f757adac0981dcbf7c1a207f0c7b46ca8942f06e0417f956c68cd31df7264c60");
-  EXPECT_EQ(HexEncode(KeyQualifyingData(t)), "7a55bdfbc91e63c6819ed4beb479e0d570b0ca20fe106cccf9f77163d925c9a6");
-  EXPECT_EQ(HexEncode(ActivationProof(Bytes(32, 11), t)), "dc3993adcbba2555877f7e121ab13d46b1d4c972020cd40082ca9d9db12b9d52");
+  EXPECT_EQ(HexEncode(QuoteExtraData(t)),
+            "f757adac0981dcbf7c1a207f0c7b46ca8942f06e0417f956c68cd31df7264c60");
+  EXPECT_EQ(HexEncode(KeyQualifyingData(t)),
+            "7a55bdfbc91e63c6819ed4beb479e0d570b0ca20fe106cccf9f77163d925c9a6");
+  EXPECT_EQ(HexEncode(ActivationProof(Bytes(32, 11), t)),
+            "dc3993adcbba2555877f7e121ab13d46b1d4c972020cd40082ca9d9db12b9d52");
 }
 
 TEST(Transcript, ChangesWithEveryField) {

@@ -20,8 +20,9 @@ TEST_F(CertificateRules, WantExactlyOneUriThatIsASpiffeId) {
   EXPECT_EQ(draft.Rule(), "certificate.san-uri");
   draft.Names({});
   EXPECT_EQ(draft.Rule(), "certificate.san-uri");
-  for (const std::string_view bad : {std::string_view("https://edge.example/a"), std::string_view("spiffe://Edge/a"),
-                                     std::string_view("spiffe://edge.example/server/a\0b", 32), std::string_view()}) {
+  for (const std::string_view bad :
+       {std::string_view("https://edge.example/a"), std::string_view("spiffe://Edge/a"),
+        std::string_view("spiffe://edge.example/server/a\0b", 32), std::string_view()}) {
     draft.Names({Draft::Name(kNameUri, bad)});
     EXPECT_EQ(draft.Rule(), "certificate.san-uri") << bad;
   }
@@ -29,8 +30,9 @@ TEST_F(CertificateRules, WantExactlyOneUriThatIsASpiffeId) {
 
 TEST_F(CertificateRules, RefuseOtherNamesAndMalformedHosts) {
   const Bytes uri = Draft::Name(kNameUri, "spiffe://edge.example/server/a");
-  for (const Bytes& other : {Draft::Name(0x81, "a@b"), Draft::Name(kNameDns, std::string_view("a\0b", 3)),
-                             Draft::Name(kNameDns, ""), Draft::Name(kNameIp, "12345"), Draft::Name(kNameDns, "a..b")}) {
+  for (const Bytes& other :
+       {Draft::Name(0x81, "a@b"), Draft::Name(kNameDns, std::string_view("a\0b", 3)),
+        Draft::Name(kNameDns, ""), Draft::Name(kNameIp, "12345"), Draft::Name(kNameDns, "a..b")}) {
     draft.Names({uri, other});
     EXPECT_EQ(draft.Rule(), "certificate.san");
   }
@@ -57,8 +59,10 @@ TEST_F(CertificateRules, WantDigitalSignatureAloneAndBothPurposes) {
   draft = Draft(world.spki());
   draft.extensions.erase("usage");
   EXPECT_EQ(draft.Rule(), "certificate.usage");
-  for (const auto& purposes : {std::vector<ByteView>{kOidClientAuth}, std::vector<ByteView>{kOidClientAuth, kOidClientAuth},
-                               std::vector<ByteView>{kOidClientAuth, kOidServerAuth, kOidServerAuth}}) {
+  for (const auto& purposes :
+       {std::vector<ByteView>{kOidClientAuth},
+        std::vector<ByteView>{kOidClientAuth, kOidClientAuth},
+        std::vector<ByteView>{kOidClientAuth, kOidServerAuth, kOidServerAuth}}) {
     draft = Draft(world.spki());
     draft.Put("purpose", kOidExtKeyUsage, false, Draft::Purposes(purposes));
     EXPECT_EQ(draft.Rule(), "certificate.usage");

@@ -67,7 +67,8 @@ TEST_F(Certificate, SurvivesEveryFlippedBitAndNeverVerifiesWithOne) {
 
 TEST_F(Certificate, OfAnIssuerIsNoLeaf) {
   EXPECT_FALSE(ParseIdentityCertificate(world.hierarchy.pki_root.certificate.der));
-  EXPECT_EQ(ParseIdentityCertificate(world.hierarchy.device_issuer.certificate.der).error().rule, "certificate.ca");
+  EXPECT_EQ(ParseIdentityCertificate(world.hierarchy.device_issuer.certificate.der).error().rule,
+            "certificate.ca");
 }
 
 TEST_F(Certificate, OfALeafIsNoIssuer) {

@@ -38,10 +38,10 @@ TEST_F(VerifyPeerTest, RefusesALeafOfOneRoleInThePlaceOfAnother) {
 }
 
 TEST_F(VerifyPeerTest, RefusesAPathThatItsIssuerHasNoRoleFor) {
-  const auto wrong = LeafTemplate::Make(world.hierarchy.device_issuer.certificate, world.hierarchy.device_issuer.key,
-                                        world.domain);
-  const auto leaf =
-      wrong->IssueServer("control", {}, world.spki(), {world.now, world.now + Hours(1)}, world.random);
+  const auto wrong = LeafTemplate::Make(world.hierarchy.device_issuer.certificate,
+                                        world.hierarchy.device_issuer.key, world.domain);
+  const auto leaf = wrong->IssueServer("control", {}, world.spki(),
+                                       {world.now, world.now + Hours(1)}, world.random);
 
   EXPECT_EQ(Rule(leaf->der, Role::kDevice), "peer.role-path");
 }
@@ -67,14 +67,15 @@ TEST_F(VerifyPeerTest, RefusesTheSameNamesSignedByAnotherKey) {
   impostor.key = *PrivateKey::Generate(KeyType::kP256);
   impostor.certificate.key = impostor.key.public_key();
   const auto signer = DeviceLeafSigner::Make(impostor, world.domain);
-  const auto leaf =
-      signer->SignDeviceLeaf(world.device, world.spki(), world.extension, world.now, world.now + Hours(1), world.random);
+  const auto leaf = signer->SignDeviceLeaf(world.device, world.spki(), world.extension, world.now,
+                                           world.now + Hours(1), world.random);
 
   EXPECT_EQ(Rule(leaf->der, Role::kDevice), "peer.signature");
 }
 
 TEST_F(VerifyPeerTest, RefusesAnotherTrustDomain) {
-  const auto foreign = DeviceLeafSigner::Make(world.hierarchy.device_issuer, *TrustDomain::Parse("other.example"));
+  const auto foreign =
+      DeviceLeafSigner::Make(world.hierarchy.device_issuer, *TrustDomain::Parse("other.example"));
   const auto leaf = foreign->SignDeviceLeaf(world.device, world.spki(), world.extension, world.now,
                                             world.now + Hours(1), world.random);
 
@@ -86,19 +87,23 @@ TEST_F(VerifyPeerTest, RefusesAnIssuerOfAnotherHierarchy) {
   other.random = FakeRandom(99);
   const Hierarchy hierarchy = *CreateHierarchy({world.domain}, other.random, world.now);
   const auto signer = DeviceLeafSigner::Make(hierarchy.device_issuer, world.domain);
-  const auto leaf =
-      signer->SignDeviceLeaf(world.device, world.spki(), world.extension, world.now, world.now + Hours(1), world.random);
+  const auto leaf = signer->SignDeviceLeaf(world.device, world.spki(), world.extension, world.now,
+                                           world.now + Hours(1), world.random);
 
-  EXPECT_EQ(Rule(leaf->der, Role::kDevice, {hierarchy.device_issuer.certificate.der}), "peer.chain-foreign");
+  EXPECT_EQ(Rule(leaf->der, Role::kDevice, {hierarchy.device_issuer.certificate.der}),
+            "peer.chain-foreign");
   EXPECT_EQ(Rule(leaf->der, Role::kDevice), "peer.issuer-unknown");
 }
 
 TEST_F(VerifyPeerTest, TakesNoTrustFromWhatThePeerSends) {
   const Bytes device = world.Device().der;
 
-  EXPECT_EQ(Rule(device, Role::kDevice, {world.hierarchy.device_issuer.certificate.der}), "accepted");
-  EXPECT_EQ(Rule(device, Role::kDevice, {world.hierarchy.pki_root.certificate.der}), "peer.chain-foreign");
-  EXPECT_EQ(Rule(device, Role::kDevice, {world.hierarchy.server_issuer.certificate.der}), "peer.chain-foreign");
+  EXPECT_EQ(Rule(device, Role::kDevice, {world.hierarchy.device_issuer.certificate.der}),
+            "accepted");
+  EXPECT_EQ(Rule(device, Role::kDevice, {world.hierarchy.pki_root.certificate.der}),
+            "peer.chain-foreign");
+  EXPECT_EQ(Rule(device, Role::kDevice, {world.hierarchy.server_issuer.certificate.der}),
+            "peer.chain-foreign");
 }
 
 TEST_F(VerifyPeerTest, RefusesADeviceWithoutTheExtension) {
@@ -119,13 +124,16 @@ TEST_F(VerifyPeerTest, RefusesTheExtensionOnServersAndOperators) {
 
 TEST_F(VerifyPeerTest, RefusesHostNamesOutsideServers) {
   Draft draft(world.spki());
-  draft.Names({Draft::Name(kNameUri, "spiffe://edge.example/operator/alice"), Draft::Name(kNameDns, "a.example")});
-  EXPECT_EQ(Rule(draft.SignedBy(world.hierarchy.operator_root), Role::kOperator), "peer.host-names");
+  draft.Names({Draft::Name(kNameUri, "spiffe://edge.example/operator/alice"),
+               Draft::Name(kNameDns, "a.example")});
+  EXPECT_EQ(Rule(draft.SignedBy(world.hierarchy.operator_root), Role::kOperator),
+            "peer.host-names");
 }
 
 TEST_F(VerifyPeerTest, RefusesAWorkloadOfADevice) {
   Draft draft(world.spki());
-  draft.Names({Draft::Name(kNameUri, DeviceSpiffeId(world.domain, world.device).text() + "/workload/web")});
+  draft.Names(
+      {Draft::Name(kNameUri, DeviceSpiffeId(world.domain, world.device).text() + "/workload/web")});
   EXPECT_EQ(Rule(draft.SignedBy(world.hierarchy.device_issuer), Role::kDevice), "peer.role-path");
 }
 

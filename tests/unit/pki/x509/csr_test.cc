@@ -8,7 +8,8 @@ namespace sallyport::pki {
 namespace {
 
 Bytes Request(const PrivateKey& key) {
-  return *MakeCsr(key.public_key().spki(), [&](ByteView to_be_signed) { return key.Sign(to_be_signed); });
+  return *MakeCsr(key.public_key().spki(),
+                  [&](ByteView to_be_signed) { return key.Sign(to_be_signed); });
 }
 
 // OpenSslRequest is what a foreign tool makes: a subject name and an attribute.
@@ -68,7 +69,8 @@ TEST_F(Csr, IsRefusedWhenCutOrWithAnyBitFlipped) {
 
 TEST_F(Csr, SignedByAnotherKeyIsRefused) {
   const PrivateKey other = *PrivateKey::Generate(KeyType::kP256);
-  const auto forged = MakeCsr(key.public_key().spki(), [&](ByteView bytes) { return other.Sign(bytes); });
+  const auto forged =
+      MakeCsr(key.public_key().spki(), [&](ByteView bytes) { return other.Sign(bytes); });
 
   EXPECT_EQ(ParseCsr(*forged).error().rule, "csr.signature");
   EXPECT_EQ(ParseCsr(*forged).error().reason, Reason::kBadSignature);

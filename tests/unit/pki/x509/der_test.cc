@@ -45,8 +45,9 @@ TEST(DerReader, RefusesUnusedBits) {
 }
 
 TEST(DerTime, ReadsBackAsWritten) {
-  for (const char* const text : {"1950-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "2049-12-31T23:59:59Z",
-                                 "2050-01-01T00:00:00Z", "2028-02-29T12:34:56Z", "9999-12-31T23:59:59Z"}) {
+  for (const char* const text :
+       {"1950-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "2049-12-31T23:59:59Z",
+        "2050-01-01T00:00:00Z", "2028-02-29T12:34:56Z", "9999-12-31T23:59:59Z"}) {
     const UnixTime time = *ParseRfc3339(text);
     EXPECT_EQ(*Read(EncodeTime(time)).Time(), time) << text;
   }
@@ -54,10 +55,13 @@ TEST(DerTime, ReadsBackAsWritten) {
 
 TEST(DerTime, RefusesImpossibleDatesAndTheWrongForm) {
   const auto utc = [](std::string_view text) { return Encode(kUtcTime, {AsBytes(text)}); };
-  const auto general = [](std::string_view text) { return Encode(kGeneralizedTime, {AsBytes(text)}); };
+  const auto general = [](std::string_view text) {
+    return Encode(kGeneralizedTime, {AsBytes(text)});
+  };
   EXPECT_TRUE(Read(utc("280229123456Z")).Time());
-  for (const std::string_view bad : {"270229123456Z", "281301000000Z", "280101240000Z", "280101006000Z",
-                                     "280101000060Z", "2801010000Z", "280101000000+", "28010100000aZ", ""})
+  for (const std::string_view bad :
+       {"270229123456Z", "281301000000Z", "280101240000Z", "280101006000Z", "280101000060Z",
+        "2801010000Z", "280101000000+", "28010100000aZ", ""})
     EXPECT_FALSE(Read(utc(bad)).Time()) << bad;
   EXPECT_TRUE(Read(general("20500101000000Z")).Time());
   EXPECT_FALSE(Read(general("20490101000000Z")).Time()) << "UTCTime until 2049";

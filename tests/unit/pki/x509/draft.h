@@ -27,8 +27,12 @@ struct Draft {
     KeyId(Bytes(20, 1));
     Names({Name(kNameUri, "spiffe://edge.example/server/a")});
   }
-  static Bytes Sequence(std::initializer_list<ByteView> parts) { return der::Encode(der::kSequence, parts); }
-  static Bytes Name(uint8_t tag, std::string_view text) { return der::Encode(tag, {AsBytes(text)}); }
+  static Bytes Sequence(std::initializer_list<ByteView> parts) {
+    return der::Encode(der::kSequence, parts);
+  }
+  static Bytes Name(uint8_t tag, std::string_view text) {
+    return der::Encode(tag, {AsBytes(text)});
+  }
   static Bytes Purposes(const std::vector<ByteView>& oids) {
     Bytes all;
     for (const ByteView oid : oids) Append(all, der::Encode(der::kOid, {oid}));
@@ -56,10 +60,9 @@ struct Draft {
   Bytes ToBeSigned(ByteView issuer_name) const {
     Bytes list;
     for (const auto& [name, extension] : extensions) Append(list, extension);
-    return
-        Sequence({version, serial, algorithm, issuer_name,
-                  Sequence({der::EncodeTime(not_before), der::EncodeTime(not_after)}), subject, spki,
-                  der::Encode(der::Context(3), {Sequence({list})})});
+    return Sequence({version, serial, algorithm, issuer_name,
+                     Sequence({der::EncodeTime(not_before), der::EncodeTime(not_after)}), subject,
+                     spki, der::Encode(der::Context(3), {Sequence({list})})});
   }
   Bytes Finish(ByteView tbs, ByteView signature) const {
     return Sequence({tbs, outer_algorithm, der::EncodeBitString(signature)});

@@ -21,8 +21,8 @@ std::string_view ParseRule(ByteView bytes) {
   return parsed.has_value() ? "" : parsed.error().rule;
 }
 
-std::string_view VerifyRule(const EkRoots& roots, const EkCertificate& leaf, const std::vector<Bytes>& intermediates = {},
-                            UnixTime now = kNow) {
+std::string_view VerifyRule(const EkRoots& roots, const EkCertificate& leaf,
+                            const std::vector<Bytes>& intermediates = {}, UnixTime now = kNow) {
   const auto verified = roots.Verify(leaf, intermediates, now);
   return verified.has_value() ? "" : verified.error().rule;
 }
@@ -32,19 +32,23 @@ class FakeEkTest : public testing::Test {
   Bytes Certificate(const EkCertificateOptions& options = {}) const {
     return vendor_.EkCertificate(ek_.public_key(), options);
   }
-  EkRoots VendorRoots() const { return EkRoots::FromCertificates(std::vector<Bytes>{vendor_.root_der()}).value(); }
+  EkRoots VendorRoots() const {
+    return EkRoots::FromCertificates(std::vector<Bytes>{vendor_.root_der()}).value();
+  }
 
   FakeTpmVendor vendor_;
   SoftEk ek_;
 };
 
 TEST(ParseEkCertificate, ReadsGoogleEccAndRsa) {
-  EXPECT_EQ(ParseEkCertificate(Vector("gce__pca_tpm_ecc_enc_cert.pem")).value().key.type(), KeyType::kP256);
+  EXPECT_EQ(ParseEkCertificate(Vector("gce__pca_tpm_ecc_enc_cert.pem")).value().key.type(),
+            KeyType::kP256);
   EXPECT_EQ(ParseEkCertificate(Vector("gce__pca_tpm_rsa_enc_cert.pem")).value().key.bits(), 2048u);
 }
 
 TEST(ParseEkCertificate, CutsNvPaddingAndReadsACriticalSanWithAnEmptySubject) {
-  const EkCertificate ek = ParseEkCertificate(Vector("keylime__st_sha256_with_rsa_der.der")).value();
+  const EkCertificate ek =
+      ParseEkCertificate(Vector("keylime__st_sha256_with_rsa_der.der")).value();
   EXPECT_EQ(ek.manufacturer, "id:53544D20");
   EXPECT_EQ(ek.model, "ST33HTPHAHB4");
   EXPECT_EQ(ek.version, "id:00490004");
@@ -52,7 +56,8 @@ TEST(ParseEkCertificate, CutsNvPaddingAndReadsACriticalSanWithAnEmptySubject) {
 }
 
 TEST(ParseEkCertificate, ReadsANameThatIsNotStrictDer) {
-  const EkCertificate ek = ParseEkCertificate(Vector("keylime__certificate_wrapper_malformed.der")).value();
+  const EkCertificate ek =
+      ParseEkCertificate(Vector("keylime__certificate_wrapper_malformed.der")).value();
   EXPECT_EQ(ek.manufacturer, "id:4E544300");
   EXPECT_EQ(ek.model, "NPCT75x");
 }
@@ -74,7 +79,8 @@ TEST(ParseEkCertificate, RefusesOversizeBeforeReading) {
 }
 
 TEST_F(FakeEkTest, AcceptsACertificateThatNeverEnds) {
-  EXPECT_EQ(ParseEkCertificate(Certificate()).value().not_after, UnixTime::FromSeconds(253402300799));
+  EXPECT_EQ(ParseEkCertificate(Certificate()).value().not_after,
+            UnixTime::FromSeconds(253402300799));
 }
 
 TEST_F(FakeEkTest, RefusesTruncationAtEveryByte) {
@@ -105,10 +111,13 @@ TEST_F(FakeEkTest, AcceptsWhatTheProfileLeavesOpen) {
 
 TEST(EkRoots, VerifiesRealChains) {
   const EkCertificate google = ParseEkCertificate(Vector("gce__pca_tpm_ecc_enc_cert.pem")).value();
-  const EkCertificate st = ParseEkCertificate(Vector("keylime__st_sha256_with_rsa_der.der")).value();
-  const EkCertificate nuvoton = ParseEkCertificate(Vector("keylime__certificate_wrapper_malformed.der")).value();
+  const EkCertificate st =
+      ParseEkCertificate(Vector("keylime__st_sha256_with_rsa_der.der")).value();
+  const EkCertificate nuvoton =
+      ParseEkCertificate(Vector("keylime__certificate_wrapper_malformed.der")).value();
 
-  EXPECT_EQ(VerifyRule(Roots({"gcp_ek_ak_ca_root.crt", "gcp_ek_ak_ca_intermediate_v3.crt"}), google), "");
+  EXPECT_EQ(
+      VerifyRule(Roots({"gcp_ek_ak_ca_root.crt", "gcp_ek_ak_ca_intermediate_v3.crt"}), google), "");
   EXPECT_EQ(VerifyRule(Roots({"GS_TPM_RT.pem", "STM_RSA_RT.pem", "STM_RSA_05I.pem"}), st), "");
   EXPECT_EQ(VerifyRule(Roots({"NUVO_2111.pem"}), nuvoton), "");
 }
@@ -127,15 +136,19 @@ TEST_F(FakeEkTest, IntermediatesOfTheTpmCloseAHoleButAddNoTrust) {
   const EkCertificate leaf = ParseEkCertificate(Certificate()).value();
   EXPECT_EQ(VerifyRule(VendorRoots(), leaf), "ek.chain");
   EXPECT_EQ(VerifyRule(VendorRoots(), leaf, {vendor_.intermediate_der()}), "");
-  EXPECT_EQ(VerifyRule(Roots({"NUVO_2111.pem"}), leaf, {vendor_.intermediate_der(), vendor_.root_der()}), "ek.chain");
+  EXPECT_EQ(
+      VerifyRule(Roots({"NUVO_2111.pem"}), leaf, {vendor_.intermediate_der(), vendor_.root_der()}),
+      "ek.chain");
 }
 
 TEST_F(FakeEkTest, RefusesAnEndedCertificateBySeconds) {
   const EkCertificate leaf = ParseEkCertificate(Certificate({.not_after = 1'600'000'000})).value();
   const std::vector<Bytes> between{vendor_.intermediate_der()};
   EXPECT_EQ(VerifyRule(VendorRoots(), leaf, between, UnixTime::FromSeconds(1'599'999'999)), "");
-  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, between, UnixTime::FromSeconds(1'600'000'001)), "ek.expired");
-  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, between, UnixTime::FromSeconds(1'400'000'000)), "ek.expired");
+  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, between, UnixTime::FromSeconds(1'600'000'001)),
+            "ek.expired");
+  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, between, UnixTime::FromSeconds(1'400'000'000)),
+            "ek.expired");
 }
 
 TEST_F(FakeEkTest, RefusesASignatureWithAFlippedBit) {
@@ -148,14 +161,16 @@ TEST_F(FakeEkTest, RefusesASignatureWithAFlippedBit) {
 
 TEST_F(FakeEkTest, RefusesTooLongAChainAndGarbageInIt) {
   const EkCertificate leaf = ParseEkCertificate(Certificate()).value();
-  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, std::vector<Bytes>(4, vendor_.intermediate_der())), "ek.chain-length");
+  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, std::vector<Bytes>(4, vendor_.intermediate_der())),
+            "ek.chain-length");
   EXPECT_EQ(VerifyRule(VendorRoots(), leaf, {Bytes{1, 2, 3}}), "ek.der");
   EXPECT_EQ(VerifyRule(VendorRoots(), leaf, {Bytes(kEkCertificateBytesMax + 1)}), "ek.size");
 }
 
 TEST_F(FakeEkTest, RootsNeedAnAnchorAndNothingButCertificates) {
   EXPECT_EQ(EkRoots::FromCertificates({}).error().rule, "ek.no-root");
-  EXPECT_EQ(EkRoots::FromCertificates(std::vector<Bytes>{vendor_.intermediate_der()}).error().rule, "ek.no-root");
+  EXPECT_EQ(EkRoots::FromCertificates(std::vector<Bytes>{vendor_.intermediate_der()}).error().rule,
+            "ek.no-root");
   EXPECT_EQ(EkRoots::FromCertificates(std::vector<Bytes>{Bytes{1}}).error().rule, "ek.root");
   EXPECT_EQ(VendorRoots().anchor_count(), 1u);
 }

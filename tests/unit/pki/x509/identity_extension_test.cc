@@ -8,8 +8,13 @@ namespace {
 
 IdentityExtension Example() {
   FakeRandom random;
-  return {UnixTime::FromSeconds(1'800'000'000), Tier::kAttested,     3, 1ULL << 40, random.Next<BootId>(),
-          random.Next<ReleaseDigest>(),         KeyProtection::kTpmPolicy};
+  return {UnixTime::FromSeconds(1'800'000'000),
+          Tier::kAttested,
+          3,
+          1ULL << 40,
+          random.Next<BootId>(),
+          random.Next<ReleaseDigest>(),
+          KeyProtection::kTpmPolicy};
 }
 
 TEST(IdentityExtension, ReadsBackAsWritten) {
@@ -31,8 +36,14 @@ TEST(IdentityExtension, HasTheBytesOfTheProtocol) {
   extension.release_digest.reset();
 
   EXPECT_EQ(HexEncode(EncodeIdentityExtension(extension)),
-            "305e" "020101" "02046b49d200" "0a0102" "020103" "0206010000000000"
-            "042001" + std::string(62, '0') + "0420" + std::string(64, '0') + "0a0102");
+            "305e"
+            "020101"
+            "02046b49d200"
+            "0a0102"
+            "020103"
+            "0206010000000000"
+            "042001" +
+                std::string(62, '0') + "0420" + std::string(64, '0') + "0a0102");
 }
 
 TEST(IdentityExtension, IsRefusedInAnotherVersion) {

@@ -11,10 +11,11 @@ TEST(CertificatePem, ReadsBackAsWritten) {
 
 TEST(CertificatePem, RefusesEverythingThatIsNotABlock) {
   const std::string one = CertificatePem(Bytes(3, 1));
-  for (const std::string& bad : {std::string(), "x" + one, one + "x", one.substr(0, one.size() - 5),
-                                 std::string("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"),
-                                 std::string("-----BEGIN CERTIFICATE-----\nA?==\n-----END CERTIFICATE-----\n"),
-                                 std::string("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")})
+  for (const std::string& bad :
+       {std::string(), "x" + one, one + "x", one.substr(0, one.size() - 5),
+        std::string("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"),
+        std::string("-----BEGIN CERTIFICATE-----\nA?==\n-----END CERTIFICATE-----\n"),
+        std::string("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")})
     EXPECT_EQ(ParseCertificatePem(bad).error().rule, "pem.malformed") << bad;
 }
 

@@ -27,11 +27,15 @@ struct World {
   ServerLeafSigner servers = *ServerLeafSigner::Make(hierarchy.server_issuer, domain);
   OperatorLeafSigner operators = *OperatorLeafSigner::Make(hierarchy.operator_root, domain);
 
-  IssuedLeaf Device() { return *devices.SignDeviceLeaf(device, spki(), extension, now, now + Hours(1), random); }
+  IssuedLeaf Device() {
+    return *devices.SignDeviceLeaf(device, spki(), extension, now, now + Hours(1), random);
+  }
   IssuedLeaf Server(const HostNames& hosts = {{"control.edge.example"}, {Bytes{127, 0, 0, 1}}}) {
     return *servers.SignServerLeaf("control", hosts, spki(), now, now + Days(30), random);
   }
-  IssuedLeaf Operator() { return *operators.SignOperatorLeaf("alice", spki(), now, now + Hours(24), random); }
+  IssuedLeaf Operator() {
+    return *operators.SignOperatorLeaf("alice", spki(), now, now + Hours(24), random);
+  }
 };
 
 }  // namespace sallyport::pki

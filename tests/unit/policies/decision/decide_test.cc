@@ -6,9 +6,11 @@ namespace sallyport::policy {
 namespace {
 
 const char* kGrants =
-    "  - {id: cam-to-rec, from: cameras, to: recorders, service: rtsp, same: site, require_from: healthy, require_to: healthy}\n"
+    "  - {id: cam-to-rec, from: cameras, to: recorders, service: rtsp, same: site, require_from: "
+    "healthy, require_to: healthy}\n"
     "  - {id: rec-to-gw, from: recorders, to: gateway, service: web}\n"
-    "  - {id: tech-ssh, from: tech, to: [cameras, recorders], service: ssh, require_from: fresh, window: night, expires: 2027-06-30T00:00:00Z, log: all}\n";
+    "  - {id: tech-ssh, from: tech, to: [cameras, recorders], service: ssh, require_from: fresh, "
+    "window: night, expires: 2027-06-30T00:00:00Z, log: all}\n";
 const char* kGuards =
     "guardrails:\n"
     "  - {id: no-cam-to-cam, never: {from: cameras, to: cameras}}\n"
@@ -34,9 +36,12 @@ TEST_F(DecideTest, NamesTheConditionThatFailed) {
   EXPECT_EQ(Ask({.from = "cam-1", .to = "rec-1", .service = "rtsp", .attested_to = Hours(25)}),
             "deny no-grant cam-to-rec:attested_within.to");
   EXPECT_EQ(Ask({"lap-7", "cam-1", "ssh"}), "deny no-grant tech-ssh:window");
-  EXPECT_EQ(Ask({"lap-7", "cam-1", "ssh", At("2027-06-30T00:00:00Z")}), "deny no-grant tech-ssh:window");
-  EXPECT_EQ(Ask({"lap-7", "cam-1", "ssh", At("2027-07-01T02:30:00+02:00")}), "deny no-grant tech-ssh:expires");
-  EXPECT_EQ(Ask({"lap-x", "cam-1", "ssh", kTuesdayNight}), "deny no-grant tech-ssh:attested_within.from");
+  EXPECT_EQ(Ask({"lap-7", "cam-1", "ssh", At("2027-06-30T00:00:00Z")}),
+            "deny no-grant tech-ssh:window");
+  EXPECT_EQ(Ask({"lap-7", "cam-1", "ssh", At("2027-07-01T02:30:00+02:00")}),
+            "deny no-grant tech-ssh:expires");
+  EXPECT_EQ(Ask({"lap-x", "cam-1", "ssh", kTuesdayNight}),
+            "deny no-grant tech-ssh:attested_within.from");
 }
 
 TEST_F(DecideTest, NamesTheMissingPartWhenNoGrantCoversTheTriple) {
@@ -86,13 +91,17 @@ TEST_F(DecideTest, ProofsFromTheFutureCountOnlyWithinTheSkew) {
 }
 
 TEST_F(DecideTest, MinTierIsAFloor) {
-  const World tiers = World::Make(PolicyText("  - {id: t, from: cameras, to: recorders, service: ssh, require_from: fresh}\n"), kDevices);
+  const World tiers = World::Make(
+      PolicyText("  - {id: t, from: cameras, to: recorders, service: ssh, require_from: fresh}\n"),
+      kDevices);
   EXPECT_EQ(Summary(tiers.decide({"cam-1", "rec-1", "ssh"})), "allow t");
   EXPECT_EQ(Summary(tiers.decide({"cam-2", "rec-1", "ssh"})), "deny no-grant t:min_tier.from");
 }
 
 TEST_F(DecideTest, WindowsAreHalfOpenInLocalTime) {
-  const auto ask = [&](std::string_view time) { return Ask({"lap-7", "cam-1", "ssh", At(time)}).substr(0, 5); };
+  const auto ask = [&](std::string_view time) {
+    return Ask({"lap-7", "cam-1", "ssh", At(time)}).substr(0, 5);
+  };
   EXPECT_EQ(ask("2026-12-01T01:59:59+01:00"), "deny ");
   EXPECT_EQ(ask("2026-12-01T02:00:00+01:00"), "allow");
   EXPECT_EQ(ask("2026-12-01T03:59:59+01:00"), "allow");
@@ -101,7 +110,11 @@ TEST_F(DecideTest, WindowsAreHalfOpenInLocalTime) {
 }
 
 TEST_F(DecideTest, ValidUntilIsTheEarliestEnd) {
-  Question q = world_.question({.from = "lap-7", .to = "cam-1", .service = "ssh", .now = kTuesdayNight, .attested = Minutes(3)});
+  Question q = world_.question({.from = "lap-7",
+                                .to = "cam-1",
+                                .service = "ssh",
+                                .now = kTuesdayNight,
+                                .attested = Minutes(3)});
   EXPECT_EQ(Decide(world_.compiled, q).valid_until, kTuesdayNight + Minutes(7));
   q.from.not_after = kTuesdayNight + Minutes(5);
   EXPECT_EQ(Decide(world_.compiled, q).valid_until, kTuesdayNight + Minutes(5));
@@ -119,8 +132,11 @@ TEST_F(DecideTest, NothingEndsAGrantWithoutConditions) {
 }
 
 TEST_F(DecideTest, PrefersTheGrantThatLastsLongest) {
-  const World two = World::Make(PolicyText("  - {id: a, from: cameras, to: recorders, service: rtsp, expires: 2026-11-22T00:00:00Z}\n"
-                                           "  - {id: b, from: cameras, to: recorders, service: rtsp, expires: 2026-11-23T00:00:00Z}\n"), kDevices);
+  const World two = World::Make(PolicyText("  - {id: a, from: cameras, to: recorders, service: "
+                                           "rtsp, expires: 2026-11-22T00:00:00Z}\n"
+                                           "  - {id: b, from: cameras, to: recorders, service: "
+                                           "rtsp, expires: 2026-11-23T00:00:00Z}\n"),
+                                kDevices);
   EXPECT_EQ(Summary(two.decide({"cam-1", "rec-1", "rtsp"})), "allow b");
   EXPECT_EQ(two.decide({"cam-1", "rec-1", "rtsp"}).valid_until, At("2026-11-23T00:00:00Z"));
 }
@@ -130,7 +146,8 @@ TEST_F(DecideTest, AServiceMustBeCoveredWholly) {
       "sallyport: policy/v1\nname: t\ngroups: {a: {tags: [camera]}, b: {tags: [recorder]}}\n"
       "services: {web: [tcp/80, tcp/443], tls: tcp/443, wide: tcp/400-500}\n"
       "grants: [{id: g, from: a, to: b, service: tls}, {id: h, from: b, to: a, service: wide}]\n"
-      "guardrails: [{id: n, never: {from: b, to: a, service: web}}]\n", kDevices);
+      "guardrails: [{id: n, never: {from: b, to: a, service: web}}]\n",
+      kDevices);
   EXPECT_EQ(Summary(half.decide({"cam-1", "rec-1", "tls"})), "allow g");
   EXPECT_EQ(Summary(half.decide({"cam-1", "rec-1", "web"})), "deny no-grant g:service");
   EXPECT_EQ(Summary(half.decide({"rec-1", "cam-1", "wide"})), "deny n");  // touches 443
@@ -141,7 +158,8 @@ TEST_F(DecideTest, AuditRulesNeverDecide) {
       PolicyText("  - {id: a, from: cameras, to: recorders, service: rtsp, mode: audit}\n"
                  "  - {id: b, from: recorders, to: gateway, service: web}\n",
                  "guardrails:\n  - {id: g, never: {from: recorders, to: gateway}, mode: audit}\n"
-                 "  - {id: h, service: web, must_require: fresh, from: recorders, mode: audit}\n"), kDevices);
+                 "  - {id: h, service: web, must_require: fresh, from: recorders, mode: audit}\n"),
+      kDevices);
   const Decision would_allow = audit.decide({"cam-1", "rec-1", "rtsp"});
   EXPECT_EQ(Summary(would_allow), "deny no-grant a:mode");
   EXPECT_EQ(would_allow.would_allow, "a");
@@ -168,7 +186,9 @@ TEST_F(DecideTest, WithoutATrustedClockOnlyTimelessKeepGrantsWork) {
   const World keep = World::Make(
       PolicyText("  - {id: keep, from: cameras, to: recorders, service: rtsp, offline: keep}\n"
                  "  - {id: lease, from: cameras, to: recorders, service: ssh}\n"
-                 "  - {id: timed, from: cameras, to: recorders, service: web, offline: keep, expires: 2030-01-01T00:00:00Z}\n"), kDevices);
+                 "  - {id: timed, from: cameras, to: recorders, service: web, offline: keep, "
+                 "expires: 2030-01-01T00:00:00Z}\n"),
+      kDevices);
   const auto ask = [&](std::string_view service) {
     Question q = keep.question({"cam-1", "rec-1", service});
     q.clock_trusted = false;
@@ -183,8 +203,10 @@ TEST_F(DecideTest, LeasesBoundGrantsAsTheySayThemselves) {
   const World off = World::Make(
       PolicyText("  - {id: a, from: cameras, to: recorders, service: rtsp, offline: keep}\n"
                  "  - {id: b, from: cameras, to: recorders, service: ssh, offline: 72h}\n"
-                 "  - {id: c, from: cameras, to: recorders, service: web, offline: deny}\n"), kDevices);
-  const LeaseTerms lease{At("2026-11-20T12:00:00Z"), At("2026-11-21T12:00:00Z"), At("2026-11-01T00:00:00Z"), At("2026-12-01T00:00:00Z")};
+                 "  - {id: c, from: cameras, to: recorders, service: web, offline: deny}\n"),
+      kDevices);
+  const LeaseTerms lease{At("2026-11-20T12:00:00Z"), At("2026-11-21T12:00:00Z"),
+                         At("2026-11-01T00:00:00Z"), At("2026-12-01T00:00:00Z")};
   const auto ask = [&](std::string_view service, std::string_view time) {
     Question q = off.question({"cam-1", "rec-1", service, At(time)});
     q.lease = &lease;
@@ -201,8 +223,8 @@ TEST_F(DecideTest, LeasesBoundGrantsAsTheySayThemselves) {
 
 TEST_F(DecideTest, EverAllowedIgnoresTimeAndPosture) {
   const auto ever = [&](std::string_view f, std::string_view t, std::string_view s) {
-    return EverAllowed(world_.compiled, *world_.compiled.FindDevice(f), *world_.compiled.FindDevice(t),
-                       *world_.compiled.FindService(s));
+    return EverAllowed(world_.compiled, *world_.compiled.FindDevice(f),
+                       *world_.compiled.FindDevice(t), *world_.compiled.FindService(s));
   };
   EXPECT_EQ(ever("lap-x", "cam-1", "ssh"), "tech-ssh");
   EXPECT_EQ(ever("cam-1", "rec-2", "rtsp"), "");

@@ -1,5 +1,5 @@
-// The compiled decision against a slow evaluator that reads the policy as written: names, not ids; one port at a
-// time; no classes, no merging. The two share only the parsed model.
+// The compiled decision against a slow evaluator that reads the policy as written: names, not ids;
+// one port at a time; no classes, no merging. The two share only the parsed model.
 #include <time.h>
 
 #include <random>
@@ -12,13 +12,17 @@ namespace {
 
 class SlowEvaluator {
  public:
-  SlowEvaluator(const Policy& policy, const Inventory& inventory) : policy_(policy), inventory_(inventory) {}
+  SlowEvaluator(const Policy& policy, const Inventory& inventory)
+      : policy_(policy), inventory_(inventory) {}
 
   bool Allows(const Device& f, const Device& t, const std::string& service, UnixTime now) const {
-    if (f.name == t.name || f.state != DeviceState::kActive || t.state != DeviceState::kActive) return false;
+    if (f.name == t.name || f.state != DeviceState::kActive || t.state != DeviceState::kActive)
+      return false;
     const std::set<int> wanted = Ports({{service, {}}});
     for (const Guardrail& g : policy_.guardrails) {
-      if (g.mode == Mode::kAudit || !InAny(g.from, f) || !InAny(g.to, t) || !Touch(Ports(g.services), wanted)) continue;
+      if (g.mode == Mode::kAudit || !InAny(g.from, f) || !InAny(g.to, t) ||
+          !Touch(Ports(g.services), wanted))
+        continue;
       if (!g.must_require) return false;
       if (!Meets(f, *g.must_require, now)) return false;
     }
@@ -28,7 +32,8 @@ class SlowEvaluator {
   }
 
  private:
-  bool Covers(const Grant& g, const Device& f, const Device& t, const std::set<int>& wanted, UnixTime now) const {
+  bool Covers(const Grant& g, const Device& f, const Device& t, const std::set<int>& wanted,
+              UnixTime now) const {
     const std::set<int> ports = Ports(g.services);
     for (const int port : wanted)
       if (!ports.contains(port)) return false;
@@ -67,7 +72,8 @@ class SlowEvaluator {
       for (const Name& wanted : services) {
         if (wanted.text != s.name.text) continue;
         for (const PortRange& r : s.ports)
-          for (int p = r.first; p <= r.last; ++p) ports.insert(p * 2 + (r.protocol == Protocol::kUdp ? 1 : 0));
+          for (int p = r.first; p <= r.last; ++p)
+            ports.insert(p * 2 + (r.protocol == Protocol::kUdp ? 1 : 0));
       }
     }
     const bool any = services.empty() || services[0].text == "any" || services.back().text == "any";
@@ -85,7 +91,9 @@ class SlowEvaluator {
       if (c.name.text != condition.text) continue;
       const Requirement& r = c.requirement;
       if (r.min_tier && static_cast<int>(d.tier) < static_cast<int>(*r.min_tier)) return false;
-      if (r.attested_within && (!d.attested || now.ms >= now.ms - d.attested->ms + r.attested_within->ms)) return false;
+      if (r.attested_within &&
+          (!d.attested || now.ms >= now.ms - d.attested->ms + r.attested_within->ms))
+        return false;
       return true;
     }
     return false;
@@ -116,7 +124,8 @@ class SlowEvaluator {
   const Inventory& inventory_;
 };
 
-// Generator writes random, valid policies and inventories as text, dense enough that both verdicts are common.
+// Generator writes random, valid policies and inventories as text, dense enough that both verdicts
+// are common.
 class Generator {
  public:
   explicit Generator(uint32_t seed) : random_(seed) {}
@@ -125,9 +134,11 @@ class Generator {
     std::string text =
         "sallyport: policy/v1\nname: random\n"
         "services: {s0: tcp/10, s1: [tcp/10-12, udp/5], s2: [tcp/12, tcp/11], s3: [udp/4-6]}\n"
-        "conditions: {c0: {attested_within: 10m}, c1: {min_tier: attested}, c2: {attested_within: 1h, min_tier: measured}}\n"
+        "conditions: {c0: {attested_within: 10m}, c1: {min_tier: attested}, c2: {attested_within: "
+        "1h, min_tier: measured}}\n"
         "windows:\n  w0: {days: [mon, sat], from: \"22:00\", to: \"04:00\", tz: UTC}\n"
-        "  w1: [{days: [tue], from: \"00:00\", to: \"12:00\", tz: UTC}, {days: [sun], from: \"06:00\", to: \"24:00\", tz: UTC}]\n"
+        "  w1: [{days: [tue], from: \"00:00\", to: \"12:00\", tz: UTC}, {days: [sun], from: "
+        "\"06:00\", to: \"24:00\", tz: UTC}]\n"
         "groups:\n";
     for (int i = 0; i < kGroups; ++i) text += "  g" + std::to_string(i) + ": " + Group(i) + "\n";
     text += "grants:\n";
@@ -152,7 +163,10 @@ class Generator {
     return text;
   }
 
-  UnixTime Now() { return At("2026-11-16T00:00:00Z") + Minutes(std::uniform_int_distribution<int>(0, 7 * 1440 - 1)(random_)); }
+  UnixTime Now() {
+    return At("2026-11-16T00:00:00Z") +
+           Minutes(std::uniform_int_distribution<int>(0, 7 * 1440 - 1)(random_));
+  }
 
   static constexpr int kDevices = 8;
 
@@ -161,20 +175,31 @@ class Generator {
   static constexpr int kTags = 4;
 
   bool One(int in) { return std::uniform_int_distribution<int>(1, in)(random_) == 1; }
-  std::string Number(int below) { return std::to_string(std::uniform_int_distribution<int>(0, below - 1)(random_)); }
+  std::string Number(int below) {
+    return std::to_string(std::uniform_int_distribution<int>(0, below - 1)(random_));
+  }
   std::string Pick(const std::vector<std::string>& choices) {
     return choices[std::uniform_int_distribution<size_t>(0, choices.size() - 1)(random_)];
   }
-  std::string Tags() { return One(2) ? "[t" + Number(kTags) + "]" : "[t" + Number(2) + ", t" + std::to_string(2 + (One(2) ? 1 : 0)) + "]"; }
+  std::string Tags() {
+    return One(2) ? "[t" + Number(kTags) + "]"
+                  : "[t" + Number(2) + ", t" + std::to_string(2 + (One(2) ? 1 : 0)) + "]";
+  }
   std::string Group(int i) {
-    std::string body = Pick({"tags: " + Tags(), "any_tags: " + Tags(), "devices: [d" + Number(kDevices) + "]"});
+    std::string body =
+        Pick({"tags: " + Tags(), "any_tags: " + Tags(), "devices: [d" + Number(kDevices) + "]"});
     if (i > 0 && One(3)) body += ", groups: [g" + Number(i) + "]";
     return "{" + body + "}";
   }
-  std::string End() { return One(6) ? "any" : One(3) ? "[g0, g" + std::to_string(1 + (One(2) ? 1 : 0)) + "]" : "g" + Number(kGroups); }
+  std::string End() {
+    return One(6)   ? "any"
+           : One(3) ? "[g0, g" + std::to_string(1 + (One(2) ? 1 : 0)) + "]"
+                    : "g" + Number(kGroups);
+  }
   std::string Service() { return One(8) ? "any" : One(4) ? "[s0, s3]" : "s" + Number(4); }
   std::string Grant(int i) {
-    std::string text = "{id: r" + std::to_string(i) + ", from: " + End() + ", to: " + End() + ", service: " + Service();
+    std::string text = "{id: r" + std::to_string(i) + ", from: " + End() + ", to: " + End() +
+                       ", service: " + Service();
     if (One(3)) text += ", same: site";
     if (One(3)) text += ", require_from: c" + Number(3);
     if (One(3)) text += ", require_to: c" + Number(3);
@@ -186,8 +211,11 @@ class Generator {
   std::string Guardrail(int i) {
     const std::string id = "{id: k" + std::to_string(i) + ", ";
     const std::string mode = One(4) ? ", mode: audit" : "";
-    if (One(2)) return id + "never: {from: g" + Number(kGroups) + ", to: g" + Number(kGroups) + ", service: " + Service() + "}" + mode + "}";
-    return id + "service: s" + Number(4) + ", must_require: c" + Number(3) + (One(2) ? ", from: g" + Number(kGroups) : "") + mode + "}";
+    if (One(2))
+      return id + "never: {from: g" + Number(kGroups) + ", to: g" + Number(kGroups) +
+             ", service: " + Service() + "}" + mode + "}";
+    return id + "service: s" + Number(4) + ", must_require: c" + Number(3) +
+           (One(2) ? ", from: g" + Number(kGroups) : "") + mode + "}";
   }
 
   std::mt19937 random_;
@@ -203,12 +231,14 @@ TEST(Differential, CompiledDecisionsEqualTheSlowEvaluator) {
     for (int ask = 0; ask < 60; ++ask) {
       const UnixTime now = generator.Now();
       const Device& f = world.inventory.devices[static_cast<size_t>(ask) % Generator::kDevices];
-      const Device& t = world.inventory.devices[static_cast<size_t>(ask * 5 + ask / 8) % Generator::kDevices];
+      const Device& t =
+          world.inventory.devices[static_cast<size_t>(ask * 5 + ask / 8) % Generator::kDevices];
       const std::string service = "s" + std::to_string(ask % 4);
       const Decision decision = world.decide({f.name, t.name, service, now});
       ASSERT_EQ(decision.allowed(), slow.Allows(f, t, service, now))
-          << "seed " << seed << " " << f.name << " -> " << t.name << ":" << service << " at " << FormatRfc3339(now) << " "
-          << Summary(decision) << "\n" << text;
+          << "seed " << seed << " " << f.name << " -> " << t.name << ":" << service << " at "
+          << FormatRfc3339(now) << " " << Summary(decision) << "\n"
+          << text;
       allowed += decision.allowed() ? 1 : 0;
       ++asked;
     }
@@ -217,7 +247,8 @@ TEST(Differential, CompiledDecisionsEqualTheSlowEvaluator) {
   EXPECT_LT(allowed, asked * 9 / 10);
 }
 
-// ValidUntil must be exact: what was proven at `now` still holds just before it, and something ends there.
+// ValidUntil must be exact: what was proven at `now` still holds just before it, and something ends
+// there.
 TEST(Differential, AnAllowHoldsUntilItsEnd) {
   for (uint32_t seed = 200; seed < 240; ++seed) {
     Generator generator(seed);
@@ -225,7 +256,9 @@ TEST(Differential, AnAllowHoldsUntilItsEnd) {
     for (int ask = 0; ask < 60; ++ask) {
       const std::string service = "s" + std::to_string(ask % 4);
       const auto& devices = world.inventory.devices;
-      Question q = world.question({devices[static_cast<size_t>(ask) % 8].name, devices[static_cast<size_t>(ask * 3 + 1) % 8].name, service, generator.Now()});
+      Question q = world.question({devices[static_cast<size_t>(ask) % 8].name,
+                                   devices[static_cast<size_t>(ask * 3 + 1) % 8].name, service,
+                                   generator.Now()});
       const Decision decision = Decide(world.compiled, q);
       if (!decision.allowed() || !decision.valid_until) continue;
       const std::string by(decision.by);

@@ -50,8 +50,12 @@ struct World {
     std::optional<Duration> attested_to = std::nullopt;
   };
   Question question(const Ask& ask) const {
-    return {PartyOf(device(ask.from), ask.attested, ask.now), PartyOf(device(ask.to), ask.attested_to, ask.now),
-            ask.service, ask.now, true, nullptr};
+    return {PartyOf(device(ask.from), ask.attested, ask.now),
+            PartyOf(device(ask.to), ask.attested_to, ask.now),
+            ask.service,
+            ask.now,
+            true,
+            nullptr};
   }
   Decision decide(const Ask& ask) const { return Decide(compiled, question(ask)); }
 };
@@ -69,11 +73,14 @@ inline std::string Summary(const Decision& d) {
 
 inline std::string PolicyText(const std::string& grants, const std::string& rest = "") {
   return "sallyport: policy/v1\nname: t\n"
-         "groups: {cameras: {tags: [camera]}, recorders: {tags: [recorder]}, tech: {tags: [laptop]}, gateway: {devices: [gw-1], pinned: true}}\n"
+         "groups: {cameras: {tags: [camera]}, recorders: {tags: [recorder]}, tech: {tags: "
+         "[laptop]}, gateway: {devices: [gw-1], pinned: true}}\n"
          "services: {rtsp: tcp/8554, ssh: tcp/22, web: [tcp/80, tcp/443]}\n"
-         "conditions: {fresh: {attested_within: 10m, min_tier: measured}, healthy: {attested_within: 24h}}\n"
+         "conditions: {fresh: {attested_within: 10m, min_tier: measured}, healthy: "
+         "{attested_within: 24h}}\n"
          "windows: {night: {days: [tue, thu], from: \"02:00\", to: \"04:00\", tz: Europe/Berlin}}\n"
-         "grants:\n" + grants + rest;
+         "grants:\n" +
+         grants + rest;
 }
 
 inline const char* kDevices =
@@ -81,7 +88,8 @@ inline const char* kDevices =
     "  - {id: cam-2, site: berlin, tags: [camera], tier: attested, attested: 5m}\n"
     "  - {id: rec-1, site: berlin, tags: [recorder], tier: measured, attested: 5m}\n"
     "  - {id: rec-2, site: hamburg, tags: [recorder], tier: measured, attested: 5m}\n"
-    "  - {id: rec-q, site: berlin, tags: [recorder], tier: measured, attested: 5m, state: quarantined}\n"
+    "  - {id: rec-q, site: berlin, tags: [recorder], tier: measured, attested: 5m, state: "
+    "quarantined}\n"
     "  - {id: lap-7, site: berlin, tags: [laptop], tier: measured, attested: 2m}\n"
     "  - {id: lap-x, site: berlin, tags: [laptop], tier: measured}\n"
     "  - {id: gw-1, site: cloud, tier: measured, attested: 5m}\n";

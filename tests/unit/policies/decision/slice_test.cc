@@ -11,9 +11,12 @@ namespace sallyport::policy {
 namespace {
 
 const char* kGrants =
-    "  - {id: cam-to-rec, from: cameras, to: recorders, service: rtsp, same: site, require_from: healthy, offline: keep}\n"
-    "  - {id: rec-to-gw, from: recorders, to: gateway, service: web, offline: 72h, why: uploads, owner: video}\n"
-    "  - {id: tech-ssh, from: tech, to: [cameras, recorders], service: ssh, require_from: fresh, window: night, expires: 2027-06-30T00:00:00Z, log: all}\n";
+    "  - {id: cam-to-rec, from: cameras, to: recorders, service: rtsp, same: site, require_from: "
+    "healthy, offline: keep}\n"
+    "  - {id: rec-to-gw, from: recorders, to: gateway, service: web, offline: 72h, why: uploads, "
+    "owner: video}\n"
+    "  - {id: tech-ssh, from: tech, to: [cameras, recorders], service: ssh, require_from: fresh, "
+    "window: night, expires: 2027-06-30T00:00:00Z, log: all}\n";
 const char* kGuards =
     "guardrails:\n"
     "  - {id: no-cam-to-cam, never: {from: cameras, to: cameras}}\n"
@@ -26,11 +29,13 @@ class SliceTest : public testing::Test {
 
   void Build() {
     rules_ = world_.rules;
-    manifest_ = MakePolicyManifest(rules_, {5, At("2026-11-01T00:00:00Z"), At("2027-01-01T00:00:00Z")});
+    manifest_ =
+        MakePolicyManifest(rules_, {5, At("2026-11-01T00:00:00Z"), At("2027-01-01T00:00:00Z")});
     texts_ = MakePolicyTexts(rules_);
     bytes_ = *BuildSlice(header_, world_.compiled, *manifest_, texts_);
   }
-  Result<VerifiedSlice> Verify(const std::string& bytes, std::optional<HeldSlice> held = std::nullopt,
+  Result<VerifiedSlice> Verify(const std::string& bytes,
+                               std::optional<HeldSlice> held = std::nullopt,
                                std::string_view device = "rec-1") const {
     const Sha256Digest digest = pki::Sha256(AsBytes(bytes));
     return VerifySlice(bytes, {digest, *manifest_, "edge.example", device, held});
@@ -46,7 +51,8 @@ class SliceTest : public testing::Test {
   }
 
   World world_ = World::Make(PolicyText(kGrants, kGuards), kDevices);
-  SliceHeader header_{"edge.example", "rec-1", {1, 7}, At("2026-11-21T12:00:00Z"), At("2026-11-22T12:00:00Z")};
+  SliceHeader header_{
+      "edge.example", "rec-1", {1, 7}, At("2026-11-21T12:00:00Z"), At("2026-11-22T12:00:00Z")};
   RuleSet rules_;
   std::optional<PolicyManifest> manifest_;
   PolicyTexts texts_;
@@ -89,7 +95,8 @@ TEST_F(SliceTest, DecidesLikeTheServerWhenOnline) {
   ASSERT_TRUE(slice);
   for (const char* from : {"cam-1", "cam-2", "lap-7", "lap-x"}) {
     for (const char* service : {"rtsp", "ssh", "web"}) {
-      for (const char* time : {"2026-11-21T13:00:00Z", "2026-11-24T01:30:00Z", "2026-11-22T11:59:59Z"}) {
+      for (const char* time :
+           {"2026-11-21T13:00:00Z", "2026-11-24T01:30:00Z", "2026-11-22T11:59:59Z"}) {
         const UnixTime now = At(time);
         const Question q = world_.question({from, "rec-1", service, now});
         const Decision here = DecideSlice(*slice, q.from, q.to, service, now, true);
@@ -105,7 +112,8 @@ TEST_F(SliceTest, DecidesLikeTheServerWhenOnline) {
 
 TEST_F(SliceTest, RefusesOtherBytesThanTheDirectorSignedFor) {
   const Sha256Digest digest = pki::Sha256(AsBytes("else"));
-  EXPECT_EQ(VerifySlice(bytes_, {digest, *manifest_, "edge.example", "rec-1", {}}).error().rule, "slice.digest");
+  EXPECT_EQ(VerifySlice(bytes_, {digest, *manifest_, "edge.example", "rec-1", {}}).error().rule,
+            "slice.digest");
 }
 
 TEST_F(SliceTest, RefusesForeignDevicesAndDomains) {
@@ -145,13 +153,18 @@ TEST_F(SliceTest, AWithheldGrantOnlyDenies) {
 }
 
 TEST_F(SliceTest, RefusesIncompleteOrChangedGuardrails) {
-  EXPECT_EQ(Rule(R"(\"id\":\"no-cam-to-cam\",\"mode\":\"enforce\")", R"(\"id\":\"no-cam-to-cam\",\"mode\":\"audit\")"), "slice.guardrails");
+  EXPECT_EQ(Rule(R"(\"id\":\"no-cam-to-cam\",\"mode\":\"enforce\")",
+                 R"(\"id\":\"no-cam-to-cam\",\"mode\":\"audit\")"),
+            "slice.guardrails");
 }
 
-TEST_F(SliceTest, RefusesAnotherPolicyVersion) { EXPECT_EQ(Rule("\"policy_version\":5", "\"policy_version\":6"), "slice.policy-version"); }
+TEST_F(SliceTest, RefusesAnotherPolicyVersion) {
+  EXPECT_EQ(Rule("\"policy_version\":5", "\"policy_version\":6"), "slice.policy-version");
+}
 
 TEST_F(SliceTest, RefusesFeaturesItDoesNotHave) {
-  EXPECT_EQ(Rule("\"required_features\":[", "\"required_features\":[\"time-travel\","), "slice.feature");
+  EXPECT_EQ(Rule("\"required_features\":[", "\"required_features\":[\"time-travel\","),
+            "slice.feature");
   manifest_->required_features.push_back("time-travel");
   EXPECT_EQ(Verify(bytes_).error().rule, "slice.feature");
 }
@@ -185,15 +198,17 @@ TEST_F(SliceTest, PinnedGroupsTakeMembersFromTheSignedPolicyOnly) {
 
 TEST_F(SliceTest, BuildingForAnUnknownDeviceFails) {
   header_.device = "nobody";
-  EXPECT_EQ(BuildSlice(header_, world_.compiled, *manifest_, texts_).error().reason, Reason::kNotFound);
+  EXPECT_EQ(BuildSlice(header_, world_.compiled, *manifest_, texts_).error().reason,
+            Reason::kNotFound);
 }
 
 TEST(Canonical, GrantTextIsStable) {
   const World world = World::Make(PolicyText(kGrants, kGuards), kDevices);
-  EXPECT_EQ(CanonicalGrant(world.rules.grants[1]),
-            R"({"from":{"tags":[["recorder"]]},"id":"rec-to-gw","log":"denied","mode":"enforce","offline":"3d","owner":"video",)"
-            R"("ports":[{"first":80,"last":80,"protocol":"tcp"},{"first":443,"last":443,"protocol":"tcp"}],)"
-            R"("sallyport":"grant/v1","to":{"devices":["gw-1"]},"why":"uploads"})");
+  EXPECT_EQ(
+      CanonicalGrant(world.rules.grants[1]),
+      R"({"from":{"tags":[["recorder"]]},"id":"rec-to-gw","log":"denied","mode":"enforce","offline":"3d","owner":"video",)"
+      R"("ports":[{"first":80,"last":80,"protocol":"tcp"},{"first":443,"last":443,"protocol":"tcp"}],)"
+      R"("sallyport":"grant/v1","to":{"devices":["gw-1"]},"why":"uploads"})");
 }
 
 TEST(Canonical, TextsRoundTrip) {
@@ -206,8 +221,10 @@ TEST(Canonical, TextsRoundTrip) {
   }
   const std::string guardrails = CanonicalGuardrails(world.rules.guardrails);
   EXPECT_EQ(CanonicalGuardrails(*ParseGuardrails(guardrails)), guardrails);
-  const PolicyManifest manifest = MakePolicyManifest(world.rules, {1, At("2026-01-01T00:00:00Z"), At("2027-01-01T00:00:00Z")});
-  EXPECT_EQ(WritePolicyManifest(*ParsePolicyManifest(WritePolicyManifest(manifest))), WritePolicyManifest(manifest));
+  const PolicyManifest manifest =
+      MakePolicyManifest(world.rules, {1, At("2026-01-01T00:00:00Z"), At("2027-01-01T00:00:00Z")});
+  EXPECT_EQ(WritePolicyManifest(*ParsePolicyManifest(WritePolicyManifest(manifest))),
+            WritePolicyManifest(manifest));
   EXPECT_THAT(manifest.required_features, testing::ElementsAre("must-require", "window"));
 }
 
@@ -244,7 +261,8 @@ TEST(Canonical, RefusesWhatItWouldNotWrite) {
 
 TEST(SignedRules, AreReadOnlyWhenEveryTextIsTheSignedOne) {
   const World world = World::Make(PolicyText(kGrants, kGuards), kDevices);
-  PolicyManifest manifest = MakePolicyManifest(world.rules, {1, At("2026-01-01T00:00:00Z"), At("2027-01-01T00:00:00Z")});
+  PolicyManifest manifest =
+      MakePolicyManifest(world.rules, {1, At("2026-01-01T00:00:00Z"), At("2027-01-01T00:00:00Z")});
   const PolicyTexts texts = MakePolicyTexts(world.rules);
   ASSERT_TRUE(ReadSignedRules(texts, manifest));
   const auto rule = [&](const std::function<void(PolicyTexts&)>& change) {
@@ -253,8 +271,10 @@ TEST(SignedRules, AreReadOnlyWhenEveryTextIsTheSignedOne) {
     const auto rules = ReadSignedRules(changed, manifest);
     return rules ? "accepted" : std::string(rules.error().rule);
   };
-  EXPECT_EQ(rule([](PolicyTexts& t) { t.grants["new"] = t.grants["tech-ssh"]; }), "policy.unlisted-grant");
-  EXPECT_EQ(rule([](PolicyTexts& t) { t.grants["tech-ssh"] = t.grants["rec-to-gw"]; }), "policy.digest");
+  EXPECT_EQ(rule([](PolicyTexts& t) { t.grants["new"] = t.grants["tech-ssh"]; }),
+            "policy.unlisted-grant");
+  EXPECT_EQ(rule([](PolicyTexts& t) { t.grants["tech-ssh"] = t.grants["rec-to-gw"]; }),
+            "policy.digest");
   EXPECT_EQ(rule([](PolicyTexts& t) { t.grants.erase("tech-ssh"); }), "policy.missing-grant");
   EXPECT_EQ(rule([](PolicyTexts& t) { t.guardrails += " "; }), "policy.digest");
   manifest.required_features.push_back("time-travel");

@@ -5,8 +5,11 @@
 namespace sallyport::policy {
 namespace {
 
-WindowRule Weekly(uint8_t days, int from, int to, std::string_view rule = "CET-1CEST,M3.5.0,M10.5.0/3") {
-  return {{{days, static_cast<uint16_t>(from), static_cast<uint16_t>(to), "test", *ZoneRule::Parse(rule)}}, {}};
+WindowRule Weekly(uint8_t days, int from, int to,
+                  std::string_view rule = "CET-1CEST,M3.5.0,M10.5.0/3") {
+  return {{{days, static_cast<uint16_t>(from), static_cast<uint16_t>(to), "test",
+            *ZoneRule::Parse(rule)}},
+          {}};
 }
 std::string Until(const WindowRule& window, std::string_view now) {
   const auto until = OpenUntil(window, At(now));
@@ -16,7 +19,8 @@ constexpr uint8_t kSunday = 1 << 6;
 constexpr uint8_t kEveryDay = 127;
 
 TEST(OpenUntil, AnHourTheClocksSkipDoesNotExist) {
-  const WindowRule window = Weekly(kSunday, 150, 210);  // 02:30 to 03:30 on 29 March 2026, clocks jump 02 -> 03
+  const WindowRule window =
+      Weekly(kSunday, 150, 210);  // 02:30 to 03:30 on 29 March 2026, clocks jump 02 -> 03
   EXPECT_EQ(Until(window, "2026-03-29T00:59:59Z"), "closed");
   EXPECT_EQ(Until(window, "2026-03-29T01:00:00Z"), "2026-03-29T01:30:00Z");
   EXPECT_EQ(Until(window, "2026-03-29T01:30:00Z"), "closed");
@@ -46,11 +50,14 @@ TEST(OpenUntil, AdjacentIntervalsAreOneStretch) {
 }
 
 TEST(OpenUntil, LooksEightDaysAhead) {
-  EXPECT_EQ(Until(Weekly(kEveryDay, 0, 1440, "UTC0"), "2026-11-21T12:00:00Z"), "2026-11-29T12:00:00Z");
+  EXPECT_EQ(Until(Weekly(kEveryDay, 0, 1440, "UTC0"), "2026-11-21T12:00:00Z"),
+            "2026-11-29T12:00:00Z");
   EXPECT_EQ(Until(Weekly(kEveryDay, 0, 1440), "2026-10-24T12:00:00Z"), "2026-11-01T12:00:00Z");
 }
 
-TEST(OpenUntil, AWindowOfNothingIsClosed) { EXPECT_EQ(Until({}, "2026-11-21T12:00:00Z"), "closed"); }
+TEST(OpenUntil, AWindowOfNothingIsClosed) {
+  EXPECT_EQ(Until({}, "2026-11-21T12:00:00Z"), "closed");
+}
 
 }  // namespace
 }  // namespace sallyport::policy

@@ -10,7 +10,8 @@ std::string Finding(std::string_view text) {
   EXPECT_EQ(tree.has_value(), out.all().empty());
   if (out.all().empty()) return "";
   const Diagnostic& d = out.all()[0];
-  return std::to_string(d.at.line) + ":" + std::to_string(d.at.column) + " " + std::string(CodeName(d.code));
+  return std::to_string(d.at.line) + ":" + std::to_string(d.at.column) + " " +
+         std::string(CodeName(d.code));
 }
 
 TEST(ReadYaml, KnowsThePlaceOfEveryNode) {
@@ -76,7 +77,8 @@ TEST(ReadYaml, RefusesTextThatIsNotPlainUtf8) {
 }
 
 TEST(ReadYaml, RefusesDeepNestingWithoutCrashing) {
-  std::string at_limit = "a: " + std::string(kYamlDepthMax - 1, '[') + std::string(kYamlDepthMax - 1, ']');
+  std::string at_limit =
+      "a: " + std::string(kYamlDepthMax - 1, '[') + std::string(kYamlDepthMax - 1, ']');
   std::string deeper = "a: " + std::string(kYamlDepthMax, '[') + std::string(kYamlDepthMax, ']');
 
   EXPECT_EQ(Finding(at_limit), "");
@@ -85,7 +87,8 @@ TEST(ReadYaml, RefusesDeepNestingWithoutCrashing) {
 }
 
 TEST(ReadYaml, SurvivesTruncationAtEveryByte) {
-  const std::string text = "sallyport: policy/v1\ngroups: {a: {tags: [x, \"y\"]}}\ngrants:\n  - id: g\n    from: a\n";
+  const std::string text =
+      "sallyport: policy/v1\ngroups: {a: {tags: [x, \"y\"]}}\ngrants:\n  - id: g\n    from: a\n";
   for (size_t i = 0; i < text.size(); ++i) {
     Diagnostics out("f.yaml");
     const auto tree = ReadYaml(text.substr(0, i), out);

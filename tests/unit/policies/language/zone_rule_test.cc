@@ -44,9 +44,10 @@ TEST(ZoneRule, ReadsQuotedNamesNegativeTimesAndJulianDays) {
 }
 
 TEST(ZoneRule, RefusesWhatIsNotARule) {
-  for (const char* bad : {"", "C1", "CET", "CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M10.5.0", "CET-1CEST,M3.0.0,M10.5.0",
-                          "CET-1CEST,M3.5.7,M10.5.0", "CET-25", "CET-1:60", "CET-1CEST,J0,J1", "CET-1CEST,M3.5.0,M10.5.0x",
-                          "<CET-1", "CET-1CEST", "CET-1CEST,M3.5.0/168,M10.5.0"})
+  for (const char* bad : {"", "C1", "CET", "CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M10.5.0",
+                          "CET-1CEST,M3.0.0,M10.5.0", "CET-1CEST,M3.5.7,M10.5.0", "CET-25",
+                          "CET-1:60", "CET-1CEST,J0,J1", "CET-1CEST,M3.5.0,M10.5.0x", "<CET-1",
+                          "CET-1CEST", "CET-1CEST,M3.5.0/168,M10.5.0"})
     EXPECT_FALSE(ZoneRule::Parse(bad)) << bad;
 }
 
@@ -55,7 +56,8 @@ TEST(ZoneRule, RefusesTruncatedZoneFiles) {
   const auto file = ReadFile(files, "/usr/share/zoneinfo/Europe/Berlin", 1 << 20);
   ASSERT_TRUE(file);
   ASSERT_TRUE(ZoneRule::FromTzif(*file));
-  for (size_t i = 0; i < file->size(); ++i) EXPECT_FALSE(ZoneRule::FromTzif(ByteView(*file).first(i))) << i;
+  for (size_t i = 0; i < file->size(); ++i)
+    EXPECT_FALSE(ZoneRule::FromTzif(ByteView(*file).first(i))) << i;
 }
 
 TEST(ZoneFiles, FindsZonesOfTheSystem) {
@@ -71,7 +73,8 @@ TEST(ZoneFiles, RefusesUnknownNamesAndPathsOutside) {
   PosixFileSystem files;
   const ZoneLookup zones = ZoneFiles(files);
 
-  for (const char* bad : {"Europe/Berlni", "../../etc/passwd", "/etc/passwd", "Europe/", "", "tzdata.zi"})
+  for (const char* bad :
+       {"Europe/Berlni", "../../etc/passwd", "/etc/passwd", "Europe/", "", "tzdata.zi"})
     EXPECT_EQ(zones(bad).error().reason, Reason::kNotFound) << bad;
 }
 
