@@ -70,7 +70,8 @@ std::optional<bool> DataMatches(const Event& event) {
   const std::optional<Bank> bank = StrongestBank(event);
   if (!bank) return std::nullopt;
   switch (MatchData(event, *bank)) {
-    case DataMatch::kMatches: return true;
+    case DataMatch::kMatches:
+    case DataMatch::kMatchesButLastByte: return true;
     case DataMatch::kDiffers: return false;
     case DataMatch::kUnrelated: return std::nullopt;
   }

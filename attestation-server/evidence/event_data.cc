@@ -103,10 +103,11 @@ DataMatch MatchData(const Event& event, Bank bank) {
     case DigestRule::kNone:
     case DigestRule::kMeasurement: return DataMatch::kUnrelated;
     case DigestRule::kHashOfData: {
+      if (matches(event.data)) return DataMatch::kMatches;
       const bool shim = event.type == EventType::kVariableAuthority && !event.data.empty();
-      const bool same =
-          matches(event.data) || (shim && matches(event.data.first(event.data.size() - 1)));
-      return same ? DataMatch::kMatches : DataMatch::kDiffers;
+      return shim && matches(event.data.first(event.data.size() - 1))
+                 ? DataMatch::kMatchesButLastByte
+                 : DataMatch::kDiffers;
     }
     case DigestRule::kVariable: {
       if (matches(event.data)) return DataMatch::kMatches;
