@@ -192,19 +192,13 @@ api::Bundle Fleet::Bundle() {
 }
 
 // A renewal changes nothing that another device is told; only a change of facts wakes the fleet.
-void Fleet::OnAdmitted(const std::string& device_id) {
-  Result<Snapshot> snapshot = parts_.database.Read();
-  const Result<std::optional<DeviceRecord>> found =
-      snapshot ? Devices(snapshot->connection()).Find(device_id)
-               : Result<std::optional<DeviceRecord>>(snapshot.error());
-  if (!found || !*found) return Changed();
-  const DeviceRecord& device = **found;
+void Fleet::OnAdmitted(const DeviceRecord& device) {
   const Sha256Digest facts =
       pki::Sha256({AsBytes(device.name), AsBytes(TextOf(device.state)), AsBytes(device.endpoint),
                    AsBytes(std::to_string(device.epoch))});
   {
     const std::lock_guard lock(facts_mutex_);
-    const auto [entry, added] = facts_.try_emplace(device_id, facts);
+    const auto [entry, added] = facts_.try_emplace(device.id, facts);
     if (!added && entry->second == facts) return;
     entry->second = facts;
   }
