@@ -49,7 +49,7 @@ void Fleet::Attach(EnrolmentFlow& flow, StreamRegistry& streams, RolloutOperatio
 
 void Fleet::Changed() {
   parts_.manifests.Invalidate();
-  streams_->Wake();
+  streams_->WakeAll();
 }
 
 Result<DeviceLease> Fleet::Lease(const std::string& device_id) {
@@ -64,7 +64,8 @@ Result<DeviceLease> Fleet::Lease(const std::string& device_id) {
   if (!generation)
     Log(LogLevel::kError, "manifest_not_made",
         {{"device", device_id}, {"reason", generation.error().ToString()}});
-  return DeviceLease{true, row->epoch, row->renew_after, generation ? *generation : 0};
+  return DeviceLease{true, row->epoch, row->renew_after, row->valid_until,
+                     generation ? *generation : 0};
 }
 
 Result<api::Challenge> Fleet::MakeRenewalChallenge(const std::string& device_id) {
@@ -193,6 +194,7 @@ api::Bundle Fleet::Bundle() {
 
 // A renewal changes nothing that another device is told; only a change of facts wakes the fleet.
 void Fleet::OnAdmitted(const DeviceRecord& device) {
+  streams_->Wake(device.id);
   const Sha256Digest facts =
       pki::Sha256({AsBytes(device.name), AsBytes(TextOf(device.state)), AsBytes(device.endpoint),
                    AsBytes(std::to_string(device.epoch))});

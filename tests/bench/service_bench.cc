@@ -3,22 +3,23 @@
 // the server process's own clock, all in (gRPC, TLS, store, timers). Budgets (docs/architecture.md
 // 9): enrolment 5 ms, renewal 0.6 ms; a reconnect is reported apart. The floors are the curve's
 // price on this machine and a bare TLS connection to the same server.
-//   service_bench [enrol|renew|reconnect|all] [--devices N] [--seconds S] [--json]
+//   service_bench [enrol|renew|reconnect|all] [--devices N] [--rounds N] [--json]
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstdio>
 #include <filesystem>
+#include <semaphore>
 #include <thread>
 
 #include "attestation-server/api/tls.h"
-#include "device-client/transport/device_link.h"
+#include "attestation-server/api/v1/device.grpc.pb.h"
 #include "device-client/transport/enrol_client.h"
+#include "device-client/transport/wire.h"
 #include "pki/base/file_system.h"
 #include "pki/base/random.h"
 #include "pki/ca/enrolment_file.h"
@@ -26,15 +27,13 @@
 #include "pki/x509/pem.h"
 #include "tests/fakes/fake_tpm_evidence.h"
 
-extern char** environ;
-
 namespace sallyport {
 namespace {
 
+namespace api = ::sallyport::attestation::v1;
+
 constexpr unsigned kBasePort = 15710;
-constexpr size_t kClients = 8;  // enrolments and reconnects in flight
-// Short enough that every device renews every few seconds.
-constexpr const char* kEvidenceLifetime = "20s";
+constexpr size_t kClients = 16;  // operations in flight
 
 using SteadyClock = std::chrono::steady_clock;
 
@@ -52,14 +51,15 @@ pid_t Spawn(std::vector<std::string> arguments, const std::string& log) {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-  posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  pid_t pid = 0;
-  SP_CHECK(posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), environ) == 0);
-  posix_spawn_file_actions_destroy(&actions);
-  return pid;
+  const pid_t pid = ::fork();
+  SP_CHECK(pid >= 0);
+  if (pid > 0) return pid;
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // nothing outlives the benchmark
+  const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  ::dup2(out, 1);
+  ::dup2(out, 2);
+  ::execv(argv[0], argv.data());
+  ::_exit(127);
 }
 
 // ControlPlane is a founded trust domain with one reference, one token and a running server.
@@ -68,7 +68,7 @@ class ControlPlane {
   ControlPlane() {
     std::filesystem::create_directories(root_);
     Tool({"init", "--dir", root_ + "/cp", "--trust-domain", "edge.example", "--development",
-          "--base-port", std::to_string(kBasePort), "--evidence-lifetime", kEvidenceLifetime});
+          "--base-port", std::to_string(kBasePort), "--evidence-lifetime", "10s"});
     ::setenv("SALLYPORT_CONFIG", (root_ + "/cp/operator/config.yaml").c_str(), 1);
     Write("/cp/vendor/root.pem", pki::CertificatePem(vendor_.root_der()));
     AskForPcrsOfTheLog();
@@ -104,11 +104,11 @@ class ControlPlane {
   static std::string Address(unsigned listener) {
     return "127.0.0.1:" + std::to_string(kBasePort + listener);
   }
-  double PeakRssMib() const {
+  double RssMib() const {
     const Bytes status =
         ReadFile(files_, "/proc/" + std::to_string(server_) + "/status", 1 << 16).value();
     const std::string_view text = AsText(status);
-    const size_t at = text.find("VmHWM:");
+    const size_t at = text.find("VmRSS:");
     return at == text.npos ? 0 : std::strtod(text.data() + at + 6, nullptr) / 1024;
   }
 
@@ -134,12 +134,11 @@ class ControlPlane {
   void Start() {
     server_ = Spawn({Program("sallyportd"), "--config", root_ + "/cp/sallyportd.yaml"},
                     root_ + "/server.log");
-    for (int i = 0; i < 300; ++i) {
+    for (int i = 0; i < 300; ++i) {  // each probe takes its time
       const pid_t probe = Spawn({Program("sallyport"), "status"}, root_ + "/probe.log");
       int status = 0;
       SP_CHECK(waitpid(probe, &status, 0) == probe);
       if (status == 0) return;
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
     std::fprintf(stderr, "service_bench: no server; see %s\n", (root_ + "/server.log").c_str());
     std::abort();
@@ -191,6 +190,11 @@ server::IssuedChallenge ChallengeOf(const device::Challenge& from) {
   return out;
 }
 
+[[noreturn]] void Die(const Error& error) {
+  std::fprintf(stderr, "service_bench: %s\n", error.ToString().c_str());
+  std::abort();
+}
+
 // Device enrols and holds what it was given.
 class Device {
  public:
@@ -227,69 +231,77 @@ class Device {
   }
 
  private:
-  [[noreturn]] static void Die(const Error& error) {
-    std::fprintf(stderr, "service_bench: %s\n", error.ToString().c_str());
-    std::abort();
-  }
   const ControlPlane& plane_;
   FakeTpmDevice tpm_;
   std::string chain_;
 };
 
-// Session is one live stream: it answers challenges and notes how long each took.
-class Session final : public device::LinkHandler {
- public:
-  Session(const ControlPlane& plane, Device& device)
-      : device_(device),
-        link_(ControlPlane::Address(1), plane.Trust(), device.Identity(),
-              {"bench", Bytes(16, 7), 0, pki::BootSlot::kA}, *this) {}
+using Renewed = std::counting_semaphore<>;
 
-  void WaitUntilGreeted() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return greeted_ || closed_; });
-    SP_CHECK(greeted_);
+// LiveStream is the device's long-lived call. Follow answers what the server pushes, as the agent
+// does, and notes how long each renewal took from its proof to its certificate.
+class LiveStream {
+ public:
+  LiveStream(const ControlPlane& plane, Device& device, Renewed* renewed = nullptr)
+      : device_(device),
+        renewed_(renewed),
+        stub_(api::Device::NewStub(
+            device::MakeChannel(ControlPlane::Address(1), plane.Trust(), device.Identity()))),
+        stream_(stub_->Stream(&context_)) {
+    api::DeviceMessage message;
+    message.mutable_hello()->set_protocol_version(1);
+    message.mutable_hello()->set_time_nonce(std::string(16, 'n'));
+    api::ServerMessage push;
+    bool open = stream_->Write(message);
+    while (open && !push.has_epoch()) open = stream_->Read(&push);
+    if (!open) Die({Reason::kUnavailable, stream_->Finish().error_message()});
+  }
+  ~LiveStream() {
+    context_.TryCancel();
+    if (follower_.joinable()) follower_.join();
+    (void)stream_->Finish();
+  }
+
+  void Follow() {
+    follower_ = std::thread([this] {
+      for (api::ServerMessage push; stream_->Read(&push);) {
+        SP_CHECK(!push.has_refusal());
+        if (push.has_renew()) Answer(push.renew());
+        if (push.has_certificate()) Note(push.certificate());
+      }
+    });
   }
   std::vector<double> TakeLatencies() {
-    const std::lock_guard lock(mutex_);
-    SP_CHECK(!closed_);
+    const std::lock_guard lock(latencies_mutex_);
     return std::exchange(latencies_, {});
   }
 
-  void OnTime(const device::SignedTime&) override {
-    const std::lock_guard lock(mutex_);
-    greeted_ = true;
-    changed_.notify_all();
+ private:
+  void Answer(const api::Challenge& wire) {
+    auto [ticket, evidence] =
+        device_.Renewal(*device::FromWire(wire), *device::ServerLeafHash(context_));
+    api::DeviceMessage message;
+    message.mutable_renewal()->set_ticket(ToString(ticket));
+    device::ToWire(evidence, message.mutable_renewal()->mutable_evidence());
+    answered_ = SteadyClock::now();
+    SP_CHECK(stream_->Write(message));
   }
-  void OnChallenge(const device::Challenge& challenge, const Sha256Digest& leaf) override {
-    auto [ticket, evidence] = device_.Renewal(challenge, leaf);
-    asked_ = SteadyClock::now();
-    link_.SendRenewal(ticket, evidence);
-  }
-  void OnCertificate(const device::IssuedCertificate& certificate) override {
-    device_.Keep(certificate);
-    const std::lock_guard lock(mutex_);
-    latencies_.push_back(std::chrono::duration<double>(SteadyClock::now() - asked_).count());
-  }
-  void OnRefusal(const device::CallFailure& refusal) override {
-    std::fprintf(stderr, "service_bench: renewal refused: %s\n", refusal.error.detail.c_str());
-    std::abort();
-  }
-  void OnRevocations(const std::vector<device::PeerRevocation>&) override {}
-  void OnManifestAvailable(uint64_t) override {}
-  void OnClosed(bool, const device::CallFailure&) override {
-    const std::lock_guard lock(mutex_);
-    closed_ = true;
-    changed_.notify_all();
+  void Note(const api::Certificate& wire) {
+    device_.Keep(*device::FromWire(wire));
+    const std::lock_guard lock(latencies_mutex_);
+    latencies_.push_back(std::chrono::duration<double>(SteadyClock::now() - answered_).count());
+    if (renewed_ != nullptr) renewed_->release();
   }
 
- private:
   Device& device_;
-  std::mutex mutex_;  // guards the following three
-  std::condition_variable changed_;
-  bool greeted_ = false, closed_ = false;
+  Renewed* const renewed_;
+  const std::unique_ptr<api::Device::Stub> stub_;
+  grpc::ClientContext context_;
+  const std::unique_ptr<grpc::ClientReaderWriter<api::DeviceMessage, api::ServerMessage>> stream_;
+  SteadyClock::time_point answered_;  // touched by the follower only
+  std::mutex latencies_mutex_;        // guards latencies_
   std::vector<double> latencies_;
-  SteadyClock::time_point asked_;  // touched by the link's reader only
-  device::DeviceLink link_;        // last: its reader uses all of the above
+  std::thread follower_;
 };
 
 struct Figures {
@@ -342,20 +354,26 @@ Figures BareConnections(const ControlPlane& plane, size_t count) {
   });
 }
 
+// Every renewal is pushed by the server when it falls due, within seconds of the last.
 Figures Renewals(const ControlPlane& plane, std::vector<std::unique_ptr<Device>>& devices,
-                 double seconds) {
-  std::vector<std::unique_ptr<Session>> sessions;
-  for (auto& device : devices) sessions.push_back(std::make_unique<Session>(plane, *device));
-  for (auto& session : sessions) session->WaitUntilGreeted();
-  for (auto& session : sessions) session->TakeLatencies();
+                 size_t rounds) {
+  Renewed renewed(0);
+  std::vector<std::unique_ptr<LiveStream>> streams(devices.size());
+  InParallel("open", plane, devices.size(), [&](size_t i) {
+    streams[i] = std::make_unique<LiveStream>(plane, *devices[i], &renewed);
+    streams[i]->Follow();
+  });
   Figures out{.name = "renew"};
+  for (size_t i = 0; i < devices.size(); ++i)
+    renewed.acquire();  // until every one is in its stride
+  for (auto& stream : streams) (void)stream->TakeLatencies();
   const double cpu = plane.cpu_seconds();
   const auto begun = SteadyClock::now();
-  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  for (size_t i = 0; i < rounds * devices.size(); ++i) renewed.acquire();
   out.server_cpu_seconds = plane.cpu_seconds() - cpu;
   out.wall_seconds = std::chrono::duration<double>(SteadyClock::now() - begun).count();
-  for (auto& session : sessions)
-    std::ranges::copy(session->TakeLatencies(), std::back_inserter(out.latencies));
+  for (auto& stream : streams)
+    std::ranges::copy(stream->TakeLatencies(), std::back_inserter(out.latencies));
   out.operations = out.latencies.size();
   SP_CHECK(out.operations > 0);
   return out;
@@ -379,8 +397,8 @@ double CurveFloorMicroseconds() {
 
 struct Options {
   std::string what = "all";
-  size_t devices = 200;
-  double seconds = 15;
+  size_t devices = 400;  // the enrol listener lets 500 of one address in at once
+  size_t rounds = 3;     // renewals of each device
   bool json = false;
 
   bool Wants(std::string_view name) const { return what == "all" || what == name; }
@@ -418,16 +436,16 @@ int Run(const Options& options) {
     Print(bare, options.json);
   }
   if (options.Wants("renew")) {
-    Figures f = Renewals(plane, devices, options.seconds);
+    Figures f = Renewals(plane, devices, options.rounds);
     Print(f, options.json);
     PrintOne("floor: 3 verifies, 1 signature, us", CurveFloorMicroseconds(), options.json);
   }
   if (options.Wants("reconnect")) {
     Figures f = InParallel("reconnect", plane, devices.size(),
-                           [&](size_t i) { Session(plane, *devices[i]).WaitUntilGreeted(); });
+                           [&](size_t i) { LiveStream(plane, *devices[i]); });
     Print(f, options.json);
   }
-  PrintOne("server peak RSS, MiB", plane.PeakRssMib(), options.json);
+  PrintOne("server RSS, MiB", plane.RssMib(), options.json);
   return 0;
 }
 
@@ -436,6 +454,7 @@ int Run(const Options& options) {
 
 int main(int argc, char** argv) {
   sallyport::server::PrepareTls();
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   sallyport::Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
@@ -443,8 +462,8 @@ int main(int argc, char** argv) {
       options.json = true;
     else if (argument == "--devices" && i + 1 < argc)
       options.devices = std::strtoul(argv[++i], nullptr, 10);
-    else if (argument == "--seconds" && i + 1 < argc)
-      options.seconds = std::strtod(argv[++i], nullptr);
+    else if (argument == "--rounds" && i + 1 < argc)
+      options.rounds = std::strtoul(argv[++i], nullptr, 10);
     else
       options.what = argument;
   }
