@@ -15,6 +15,7 @@ Result<Sha256Digest> EvidenceBlobs::Put(ByteView bytes) {
     return Error{Reason::kTooLarge, "evidence blob", "evidence.size"};
   const Sha256Digest hash = pki::Sha256(bytes);
   const std::string path = PathOf(hash);
+  const std::lock_guard lock(writing_[hash.view()[0] % writing_.size()]);
   if (files_->Open(path, OpenMode::kRead).has_value()) return hash;
   SP_TRY(files_->MakeDirectories(path.substr(0, path.rfind('/'))));
   SP_TRY(WriteFileAtomically(*files_, path, bytes));

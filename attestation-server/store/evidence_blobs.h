@@ -1,7 +1,10 @@
 // EvidenceBlobs keeps logs and evidence by content: <directory>/<2 hex>/<64 hex>. One boot sends
-// one log many times; it is stored once. Thread-safe as far as the file system is.
+// one log many times, a fleet one log on many devices at once; it is stored once. Thread-safe as
+// far as the file system is.
 #pragma once
 
+#include <array>
+#include <mutex>
 #include <string>
 
 #include "pki/base/digest.h"
@@ -23,6 +26,8 @@ class EvidenceBlobs {
   std::string PathOf(const Sha256Digest& hash) const;
   FileSystem* files_;
   std::string directory_;
+  // By the first byte of the name: two writers of one blob would share its temporary file.
+  std::array<std::mutex, 16> writing_;
 };
 
 }  // namespace sallyport::server

@@ -1,4 +1,6 @@
 // The smaller repositories: what each refuses, and that what is written comes back.
+#include <future>
+
 #include "attestation-server/store/authority.h"
 #include "attestation-server/store/evidence_blobs.h"
 #include "attestation-server/store/issuance.h"
@@ -331,6 +333,21 @@ TEST_F(RepositoriesTest, BlobsAreStoredOnceAndCheckedWhenRead) {
           .has_value());
   EXPECT_EQ(blobs.Get(hash).error().rule, "evidence.blob");
   EXPECT_EQ(blobs.Put(Bytes(kEvidenceBlobMax + 1)).error().rule, "evidence.size");
+}
+
+TEST_F(RepositoriesTest, DevicesThatSendTheSameLogAtOnceStoreItOnceAndWhole) {
+  PosixFileSystem files;
+  EvidenceBlobs blobs(files, directory_ + "/evidence");
+  for (uint8_t round = 0; round < 20; ++round) {
+    const Bytes log(100'000, round);
+    std::vector<std::future<bool>> puts;
+    for (int device = 0; device < 8; ++device)
+      puts.push_back(std::async(std::launch::async, [&] {
+        const auto hash = blobs.Put(log);
+        return hash && blobs.Get(*hash).has_value();
+      }));
+    for (std::future<bool>& put : puts) EXPECT_TRUE(put.get());
+  }
 }
 
 }  // namespace
