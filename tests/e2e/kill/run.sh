@@ -6,7 +6,7 @@
 # Needs SALLYPORT_BIN: the directory of the built programs.
 set -euo pipefail
 cd "$(dirname "$0")"
-base_port=${SALLYPORT_KILL_PORT:-17010}
+SALLYPORT_DEMO_PORT=${SALLYPORT_KILL_PORT:-17010}
 # shellcheck source=../demo/lib.sh
 . ../demo/lib.sh
 # shellcheck source=../checks.sh
