@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "pki/x509/ek_advisories.h"
 #include "policies/language/config_reader.h"
 
 namespace sallyport::server {
@@ -52,6 +53,18 @@ const std::vector<ConfigKey<DeviceClass>>& ClassKeys() {
   return keys;
 }
 
+void ReadAdvisories(ProfileConfig& out, const YamlNode& node, Diagnostics& findings) {
+  for (const YamlNode& item : node.items) {
+    if (std::ranges::none_of(pki::EkAdvisories(), [&](const pki::EkAdvisory& advisory) {
+          return advisory.id == item.text;
+        }))
+      findings.Add(Code::kRange, item.at, "no advisory has this id");
+    out.accept_advisories.push_back(item.text);
+  }
+  if (out.accept_advisories.empty())
+    findings.Add(Code::kType, node.at, "expected a list of CVE ids");
+}
+
 const std::vector<ConfigKey<ProfileConfig>>& ProfileKeys() {
   static const auto read_vendor = [](ProfileConfig& out, const YamlNode& node,
                                      Diagnostics& findings) {
@@ -60,9 +73,11 @@ const std::vector<ConfigKey<ProfileConfig>>& ProfileKeys() {
     out.vendor = node.text == "true";
   };
   static const std::vector<ConfigKey<ProfileConfig>> keys{
-      {"roots", "directory with the accepted EK issuer certificates",
+      {"roots", "directory with the accepted EK issuer certificates and their CRLs",
        ConfigText(&ProfileConfig::roots), true},
-      {"vendor", "false for test roots, in development only (default true)", read_vendor}};
+      {"vendor", "false for test roots, in development only (default true)", read_vendor},
+      {"accept_advisories", "CVEs of TPMs that warn where they would refuse (default none)",
+       ReadAdvisories}};
   return keys;
 }
 

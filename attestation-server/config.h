@@ -20,8 +20,9 @@ struct DeviceClass {
 
 // ProfileConfig: which TPMs may enrol.
 struct ProfileConfig {
-  std::string roots;   // directory with EK issuer certificates, PEM or DER
+  std::string roots;   // directory with EK issuer certificates and revocation lists, PEM or DER
   bool vendor = true;  // false: test roots; the tier stays below `measured`
+  std::vector<std::string> accept_advisories;  // CVEs that warn where they would refuse
 };
 
 struct Endpoints {

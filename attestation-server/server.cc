@@ -65,7 +65,7 @@ Result<Profiles> LoadProfiles(FileSystem& files, const Config& config, bool deve
     Result<pki::EkRoots> roots = LoadEkRoots(files, profile.roots);
     if (!roots)
       return std::move(roots).error().WithContext("profile '" + name + "', " + profile.roots);
-    profiles.emplace(name, Profile{*std::move(roots), profile.vendor});
+    profiles.emplace(name, Profile{*std::move(roots), profile.vendor, profile.accept_advisories});
   }
   return profiles;
 }

@@ -12,6 +12,7 @@
 #include "attestation-server/enrolment/messages.h"
 #include "attestation-server/enrolment/rate_limit.h"
 #include "attestation-server/store/database.h"
+#include "attestation-server/store/devices.h"
 #include "attestation-server/store/evidence_blobs.h"
 #include "pki/base/random.h"
 #include "pki/ca/signers.h"
@@ -43,7 +44,8 @@ struct FlowConfig {
 class FlowEvents {
  public:
   virtual ~FlowEvents() = default;
-  virtual void OnAdmitted(const std::string& device_id) = 0;
+  // OnAdmitted: `device` is the record as committed.
+  virtual void OnAdmitted(const DeviceRecord& device) = 0;
   // OnRevoked: every certificate of the device below `min_epoch` is dead.
   virtual void OnRevoked(const std::string& device_id, uint64_t min_epoch) = 0;
 };

@@ -255,7 +255,7 @@ Result<Admitted> Prover::Admit(const Case& proof, const Standing& standing, cons
   if (proof.ticket.purpose != pki::Purpose::kRenew) SP_TRY(KeepEvidence(proof, plan));
   SP_TRY(Commit(proof, standing, plan, now));
   SP_TRY(Admitted admitted, Sign(standing, verdict, plan));
-  if (!admitted.pending) parts_.events.OnAdmitted(admitted.device_id);
+  if (!admitted.pending) parts_.events.OnAdmitted(plan.device);
   return admitted;
 }
 

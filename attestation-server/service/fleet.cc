@@ -49,7 +49,7 @@ void Fleet::Attach(EnrolmentFlow& flow, StreamRegistry& streams, RolloutOperatio
 
 void Fleet::Changed() {
   parts_.manifests.Invalidate();
-  streams_->Wake();
+  streams_->WakeAll();
 }
 
 Result<DeviceLease> Fleet::Lease(const std::string& device_id) {
@@ -64,7 +64,8 @@ Result<DeviceLease> Fleet::Lease(const std::string& device_id) {
   if (!generation)
     Log(LogLevel::kError, "manifest_not_made",
         {{"device", device_id}, {"reason", generation.error().ToString()}});
-  return DeviceLease{true, row->epoch, row->renew_after, generation ? *generation : 0};
+  return DeviceLease{true, row->epoch, row->renew_after, row->valid_until,
+                     generation ? *generation : 0};
 }
 
 Result<api::Challenge> Fleet::MakeRenewalChallenge(const std::string& device_id) {
@@ -192,19 +193,14 @@ api::Bundle Fleet::Bundle() {
 }
 
 // A renewal changes nothing that another device is told; only a change of facts wakes the fleet.
-void Fleet::OnAdmitted(const std::string& device_id) {
-  Result<Snapshot> snapshot = parts_.database.Read();
-  const Result<std::optional<DeviceRecord>> found =
-      snapshot ? Devices(snapshot->connection()).Find(device_id)
-               : Result<std::optional<DeviceRecord>>(snapshot.error());
-  if (!found || !*found) return Changed();
-  const DeviceRecord& device = **found;
+void Fleet::OnAdmitted(const DeviceRecord& device) {
+  streams_->Wake(device.id);
   const Sha256Digest facts =
       pki::Sha256({AsBytes(device.name), AsBytes(TextOf(device.state)), AsBytes(device.endpoint),
                    AsBytes(std::to_string(device.epoch))});
   {
     const std::lock_guard lock(facts_mutex_);
-    const auto [entry, added] = facts_.try_emplace(device_id, facts);
+    const auto [entry, added] = facts_.try_emplace(device.id, facts);
     if (!added && entry->second == facts) return;
     entry->second = facts;
   }

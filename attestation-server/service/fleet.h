@@ -45,7 +45,7 @@ class Fleet final : public DeviceHost, public FlowEvents {
   Result<api::DeviceManifest> Manifest(const std::string& device_id) override;
   api::Bundle Bundle() override;
 
-  void OnAdmitted(const std::string& device_id) override;
+  void OnAdmitted(const DeviceRecord& device) override;
   void OnRevoked(const std::string& device_id, uint64_t min_epoch) override;
 
  private:

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "attestation-server/api/v1/device.pb.h"
+#include "attestation-server/service/work_pool.h"
 #include "pki/base/result.h"
 #include "pki/base/time.h"
 
@@ -28,17 +29,18 @@ struct DeviceLease {
   bool live = false;     // false: close the stream
   uint64_t epoch = 0;    // min_epoch(device)
   UnixTime renew_after;  // when a renewal falls due
+  UnixTime valid_until;  // when the evidence runs out
   uint64_t manifest_version = 0;
 };
 
 // StreamHost is the server behind the streams. Called from gRPC threads and from the registry's
-// timer; must be thread-safe and must not block for long.
+// timer; must be thread-safe and must not block for long, but for Renew.
 class StreamHost {
  public:
   virtual ~StreamHost() = default;
   virtual Result<DeviceLease> Lease(const std::string& device_id) = 0;
   virtual Result<api::Challenge> MakeRenewalChallenge(const std::string& device_id) = 0;
-  // Renew answers with a certificate or a refusal.
+  // Renew answers with a certificate or a refusal; it waits for a commit, on the registry's pool.
   virtual api::ServerMessage Renew(const std::string& device_id,
                                    const api::RenewRequest& request) = 0;
   virtual void OnHello(const std::string& device_id, const api::Hello& hello) = 0;
@@ -67,8 +69,10 @@ class StreamRegistry {
   // PushRevocation tells every other device that `device_id` is dead below `min_epoch`, and closes
   // its own stream.
   void PushRevocation(const std::string& device_id, uint64_t min_epoch);
-  // Wake makes the timer look at every lease now: after a change of policy, rollout or state.
-  void Wake();
+  // WakeAll makes the timer read every lease anew now: after a change of policy or rollout.
+  void WakeAll();
+  // Wake does so for one device: after a commit that changed its record.
+  void Wake(const std::string& device_id);
   bool IsOnline(const std::string& device_id) const;
   size_t size() const;
   // Shutdown ends every stream and the timer.
@@ -77,17 +81,18 @@ class StreamRegistry {
  private:
   friend class DeviceStream;
   void Run();
-  void Tick();
   void Remove(const std::string& device_id, const DeviceStream* stream);
 
   StreamHost& host_;
   const Clock& clock_;
-  mutable std::mutex streams_mutex_;  // guards streams_, woken_, stopping_
+  mutable std::mutex streams_mutex_;  // guards all down to stopping_
   std::map<std::string, DeviceStream*> streams_;
-  bool woken_ = false;
+  std::vector<std::string> woken_;  // to be polled before the next tick
+  bool all_woken_ = false;
   bool stopping_ = false;
   std::condition_variable wake_;
   std::thread timer_;
+  WorkPool renewals_;  // last: its work uses all of the above
 };
 
 }  // namespace sallyport::server

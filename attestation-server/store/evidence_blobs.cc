@@ -15,10 +15,19 @@ Result<Sha256Digest> EvidenceBlobs::Put(ByteView bytes) {
     return Error{Reason::kTooLarge, "evidence blob", "evidence.size"};
   const Sha256Digest hash = pki::Sha256(bytes);
   const std::string path = PathOf(hash);
+  const std::lock_guard lock(blob_mutexes_[hash.view().front() % blob_mutexes_.size()]);
   if (files_->Open(path, OpenMode::kRead).has_value()) return hash;
-  SP_TRY(files_->MakeDirectories(path.substr(0, path.rfind('/'))));
-  SP_TRY(WriteFileAtomically(*files_, path, bytes));
+  if (Result<Unit> written = Write(path, bytes); !written.has_value()) {
+    const Error& error = written.error();
+    const bool full = error.reason == Reason::kNoSpace;
+    return Error{full ? Reason::kNoSpace : Reason::kUnavailable, error.detail, "evidence.store"};
+  }
   return hash;
+}
+
+Result<Unit> EvidenceBlobs::Write(const std::string& path, ByteView bytes) {
+  SP_TRY(files_->MakeDirectories(path.substr(0, path.rfind('/'))));
+  return WriteFileAtomically(*files_, path, bytes);
 }
 
 Result<Bytes> EvidenceBlobs::Get(const Sha256Digest& hash) {

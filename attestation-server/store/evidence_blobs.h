@@ -1,7 +1,9 @@
 // EvidenceBlobs keeps logs and evidence by content: <directory>/<2 hex>/<64 hex>. One boot sends
-// one log many times; it is stored once. Thread-safe as far as the file system is.
+// one log many times, and so do its neighbours; it is stored once. Thread-safe.
 #pragma once
 
+#include <array>
+#include <mutex>
 #include <string>
 
 #include "pki/base/digest.h"
@@ -14,15 +16,21 @@ class EvidenceBlobs {
   // `files` must outlive the object.
   EvidenceBlobs(FileSystem& files, std::string directory)
       : files_(&files), directory_(std::move(directory)) {}
-  // Put is durable when it returns, and does nothing when the blob is there. kTooLarge, kNoSpace.
+  // Put is durable when it returns, and does nothing when the blob is there. kTooLarge; kNoSpace or
+  // kUnavailable ("evidence.store") when the store is at fault.
   Result<Sha256Digest> Put(ByteView bytes);
   // Get checks the hash again; kNotFound, kMismatch ("evidence.blob").
   Result<Bytes> Get(const Sha256Digest& hash);
 
  private:
   std::string PathOf(const Sha256Digest& hash) const;
+  Result<Unit> Write(const std::string& path, ByteView bytes);
+
   FileSystem* files_;
-  std::string directory_;
+  const std::string directory_;
+  // One writer a blob: devices of one image boot together and send the same bytes. Chosen by the
+  // first byte of the hash.
+  std::array<std::mutex, 64> blob_mutexes_;
 };
 
 }  // namespace sallyport::server

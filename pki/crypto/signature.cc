@@ -53,13 +53,13 @@ Result<Bytes> EncodeSpki(EVP_PKEY* key) {
   return out;
 }
 
-Result<EvpPkey> FromParameters(const char* type, OSSL_PARAM_BLD* builder) {
+Result<EvpPkey> FromParameters(const char* type, int selection, OSSL_PARAM_BLD* builder) {
   const Owned<OSSL_PARAM, OSSL_PARAM_free> parameters{OSSL_PARAM_BLD_to_param(builder)};
   const EvpPkeyCtx context{EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr)};
   EVP_PKEY* key = nullptr;
   ERR_clear_error();
   if (!parameters || !context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
-      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, parameters.get()) != 1)
+      EVP_PKEY_fromdata(context.get(), &key, selection, parameters.get()) != 1)
     return Malformed("public key: " + DrainOpenSslErrors());
   return EvpPkey(key);
 }
@@ -94,18 +94,29 @@ bool SetPadding(EVP_PKEY_CTX* context, SignatureScheme scheme) {
          EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1;
 }
 
-Result<EvpPkey> EcPoint(const char* group, size_t size, ByteView x, ByteView y) {
+EvpPkey CurveParameters(const char* group) {
+  const Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free> builder{OSSL_PARAM_BLD_new()};
+  SP_CHECK(OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0) ==
+           1);
+  Result<EvpPkey> out = FromParameters("EC", EVP_PKEY_KEY_PARAMETERS, builder.get());
+  SP_CHECK(out.has_value());
+  return std::move(out).value();
+}
+
+// EcPoint copies the curve's parameters, made once: OpenSSL 3.0 computes them anew for every import
+// otherwise, at four times the price (docs/architecture.md 9). A point off the curve is refused.
+Result<EvpPkey> EcPoint(const EvpPkey& curve, size_t size, ByteView x, ByteView y) {
   if (x.size() != size || y.size() != size)
     return Malformed("elliptic curve point: coordinate size");
   Bytes point{4};
   Append(point, x);
   Append(point, y);
-  const Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free> builder{OSSL_PARAM_BLD_new()};
-  SP_CHECK(OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0) ==
-           1);
-  SP_CHECK(OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
-                                            point.size()) == 1);
-  return FromParameters("EC", builder.get());
+  EvpPkey key{EVP_PKEY_dup(curve.get())};
+  SP_CHECK(key != nullptr);
+  ERR_clear_error();
+  if (EVP_PKEY_set1_encoded_public_key(key.get(), point.data(), point.size()) != 1)
+    return Malformed("public key: " + DrainOpenSslErrors());
+  return key;
 }
 
 }  // namespace
@@ -145,7 +156,8 @@ Result<PublicKey> PublicKey::FromPem(std::string_view pem) {
 }
 
 Result<PublicKey> PublicKey::FromP256Point(ByteView x, ByteView y) {
-  SP_TRY(EvpPkey key, EcPoint("prime256v1", 32, x, y));
+  static const EvpPkey kCurve = CurveParameters("prime256v1");
+  SP_TRY(EvpPkey key, EcPoint(kCurve, 32, x, y));
   // The encoder of OpenSSL 3.0 costs more than the import; a P-256 key has one DER form.
   Bytes spki = ToBytes(ByteView(kP256SpkiPrefix));
   Append(spki, x);
@@ -154,7 +166,8 @@ Result<PublicKey> PublicKey::FromP256Point(ByteView x, ByteView y) {
 }
 
 Result<PublicKey> PublicKey::FromP384Point(ByteView x, ByteView y) {
-  SP_TRY(EvpPkey key, EcPoint("secp384r1", 48, x, y));
+  static const EvpPkey kCurve = CurveParameters("secp384r1");
+  SP_TRY(EvpPkey key, EcPoint(kCurve, 48, x, y));
   SP_TRY(auto state, State::Make(std::move(key)));
   return PublicKey(std::move(state));
 }
@@ -167,7 +180,7 @@ Result<PublicKey> PublicKey::FromRsa(ByteView modulus, uint32_t exponent) {
   const Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free> builder{OSSL_PARAM_BLD_new()};
   SP_CHECK(OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, n.get()) == 1);
   SP_CHECK(OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, e.get()) == 1);
-  SP_TRY(EvpPkey key, FromParameters("RSA", builder.get()));
+  SP_TRY(EvpPkey key, FromParameters("RSA", EVP_PKEY_PUBLIC_KEY, builder.get()));
   SP_TRY(auto state, State::Make(std::move(key)));
   return PublicKey(std::move(state));
 }

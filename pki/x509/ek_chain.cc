@@ -3,65 +3,25 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
-#include <openssl/x509v3.h>
 
-#include <algorithm>
-#include <ctime>
+#include <optional>
 
-#include "pki/crypto/openssl_ptr.h"
+#include "pki/x509/x509_native.h"
 
 namespace sallyport::pki {
-
 namespace {
-
-using GeneralNamesPtr = Owned<GENERAL_NAMES, GENERAL_NAMES_free>;
-using BasicConstraintsPtr = Owned<BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free>;
-using BitStringPtr = Owned<ASN1_BIT_STRING, ASN1_BIT_STRING_free>;
-using ExtendedKeyUsagePtr = Owned<EXTENDED_KEY_USAGE, EXTENDED_KEY_USAGE_free>;
 
 struct FreeX509Stack {
   void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, X509_free); }
 };
 using X509Stack = std::unique_ptr<STACK_OF(X509), FreeX509Stack>;
 
-constexpr std::string_view kEkUsage = "2.23.133.8.1";
-constexpr std::string_view kManufacturer = "2.23.133.2.1";
-constexpr std::string_view kModel = "2.23.133.2.2";
-constexpr std::string_view kVersion = "2.23.133.2.3";
 constexpr std::string_view kPemHeader = "-----BEGIN";
+constexpr int kAuthLevel = 2;  // OpenSSL: 112 bits, so RSA from 2048 bits and no SHA-1
 
-Error Refuse(Reason reason, std::string detail, std::string_view rule) {
-  return Error{reason, std::move(detail), rule};
-}
-
-// OneSequence cuts `bytes` behind their one DER SEQUENCE; what follows must be NV padding.
-Result<ByteView> OneSequence(ByteView bytes) {
-  const Error malformed = Refuse(Reason::kMalformed, "not one DER SEQUENCE", "ek.der");
-  if (bytes.size() < 4 || bytes[0] != 0x30) return malformed;
-  size_t header = 2;
-  size_t length = bytes[1];
-  if (length >= 0x80) {
-    const size_t octets = length & 0x7f;
-    if (octets == 0 || octets > 2) return malformed;
-    header += octets;
-    length = 0;
-    for (size_t i = 0; i < octets; ++i) length = length << 8 | bytes[2 + i];
-  }
-  if (length > bytes.size() - header) return malformed;
-  const ByteView padding = bytes.subspan(header + length);
-  const auto all = [&](uint8_t fill) {
-    return std::ranges::all_of(padding, [&](uint8_t b) { return b == fill; });
-  };
-  if (!all(0x00) && !all(0xff)) return malformed;
-  return bytes.first(header + length);
-}
-
-X509Ptr DecodeDer(ByteView der) {
-  const unsigned char* at = der.data();
-  X509Ptr certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
-  if (certificate != nullptr && at != der.data() + der.size()) certificate.reset();
-  ERR_clear_error();
-  return certificate;
+// Push gives `certificate` to `stack`.
+void Push(const X509Stack& stack, X509Ptr certificate) {
+  if (sk_X509_push(stack.get(), certificate.get()) > 0) static_cast<void>(certificate.release());
 }
 
 Bytes EncodeDer(const X509* certificate) {
@@ -73,208 +33,213 @@ Bytes EncodeDer(const X509* certificate) {
   return der;
 }
 
-Result<Bytes> DerOf(ByteView bytes) {
-  if (!AsText(bytes).starts_with(kPemHeader)) {
-    SP_TRY(const ByteView der, OneSequence(bytes));
-    return ToBytes(der);
-  }
-  const BioPtr bio(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
-  const X509Ptr certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-  ERR_clear_error();
-  if (certificate == nullptr)
-    return Refuse(Reason::kMalformed, "PEM does not hold a certificate", "ek.der");
-  return EncodeDer(certificate.get());
-}
-
-std::string OidText(const ASN1_OBJECT* object) {
-  char text[80] = {};
-  OBJ_obj2txt(text, sizeof text, object, 1);
-  return text;
-}
-
-Result<UnixTime> TimeOf(const ASN1_TIME* time) {
-  std::tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return Refuse(Reason::kMalformed, "validity", "ek.der");
-  return UnixTime::FromSeconds(timegm(&parts));
-}
-
-// CheckKeyUsage: an EK decrypts or agrees on keys; a signing certificate of the same vendor is
-// none.
-Result<Unit> CheckKeyUsage(X509* certificate, KeyType type) {
-  const uint32_t wanted = type == KeyType::kRsa ? KU_KEY_ENCIPHERMENT : KU_KEY_AGREEMENT;
-  const BitStringPtr usage(static_cast<ASN1_BIT_STRING*>(
-      X509_get_ext_d2i(certificate, NID_key_usage, nullptr, nullptr)));
-  if (usage == nullptr || (X509_get_key_usage(certificate) & wanted) == 0)
-    return Refuse(Reason::kMismatch,
-                  type == KeyType::kRsa ? "no keyEncipherment" : "no keyAgreement", "ek.key-usage");
-  return Unit{};
-}
-
-Result<Unit> CheckExtendedKeyUsage(X509* certificate) {
-  int critical = -1;
-  const ExtendedKeyUsagePtr usage(static_cast<EXTENDED_KEY_USAGE*>(
-      X509_get_ext_d2i(certificate, NID_ext_key_usage, &critical, nullptr)));
-  const Error refusal =
-      Refuse(Reason::kMismatch, "not for endorsement keys", "ek.extended-key-usage");
-  if (usage == nullptr)
-    return critical == -1 ? Ok() : Result<Unit>(refusal);  // absent is allowed, unreadable is not
-  for (int i = 0; i < sk_ASN1_OBJECT_num(usage.get()); ++i)
-    if (OidText(sk_ASN1_OBJECT_value(usage.get(), i)) == kEkUsage) return Unit{};
-  return refusal;
-}
-
-Result<Unit> CheckNoCa(X509* certificate) {
-  int critical = -1;
-  const BasicConstraintsPtr constraints(static_cast<BASIC_CONSTRAINTS*>(
-      X509_get_ext_d2i(certificate, NID_basic_constraints, &critical, nullptr)));
-  if (constraints == nullptr ? critical != -1 : constraints->ca != 0)
-    return Refuse(Reason::kMismatch, "a CA certificate is no EK certificate", "ek.ca");
-  return Unit{};
-}
-
-void ReadTpmName(X509_NAME* name, EkCertificate& out) {
-  for (int i = 0; i < X509_NAME_entry_count(name); ++i) {
-    X509_NAME_ENTRY* const entry = X509_NAME_get_entry(name, i);
-    unsigned char* utf8 = nullptr;
-    const int size = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(entry));
-    if (size < 0) continue;
-    const std::string value(reinterpret_cast<char*>(utf8), static_cast<size_t>(std::min(size, 64)));
-    OPENSSL_free(utf8);
-    const std::string oid = OidText(X509_NAME_ENTRY_get_object(entry));
-    if (oid == kManufacturer) out.manufacturer = value;
-    if (oid == kModel) out.model = value;
-    if (oid == kVersion) out.version = value;
-  }
-}
-
-void ReadSubjectAlternativeName(X509* certificate, EkCertificate& out) {
-  const GeneralNamesPtr names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
-  if (names == nullptr) return;
-  for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
-    const GENERAL_NAME* const name = sk_GENERAL_NAME_value(names.get(), i);
-    if (name->type == GEN_DIRNAME) ReadTpmName(name->d.directoryName, out);
-  }
-}
-
-Result<PublicKey> KeyOf(X509* certificate) {
-  unsigned char* out = nullptr;
-  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &out);
-  if (size <= 0) return Refuse(Reason::kMalformed, "no public key", "ek.der");
-  const Bytes spki(out, out + size);
-  OPENSSL_free(out);
-  Result<PublicKey> key = PublicKey::FromSpki(spki);
-  if (!key.has_value() || key->type() == KeyType::kEd25519)
-    return Refuse(Reason::kUnsupported, "RSA from 2048 bits, P-256 and P-384 are accepted",
-                  "ek.key");
-  return key;
-}
-
-}  // namespace
-
-Result<EkCertificate> ParseEkCertificate(ByteView bytes) {
-  if (bytes.size() > kEkCertificateBytesMax)
-    return Refuse(Reason::kTooLarge, "EK certificate", "ek.size");
-  SP_TRY(Bytes der, DerOf(bytes));
-  const X509Ptr certificate = DecodeDer(der);
-  if (certificate == nullptr) return Refuse(Reason::kMalformed, "not a certificate", "ek.der");
-  SP_TRY(PublicKey key, KeyOf(certificate.get()));
-  SP_TRY(CheckKeyUsage(certificate.get(), key.type()));
-  SP_TRY(CheckExtendedKeyUsage(certificate.get()));
-  SP_TRY(CheckNoCa(certificate.get()));
-  SP_TRY(const UnixTime not_before, TimeOf(X509_get0_notBefore(certificate.get())));
-  SP_TRY(const UnixTime not_after, TimeOf(X509_get0_notAfter(certificate.get())));
-  EkCertificate out{std::move(key), "", "", "", not_before, not_after, std::move(der)};
-  ReadSubjectAlternativeName(certificate.get(), out);
-  ERR_clear_error();
-  return out;
-}
-
-struct EkRoots::State {
-  X509StorePtr store;
-  X509Stack intermediates;
-  size_t anchors = 0;
-};
-
-namespace {
-
-bool SelfIssued(X509* certificate) {
-  return X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_issuer_name(certificate)) == 0;
-}
-
-// ReadAll reads one DER certificate or every PEM block of a file.
+// ReadAll reads one DER certificate or every PEM block of a file; none when one does not parse.
 std::vector<X509Ptr> ReadAll(ByteView file) {
   std::vector<X509Ptr> out;
   if (AsText(file).find(kPemHeader) == std::string_view::npos) {
-    if (X509Ptr one = DecodeDer(file)) out.push_back(std::move(one));
+    if (X509Ptr one = DecodeX509(file)) out.push_back(std::move(one));
     return out;
   }
+  ERR_clear_error();
   const BioPtr bio(BIO_new_mem_buf(file.data(), static_cast<int>(file.size())));
   while (X509Ptr one{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)})
     out.push_back(std::move(one));
+  if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) out.clear();
   ERR_clear_error();
+  return out;
+}
+
+// Findings are what a chain has against it that does not stop its being built.
+struct Findings {
+  std::optional<EkCheck> validity;
+  std::optional<EkCheck> strength;
+};
+
+std::string Describe(X509_STORE_CTX* context, int code) {
+  const X509* const at = X509_STORE_CTX_get_current_cert(context);
+  std::string out = X509_verify_cert_error_string(code);
+  if (at != nullptr && X509_STORE_CTX_get_error_depth(context) > 0)
+    out += " (" + NameText(X509_get_subject_name(at)) + ")";
+  return out;
+}
+
+// Collect is OpenSSL's callback for every error: it notes those with a rule of their own and lets
+// the others end the verification.
+int Collect(int good, X509_STORE_CTX* context) {
+  if (good == 1) return 1;
+  auto* const findings = static_cast<Findings*>(X509_STORE_CTX_get_app_data(context));
+  const int code = X509_STORE_CTX_get_error(context);
+  const auto note = [&](std::optional<EkCheck>& slot, std::string_view rule, Reason reason) {
+    if (!slot.has_value()) slot = FailedCheck(rule, reason, Describe(context, code));
+    return 1;
+  };
+  switch (code) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      return note(findings->validity, "ek.expired", Reason::kExpired);
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return note(findings->validity, "ek.not-yet-valid", Reason::kExpired);
+    case X509_V_ERR_CA_MD_TOO_WEAK:
+    case X509_V_ERR_CA_KEY_TOO_SMALL:
+    case X509_V_ERR_EE_KEY_TOO_SMALL:
+      return note(findings->strength, "ek.chain-strength", Reason::kUntrusted);
+  }
+  return 0;
+}
+
+EkCheck ChainFailure(int code, int depth, std::string detail) {
+  switch (code) {
+    case X509_V_ERR_CERT_CHAIN_TOO_LONG:
+    case X509_V_ERR_PATH_LENGTH_EXCEEDED:
+      return FailedCheck("ek.chain-length", Reason::kTooLarge, std::move(detail));
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+      if (depth == 0) return FailedCheck("ek.signature", Reason::kBadSignature, std::move(detail));
+  }
+  return FailedCheck("ek.chain", Reason::kUntrusted, std::move(detail));
+}
+
+std::vector<Bytes> ChainOf(X509_STORE_CTX* context) {
+  std::vector<Bytes> out;
+  const STACK_OF(X509)* const chain = X509_STORE_CTX_get0_chain(context);
+  for (int i = 0; i < sk_X509_num(chain); ++i) out.push_back(EncodeDer(sk_X509_value(chain, i)));
   return out;
 }
 
 }  // namespace
 
-Result<EkRoots> EkRoots::FromCertificates(std::span<const Bytes> files) {
+struct EkRoots::State {
+  X509StorePtr roots;   // self-issued
+  X509StorePtr pinned;  // everything, each an anchor of its own
+  X509Stack intermediates;
+  std::vector<EkCrl> crls;
+  size_t anchors = 0;
+};
+
+Result<EkRoots> EkRoots::FromCertificates(std::span<const Bytes> files,
+                                          std::span<const EkCrl> crls) {
   auto state = std::make_shared<State>();
-  state->store.reset(X509_STORE_new());
+  state->roots.reset(X509_STORE_new());
+  state->pinned.reset(X509_STORE_new());
   state->intermediates.reset(sk_X509_new_null());
+  state->crls.assign(crls.begin(), crls.end());
   for (const Bytes& file : files) {
     std::vector<X509Ptr> certificates = ReadAll(file);
-    if (certificates.empty()) return Refuse(Reason::kMalformed, "not a certificate", "ek.root");
+    if (certificates.empty()) return Error{Reason::kMalformed, "not a certificate", "ek.root"};
     for (X509Ptr& certificate : certificates) {
-      if (SelfIssued(certificate.get())) {
-        if (X509_STORE_add_cert(state->store.get(), certificate.get()) != 1)
-          return Refuse(Reason::kMalformed, DrainOpenSslErrors(), "ek.root");
-        ++state->anchors;
-      } else if (sk_X509_push(state->intermediates.get(), certificate.get()) > 0) {
-        static_cast<void>(certificate.release());  // the stack owns it
-      }
+      if (X509_check_ca(certificate.get()) == 0) continue;
+      const bool root = SelfIssued(certificate.get());
+      if (X509_STORE_add_cert(state->pinned.get(), certificate.get()) != 1 ||
+          (root && X509_STORE_add_cert(state->roots.get(), certificate.get()) != 1))
+        return Error{Reason::kMalformed, DrainOpenSslErrors(), "ek.root"};
+      if (root) ++state->anchors;
+      if (!root) Push(state->intermediates, std::move(certificate));
     }
   }
-  if (state->anchors == 0)
-    return Refuse(Reason::kInvalidArgument, "no self-signed certificate", "ek.no-root");
+  if (state->anchors == 0 && sk_X509_num(state->intermediates.get()) == 0)
+    return Error{Reason::kInvalidArgument, "no CA certificate", "ek.no-root"};
   return EkRoots(std::move(state));
 }
 
 size_t EkRoots::anchor_count() const { return state_->anchors; }
+size_t EkRoots::intermediate_count() const {
+  return static_cast<size_t>(sk_X509_num(state_->intermediates.get()));
+}
+
+namespace {
+
+// Untrusted is what a chain may be built over: the profile's intermediates first.
+Result<X509Stack> Untrusted(STACK_OF(X509) * known, std::span<const Bytes> received) {
+  if (received.size() + 1 > kEkChainMax)
+    return Error{Reason::kTooLarge, "EK chain", "ek.chain-length"};
+  X509Stack out(X509_chain_up_ref(known));
+  for (const Bytes& bytes : received) {
+    if (bytes.size() > kEkCertificateBytesMax)
+      return Error{Reason::kTooLarge, "EK intermediate", "ek.size"};
+    SP_TRY(const std::vector<Bytes> taken, TakeEkCertificates(bytes));
+    for (const Bytes& der : taken) {
+      X509Ptr certificate = DecodeX509(der);
+      if (certificate == nullptr) return Error{Reason::kMalformed, "EK intermediate", "ek.der"};
+      Push(out, std::move(certificate));
+    }
+  }
+  return out;
+}
+
+// Proven is what OpenSSL says: a chain and what is against it.
+struct Proven {
+  EkCheck chain;
+  Findings findings;
+  std::vector<Bytes> certificates;
+  bool no_issuer = false;  // the chain ends at a certificate whose issuer is not known
+};
+
+bool IsNoIssuer(int code) {
+  return code == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
+         code == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
+}
+
+Proven Prove(X509_STORE* store, unsigned long flags, X509* leaf, STACK_OF(X509) * untrusted,
+             UnixTime now) {
+  Proven out{PassedCheck("ek.chain"), {}, {}};
+  const X509StoreCtxPtr context(X509_STORE_CTX_new());
+  if (context == nullptr || X509_STORE_CTX_init(context.get(), store, leaf, untrusted) != 1) {
+    out.chain = FailedCheck("ek.chain", Reason::kInternal, DrainOpenSslErrors());
+    return out;
+  }
+  X509_VERIFY_PARAM* const parameters = X509_STORE_CTX_get0_param(context.get());
+  X509_VERIFY_PARAM_set_flags(parameters, flags);
+  X509_VERIFY_PARAM_set_time(parameters, now.seconds());
+  X509_VERIFY_PARAM_set_depth(parameters, static_cast<int>(kEkChainMax));
+  X509_VERIFY_PARAM_set_auth_level(parameters, kAuthLevel);
+  X509_STORE_CTX_set_app_data(context.get(), &out.findings);
+  X509_STORE_CTX_set_verify_cb(context.get(), Collect);
+  const int verified = X509_verify_cert(context.get());
+  const int code = X509_STORE_CTX_get_error(context.get());
+  const int depth = X509_STORE_CTX_get_error_depth(context.get());
+  if (verified != 1) {
+    out.chain = ChainFailure(code, depth, Describe(context.get(), code));
+    out.no_issuer = IsNoIssuer(code) && depth > 0;
+  } else {
+    out.certificates = ChainOf(context.get());
+    const X509Ptr anchor = DecodeX509(out.certificates.back());
+    out.chain.detail = "to " + NameText(X509_get_subject_name(anchor.get()));
+  }
+  ERR_clear_error();
+  return out;
+}
+
+}  // namespace
+
+EkRoots::Judgement EkRoots::Judge(const EkCertificate& leaf, std::span<const Bytes> intermediates,
+                                  UnixTime now, std::span<const EkCrl> crls) const {
+  const X509Ptr certificate = DecodeX509(leaf.der);
+  if (certificate == nullptr)
+    return {{FailedCheck("ek.der", Reason::kMalformed, "not a certificate")}, {}};
+  const Result<X509Stack> untrusted = Untrusted(state_->intermediates.get(), intermediates);
+  if (!untrusted.has_value()) return {{CheckOf("ek.chain", untrusted.error())}, {}};
+  Proven proven = Prove(state_->roots.get(), 0, certificate.get(), untrusted->get(), now);
+  // A pinned intermediate is an anchor where its own issuer is not pinned.
+  if (proven.no_issuer)
+    proven = Prove(state_->pinned.get(), X509_V_FLAG_PARTIAL_CHAIN, certificate.get(),
+                   untrusted->get(), now);
+  std::vector<EkCheck> checks{std::move(proven.chain)};
+  if (proven.certificates.empty()) {
+    checks.push_back({"ek.validity", CheckResult::kNotRun, "there is no chain"});
+    return {std::move(checks), {}};
+  }
+  checks.push_back(std::move(proven.findings.strength).value_or(PassedCheck("ek.chain-strength")));
+  checks.push_back(std::move(proven.findings.validity).value_or(PassedCheck("ek.validity")));
+  // The profile's own lists bind the issuers they are of; those given for this call must fit.
+  for (const EkCrl& own : state_->crls)
+    for (EkCheck& check : CheckRevocation(proven.certificates, std::span(&own, 1), now))
+      if (check.rule != "crl.issuer") checks.push_back(std::move(check));
+  for (EkCheck& check : CheckRevocation(proven.certificates, crls, now))
+    checks.push_back(std::move(check));
+  return {std::move(checks), std::move(proven.certificates)};
+}
 
 Result<Unit> EkRoots::Verify(const EkCertificate& leaf, std::span<const Bytes> intermediates,
                              UnixTime now) const {
-  if (intermediates.size() + 1 > kEkChainMax)
-    return Refuse(Reason::kTooLarge, "EK chain", "ek.chain-length");
-  const X509Ptr certificate = DecodeDer(leaf.der);
-  const X509Stack untrusted(X509_chain_up_ref(state_->intermediates.get()));
-  const X509StoreCtxPtr context(X509_STORE_CTX_new());
-  if (certificate == nullptr || untrusted == nullptr || context == nullptr)
-    return Refuse(Reason::kInternal, DrainOpenSslErrors(), "ek.chain");
-  for (const Bytes& bytes : intermediates) {
-    if (bytes.size() > kEkCertificateBytesMax)
-      return Refuse(Reason::kTooLarge, "EK intermediate", "ek.size");
-    SP_TRY(const ByteView der, OneSequence(bytes));
-    X509Ptr intermediate = DecodeDer(der);
-    if (intermediate == nullptr) return Refuse(Reason::kMalformed, "EK intermediate", "ek.der");
-    if (sk_X509_push(untrusted.get(), intermediate.get()) > 0)
-      static_cast<void>(intermediate.release());
-  }
-  if (X509_STORE_CTX_init(context.get(), state_->store.get(), certificate.get(), untrusted.get()) !=
-      1)
-    return Refuse(Reason::kInternal, DrainOpenSslErrors(), "ek.chain");
-  X509_VERIFY_PARAM* const parameters = X509_STORE_CTX_get0_param(context.get());
-  X509_VERIFY_PARAM_set_time(parameters, now.seconds());
-  X509_VERIFY_PARAM_set_depth(parameters, static_cast<int>(kEkChainMax));
-  X509_VERIFY_PARAM_set_auth_level(parameters,
-                                   1);  // refuses SHA-1 and RSA below 1024 bits in the chain
-  const int verified = X509_verify_cert(context.get());
-  const int code = X509_STORE_CTX_get_error(context.get());
-  ERR_clear_error();
-  if (verified == 1) return Unit{};
-  const bool time = code == X509_V_ERR_CERT_HAS_EXPIRED || code == X509_V_ERR_CERT_NOT_YET_VALID;
-  return Refuse(time ? Reason::kExpired : Reason::kUntrusted, X509_verify_cert_error_string(code),
-                time ? "ek.expired" : "ek.chain");
+  return RequireAll(Judge(leaf, intermediates, now).checks);
 }
 
 }  // namespace sallyport::pki

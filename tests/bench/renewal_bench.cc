@@ -13,7 +13,7 @@
 #include "attestation-server/store/references.h"
 #include "attestation-server/store/tokens.h"
 #include "pki/ca/hierarchy.h"
-#include "tests/fakes/fake_random.h"
+#include "pki/base/random.h"
 #include "tests/fakes/fake_tpm_evidence.h"
 #include "tests/fakes/memory_file_system.h"
 
@@ -24,7 +24,7 @@ constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
 constexpr size_t kBatch = 64;
 
 class Quiet final : public FlowEvents {
-  void OnAdmitted(const std::string&) override {}
+  void OnAdmitted(const DeviceRecord&) override {}
   void OnRevoked(const std::string&, uint64_t) override {}
 };
 
@@ -40,7 +40,7 @@ double ProcessSeconds() {
 struct World {
   std::string directory =
       std::filesystem::temp_directory_path() / ("sallyport-renewal-" + std::to_string(getpid()));
-  FakeRandom random;
+  SystemRandom random;  // the flow draws from many threads
   MemoryFileSystem files;
   EvidenceBlobs blobs{files, "/evidence"};
   Quiet events;

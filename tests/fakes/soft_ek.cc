@@ -9,10 +9,17 @@ namespace sallyport {
 namespace {
 
 constexpr int64_t kEndOfTime = 253402300799;  // 9999-12-31T23:59:59Z
-constexpr const char* kTpmNameConfig =
-    "subjectAltName=critical,dirName:tpm\n[tpm]\nm.2.23.133.2.1=id:53414C4C\nn.2.23.133.2.2="
-    "FakeTPM\n"
-    "v.2.23.133.2.3=id:00010002\n";  // up to the first dot: only a number of order
+
+// Up to the first dot, a name is only a number of order.
+std::string TpmNameConfig(const EkCertificateOptions& options) {
+  std::string out = "subjectAltName=";
+  if (options.critical_san) out += "critical,";
+  out += "dirName:tpm";
+  if (!options.second_manufacturer.empty()) out += ",dirName:other";
+  out += "\n[tpm]\nm.2.23.133.2.1=" + options.manufacturer + "\nn.2.23.133.2.2=" + options.model +
+         "\nv.2.23.133.2.3=" + options.version + "\n";
+  return out + "[other]\nm.2.23.133.2.1=" + options.second_manufacturer + "\n";
+}
 
 EVP_PKEY* Native(const pki::PublicKey& key) { return static_cast<EVP_PKEY*>(key.native()); }
 EVP_PKEY* Native(const pki::PrivateKey& key) { return static_cast<EVP_PKEY*>(key.native()); }
@@ -33,8 +40,9 @@ void AddExtension(X509* certificate, X509V3_CTX* context, const char* name,
   SP_CHECK(extension != nullptr && X509_add_ext(certificate, extension.get(), -1) == 1);
 }
 
-void AddTpmName(X509* certificate) {
-  const pki::BioPtr bio(BIO_new_mem_buf(kTpmNameConfig, -1));
+void AddTpmName(X509* certificate, const EkCertificateOptions& options) {
+  const std::string config = TpmNameConfig(options);
+  const pki::BioPtr bio(BIO_new_mem_buf(config.data(), static_cast<int>(config.size())));
   using ConfPtr = pki::Owned<CONF, NCONF_free>;
   const ConfPtr conf(NCONF_new(nullptr));
   long line = 0;
@@ -51,6 +59,20 @@ void SetName(X509_NAME* name, const char* common_name) {
                                       0) == 1);
 }
 
+// AddCritical adds an extension that holds an ASN.1 NULL.
+template <auto AddTo, typename T>
+void AddCritical(T* object, const std::string& oid) {
+  using ObjectPtr = pki::Owned<ASN1_OBJECT, ASN1_OBJECT_free>;
+  using ValuePtr = pki::Owned<ASN1_OCTET_STRING, ASN1_OCTET_STRING_free>;
+  using ExtensionPtr = pki::Owned<X509_EXTENSION, X509_EXTENSION_free>;
+  constexpr unsigned char kNull[] = {0x05, 0x00};
+  const ObjectPtr type(OBJ_txt2obj(oid.c_str(), 1));
+  const ValuePtr value(ASN1_OCTET_STRING_new());
+  SP_CHECK(ASN1_OCTET_STRING_set(value.get(), kNull, sizeof kNull) == 1);
+  const ExtensionPtr extension(X509_EXTENSION_create_by_OBJ(nullptr, type.get(), 1, value.get()));
+  SP_CHECK(AddTo(object, extension.get(), -1) == 1);
+}
+
 pki::X509Ptr Begin(const char* subject, const char* issuer, EVP_PKEY* key, int64_t not_after) {
   static int serial = 1;
   pki::X509Ptr certificate(X509_new());
@@ -64,19 +86,22 @@ pki::X509Ptr Begin(const char* subject, const char* issuer, EVP_PKEY* key, int64
   return certificate;
 }
 
-Bytes Finish(X509* certificate, const pki::PrivateKey& issuer_key) {
-  SP_CHECK(X509_sign(certificate, Native(issuer_key), EVP_sha256()) > 0);
+Bytes Finish(X509* certificate, const pki::PrivateKey& issuer_key, bool sha1 = false) {
+  SP_CHECK(X509_sign(certificate, Native(issuer_key), sha1 ? EVP_sha1() : EVP_sha256()) > 0);
   return Encode(certificate);
 }
 
-Bytes CaCertificate(const char* subject, const char* issuer, const pki::PrivateKey& key,
-                    const pki::PrivateKey& issuer_key) {
-  const pki::X509Ptr certificate = Begin(subject, issuer, Native(key), kEndOfTime);
+int64_t EndOf(int64_t not_after) { return not_after == 0 ? kEndOfTime : not_after; }
+
+Bytes CaCertificate(const char* subject, const char* issuer, EVP_PKEY* key, EVP_PKEY* issuer_key,
+                    const FakeCaOptions& options = {}) {
+  const pki::X509Ptr certificate = Begin(subject, issuer, key, EndOf(options.not_after));
   X509V3_CTX context;
   X509V3_set_ctx(&context, nullptr, certificate.get(), nullptr, nullptr, 0);
-  AddExtension(certificate.get(), &context, "basicConstraints", "critical,CA:TRUE");
-  AddExtension(certificate.get(), &context, "keyUsage", "critical,keyCertSign,cRLSign");
-  return Finish(certificate.get(), issuer_key);
+  AddExtension(certificate.get(), &context, "basicConstraints", options.constraints);
+  AddExtension(certificate.get(), &context, "keyUsage", options.key_usage);
+  SP_CHECK(X509_sign(certificate.get(), issuer_key, EVP_sha256()) > 0);
+  return Encode(certificate.get());
 }
 
 // Ecdh returns Z.x, 32 bytes.
@@ -112,27 +137,107 @@ Sha256Digest Kdfa(ByteView key, std::string_view label, ByteView context, uint32
 
 }  // namespace
 
-FakeTpmVendor::FakeTpmVendor()
+Bytes FakeCaCertificate(const std::string& name, const FakeCaOptions& options) {
+  const pki::EvpPkey key(
+      options.rsa_bits == 0
+          ? EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")
+          : EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", static_cast<size_t>(options.rsa_bits)));
+  return CaCertificate(name.c_str(), name.c_str(), key.get(), key.get(), options);
+}
+
+FakeTpmVendor::FakeTpmVendor(const FakeCaOptions& issuer)
     : root_key_(pki::PrivateKey::Generate(pki::KeyType::kP256).value()),
       intermediate_key_(pki::PrivateKey::Generate(pki::KeyType::kP256).value()),
-      root_der_(CaCertificate("Fake TPM root", "Fake TPM root", root_key_, root_key_)),
-      intermediate_der_(
-          CaCertificate("Fake TPM issuer", "Fake TPM root", intermediate_key_, root_key_)) {}
+      root_der_(
+          CaCertificate("Fake TPM root", "Fake TPM root", Native(root_key_), Native(root_key_))),
+      intermediate_der_(CaCertificate("Fake TPM issuer", "Fake TPM root", Native(intermediate_key_),
+                                      Native(root_key_), issuer)) {}
 
 Bytes FakeTpmVendor::EkCertificate(const pki::PublicKey& ek,
                                    const EkCertificateOptions& options) const {
-  const int64_t not_after = options.not_after == 0 ? kEndOfTime : options.not_after;
-  const pki::X509Ptr certificate = Begin("", "Fake TPM issuer", Native(ek), not_after);
+  const pki::X509Ptr certificate =
+      Begin(options.subject.c_str(), "Fake TPM issuer", Native(ek), EndOf(options.not_after));
+  ASN1_TIME_set(X509_getm_notBefore(certificate.get()), options.not_before);
+  if (options.serial != 0)
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), options.serial);
+  if (options.version_1) {
+    X509_set_version(certificate.get(), X509_VERSION_1);
+    return Finish(certificate.get(), intermediate_key_);
+  }
   X509V3_CTX context;
   X509V3_set_ctx(&context, nullptr, certificate.get(), nullptr, nullptr, 0);
   AddExtension(certificate.get(), &context, "basicConstraints",
                options.is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
   if (!options.key_usage.empty())
     AddExtension(certificate.get(), &context, "keyUsage", options.key_usage);
-  if (!options.extended_key_usage.empty())
+  for (int i = 0; i < (options.usage_twice ? 2 : 1) && !options.extended_key_usage.empty(); ++i)
     AddExtension(certificate.get(), &context, "extendedKeyUsage", options.extended_key_usage);
-  if (options.tpm_name) AddTpmName(certificate.get());
-  return Finish(certificate.get(), intermediate_key_);
+  if (!options.crl_point.empty())
+    AddExtension(certificate.get(), &context, "crlDistributionPoints", "URI:" + options.crl_point);
+  if (!options.critical_extension.empty())
+    AddCritical<X509_add_ext>(certificate.get(), options.critical_extension);
+  if (options.tpm_name) AddTpmName(certificate.get(), options);
+  return Finish(certificate.get(), intermediate_key_, options.sha1);
+}
+
+namespace {
+
+void Revoke(X509_CRL* crl, long serial, const CrlOptions& options) {
+  using RevokedPtr = pki::Owned<X509_REVOKED, X509_REVOKED_free>;
+  using IntegerPtr = pki::Owned<ASN1_INTEGER, ASN1_INTEGER_free>;
+  using TimePtr = pki::Owned<ASN1_TIME, ASN1_STRING_free>;
+  RevokedPtr entry(X509_REVOKED_new());
+  const IntegerPtr number(ASN1_INTEGER_new());
+  const TimePtr when(ASN1_TIME_set(nullptr, options.this_update));
+  ASN1_INTEGER_set(number.get(), serial);
+  X509_REVOKED_set_serialNumber(entry.get(), number.get());
+  X509_REVOKED_set_revocationDate(entry.get(), when.get());
+  if (!options.entry_extension.empty())
+    AddCritical<X509_REVOKED_add_ext>(entry.get(), options.entry_extension);
+  SP_CHECK(X509_CRL_add0_revoked(crl, entry.release()) == 1);
+}
+
+void AddCrlExtension(X509_CRL* crl, const char* name, const std::string& value) {
+  using ExtensionPtr = pki::Owned<X509_EXTENSION, X509_EXTENSION_free>;
+  X509V3_CTX context;
+  X509V3_set_ctx(&context, nullptr, nullptr, nullptr, crl, 0);
+  const ExtensionPtr extension(X509V3_EXT_nconf(nullptr, &context, name, value.c_str()));
+  SP_CHECK(extension != nullptr && X509_CRL_add_ext(crl, extension.get(), -1) == 1);
+}
+
+}  // namespace
+
+Bytes FakeTpmVendor::Crl(const CrlOptions& options) const {
+  using TimePtr = pki::Owned<ASN1_TIME, ASN1_STRING_free>;
+  const pki::X509CrlPtr crl(X509_CRL_new());
+  X509_CRL_set_version(crl.get(), X509_CRL_VERSION_2);
+  using NamePtr = pki::Owned<X509_NAME, X509_NAME_free>;
+  const NamePtr issuer(X509_NAME_new());
+  SetName(issuer.get(), options.by_root ? "Fake TPM root" : "Fake TPM issuer");
+  X509_CRL_set_issuer_name(crl.get(), issuer.get());
+  X509_CRL_set1_lastUpdate(crl.get(), TimePtr(ASN1_TIME_set(nullptr, options.this_update)).get());
+  if (options.next_update != 0)
+    X509_CRL_set1_nextUpdate(crl.get(), TimePtr(ASN1_TIME_set(nullptr, options.next_update)).get());
+  for (const long serial : options.revoked) Revoke(crl.get(), serial, options);
+  if (!options.critical_extension.empty())
+    AddCritical<X509_CRL_add_ext>(crl.get(), options.critical_extension);
+  if (!options.point.empty()) AddCrlExtension(crl.get(), "issuingDistributionPoint", options.point);
+  if (options.delta) {
+    using IntegerPtr = pki::Owned<ASN1_INTEGER, ASN1_INTEGER_free>;
+    const IntegerPtr base(ASN1_INTEGER_new());
+    ASN1_INTEGER_set(base.get(), 1);
+    SP_CHECK(X509_CRL_add1_ext_i2d(crl.get(), NID_delta_crl, base.get(), 1, 0) == 1);
+  }
+  X509_CRL_sort(crl.get());
+  const pki::PrivateKey& key =
+      options.by_root || options.by_other_key ? root_key_ : intermediate_key_;
+  SP_CHECK(X509_CRL_sign(crl.get(), Native(key), options.sha1 ? EVP_sha1() : EVP_sha256()) > 0);
+  unsigned char* out = nullptr;
+  const int size = i2d_X509_CRL(crl.get(), &out);
+  SP_CHECK(size > 0);
+  Bytes der(out, out + size);
+  OPENSSL_free(out);
+  return der;
 }
 
 std::optional<Bytes> SoftEk::Activate(ByteView credential_blob, ByteView encrypted_secret,

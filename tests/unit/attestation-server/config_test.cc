@@ -54,6 +54,19 @@ TEST(ServerConfig, ReadsAFullFile) {
   EXPECT_EQ(config->advertise.device, "0.0.0.0:8442");
 }
 
+TEST(ServerConfig, TakesTheAdvisoriesThatAProfileAccepts) {
+  const auto config = ParseConfig(
+      With("/etc/sallyport/ek}", "/etc/sallyport/ek, accept_advisories: [CVE-2017-15361]}"),
+      "server.yaml");
+  ASSERT_TRUE(config.has_value()) << config.error().ToString();
+  EXPECT_EQ(config->profiles.at("tpm").accept_advisories,
+            std::vector<std::string>{"CVE-2017-15361"});
+  EXPECT_THAT(Findings(With("/etc/sallyport/ek}", "/e, accept_advisories: [CVE-1]}")),
+              HasSubstr("server.yaml:7:40: error E-RANGE"));
+  EXPECT_THAT(Findings(With("/etc/sallyport/ek}", "/e, accept_advisories: all}")),
+              HasSubstr("E-TYPE"));
+}
+
 TEST(ServerConfig, SaysWhereAnUnknownKeyIs) {
   EXPECT_THAT(Findings(kGood + "colour: red\n"),
               HasSubstr("server.yaml:18:1: error E-UNKNOWN-KEY"));

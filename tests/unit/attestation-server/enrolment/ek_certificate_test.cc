@@ -1,7 +1,6 @@
 #include "attestation-server/enrolment/ek_certificate.h"
 
 #include "pki/tpm/make_credential.h"
-#include "tests/fakes/memory_file_system.h"
 #include "tests/fakes/soft_ek.h"
 #include "tests/fakes/vector_file.h"
 
@@ -9,6 +8,14 @@ namespace sallyport::server {
 namespace {
 
 constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
+
+class SoftRsaEk {
+ public:
+  const pki::PublicKey& public_key() const { return key_.public_key(); }
+
+ private:
+  const pki::PrivateKey key_ = pki::PrivateKey::Generate(pki::KeyType::kRsa).value();
+};
 
 class ScreenEkTest : public testing::Test {
  protected:
@@ -42,13 +49,14 @@ TEST_F(ScreenEkTest, NamesTheProfilesWhoseRootsItLeadsTo) {
 
 TEST_F(ScreenEkTest, RefusesTheEkOfAnotherTpm) {
   const SoftEk other;
-  EXPECT_EQ(Rule(Chain(), pki::EkPublicFromKey(other.public_key()).value().Marshal()), "ek.key");
+  EXPECT_EQ(Rule(Chain(), pki::EkPublicFromKey(other.public_key()).value().Marshal()),
+            "ek.key-match");
 }
 
 TEST_F(ScreenEkTest, RefusesAnEkOfAnotherTemplate) {
   pki::PublicArea area = pki::EkPublicFromKey(ek_.public_key()).value();
   area.auth_policy[0] ^= 1;
-  EXPECT_EQ(Rule(Chain(), area.Marshal()), "ek.key");
+  EXPECT_EQ(Rule(Chain(), area.Marshal()), "ek.key-match");
 }
 
 TEST_F(ScreenEkTest, RefusesAChainToNoProfile) {
@@ -63,14 +71,25 @@ TEST_F(ScreenEkTest, RefusesNoneAndTooManyCertificates) {
   EXPECT_EQ(Rule(std::vector<Bytes>(5, Chain().front()), EkPublic()), "ek.chain-length");
 }
 
-TEST(LoadEkRoots, ReadsEveryFileOfADirectory) {
-  MemoryFileSystem files;
-  ASSERT_TRUE(
-      WriteFileAtomically(files, "/roots/nuvoton.pem", VectorFile("ek/NUVO_2111.pem")).has_value());
-  ASSERT_TRUE(
-      WriteFileAtomically(files, "/roots/st.pem", VectorFile("ek/GS_TPM_RT.pem")).has_value());
-  EXPECT_EQ(LoadEkRoots(files, "/roots").value().anchor_count(), 2u);
-  EXPECT_FALSE(LoadEkRoots(files, "/nowhere").has_value());
+TEST_F(ScreenEkTest, KeepsWarningsAndTakesAcceptedAdvisoriesOfTheProfile) {
+  const SoftRsaEk rsa;
+  const std::vector<Bytes> chain{
+      vendor_.EkCertificate(rsa.public_key(), {.key_usage = "critical,keyEncipherment",
+                                               .manufacturer = "id:49465800",
+                                               .version = "id:00070028"}),
+      vendor_.intermediate_der()};
+  const Bytes area = pki::EkPublicFromKey(rsa.public_key()).value().Marshal();
+  EXPECT_EQ(Rule(chain, area), "ek.advisory.cve-2017-15361");
+  profiles_.find("lab")->second.accepted_advisories = {"CVE-2017-15361"};
+  const ScreenedEk screened = ScreenEk(chain, area, profiles_, kNow).value();
+  ASSERT_EQ(screened.warnings.size(), 1u);
+  EXPECT_TRUE(screened.warnings[0].starts_with("ek.advisory.cve-2017-15361: "));
+}
+
+TEST_F(ScreenEkTest, RefusesAKeyWithoutATemplate) {
+  const auto p384 = pki::PrivateKey::Generate(pki::KeyType::kP384)->public_key();
+  EXPECT_EQ(Rule({vendor_.EkCertificate(p384), vendor_.intermediate_der()}, EkPublic()),
+            "ek.key-type");
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ constexpr UnixTime kStart = UnixTime::FromSeconds(1'790'000'000);
 
 class RecordedEvents final : public FlowEvents {
  public:
-  void OnAdmitted(const std::string& device_id) override { admitted.push_back(device_id); }
+  void OnAdmitted(const DeviceRecord& device) override { admitted.push_back(device.id); }
   void OnRevoked(const std::string& device_id, uint64_t min_epoch) override {
     revoked.emplace_back(device_id, min_epoch);
   }

@@ -113,7 +113,7 @@ TEST_F(RefusalTest, EkOfAnotherTpm) {
   const FakeTpmDevice other(vendor_);
   BeginInput begin = device.Begin(pki::Purpose::kEnrol);
   begin.ek_public = other.Begin(pki::Purpose::kEnrol).ek_public;
-  EXPECT_EQ(RuleOf(flow_->Begin(channel_, begin, now_)), "ek.key");
+  EXPECT_EQ(RuleOf(flow_->Begin(channel_, begin, now_)), "ek.key-match");
 }
 
 TEST_F(RefusalTest, EkOfAnUnknownVendor) {

@@ -330,7 +330,7 @@ TEST_F(FlowTest, EvidenceThatCannotBeKeptAdmitsNobody) {
 
   const auto answer = Enrol(device);
 
-  EXPECT_EQ(RuleOf(answer), "no-space");
+  EXPECT_EQ(RuleOf(answer), "evidence.store");
   EXPECT_TRUE(RefusalOf(answer)->unavailable);
   EXPECT_FALSE(Stored(device).has_value());
 }

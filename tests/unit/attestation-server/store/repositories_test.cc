@@ -1,4 +1,7 @@
 // The smaller repositories: what each refuses, and that what is written comes back.
+#include <atomic>
+#include <thread>
+
 #include "attestation-server/store/authority.h"
 #include "attestation-server/store/evidence_blobs.h"
 #include "attestation-server/store/issuance.h"
@@ -331,6 +334,31 @@ TEST_F(RepositoriesTest, BlobsAreStoredOnceAndCheckedWhenRead) {
           .has_value());
   EXPECT_EQ(blobs.Get(hash).error().rule, "evidence.blob");
   EXPECT_EQ(blobs.Put(Bytes(kEvidenceBlobMax + 1)).error().rule, "evidence.size");
+}
+
+// Devices of one image boot together and send the same log at the same moment.
+TEST_F(RepositoriesTest, OneBlobMayComeFromManyDevicesAtOnce) {
+  PosixFileSystem files;
+  for (uint8_t round = 0; round < 20; ++round) {
+    EvidenceBlobs blobs(files, directory_ + "/evidence");
+    std::atomic<int> refused = 0;
+    {
+      std::vector<std::jthread> devices;
+      for (int i = 0; i < 8; ++i)
+        devices.emplace_back([&] {
+          if (!blobs.Put(Bytes(4096, round)).has_value()) ++refused;
+        });
+    }
+    ASSERT_EQ(refused, 0);
+  }
+}
+
+TEST_F(RepositoriesTest, FaultOfTheBlobStoreIsOursAndNotTheDevices) {
+  PosixFileSystem files;
+  EvidenceBlobs blobs(files, "/proc/evidence");
+  const auto put = blobs.Put(Bytes{1});
+  EXPECT_EQ(put.error().reason, Reason::kUnavailable);
+  EXPECT_EQ(put.error().rule, "evidence.store");
 }
 
 }  // namespace

@@ -16,11 +16,6 @@ EkRoots Roots(const std::vector<std::string>& names) {
   return EkRoots::FromCertificates(files).value();
 }
 
-std::string_view ParseRule(ByteView bytes) {
-  const auto parsed = ParseEkCertificate(bytes);
-  return parsed.has_value() ? "" : parsed.error().rule;
-}
-
 std::string_view VerifyRule(const EkRoots& roots, const EkCertificate& leaf,
                             const std::vector<Bytes>& intermediates = {}, UnixTime now = kNow) {
   const auto verified = roots.Verify(leaf, intermediates, now);
@@ -29,8 +24,8 @@ std::string_view VerifyRule(const EkRoots& roots, const EkCertificate& leaf,
 
 class FakeEkTest : public testing::Test {
  protected:
-  Bytes Certificate(const EkCertificateOptions& options = {}) const {
-    return vendor_.EkCertificate(ek_.public_key(), options);
+  EkCertificate Leaf(const EkCertificateOptions& options = {}) const {
+    return ReadEkCertificate(vendor_.EkCertificate(ek_.public_key(), options)).value();
   }
   EkRoots VendorRoots() const {
     return EkRoots::FromCertificates(std::vector<Bytes>{vendor_.root_der()}).value();
@@ -38,83 +33,14 @@ class FakeEkTest : public testing::Test {
 
   FakeTpmVendor vendor_;
   SoftEk ek_;
+  const std::vector<Bytes> between_{vendor_.intermediate_der()};
 };
 
-TEST(ParseEkCertificate, ReadsGoogleEccAndRsa) {
-  EXPECT_EQ(ParseEkCertificate(Vector("gce__pca_tpm_ecc_enc_cert.pem")).value().key.type(),
-            KeyType::kP256);
-  EXPECT_EQ(ParseEkCertificate(Vector("gce__pca_tpm_rsa_enc_cert.pem")).value().key.bits(), 2048u);
-}
-
-TEST(ParseEkCertificate, CutsNvPaddingAndReadsACriticalSanWithAnEmptySubject) {
-  const EkCertificate ek =
-      ParseEkCertificate(Vector("keylime__st_sha256_with_rsa_der.der")).value();
-  EXPECT_EQ(ek.manufacturer, "id:53544D20");
-  EXPECT_EQ(ek.model, "ST33HTPHAHB4");
-  EXPECT_EQ(ek.version, "id:00490004");
-  EXPECT_EQ(ek.der.size(), 1600u - 431u);
-}
-
-TEST(ParseEkCertificate, ReadsANameThatIsNotStrictDer) {
-  const EkCertificate ek =
-      ParseEkCertificate(Vector("keylime__certificate_wrapper_malformed.der")).value();
-  EXPECT_EQ(ek.manufacturer, "id:4E544300");
-  EXPECT_EQ(ek.model, "NPCT75x");
-}
-
-TEST(ParseEkCertificate, RefusesASigningCertificateOfTheSameTpm) {
-  EXPECT_EQ(ParseRule(Vector("gce__pca_tpm_rsa_sign_cert.pem")), "ek.key-usage");
-}
-
-TEST(ParseEkCertificate, RefusesAVendorsRoot) {
-  EXPECT_EQ(ParseRule(Vector("keylime__nuvoton_ecdsa_sha256_der.der")), "ek.key-usage");
-}
-
-TEST(ParseEkCertificate, RefusesAnNvHeaderThatLies) {
-  EXPECT_EQ(ParseRule(Vector("goattest__bug142_nvheader_overflow.bin")), "ek.der");
-}
-
-TEST(ParseEkCertificate, RefusesOversizeBeforeReading) {
-  EXPECT_EQ(ParseRule(Bytes(kEkCertificateBytesMax + 1, 0x30)), "ek.size");
-}
-
-TEST_F(FakeEkTest, AcceptsACertificateThatNeverEnds) {
-  EXPECT_EQ(ParseEkCertificate(Certificate()).value().not_after,
-            UnixTime::FromSeconds(253402300799));
-}
-
-TEST_F(FakeEkTest, RefusesTruncationAtEveryByte) {
-  const Bytes whole = Certificate();
-  for (size_t size = 0; size < whole.size(); ++size)
-    EXPECT_EQ(ParseRule(ByteView(whole).first(size)), "ek.der") << size;
-}
-
-TEST_F(FakeEkTest, RefusesBytesBehindTheCertificateThatAreNoPadding) {
-  Bytes bytes = Certificate();
-  bytes.insert(bytes.end(), {0x00, 0xff});
-  EXPECT_EQ(ParseRule(bytes), "ek.der");
-}
-
-TEST_F(FakeEkTest, RefusesEachBreachOfTheProfile) {
-  EXPECT_EQ(ParseRule(Certificate({.key_usage = "critical,digitalSignature"})), "ek.key-usage");
-  EXPECT_EQ(ParseRule(Certificate({.key_usage = "critical,keyEncipherment"})), "ek.key-usage");
-  EXPECT_EQ(ParseRule(Certificate({.key_usage = ""})), "ek.key-usage");
-  EXPECT_EQ(ParseRule(Certificate({.extended_key_usage = "clientAuth"})), "ek.extended-key-usage");
-  EXPECT_EQ(ParseRule(Certificate({.is_ca = true})), "ek.ca");
-}
-
-TEST_F(FakeEkTest, AcceptsWhatTheProfileLeavesOpen) {
-  EXPECT_EQ(ParseRule(Certificate({.extended_key_usage = ""})), "");
-  EXPECT_EQ(ParseEkCertificate(Certificate({.tpm_name = false})).value().manufacturer, "");
-  EXPECT_EQ(ParseEkCertificate(Certificate()).value().model, "FakeTPM");
-}
-
 TEST(EkRoots, VerifiesRealChains) {
-  const EkCertificate google = ParseEkCertificate(Vector("gce__pca_tpm_ecc_enc_cert.pem")).value();
-  const EkCertificate st =
-      ParseEkCertificate(Vector("keylime__st_sha256_with_rsa_der.der")).value();
+  const EkCertificate google = ReadEkCertificate(Vector("gce__pca_tpm_ecc_enc_cert.pem")).value();
+  const EkCertificate st = ReadEkCertificate(Vector("keylime__st_sha256_with_rsa_der.der")).value();
   const EkCertificate nuvoton =
-      ParseEkCertificate(Vector("keylime__certificate_wrapper_malformed.der")).value();
+      ReadEkCertificate(Vector("keylime__certificate_wrapper_malformed.der")).value();
 
   EXPECT_EQ(
       VerifyRule(Roots({"gcp_ek_ak_ca_root.crt", "gcp_ek_ak_ca_intermediate_v3.crt"}), google), "");
@@ -123,53 +49,116 @@ TEST(EkRoots, VerifiesRealChains) {
 }
 
 TEST(EkRoots, RefusesAnotherVendorsChain) {
-  const EkCertificate google = ParseEkCertificate(Vector("gce__pca_tpm_ecc_enc_cert.pem")).value();
+  const EkCertificate google = ReadEkCertificate(Vector("gce__pca_tpm_ecc_enc_cert.pem")).value();
   EXPECT_EQ(VerifyRule(Roots({"NUVO_2111.pem"}), google), "ek.chain");
 }
 
 TEST(EkRoots, RefusesAChainWithAHole) {
-  const EkCertificate google = ParseEkCertificate(Vector("gce__pca_tpm_ecc_enc_cert.pem")).value();
+  const EkCertificate google = ReadEkCertificate(Vector("gce__pca_tpm_ecc_enc_cert.pem")).value();
   EXPECT_EQ(VerifyRule(Roots({"gcp_ek_ak_ca_root.crt"}), google), "ek.chain");
 }
 
 TEST_F(FakeEkTest, IntermediatesOfTheTpmCloseAHoleButAddNoTrust) {
-  const EkCertificate leaf = ParseEkCertificate(Certificate()).value();
-  EXPECT_EQ(VerifyRule(VendorRoots(), leaf), "ek.chain");
-  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, {vendor_.intermediate_der()}), "");
-  EXPECT_EQ(
-      VerifyRule(Roots({"NUVO_2111.pem"}), leaf, {vendor_.intermediate_der(), vendor_.root_der()}),
-      "ek.chain");
+  EXPECT_EQ(VerifyRule(VendorRoots(), Leaf()), "ek.chain");
+  EXPECT_EQ(VerifyRule(VendorRoots(), Leaf(), between_), "");
+  EXPECT_EQ(VerifyRule(Roots({"NUVO_2111.pem"}), Leaf(),
+                       {vendor_.intermediate_der(), vendor_.root_der()}),
+            "ek.chain");
+}
+
+TEST_F(FakeEkTest, APinnedIntermediateIsAnAnchorWhereItsIssuerIsNotPinned) {
+  const EkRoots pinned = EkRoots::FromCertificates(between_).value();
+  EXPECT_EQ(pinned.anchor_count(), 0u);
+  EXPECT_EQ(pinned.intermediate_count(), 1u);
+  EXPECT_EQ(VerifyRule(pinned, Leaf()), "");
+  EXPECT_EQ(VerifyRule(pinned, Leaf({.not_after = 1'600'000'000})), "ek.expired");
+  EXPECT_EQ(pinned.Judge(Leaf(), {}, kNow).chain.size(), 2u);
+}
+
+TEST_F(FakeEkTest, AnIntermediateOfTheTpmIsNeverAnAnchor) {
+  EXPECT_EQ(VerifyRule(Roots({"NUVO_2111.pem"}), Leaf(), between_), "ek.chain");
 }
 
 TEST_F(FakeEkTest, RefusesAnEndedCertificateBySeconds) {
-  const EkCertificate leaf = ParseEkCertificate(Certificate({.not_after = 1'600'000'000})).value();
-  const std::vector<Bytes> between{vendor_.intermediate_der()};
-  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, between, UnixTime::FromSeconds(1'599'999'999)), "");
-  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, between, UnixTime::FromSeconds(1'600'000'001)),
+  const EkCertificate leaf = Leaf({.not_after = 1'600'000'000});
+  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, between_, UnixTime::FromSeconds(1'599'999'999)), "");
+  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, between_, UnixTime::FromSeconds(1'600'000'001)),
             "ek.expired");
-  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, between, UnixTime::FromSeconds(1'400'000'000)),
-            "ek.expired");
+  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, between_, UnixTime::FromSeconds(1'499'999'999)),
+            "ek.not-yet-valid");
+}
+
+TEST(EkRoots, RefusesAnIssuerThatHasEnded) {
+  const FakeTpmVendor vendor({.not_after = 1'600'000'000});
+  const EkCertificate leaf = ReadEkCertificate(vendor.EkCertificate(SoftEk().public_key())).value();
+  const EkRoots roots =
+      EkRoots::FromCertificates(std::vector<Bytes>{vendor.root_der(), vendor.intermediate_der()})
+          .value();
+  EXPECT_EQ(VerifyRule(roots, leaf, {}, UnixTime::FromSeconds(1'599'999'999)), "");
+  EXPECT_EQ(VerifyRule(roots, leaf, {}, kNow), "ek.expired");
+}
+
+TEST(EkRoots, RefusesAnIssuerThatIsNoCaOrMayNotSign) {
+  for (const FakeCaOptions& wrong : {FakeCaOptions{.constraints = "critical,CA:FALSE"},
+                                     FakeCaOptions{.key_usage = "critical,digitalSignature"}}) {
+    const FakeTpmVendor vendor(wrong);
+    const EkCertificate leaf =
+        ReadEkCertificate(vendor.EkCertificate(SoftEk().public_key())).value();
+    const EkRoots roots = EkRoots::FromCertificates(std::vector<Bytes>{vendor.root_der()}).value();
+    EXPECT_EQ(VerifyRule(roots, leaf, {vendor.intermediate_der()}), "ek.chain");
+  }
 }
 
 TEST_F(FakeEkTest, RefusesASignatureWithAFlippedBit) {
-  Bytes der = Certificate();
+  Bytes der = vendor_.EkCertificate(ek_.public_key());
   der.back() ^= 1;
-  const auto leaf = ParseEkCertificate(der);
-  ASSERT_TRUE(leaf.has_value());
-  EXPECT_EQ(VerifyRule(VendorRoots(), *leaf, {vendor_.intermediate_der()}), "ek.chain");
+  EXPECT_EQ(VerifyRule(VendorRoots(), ReadEkCertificate(der).value(), between_), "ek.signature");
+}
+
+TEST_F(FakeEkTest, RefusesSha1) {
+  EXPECT_EQ(VerifyRule(VendorRoots(), Leaf({.sha1 = true}), between_), "ek.chain-strength");
+}
+
+TEST_F(FakeEkTest, SaysEverythingThatIsWrongWithAChain) {
+  const auto judged =
+      VendorRoots().Judge(Leaf({.sha1 = true, .not_after = 1'600'000'000}), between_, kNow);
+  ASSERT_EQ(judged.checks.size(), 3u);
+  EXPECT_EQ(judged.checks[0].result, CheckResult::kPass);
+  EXPECT_EQ(judged.checks[1].rule, "ek.chain-strength");
+  EXPECT_EQ(judged.checks[2].rule, "ek.expired");
+  EXPECT_EQ(judged.chain.size(), 3u);
 }
 
 TEST_F(FakeEkTest, RefusesTooLongAChainAndGarbageInIt) {
-  const EkCertificate leaf = ParseEkCertificate(Certificate()).value();
-  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, std::vector<Bytes>(4, vendor_.intermediate_der())),
+  EXPECT_EQ(VerifyRule(VendorRoots(), Leaf(), std::vector<Bytes>(4, vendor_.intermediate_der())),
             "ek.chain-length");
-  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, {Bytes{1, 2, 3}}), "ek.der");
-  EXPECT_EQ(VerifyRule(VendorRoots(), leaf, {Bytes(kEkCertificateBytesMax + 1)}), "ek.size");
+  EXPECT_EQ(VerifyRule(VendorRoots(), Leaf(), {Bytes{1, 2, 3}}), "ek.der");
+  EXPECT_EQ(VerifyRule(VendorRoots(), Leaf(), {Bytes(kEkCertificateBytesMax + 1)}), "ek.size");
 }
 
-TEST_F(FakeEkTest, RootsNeedAnAnchorAndNothingButCertificates) {
+TEST_F(FakeEkTest, ListsOfTheProfileBindTheirIssuersAlone) {
+  const std::vector<Bytes> pinned{vendor_.root_der(), vendor_.intermediate_der()};
+  const auto rule = [&](const Bytes& list) {
+    const EkRoots roots = EkRoots::FromCertificates(pinned, EkCrl::FromFile(list).value()).value();
+    return VerifyRule(roots, Leaf({.serial = 9}));
+  };
+  EXPECT_EQ(rule(vendor_.Crl()), "");
+  EXPECT_EQ(rule(vendor_.Crl({.revoked = {9}})), "crl.revoked");
+  EXPECT_EQ(rule(vendor_.Crl({.next_update = 1'700'000'000})), "crl.stale");
+}
+
+TEST_F(FakeEkTest, AListThatIsGivenMustBeOfTheChain) {
+  const EkCertificate google = ReadEkCertificate(Vector("gce__pca_tpm_ecc_enc_cert.pem")).value();
+  const EkRoots roots = Roots({"gcp_ek_ak_ca_root.crt", "gcp_ek_ak_ca_intermediate_v3.crt"});
+  const auto lists = EkCrl::FromFile(vendor_.Crl()).value();
+  EXPECT_EQ(RequireAll(roots.Judge(google, {}, kNow, lists).checks).error().rule, "crl.issuer");
+}
+
+TEST_F(FakeEkTest, RootsAreCaCertificatesAndNothingElse) {
   EXPECT_EQ(EkRoots::FromCertificates({}).error().rule, "ek.no-root");
-  EXPECT_EQ(EkRoots::FromCertificates(std::vector<Bytes>{vendor_.intermediate_der()}).error().rule,
+  EXPECT_EQ(EkRoots::FromCertificates(std::vector<Bytes>{vendor_.EkCertificate(ek_.public_key())})
+                .error()
+                .rule,
             "ek.no-root");
   EXPECT_EQ(EkRoots::FromCertificates(std::vector<Bytes>{Bytes{1}}).error().rule, "ek.root");
   EXPECT_EQ(VendorRoots().anchor_count(), 1u);

@@ -1,0 +1,34 @@
+// OpenSSL handles and conversions that the judges of foreign certificates share. For pki/x509 only.
+#pragma once
+
+#include <openssl/x509v3.h>
+
+#include <string>
+
+#include "pki/base/bytes.h"
+#include "pki/base/time.h"
+#include "pki/crypto/openssl_ptr.h"
+
+namespace sallyport::pki {
+
+using GeneralNamesPtr = Owned<GENERAL_NAMES, GENERAL_NAMES_free>;
+using BasicConstraintsPtr = Owned<BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free>;
+using BitStringPtr = Owned<ASN1_BIT_STRING, ASN1_BIT_STRING_free>;
+using ExtendedKeyUsagePtr = Owned<EXTENDED_KEY_USAGE, EXTENDED_KEY_USAGE_free>;
+using AsnObjectPtr = Owned<ASN1_OBJECT, ASN1_OBJECT_free>;
+
+// DecodeX509 reads exactly one certificate; null otherwise.
+X509Ptr DecodeX509(ByteView der);
+std::string OidText(const ASN1_OBJECT* object);
+// NameText is a distinguished name on one line, for people.
+std::string NameText(const X509_NAME* name);
+// AsnText is the text of a directory string in UTF-8, cut at `size_max`; empty when it has none.
+std::string AsnText(const ASN1_STRING* text, size_t size_max);
+// TimeOf: kMalformed with `rule`.
+Result<UnixTime> TimeOf(const ASN1_TIME* time, std::string_view rule);
+// KeyNameOf is "rsa-2048", "p-256" and so on, or the algorithm's name.
+std::string KeyNameOf(const X509* certificate);
+// SelfIssued: subject and issuer are the same name.
+bool SelfIssued(const X509* certificate);
+
+}  // namespace sallyport::pki
