@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/attestation-server/evidence/quoted_boot.h"
+#include "tests/fakes/quoted_boot.h"
 
 namespace sallyport::server {
 namespace {
