@@ -280,10 +280,11 @@ TEST_F(NodeTest, AFallBackFromAStubWithoutKernelIsJudgedByWhetherThatImageIsKnow
   InstallB(node, "2.0.0", "no-kernel");
   ASSERT_EQ(PowerOn(node).slot, Slot::kA);
   const Bytes log = Log(node);
-  const auto committed = ReleaseOf(dir_ + "/1.0.0.efi", server::ReferenceRole::kCommitted, false);
-  const auto pending = ReleaseOf(dir_ + "/2.0.0.efi", server::ReferenceRole::kPending, false);
+  std::vector<server::Candidate> known{
+      ReleaseOf(dir_ + "/1.0.0.efi", server::ReferenceRole::kCommitted, false),
+      ReleaseOf(dir_ + "/2.0.0.efi", server::ReferenceRole::kPending, false)};
 
-  const auto assigned = server::QuotedBoot().Judge(log, log, {committed, pending});
+  const auto assigned = server::QuotedBoot().Judge(log, log, known);
   EXPECT_EQ(assigned.rule(), "");
   EXPECT_EQ(assigned.reference.nearest->role, server::ReferenceRole::kCommitted);
   known.pop_back();
