@@ -89,8 +89,8 @@ TEST_P(RealLog, GainsNothingByACut) {
 INSTANTIATE_TEST_SUITE_P(Three, RealLog,
                          testing::Values(Case{"eventlog/logs/tpm2tools__event-sd-boot-fedora37.bin",
                                               1, 1},
-                                         Case{"ovmf/uki-sb-on-snakeoil/eventlog.bin", 1, 1},
-                                         Case{"eventlog/logs/gotpm__rhel8-uefi.bin", 29, 7}));
+                                         Case{"ovmf/uki-sb-on-snakeoil/eventlog.bin", 5, 1},
+                                         Case{"eventlog/logs/gotpm__rhel8-uefi.bin", 61, 7}));
 
 }  // namespace
 }  // namespace sallyport::server
