@@ -85,7 +85,7 @@ check_server 2
 passed "both nodes enrolled once, each with one record and one use of its token"
 
 step "Kill the server while certificates are renewed and policies are published and applied"
-for round in $(seq 16); do
+for round in $(seq 14); do
   if [ $(( round % 2 )) = 0 ]; then
     [ $(( round % 4 )) != 2 ] || sign_policy
     { publish_policy && apply_policy; } > "$work/policy.log" 2>&1 &
@@ -111,7 +111,7 @@ done
 passed "$server_kills kills of the server: chain intact, nothing forgotten, nothing half written"
 
 step "Kill the agents while they stream, renew, start and prove"
-for round in $(seq 6); do
+for round in $(seq 5); do
   for name in "${nodes[@]}"; do kill_agent "$name" 300; done
   # A device that has forgotten itself enrols again, as the same device and without another token.
   [ $(( round % 3 )) != 0 ] || rm -f "$work/cam-1/state/agent.json"
