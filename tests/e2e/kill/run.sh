@@ -47,7 +47,6 @@ kill_agent() {
 }
 wait_for_stream() { wait_for 30 "$1 to come back" agent_in_state "$1" stream; }
 
-# publish_policy and apply_policy repeat until they are answered with yes, as a person would.
 publish_policy() { sallyport release publish --repository "$work/repo"; }
 apply_policy() { sallyport policy apply "$work/policy.yaml"; }
 sign_policy() {
@@ -55,7 +54,13 @@ sign_policy() {
   quiet sallyport policy manifest policy.yaml --inventory inventory.yaml --version "$policy_version" --expires "$(date -u -d '+30 days' +%Y-%m-%dT%H:%M:%SZ)" --out "$work/policy.json"
   quiet sallyport policy sign "$work/policy.json" --repository "$work/repo" --key "$cp_dir/offline/update-keys/policy-1.pem"
 }
-policy_in_force() { expect_in_store "version of the policy in force" 'SELECT MAX(version) FROM policies' "$policy_version"; }
+# repeat_policy asks until the answer is yes, as a person would: until then devices refuse what the director makes
+# for them, because the policy that is published is not the one in force.
+repeat_policy() {
+  wait_for 20 "the policy to be published" publish_policy
+  wait_for 20 "the policy to be applied" apply_policy
+  expect_in_store "version of the policy in force" 'SELECT MAX(version) FROM policies' "$policy_version"
+}
 
 step "Found a trust domain, make two nodes, take reference values"
 quiet sallyport init --dir "$cp_dir" --trust-domain kill.example --development --base-port "$base_port" --evidence-lifetime 10s
@@ -97,12 +102,9 @@ for round in $(seq 14); do
   fi
   restart_server
   check_server 2
-  if [ $(( round % 4 )) = 0 ]; then
-    wait_for 20 "the policy to be published" publish_policy
-    wait_for 20 "the policy to be applied" apply_policy
-    policy_in_force
-  fi
+  [ $(( round % 4 )) != 0 ] || repeat_policy
 done
+repeat_policy
 for name in "${nodes[@]}"; do
   wait_for_stream "$name"
   wait_for 20 "$name to obey the policy" has_manifest "$name"
