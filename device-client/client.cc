@@ -329,7 +329,7 @@ void Client::HandleTime(const SignedTime& time) {
   backoff_.Reset();
   const bool rose = time.epoch > state_.epoch;
   state_.epoch = std::max(state_.epoch, time.epoch);
-  if (rose || time.time - state_.last_signed_time > kSaveTimeEvery) Remember();
+  if (rose || unsaved_ || time.time - state_.last_signed_time > kSaveTimeEvery) Remember();
 }
 
 void Client::Renew(const ChallengeArrived& arrived) {
@@ -368,6 +368,7 @@ void Client::Remember() {
   if (reading.sure) state_.last_signed_time = std::max(state_.last_signed_time, reading.now);
   if (state_.device_id.empty()) return;
   const Result<Unit> saved = SaveState(parts_.files, config_.state, state_);
+  unsaved_ = !saved;
   if (!saved) Log(LogLevel::kError, "state_not_saved", {{"reason", saved.error().ToString()}});
 }
 

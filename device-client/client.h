@@ -149,6 +149,7 @@ class Client final : public LinkHandler {
   UnixTime link_not_after_;  // of the certificate that link_ presented
   bool log_known_ = false;   // the server has judged this boot's log
   bool refused_once_ = false;
+  bool unsaved_ = false;  // the disk was full: tried again with the next signed time
   uint64_t renewals_ = 0;
 
   mutable std::mutex inbox_mutex_;  // guards inbox_, stopping_, status_

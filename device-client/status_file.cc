@@ -74,14 +74,16 @@ StatusWriter::~StatusWriter() {
 
 void StatusWriter::Run() {
   std::string written;
+  std::string tried;  // what cannot be written is tried again, and complained of once
   std::unique_lock lock(stop_mutex_);
   while (!stopping_) {
     std::string now = StatusJson(client_.status(), duties_);
     if (now != written) {
       const Result<Unit> done = WriteFileAtomically(files_, path_, AsBytes(now));
-      if (!done)
+      if (done) written = now;
+      if (!done && now != tried)
         Log(LogLevel::kWarning, "status_not_written", {{"reason", done.error().ToString()}});
-      written = std::move(now);
+      tried = std::move(now);
     }
     stop_changed_.wait_for(lock, kLookEvery, [this] { return stopping_; });
   }

@@ -7,6 +7,7 @@
 #include "attestation-server/http/content_files.h"
 #include "attestation-server/http/content_tls.h"
 #include "attestation-server/http/http_listener.h"
+#include "attestation-server/http/http_server.h"
 #include "pki/base/log.h"
 
 namespace sallyport::server {
@@ -109,8 +110,8 @@ Result<std::unique_ptr<ContentServer>> ContentServer::Start(const ContentOptions
                                                             const Clock& clock, Admit admit) {
   auto gate = std::make_unique<ContentTlsGate>(options.trust_domain, clock);
   SP_TRY(gate->Replace(tls));
-  auto server = std::make_unique<httplib::SSLServer>(
-      [&gate](SSL_CTX& context) { return gate->Configure(context); });
+  auto server =
+      std::make_unique<HttpsServer>([&gate](SSL_CTX& context) { return gate->Configure(context); });
   server->new_task_queue = [] { return new httplib::ThreadPool(kContentThreads); };
   server->set_pre_routing_handler(
       [directory = options.directory, &clock, admit = std::move(admit)](

@@ -3,6 +3,7 @@
 #include <httplib.h>
 
 #include "attestation-server/http/http_listener.h"
+#include "attestation-server/http/http_server.h"
 
 namespace sallyport::server {
 namespace {
@@ -24,7 +25,7 @@ HealthServer::~HealthServer() = default;
 
 Result<std::unique_ptr<HealthServer>> HealthServer::Start(const std::string& address,
                                                           const Metrics& metrics, Ready ready) {
-  auto server = std::make_unique<httplib::Server>();
+  auto server = std::make_unique<HttpServer>();
   server->new_task_queue = [] { return new httplib::ThreadPool(kHealthThreads); };
   server->Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
     response.set_content("alive\n", "text/plain");

@@ -1,14 +1,14 @@
 #include "attestation-server/http/http_listener.h"
 
-#include <httplib.h>
-
 #include <charconv>
+
+#include "attestation-server/http/http_server.h"
 
 namespace sallyport::server {
 namespace {
 
 constexpr time_t kIdleSeconds = 2;               // Stop waits this long for idle connections
-constexpr time_t kStallSeconds = 10;             // a peer that neither reads nor writes
+constexpr time_t kStallSeconds = 10;             // a peer that does not read
 constexpr size_t kRequestsPerConnection = 1000;  // then a new handshake judges the peer again
 
 struct Address {
@@ -38,20 +38,19 @@ void OwnThePort(socket_t socket) {
 
 }  // namespace
 
-HttpListener::HttpListener(std::unique_ptr<httplib::Server> server) : server_(std::move(server)) {}
+HttpListener::HttpListener(std::unique_ptr<HttpServer> server) : server_(std::move(server)) {}
 
 HttpListener::~HttpListener() { Stop(); }
 
-Result<std::unique_ptr<HttpListener>> HttpListener::Start(std::unique_ptr<httplib::Server> server,
+Result<std::unique_ptr<HttpListener>> HttpListener::Start(std::unique_ptr<HttpServer> server,
                                                           const std::string& address) {
   SP_TRY(const Address where, ParseAddress(address));
   server->set_socket_options(OwnThePort);
   server->set_keep_alive_timeout(kIdleSeconds);
   server->set_keep_alive_max_count(kRequestsPerConnection);
-  server->set_read_timeout(kStallSeconds);
   server->set_write_timeout(kStallSeconds);
   server->set_payload_max_length(0);  // no request of ours has a body
-  if (!server->is_valid() || !server->bind_to_port(where.host, where.port))
+  if (!server->is_valid() || !server->Bind(where.host, where.port))
     return Error{Reason::kUnavailable, "cannot listen on " + address, "listen.bind"};
   std::unique_ptr<HttpListener> listener(new HttpListener(std::move(server)));
   listener->thread_ = std::thread([self = listener.get()] {

@@ -1,4 +1,4 @@
-// HttpListener runs one cpp-httplib server on a thread of its own: bound when Start returns, joined
+// HttpListener runs one HttpServer on a thread of its own: bound when Start returns, joined
 // by Stop.
 #pragma once
 
@@ -9,18 +9,16 @@
 
 #include "pki/base/result.h"
 
-namespace httplib {
-class Server;
-}
-
 namespace sallyport::server {
+
+class HttpServer;
 
 // HttpListener owns its server. Start and Stop are called by one thread.
 class HttpListener {
  public:
   // Start binds "host:port" (an IPv6 host in brackets). kInvalidArgument "listen.address";
   // kUnavailable "listen.bind" when the address is taken or not ours.
-  static Result<std::unique_ptr<HttpListener>> Start(std::unique_ptr<httplib::Server> server,
+  static Result<std::unique_ptr<HttpListener>> Start(std::unique_ptr<HttpServer> server,
                                                      const std::string& address);
   ~HttpListener();
   HttpListener(const HttpListener&) = delete;
@@ -31,8 +29,8 @@ class HttpListener {
   void Stop();
 
  private:
-  explicit HttpListener(std::unique_ptr<httplib::Server> server);
-  std::unique_ptr<httplib::Server> server_;
+  explicit HttpListener(std::unique_ptr<HttpServer> server);
+  std::unique_ptr<HttpServer> server_;
   std::atomic<bool> ended_ = false;
   std::thread thread_;
 };

@@ -7,6 +7,8 @@
 namespace sallyport::server {
 namespace {
 
+constexpr std::string_view kReleaseAction = "device.release";
+
 constexpr int64_t kVerdictsShown = 5;
 
 JsonValue TimeOrNull(UnixTime time) {
@@ -48,6 +50,13 @@ JsonValue Full(const DeviceRecord& device, bool online, UnixTime now) {
   add("endpoint", device.endpoint);
   add("manifest_version", device.manifest_version);
   return JsonValue::Object(std::move(members));
+}
+
+// VoidReleases: approvals of a release count for one quarantine and its causes, no other.
+Result<Unit> VoidReleases(Transaction& transaction, const DeviceRecord& device) {
+  for (const std::string& name : {device.name, device.id})
+    SP_TRY(VoidApprovals(transaction.connection(), kReleaseAction, pki::Sha256(AsBytes(name))));
+  return Unit{};
 }
 
 Error WrongState(const DeviceRecord& device) {
@@ -157,16 +166,17 @@ Result<JsonValue> DeviceOperations::Quarantine(const Operator& caller, std::stri
   if (parsed != QuarantineCause::kOperator && parsed != QuarantineCause::kClone)
     return Error{Reason::kInvalidArgument, "operators quarantine for 'operator' or 'clone'",
                  "quarantine.cause"};
-  SP_TRY(const DeviceRecord device, Change(caller, name, "device.quarantined",
-                                           [&](DeviceRecord& record, Transaction&) -> Result<Unit> {
-                                             if (record.state == DeviceState::kRetired)
-                                               return WrongState(record);
-                                             record.state = DeviceState::kQuarantined;
-                                             record.causes.insert(parsed);
-                                             record.reason = std::string(why);
-                                             ++record.epoch;
-                                             return Unit{};
-                                           }));
+  SP_TRY(const DeviceRecord device,
+         Change(caller, name, "device.quarantined",
+                [&](DeviceRecord& record, Transaction& transaction) -> Result<Unit> {
+                  if (record.state == DeviceState::kRetired) return WrongState(record);
+                  SP_TRY(VoidReleases(transaction, record));
+                  record.state = DeviceState::kQuarantined;
+                  record.causes.insert(parsed);
+                  record.reason = std::string(why);
+                  ++record.epoch;
+                  return Unit{};
+                }));
   parts_.events.OnRevoked(device.id, device.epoch);
   return Full(device, is_online_(device.id), now);
 }
@@ -175,7 +185,7 @@ Result<JsonValue> DeviceOperations::Release(const Operator& caller, std::string_
                                             const std::vector<SignedApproval>& approvals,
                                             UnixTime now) {
   SP_TRY(const ApprovalRow approval,
-         ApprovalOf(caller, approvals, "device.release", pki::Sha256(AsBytes(name)), now));
+         ApprovalOf(caller, approvals, kReleaseAction, pki::Sha256(AsBytes(name)), now));
   SP_TRY(
       const DeviceRecord device,
       Change(caller, name, "device.release",
@@ -183,6 +193,7 @@ Result<JsonValue> DeviceOperations::Release(const Operator& caller, std::string_
                if (record.state != DeviceState::kQuarantined) return WrongState(record);
                SP_TRY(const size_t approvers, RecordAndCount(transaction, approval, now));
                if (approvers < kReleaseApprovals) return Unit{};
+               SP_TRY(VoidReleases(transaction, record));
                const bool failing = record.causes.contains(QuarantineCause::kPosture);
                record.causes.clear();
                if (failing)

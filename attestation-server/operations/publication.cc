@@ -138,7 +138,7 @@ Result<JsonValue> PublicationOperations::Publish(const Operator& caller, UnixTim
 Result<Unit> PublicationOperations::Renew(UnixTime now) {
   const std::lock_guard lock(publish_mutex_);
   ota::RepositoryFolder folder(repository_.files, repository_.directory);
-  SP_TRY(ota::Publish(folder, repository_.trust_domain, repository_.keys, {}, now));
+  SP_TRY(ota::RenewOnline(folder, repository_.trust_domain, repository_.keys, {}, now));
   return Unit{};
 }
 
@@ -214,7 +214,7 @@ Result<JsonValue> PublicationOperations::ListReferences(int64_t limit) {
   SP_TRY(
       const std::vector<Row> rows,
       snapshot.connection().Query(
-          "SELECT id, device_class, state, release FROM reference_sets ORDER BY created_at LIMIT ?",
+          "SELECT id, device_class, state, release_digest FROM reference_sets ORDER BY created_at LIMIT ?",
           "tttt", {std::min(limit, kReferencesMax)}));
   std::vector<JsonValue> out;
   for (const Row& row : rows)

@@ -15,6 +15,11 @@ constexpr unsigned kReloadSeconds = 1;
 constexpr int kMessageBytesMax = 5 * 1024 * 1024;  // a 4 MiB event log and its quotes
 constexpr int kKeepaliveMs = 60'000;
 constexpr int kStreamsPerConnectionMax = 32;  // a device uses two
+constexpr int kHandshakeMs = 10'000;  // a TPM signs in a fraction; slower ones hold no connection
+constexpr int kIdleMs = 300'000;      // a connection on which nothing runs is not worth a socket
+// Strangers' connections end whatever they do: an enrolment takes a second.
+constexpr int kStrangerAgeMs = 60'000;
+constexpr int kStrangerGraceMs = 10'000;
 
 Result<Unit> WriteAll(FileSystem& files, const std::string& directory,
                       const TlsMaterial& material) {
@@ -64,6 +69,12 @@ Result<std::unique_ptr<grpc::Server>> StartListener(const std::string& address,
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMs);
+  if (!mutual) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kStrangerAgeMs);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kStrangerGraceMs);
+  }
   for (grpc::Service* const service : services) builder.RegisterService(service);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (!server || port == 0) return Error{Reason::kUnavailable, "cannot listen on " + address};

@@ -68,4 +68,11 @@ Result<std::vector<ApprovalRow>> ApprovalsFor(Connection& connection, std::strin
   return out;
 }
 
+Result<Unit> VoidApprovals(Connection& connection, std::string_view action,
+                           const Sha256Digest& digest) {
+  SP_TRY(connection.Execute("DELETE FROM approvals WHERE action = :action AND digest = :digest",
+                            {action, digest}));
+  return Unit{};
+}
+
 }  // namespace sallyport::server

@@ -46,5 +46,9 @@ Result<Unit> RecordApproval(Connection& connection, const ApprovalRow& row);
 // ApprovalsFor returns those that live at `now`, at most one per operator.
 Result<std::vector<ApprovalRow>> ApprovalsFor(Connection& connection, std::string_view action,
                                               const Sha256Digest& digest, UnixTime now);
+// VoidApprovals makes what was approved count for nothing: it was used, or what it was about has
+// changed. The audit keeps that it was given.
+Result<Unit> VoidApprovals(Connection& connection, std::string_view action,
+                           const Sha256Digest& digest);
 
 }  // namespace sallyport::server

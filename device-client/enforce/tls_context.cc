@@ -75,13 +75,13 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Make(const ProxyIdentity& 
   SP_TRY(context->self_,
          pki::VerifyPeer(chain.front(), {}, context->trust_.anchors, pki::Role::kDevice,
                          context->trust_.trust_domain, context->clock_().now));
-  SP_TRY(context->Load(identity, chain));
+  SP_TRY(context->Load(identity, chain.front()));
   return std::shared_ptr<const TlsContext>(std::move(context));
 }
 
 TlsContext::~TlsContext() { SSL_CTX_free(NativeContext(ctx_)); }
 
-Result<Unit> TlsContext::Load(const ProxyIdentity& identity, const std::vector<Bytes>& chain) {
+Result<Unit> TlsContext::Load(const ProxyIdentity& identity, ByteView leaf) {
   SSL_CTX* ctx = SSL_CTX_new(TLS_method());
   ctx_ = ctx;
   if (!ctx) return TlsError("context");
@@ -104,14 +104,11 @@ Result<Unit> TlsContext::Load(const ProxyIdentity& identity, const std::vector<B
       SSL_CTX_set1_sigalgs_list(ctx, "ECDSA+SHA256") == 1 &&
       SSL_CTX_set_alpn_protos(ctx, AsBytes(kAlpnWire).data(), kAlpnWire.size()) == 0;
   if (!configured) return TlsError("settings");
-  for (const Bytes& der : chain) {
-    const pki::X509Ptr certificate = Decode(der);
-    if (!certificate) return TlsError("chain");
-    const bool leaf = &der == &chain.front();
-    const auto added = leaf ? SSL_CTX_use_certificate(ctx, certificate.get())
-                            : static_cast<int>(SSL_CTX_add1_chain_cert(ctx, certificate.get()));
-    if (added != 1) return TlsError("chain");
-  }
+  // The leaf alone: a peer's anchors are the issuers themselves, and decoding one more certificate
+  // costs it a tenth of the handshake.
+  SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
+  const pki::X509Ptr certificate = Decode(leaf);
+  if (!certificate || SSL_CTX_use_certificate(ctx, certificate.get()) != 1) return TlsError("leaf");
   auto* key = static_cast<EVP_PKEY*>(identity.key.get());
   if (!key || SSL_CTX_use_PrivateKey(ctx, key) != 1)
     return Error{Reason::kMismatch, "the key is not the leaf's: " + pki::DrainOpenSslErrors(),

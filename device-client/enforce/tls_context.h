@@ -15,7 +15,8 @@ namespace sallyport::device {
 
 inline constexpr const char* kProxyAlpn = "sallyport/1";
 
-// ProxyIdentity is how this device shows itself: its chain, leaf first, and the key of the leaf.
+// ProxyIdentity is how this device shows itself: its chain, of which the leaf is sent, and the key
+// of the leaf.
 struct ProxyIdentity {
   std::string chain_pem;
   std::shared_ptr<void> key;  // EVP_PKEY*, of any provider; the proxy holds its own references
@@ -98,7 +99,7 @@ class TlsContext : public std::enable_shared_from_this<TlsContext> {
   friend struct TlsCallbacks;
   TlsContext(ProxyTrust trust, ProxyClock clock)
       : trust_(std::move(trust)), clock_(std::move(clock)) {}
-  Result<Unit> Load(const ProxyIdentity& identity, const std::vector<Bytes>& chain);
+  Result<Unit> Load(const ProxyIdentity& identity, ByteView leaf);
   Result<std::unique_ptr<TlsStream>> NewStream(int fd, bool server) const;
 
   ProxyTrust trust_;

@@ -31,27 +31,38 @@ Result<std::optional<Draft>> Ready(const RepositoryFolder& folder, const std::st
                "repository.threshold"};
 }
 
-Result<Draft> Take(const RepositoryFolder& folder, const std::string& role, Edition& edition) {
+enum class Drafts : uint8_t { kTake, kLeave };
+
+Result<Draft> Take(const RepositoryFolder& folder, const std::string& role, Drafts drafts,
+                   Edition& edition) {
+  if (drafts == Drafts::kLeave) return folder.Published(role);
   SP_TRY(auto ready, Ready(folder, role));
   if (!ready) return folder.Published(role);
   edition.staged.push_back(role);
   return *std::move(ready);
 }
 
-Result<Edition> Collect(const RepositoryFolder& folder) {
+Result<Edition> Collect(const RepositoryFolder& folder, Drafts drafts) {
   Edition out;
-  SP_TRY(out.root, Take(folder, "root", out));
+  SP_TRY(out.root, Take(folder, "root", drafts, out));
   if (!out.staged.empty()) out.new_root = out.root;
-  SP_TRY(out.targets, Take(folder, "targets", out));
+  SP_TRY(out.targets, Take(folder, "targets", drafts, out));
   SP_TRY(const Targets targets, DraftTargets(out.targets));
   for (const Delegation& delegation : targets.delegations) {
-    auto draft = Take(folder, delegation.name, out);
+    auto draft = Take(folder, delegation.name, drafts, out);
     if (!draft && draft.error().reason == Reason::kNotFound)
       continue;  // delegated, nothing published yet
     if (!draft) return draft.error();
     out.delegated.emplace(delegation.name, *std::move(draft));
   }
   return out;
+}
+
+// EndOf is the expiry of a published document; the beginning of time when it has none.
+UnixTime EndOf(const Draft& draft) {
+  const auto text = JsonCursor(draft.body).GetString("expires");
+  const auto expires = ParseRfc3339(text ? *text : std::string_view());
+  return expires ? *expires : UnixTime{};
 }
 
 struct Online {
@@ -70,10 +81,7 @@ Result<Online> SignOnline(const RepositoryFolder& folder, const Edition& edition
   const auto held = folder.Published("snapshot");
   const auto held_timestamp = folder.Published("timestamp");
   Online out{held ? held->version : 0, held ? held->bytes : Bytes{}, false, {}};
-  const auto expires = held ? JsonCursor(held->body).GetString("expires")
-                            : Result<std::string_view>(std::string_view());
-  const auto held_until = ParseRfc3339(expires ? *expires : std::string_view());
-  const bool fresh = held_until && *held_until - now > Duration{lifetimes.snapshot.ms / 2};
+  const bool fresh = held && EndOf(*held) - now > Duration{lifetimes.snapshot.ms / 2};
   if (!edition.staged.empty() || !fresh) {
     out.new_snapshot = true;
     ++out.snapshot_version;
@@ -134,13 +142,31 @@ Result<PublishReport> Write(RepositoryFolder& folder, const Edition& edition,
 
 }  // namespace
 
-Result<PublishReport> Publish(RepositoryFolder& folder, const std::string& trust_domain,
-                              const OnlineKeys& keys, const OnlineLifetimes& lifetimes,
-                              UnixTime now) {
-  SP_TRY(const Edition edition, Collect(folder));
+namespace {
+
+Result<PublishReport> Bring(RepositoryFolder& folder, Drafts drafts,
+                            const std::string& trust_domain, const OnlineKeys& keys,
+                            const OnlineLifetimes& lifetimes, UnixTime now) {
+  SP_TRY(const Edition edition, Collect(folder, drafts));
   SP_TRY(const Online online, SignOnline(folder, edition, keys, lifetimes, now));
   SP_TRY(Rehearse(folder, edition, online, trust_domain, now));
   return Write(folder, edition, online);
+}
+
+}  // namespace
+
+Result<PublishReport> Publish(RepositoryFolder& folder, const std::string& trust_domain,
+                              const OnlineKeys& keys, const OnlineLifetimes& lifetimes,
+                              UnixTime now) {
+  return Bring(folder, Drafts::kTake, trust_domain, keys, lifetimes, now);
+}
+
+Result<PublishReport> RenewOnline(RepositoryFolder& folder, const std::string& trust_domain,
+                                  const OnlineKeys& keys, const OnlineLifetimes& lifetimes,
+                                  UnixTime now) {
+  const auto held = folder.Published("timestamp");
+  if (held && EndOf(*held) - now > Duration{lifetimes.timestamp.ms / 3}) return PublishReport{};
+  return Bring(folder, Drafts::kLeave, trust_domain, keys, lifetimes, now);
 }
 
 }  // namespace sallyport::ota

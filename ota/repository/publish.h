@@ -25,9 +25,17 @@ struct PublishReport {
 
 // Publish: kPolicyDenied, rule repository.threshold, when a draft still lacks signatures; otherwise
 // the rules of trusted_metadata.h when a device would refuse the result. Nothing is written on a
-// refusal. Without drafts it renews the timestamp, and the snapshot when half of its life is over.
+// refusal. Without drafts it signs the timestamp anew, and the snapshot when half of its life is
+// over.
 Result<PublishReport> Publish(RepositoryFolder& folder, const std::string& trust_domain,
                               const OnlineKeys& keys, const OnlineLifetimes& lifetimes,
                               UnixTime now);
+
+// RenewOnline signs the online roles anew when a third of the timestamp's life is left, and reports
+// what it wrote. It leaves drafts alone: people publish, timers do not, and a draft that waits for
+// signatures must not let the repository expire.
+Result<PublishReport> RenewOnline(RepositoryFolder& folder, const std::string& trust_domain,
+                                  const OnlineKeys& keys, const OnlineLifetimes& lifetimes,
+                                  UnixTime now);
 
 }  // namespace sallyport::ota

@@ -57,6 +57,26 @@ TEST_F(HealthServerTest, KnowsNothingElse) {
   EXPECT_THAT(Fetch(port, "/"), ::testing::StartsWith("HTTP/1.1 404"));
 }
 
+TEST_F(HealthServerTest, ReadsNoEndlessHead) {
+  const int socket = ConnectLoopback(port);
+  const std::string endless(1 << 20, 'a');
+  ssize_t sent = ::send(socket, endless.data(), endless.size(), MSG_NOSIGNAL);
+  while (sent > 0) sent = ::send(socket, endless.data(), endless.size(), MSG_NOSIGNAL);
+  ::close(socket);
+  EXPECT_EQ(sent, -1);  // the server ended the connection
+  EXPECT_THAT(Fetch(port, "/healthz"), ::testing::StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HealthServerTest, AnswersHeadsThatComeInPieces) {
+  const int socket = ConnectLoopback(port);
+  for (const char byte : std::string("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"))
+    ASSERT_EQ(::send(socket, &byte, 1, 0), 1);
+  char answer[12] = {};
+  EXPECT_EQ(::recv(socket, answer, sizeof(answer), MSG_WAITALL), 12);
+  ::close(socket);
+  EXPECT_EQ(std::string_view(answer, 12), "HTTP/1.1 200");
+}
+
 TEST_F(HealthServerTest, FreesItsPortWhenStopped) {
   const std::string address = "127.0.0.1:" + std::to_string(port);
   const auto second = HealthServer::Start(address, metrics, [] { return Ok(); });

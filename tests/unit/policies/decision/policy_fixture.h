@@ -1,6 +1,7 @@
 // Policies and inventories from text, for tests of the decision.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -38,9 +39,9 @@ struct World {
   }
 
   const Device& device(std::string_view name) const {
-    for (const Device& device : inventory.devices)
-      if (device.name == name) return device;
-    SP_CHECK(false);
+    const auto found = std::ranges::find(inventory.devices, name, &Device::name);
+    SP_CHECK(found != inventory.devices.end());
+    return *found;
   }
 
   struct Ask {

@@ -1,0 +1,237 @@
+// Rollouts: who is assigned when, what a report moves, and which reference values open for whom.
+#include "attestation-server/operations/rollouts.h"
+
+#include "attestation-server/store/references.h"
+#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/tuf_repository.h"
+#include "tests/unit/attestation-server/operations/operations_fixture.h"
+
+namespace sallyport::server {
+namespace {
+
+constexpr const char* kPath = "releases/edge-os/2.0.0/release.json";
+
+class RolloutOperationsTest : public OperationsTest {
+ protected:
+  RolloutOperationsTest() {
+    ota::TufRepository repository(UnixTime::FromSeconds(1000), "");
+    const std::string release = ota::WriteRelease(ota::AddSampleRelease(repository, "2.0.0", 2));
+    SP_CHECK(Write([&](Transaction& t) {
+               return RecordRelease(t, kPath, AsBytes(release), now_);
+             }).has_value());
+    for (uint8_t i = 1; i <= 3; ++i) {
+      devices_.push_back(MakeDevice(i));
+      Keep(devices_.back());
+    }
+  }
+  RolloutOrder Order() { return {"v2", kPath, {devices_[0].name}, {}}; }
+  void Draft() { ASSERT_TRUE(operations_.Create(alice_.who, Order()).has_value()); }
+  std::vector<SignedApproval> Approvals(const Person& person) {
+    const std::string hex = *operations_.Show("v2")->Find("digest")->if_string();
+    return Approved(person, "rollout.approve",
+                    Sha256Digest::FromView(HexDecode(hex).value()).value());
+  }
+  void Approve() {
+    const auto approved = operations_.Approve(alice_.who, "v2", Approvals(alice_));
+    ASSERT_TRUE(approved.has_value()) << approved.error().ToString();
+  }
+  void Report(size_t device, const std::string& state, const std::string& gate = "") {
+    operations_.OnReport({devices_[device].id, state, 100, "B", gate, ""});
+  }
+  std::string State() { return *operations_.Show("v2")->Find("state")->if_string(); }
+  bool IsAssigned(size_t device) {
+    Snapshot snapshot = database_->Read().value();
+    return FindAssignment(snapshot.connection(), devices_[device].id).value().has_value();
+  }
+  size_t Sets(size_t device, ReferenceRole role) {
+    Snapshot snapshot = database_->Read().value();
+    return DeviceReferences(snapshot.connection(), devices_[device].id, role).value().size();
+  }
+
+  FakeClock clock_{now_};
+  int changes_ = 0;
+  std::vector<DeviceRecord> devices_;
+  RolloutOperations operations_{Parts(), clock_, [this] { ++changes_; }};
+};
+
+TEST_F(RolloutOperationsTest, NamesOnlyWhatIsPublishedAndKnown) {
+  RolloutOrder order = Order();
+  order.release_path = "releases/edge-os/9.9.9/release.json";
+  EXPECT_EQ(RuleOf(operations_.Create(alice_.who, order)), "rollout.release");
+  order = Order();
+  order.canary = {"nobody"};
+  EXPECT_EQ(RuleOf(operations_.Create(alice_.who, order)), "device.unknown");
+  order = Order();
+  order.devices = {"nobody"};
+  EXPECT_EQ(RuleOf(operations_.Create(alice_.who, order)), "device.unknown");
+  EXPECT_EQ(RuleOf(operations_.Show("v2")), "rollout.unknown");
+}
+
+TEST_F(RolloutOperationsTest, NeedsACanaryAndNamesItOnce) {
+  RolloutOrder order = Order();
+  order.canary.clear();
+  EXPECT_EQ(RuleOf(operations_.Create(alice_.who, order)), "rollout.canary");
+  order.canary = {devices_[0].name, devices_[0].id};
+  EXPECT_EQ(RuleOf(operations_.Create(alice_.who, order)), "rollout.canary");
+}
+
+TEST_F(RolloutOperationsTest, NameIsTakenOnce) {
+  Draft();
+  EXPECT_EQ(operations_.Create(alice_.who, Order()).error().reason, Reason::kAlreadyExists);
+}
+
+TEST_F(RolloutOperationsTest, NobodyIsAssignedBeforeTheApproval) {
+  Draft();
+  EXPECT_EQ(State(), "signed");
+  EXPECT_FALSE(IsAssigned(0));
+  EXPECT_EQ(Sets(0, ReferenceRole::kPending), 0u);
+}
+
+TEST_F(RolloutOperationsTest, ApprovalIsForExactlyThisRolloutByTheCaller) {
+  Draft();
+  EXPECT_EQ(RuleOf(operations_.Approve(alice_.who, "v2", {})), "approval.missing");
+  EXPECT_EQ(RuleOf(operations_.Approve(alice_.who, "v2", Approvals(bob_))), "approval.signature");
+  EXPECT_EQ(
+      RuleOf(operations_.Approve(alice_.who, "v2", Approved(alice_, "rollout.approve", HashOf(1)))),
+      "approval.digest");
+  EXPECT_EQ(State(), "signed");
+}
+
+TEST_F(RolloutOperationsTest, DigestCoversNameReleaseAndBothLists) {
+  RolloutRow row;
+  row.name = "v2";
+  RolloutDeviceRow one;
+  one.device_id = "a";
+  one.wave = RolloutWave::kCanary;
+  RolloutDeviceRow two = one;
+  two.wave = RolloutWave::kRest;
+  const Sha256Digest base = RolloutDigest(row, {one});
+  RolloutRow renamed = row;
+  renamed.name = "v3";
+  RolloutRow other = row;
+  other.release = ReleaseDigest::FromArray({9});
+
+  EXPECT_NE(RolloutDigest(renamed, {one}), base);
+  EXPECT_NE(RolloutDigest(other, {one}), base);
+  EXPECT_NE(RolloutDigest(row, {two}), base);
+  EXPECT_NE(RolloutDigest(row, {one, two}), base);
+  EXPECT_NE(RolloutDigest(row, {}), base);
+}
+
+TEST_F(RolloutOperationsTest, ApprovalAssignsTheCanariesAndOpensTheirValuesAlone) {
+  Draft();
+  Approve();
+  EXPECT_EQ(State(), "canary");
+  EXPECT_TRUE(IsAssigned(0));
+  EXPECT_FALSE(IsAssigned(1));
+  EXPECT_GT(Sets(0, ReferenceRole::kPending), 0u);
+  EXPECT_EQ(Sets(1, ReferenceRole::kPending), 0u);
+  EXPECT_GT(changes_, 0);
+}
+
+TEST_F(RolloutOperationsTest, RestWaitsUntilEveryCanaryHasCommitted) {
+  Draft();
+  Approve();
+  EXPECT_EQ(RuleOf(operations_.Advance(alice_.who, "v2")), "rollout.canaries");
+  Report(0, "TRIAL");
+  EXPECT_EQ(RuleOf(operations_.Advance(alice_.who, "v2")), "rollout.canaries");
+
+  Report(0, "COMMITTED");
+  EXPECT_EQ(RuleOf(operations_.Advance(alice_.who, "v2")), "accepted");
+  EXPECT_TRUE(IsAssigned(1));
+  EXPECT_TRUE(IsAssigned(2));
+}
+
+TEST_F(RolloutOperationsTest, CommitMakesThePendingValuesTheDevices) {
+  Draft();
+  Approve();
+  const size_t pending = Sets(0, ReferenceRole::kPending);
+  Report(0, "COMMITTED");
+  EXPECT_EQ(Sets(0, ReferenceRole::kCommitted), pending);
+  EXPECT_EQ(Sets(0, ReferenceRole::kPending), 0u);
+}
+
+TEST_F(RolloutOperationsTest, FailedCanaryHaltsAndItsValuesClose) {
+  Draft();
+  Approve();
+  Report(0, "ROLLED_BACK", "attestation");
+  EXPECT_EQ(State(), "halted");
+  EXPECT_EQ(Sets(0, ReferenceRole::kPending), 0u);
+  EXPECT_EQ(Sets(0, ReferenceRole::kCommitted), 0u);
+  EXPECT_EQ(RuleOf(operations_.Advance(alice_.who, "v2")), "rollout.canaries");
+}
+
+TEST_F(RolloutOperationsTest, FirstReportOfAnEndKeepsItsReason) {
+  Draft();
+  Approve();
+  Report(0, "ROLLED_BACK", "attestation");
+  Report(0, "ROLLED_BACK", "");
+  const JsonValue shown = operations_.Show("v2").value();
+  EXPECT_EQ(*(*shown.Find("devices")->if_array())[0].Find("gate")->if_string(), "attestation");
+}
+
+TEST_F(RolloutOperationsTest, CompletesWhenTheLastDeviceHasCommitted) {
+  Draft();
+  Approve();
+  Report(0, "COMMITTED");
+  ASSERT_TRUE(operations_.Advance(alice_.who, "v2").has_value());
+  Report(1, "COMMITTED");
+  EXPECT_EQ(State(), "ramp");
+  Report(2, "COMMITTED");
+  EXPECT_EQ(State(), "complete");
+}
+
+TEST_F(RolloutOperationsTest, RolloutOfCanariesAloneCompletesWhenAdvanced) {
+  RolloutOrder order = Order();
+  order.canary = {devices_[0].name, devices_[1].name, devices_[2].name};
+  ASSERT_TRUE(operations_.Create(alice_.who, order).has_value());
+  Approve();
+  for (size_t i = 0; i < 3; ++i) Report(i, "COMMITTED");
+  ASSERT_TRUE(operations_.Advance(alice_.who, "v2").has_value());
+  EXPECT_EQ(State(), "complete");
+}
+
+TEST_F(RolloutOperationsTest, PauseHoldsTheRestAndResumeGoesOn) {
+  Draft();
+  Approve();
+  ASSERT_TRUE(operations_.Pause(alice_.who, "v2").has_value());
+  Report(0, "COMMITTED");
+  EXPECT_EQ(RuleOf(operations_.Advance(alice_.who, "v2")), "rollout.state");
+  EXPECT_EQ(RuleOf(operations_.Pause(alice_.who, "v2")), "rollout.state");
+  ASSERT_TRUE(operations_.Resume(alice_.who, "v2").has_value());
+  EXPECT_EQ(State(), "canary");
+  EXPECT_EQ(RuleOf(operations_.Resume(alice_.who, "v2")), "rollout.state");
+}
+
+TEST_F(RolloutOperationsTest, AbortClosesTheValuesOfWhoHasNotCommitted) {
+  Draft();
+  Approve();
+  ASSERT_TRUE(operations_.Abort(alice_.who, "v2").has_value());
+  EXPECT_EQ(State(), "aborted");
+  EXPECT_EQ(Sets(0, ReferenceRole::kPending), 0u);
+  EXPECT_FALSE(IsAssigned(0));
+  for (const auto& act :
+       {&RolloutOperations::Pause, &RolloutOperations::Resume, &RolloutOperations::Abort})
+    EXPECT_EQ(RuleOf((operations_.*act)(alice_.who, "v2")), "rollout.state");
+}
+
+TEST_F(RolloutOperationsTest, ReportThatCannotBeMeantChangesNothing) {
+  Draft();
+  Approve();
+  Report(0, "DANCING");
+  Report(1, "COMMITTED");  // not assigned
+  operations_.OnReport({"no-such-device", "COMMITTED", 0, "", "", ""});
+  EXPECT_EQ(State(), "canary");
+  EXPECT_EQ(Sets(1, ReferenceRole::kCommitted), 0u);
+}
+
+TEST_F(RolloutOperationsTest, RecordsAReleaseOnceAndRefusesWhatIsNone) {
+  EXPECT_EQ(Count("SELECT COUNT(*) FROM releases"), 1);
+  EXPECT_FALSE(Write([&](Transaction& t) {
+                 return RecordRelease(t, "x/release.json", AsBytes("{}"), now_);
+               }).has_value());
+  EXPECT_EQ(Count("SELECT COUNT(*) FROM releases"), 1);
+}
+
+}  // namespace
+}  // namespace sallyport::server
