@@ -68,7 +68,8 @@ class Pcr4Order : public PcrOrder {
 };
 
 // Boot services are left once, as the last thing; a kernel may try again after a failure. What
-// follows was added to the PCR by the system. The separator follows neither, so it comes before.
+// follows was added to the PCR by the system. A separator behind it is refused too: leaving comes
+// after the separator.
 class Pcr5Order : public PcrOrder {
  public:
   explicit Pcr5Order(OrderContext& context) : context_(context) {}
