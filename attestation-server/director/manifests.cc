@@ -76,6 +76,8 @@ Result<std::string> Manifests::SliceText(const World& world,
 
 Result<std::optional<AssignedRelease>> Manifests::ReleaseOf(const std::string& device_id) {
   SP_TRY(Snapshot snapshot, parts_.database.Read());
+  SP_TRY(const std::optional<LeaseRow> device, ReadLease(snapshot.connection(), device_id));
+  if (!device) return Error{Reason::kNotFound, "no device '" + device_id + "'", "device.unknown"};
   SP_TRY(const std::optional<RolloutDeviceRow> assignment,
          FindAssignment(snapshot.connection(), device_id));
   if (!assignment) return std::optional<AssignedRelease>();
@@ -95,7 +97,8 @@ Result<Manifests::Held> Manifests::Compare(const std::string& device_id, const W
   Held held;
   {
     const std::lock_guard lock(world_mutex_);
-    held = held_[device_id];
+    const auto found = held_.find(device_id);
+    if (found != held_.end()) held = found->second;
   }
   if (held.generation > 0 && held.world == world.serial && held.half_lease == half_lease)
     return held;
