@@ -68,18 +68,19 @@ class Pcr4Order : public PcrOrder {
 };
 
 // Boot services are left once, as the last thing; a kernel may try again after a failure. What
-// follows was added to the PCR by the system.
+// follows was added to the PCR by the system. A separator behind it is refused too: leaving comes
+// after the separator.
 class Pcr5Order : public PcrOrder {
  public:
   explicit Pcr5Order(OrderContext& context) : context_(context) {}
 
-  Fault Feed(const Event& event, bool before, size_t) override {
+  Fault Feed(const Event& event, bool, size_t) override {
     if (state_ == State::kLeft)
       return FaultAt(event, "grammar.exit", "an event after the end of boot services");
     const std::string_view action = event.type == EventType::kEfiAction ? AsText(event.data) : "";
     const bool exit = action == kExitInvocation || action == kExitSuccess || action == kExitFailure;
     if (!exit && state_ == State::kIn) return std::nullopt;
-    if (!exit || before || (action == kExitInvocation) != (state_ == State::kIn))
+    if (!exit || (action == kExitInvocation) != (state_ == State::kIn))
       return FaultAt(event, "grammar.exit", "boot services are not left like that");
     state_ = action == kExitInvocation ? State::kLeaving
              : action == kExitSuccess  ? State::kLeft

@@ -16,8 +16,10 @@ Expectation Image(const std::string& name, bool kernel = true) {
   PcrEventsExpected sections;
   if (kernel) {
     boot.push_back({EventType::kBootServicesApplication, DigestOf(name + " linux"), name});
-    sections.push_back({std::nullopt, DigestOf(std::string_view(".linux\0", 7)), name});
-    sections.push_back({std::nullopt, DigestOf(name + " sections"), name});
+    for (const std::string section : {".linux", ".initrd"}) {
+      sections.push_back({std::nullopt, DigestOf(section + std::string(1, '\0')), name});
+      sections.push_back({std::nullopt, DigestOf(name + section), name});
+    }
   }
   out.pcrs.emplace(4, boot);
   out.pcrs.emplace(11, sections);
@@ -39,11 +41,17 @@ class FallBackTest : public testing::Test {
     log_.Application(name + " stub");
     return *this;
   }
-  FallBackTest& Sections(const std::string& name) {
-    Bytes label = {'.', 0, 'l', 0, 'i', 0, 'n', 0, 'u', 0, 'x', 0, 0, 0};
-    log_.Measured(11, EventType::kIpl, AsBytes(std::string_view(".linux\0", 7)), label);
-    log_.Measured(11, EventType::kIpl, AsBytes(name + " sections"), label);
+  // Section is one section as the stub measures it: name, then content.
+  FallBackTest& Section(const std::string& name, const std::string& section) {
+    Bytes label;
+    for (const char c : section) label.insert(label.end(), {static_cast<uint8_t>(c), 0});
+    label.insert(label.end(), {0, 0});
+    log_.Measured(11, EventType::kIpl, AsBytes(section + std::string(1, '\0')), label);
+    log_.Measured(11, EventType::kIpl, AsBytes(name + section), label);
     return *this;
+  }
+  FallBackTest& Sections(const std::string& name) {
+    return Section(name, ".linux").Section(name, ".initrd");
   }
   FallBackTest& Boots(const std::string& name) {
     Stub(name).Sections(name);
@@ -111,9 +119,7 @@ TEST_F(FallBackTest, RefusesSectionsOfAnImageThatDidNotRun) {
 }
 
 TEST_F(FallBackTest, RefusesHalfOfTheSectionsOfAKnownImage) {
-  log_.Measured(11, EventType::kIpl, AsBytes(std::string_view(".linux\0", 7)),
-                Bytes{'.', 0, 'l', 0, 'i', 0, 'n', 0, 'u', 0, 'x', 0, 0, 0});
-  Stub("next").Returns().Boots("good");
+  Stub("next").Section("next", ".linux").Returns().Boots("good");
   EXPECT_EQ(Outcome().rule(), "pcr.11");
 }
 
