@@ -77,7 +77,10 @@ const std::vector<ConfigKey<ProfileConfig>>& ProfileKeys() {
        ConfigText(&ProfileConfig::roots), true},
       {"vendor", "false for test roots, in development only (default true)", read_vendor},
       {"accept_advisories", "CVEs of TPMs that warn where they would refuse (default none)",
-       ReadAdvisories}};
+       ReadAdvisories},
+      {"iak_roots",
+       "directory with the accepted issuers of IAK certificates (default: none accepted)",
+       ConfigText(&ProfileConfig::iak_roots)}};
   return keys;
 }
 

@@ -23,6 +23,7 @@ struct ProfileConfig {
   std::string roots;   // directory with EK issuer certificates and revocation lists, PEM or DER
   bool vendor = true;  // false: test roots; the tier stays below `measured`
   std::vector<std::string> accept_advisories;  // CVEs that warn where they would refuse
+  std::string iak_roots;  // directory with issuers of IAK certificates; empty: no second way in
 };
 
 struct Endpoints {

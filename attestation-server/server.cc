@@ -65,7 +65,11 @@ Result<Profiles> LoadProfiles(FileSystem& files, const Config& config, bool deve
     Result<pki::EkRoots> roots = LoadEkRoots(files, profile.roots);
     if (!roots)
       return std::move(roots).error().WithContext("profile '" + name + "', " + profile.roots);
-    profiles.emplace(name, Profile{*std::move(roots), profile.vendor, profile.accept_advisories});
+    Profile loaded{*std::move(roots), profile.vendor, profile.accept_advisories, std::nullopt};
+    if (!profile.iak_roots.empty()) {
+      SP_TRY(loaded.iak_roots, LoadEkRoots(files, profile.iak_roots));
+    }
+    profiles.emplace(name, std::move(loaded));
   }
   return profiles;
 }
@@ -145,6 +149,7 @@ class Server::Impl {
   std::unique_ptr<TokenOperations> tokens_;
   std::unique_ptr<RolloutOperations> rollouts_;
   std::unique_ptr<PublicationOperations> publication_;
+  std::unique_ptr<EkBundleOperations> ek_bundles_;
   std::unique_ptr<EnrolmentService> enrolment_service_;
   std::unique_ptr<DeviceService> device_service_;
   std::unique_ptr<AdminService> admin_service_;
@@ -223,6 +228,13 @@ Result<Unit> Server::Impl::StartCore() {
       PublicationOperations::Repository{world_.files, layout_.image_repository(),
                                         facts_.trust_domain, keys_.image},
       zones_, changed);
+  std::map<std::string, std::string> directories;
+  for (const auto& [name, profile] : config_.profiles) directories.emplace(name, profile.roots);
+  ek_bundles_ =
+      std::make_unique<EkBundleOperations>(parts, world_.files, std::move(directories),
+                                           [this](const std::string& profile, pki::EkRoots roots) {
+                                             flow_->ReplaceRoots(profile, std::move(roots));
+                                           });
   fleet_->Attach(*flow_, *streams_, *rollouts_);
   return Unit{};
 }
@@ -274,10 +286,10 @@ Result<Unit> Server::Impl::StartListeners() {
   device_service_ = std::make_unique<DeviceService>(
       *fleet_, *streams_, pool_, world_.clock,
       DeviceService::Identity{bundle_.Anchors(), bundle_.trust_domain});
-  admin_service_ =
-      std::make_unique<AdminService>(AdminParts{*devices_, *tokens_, *rollouts_, *publication_,
-                                                *database_, world_.files, pool_, world_.clock},
-                                     AdminIdentity());
+  admin_service_ = std::make_unique<AdminService>(
+      AdminParts{*devices_, *tokens_, *rollouts_, *publication_, *ek_bundles_, *database_,
+                 world_.files, pool_, world_.clock},
+      AdminIdentity());
   SP_TRY(enrol_listener_, StartListener(config_.listen.enrol, enrol_tls_, ClientCertificates::kNone,
                                         {enrolment_service_.get()}));
   SP_TRY(device_listener_, StartListener(config_.listen.device, device_tls_,

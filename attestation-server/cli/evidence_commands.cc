@@ -70,7 +70,8 @@ std::optional<bool> DataMatches(const Event& event) {
   const std::optional<Bank> bank = StrongestBank(event);
   if (!bank) return std::nullopt;
   switch (MatchData(event, *bank)) {
-    case DataMatch::kMatches: return true;
+    case DataMatch::kMatches:
+    case DataMatch::kMatchesButLastByte: return true;
     case DataMatch::kDiffers: return false;
     case DataMatch::kUnrelated: return std::nullopt;
   }
@@ -79,7 +80,19 @@ std::optional<bool> DataMatches(const Event& event) {
 
 bool IsVariable(EventType type) {
   return type == EventType::kVariableDriverConfig || type == EventType::kVariableBoot ||
-         type == EventType::kVariableBoot2 || type == EventType::kVariableAuthority;
+         type == EventType::kVariableBoot2 || type == EventType::kVariableAuthority ||
+         type == EventType::kSpdmDevicePolicy || type == EventType::kSpdmDeviceAuthority;
+}
+
+// The signatures of a database, as a reference file names them (pcr 7, "secure_boot").
+std::optional<JsonValue> SignaturesJson(const EfiVariable& variable) {
+  static constexpr std::string_view kDatabases[] = {"PK", "KEK", "db", "dbx"};
+  if (std::ranges::find(kDatabases, variable.name) == std::end(kDatabases)) return std::nullopt;
+  const auto ids = ParseSignatureLists(variable.content);
+  if (!ids) return std::nullopt;
+  std::vector<JsonValue> out;
+  for (const SignatureId& id : *ids) out.emplace_back(id.Text());
+  return JsonValue::Array(std::move(out));
 }
 
 JsonValue DecodedJson(const Event& event) {
@@ -91,6 +104,9 @@ JsonValue DecodedJson(const Event& event) {
     out.push_back({"guid", variable->guid});
     out.push_back({"name", variable->name});
     out.push_back({"size", variable->content.size()});
+    if (auto signatures = SignaturesJson(*variable);
+        signatures && event.type == EventType::kVariableDriverConfig)
+      out.push_back({"signatures", *std::move(signatures)});
   }
   return JsonValue::Object(std::move(out));
 }

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "attestation-server/cli/command.h"
+#include "attestation-server/cli/ek_bundle_command.h"
 #include "attestation-server/cli/ek_commands.h"
 #include "attestation-server/cli/evidence_commands.h"
 #include "attestation-server/cli/identity_commands.h"
@@ -31,6 +32,7 @@ int main(int argc, char** argv) {
   server::AddReleaseCommands(app, sink);
   server::AddPublishCommands(app, sink);
   server::AddOperateCommands(app, sink);
+  server::AddEkBundleCommand(app, sink);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -7,6 +7,7 @@
 
 #include "attestation-server/cli/admin_session.h"
 #include "attestation-server/cli/progress.h"
+#include "attestation-server/enrolment/iak_evidence.h"
 #include "pki/base/json.h"
 #include "pki/crypto/hash.h"
 
@@ -150,7 +151,10 @@ void AddTokenCommands(CLI::App& app, CommandSink& sink) {
                  &api::Admin::Stub::RevokeToken);
 }
 
-// ImportDevices reads lines `ek_sha256 name site class tag,tag`; `#` starts a comment.
+constexpr std::string_view kSerialPrefix = "serial:";
+
+// ImportDevices reads lines `ek_sha256 name site class tag,tag`, or with `serial:NUMBER` in front
+// for machines that their maker vouches for; `#` starts a comment.
 CommandResult ImportDevices(const CommonOptions& common, const std::string& file) {
   std::ifstream in(file);
   if (!in)
@@ -169,6 +173,8 @@ CommandResult ImportDevices(const CommonOptions& common, const std::string& file
                      Error{Reason::kMalformed, "expected: ek_sha256 name site class [tags]"},
                      common.json, {file, line_number, 1});
     api::AllowEkRequest request;
+    if (ek.starts_with(kSerialPrefix))
+      ek = HexEncode(SerialListingKey(std::string_view(ek).substr(kSerialPrefix.size())));
     request.set_ek_sha256(ek);
     request.set_device_name(name);
     request.set_site(site);
@@ -192,7 +198,8 @@ void AddDeviceCommands(CLI::App& app, CommandSink& sink) {
                                      "sallyport device import eks.txt");
   const auto common = group.AddCommon(import);
   const auto file = std::make_shared<std::string>();
-  import->add_option("file", *file, "Lines: ek_sha256 name site class tag,tag")->required();
+  import->add_option("file", *file, "Lines: ek_sha256|serial:NUMBER name site class tag,tag")
+      ->required();
   group.Run(import, [=] { return ImportDevices(*common, *file); });
   group.AddList("list", "List devices", "sallyport device list --json",
                 &api::Admin::Stub::ListDevices);

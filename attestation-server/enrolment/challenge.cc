@@ -1,7 +1,9 @@
 #include "attestation-server/enrolment/challenge.h"
 
+#include "attestation-server/enrolment/iak_evidence.h"
 #include "attestation-server/enrolment/limits.h"
 #include "attestation-server/store/devices.h"
+#include "pki/base/log.h"
 #include "pki/crypto/hash.h"
 #include "pki/tpm/key_rules.h"
 #include "pki/tpm/make_credential.h"
@@ -16,15 +18,41 @@ Error TooLarge(std::string_view rule) {
 }
 Error RateLimited() { return Error{Reason::kRateLimited, "too many attempts", "rate-limited"}; }
 
+Result<Unit> CheckIakSizes(const IakClaim& claim) {
+  if (claim.chain.size() > pki::kEkChainMax) return TooLarge("iak.chain-length");
+  for (const Bytes& certificate : claim.chain)
+    if (certificate.size() > pki::kEkCertificateBytesMax) return TooLarge("iak.certificate-size");
+  if (claim.iak_public.size() > pki::kPublicAreaBytesMax ||
+      claim.attest.size() > pki::kAttestBytesMax ||
+      claim.signature.size() > pki::kTpmSignatureBytesMax)
+    return TooLarge("iak.size");
+  return Unit{};
+}
+
 Result<Unit> CheckSizes(const BeginInput& input) {
   if (input.ek_certificates.size() > pki::kEkChainMax) return TooLarge("ek.chain-length");
   for (const Bytes& certificate : input.ek_certificates)
     if (certificate.size() > pki::kEkCertificateBytesMax) return TooLarge("ek.size");
   if (input.ek_public.size() > pki::kPublicAreaBytesMax) return TooLarge("ek.public-size");
+  if (input.iak.has_value()) SP_TRY(CheckIakSizes(*input.iak));
   if (input.ak_public.size() > pki::kPublicAreaBytesMax) return TooLarge("ak.public-size");
   if (input.protocol_version != pki::kProtocolVersion)
     return Error{Reason::kUnsupported, "protocol version", "protocol.version"};
   return Unit{};
+}
+
+// LogWarnings names the EK by the hash that the allow-list knows it by.
+void LogWarnings(std::span<const std::string> warnings, const pki::PublicKey& ek) {
+  for (const std::string& warning : warnings)
+    Log(LogLevel::kWarning, "tpm_certificate_warning",
+        {{"ek_sha256", HexEncode(pki::Sha256(ek.spki()))}, {"check", warning}});
+}
+
+void SetTpm(const pki::EkCertificate& certificate, std::vector<std::string> profiles, Ticket& out) {
+  out.profiles = std::move(profiles);
+  out.ek_manufacturer = certificate.manufacturer;
+  out.ek_model = certificate.model;
+  out.ek_version = certificate.version;
 }
 
 }  // namespace
@@ -37,7 +65,22 @@ Challenger::Challenger(const FlowConfig& config, Database& database, Random& ran
       sealer_(sealer),
       refusals_(refusals),
       per_source_(config.limits.per_source, kRateLimitKeysMax),
-      per_ek_(config.limits.per_ek, kRateLimitKeysMax) {}
+      per_ek_(config.limits.per_ek, kRateLimitKeysMax),
+      profiles_(std::make_shared<const Profiles>(config.profiles)) {}
+
+void Challenger::ReplaceRoots(const std::string& profile, pki::EkRoots roots) {
+  const std::lock_guard lock(profiles_mutex_);
+  auto changed = std::make_shared<Profiles>(*profiles_);
+  const auto found = changed->find(profile);
+  if (found == changed->end()) return;
+  found->second.roots = std::move(roots);
+  profiles_ = std::move(changed);
+}
+
+std::shared_ptr<const Profiles> Challenger::CurrentProfiles() {
+  const std::lock_guard lock(profiles_mutex_);
+  return profiles_;
+}
 
 Answer<IssuedChallenge> Challenger::Begin(const Channel& channel, const BeginInput& input,
                                           UnixTime now) {
@@ -83,6 +126,30 @@ Result<Unit> Challenger::CheckKnown(const Sha256Digest& ek_spki_hash, const Byte
   return Unit{};
 }
 
+Result<Ticket> Challenger::Vouch(const BeginInput& input, const pki::PublicKey& ek_key,
+                                 UnixTime now) {
+  const std::shared_ptr<const Profiles> profiles = CurrentProfiles();
+  Ticket ticket;
+  if (!input.iak.has_value()) {
+    SP_TRY(ScreenedEk ek, ScreenEk(input.ek_certificates, input.ek_public, *profiles, now));
+    SetTpm(ek.certificate, std::move(ek.profiles), ticket);
+    LogWarnings(ek.warnings, ek_key);
+    return ticket;
+  }
+  // Its own EK chain would say more, but two vouchers that differ say nothing.
+  if (!input.ek_certificates.empty())
+    return Error{Reason::kInvalidArgument, "an EK chain or an IAK chain", "begin.voucher"};
+  SP_TRY(const pki::PublicArea ek, pki::EkPublicFromKey(ek_key));
+  if (!Equal(ek.Marshal(), input.ek_public))
+    return Error{Reason::kMismatch, "EK is not of the known template", "ek.key-match"};
+  SP_TRY(ScreenedIak iak, ScreenIak(*input.iak, input.ak_public, input.ek_public,
+                                    config_.trust_domain.name(), *profiles, now));
+  ticket.serial_listing = SerialListingKey(iak.certificate.serial);
+  SetTpm(iak.certificate.certificate, std::move(iak.profiles), ticket);
+  LogWarnings(iak.warnings, ek_key);
+  return ticket;
+}
+
 Result<IssuedChallenge> Challenger::BeginEnrol(const BeginInput& input, UnixTime now,
                                                Duration& retry_after) {
   SP_TRY(const pki::PublicArea ek_claim, pki::ParsePublicArea(input.ek_public));
@@ -92,20 +159,16 @@ Result<IssuedChallenge> Challenger::BeginEnrol(const BeginInput& input, UnixTime
   const Bytes ak_name = pki::ObjectName(ak);
   SP_TRY(CheckKnown(ek_spki_hash, ak_name));
   SP_TRY(TakeEkToken(AsText(ek_spki_hash.view()), now, retry_after));
-  SP_TRY(ScreenedEk ek, ScreenEk(input.ek_certificates, input.ek_public, config_.profiles, now));
+  SP_TRY(Ticket ticket, Vouch(input, ek_key, now));
   SP_TRY(pki::RequireAll(pki::CheckAttestationKey(ak)));
-  Ticket ticket;
   ticket.purpose = pki::Purpose::kEnrol;
-  ticket.device_id = pki::DeviceIdFromEk(config_.trust_domain, ek.spki).text();
+  ticket.device_id = pki::DeviceIdFromEk(config_.trust_domain, ek_key.spki()).text();
   ticket.ek_spki_hash = ek_spki_hash;
   ticket.ak_public = input.ak_public;
   ticket.secret.resize(32);
   random_.Fill(ticket.secret);
-  ticket.profiles = std::move(ek.profiles);
-  ticket.ek_manufacturer = std::move(ek.certificate.manufacturer);
-  ticket.ek_model = std::move(ek.certificate.model);
-  ticket.ek_version = std::move(ek.certificate.version);
-  SP_TRY(pki::MadeCredential credential, pki::MakeCredential(ek.area, ak_name, ticket.secret));
+  SP_TRY(const pki::PublicArea ek, pki::EkPublicFromKey(ek_key));
+  SP_TRY(pki::MadeCredential credential, pki::MakeCredential(ek, ak_name, ticket.secret));
   IssuedChallenge out = Issue(std::move(ticket), now);
   out.credential_blob = std::move(credential.credential_blob);
   out.encrypted_secret = std::move(credential.encrypted_secret);

@@ -1,6 +1,9 @@
 // Challenges: the first half of every proof. Nothing here changes stored state.
 #pragma once
 
+#include <memory>
+#include <mutex>
+
 #include "attestation-server/enrolment/flow.h"
 #include "attestation-server/enrolment/refusals.h"
 #include "attestation-server/enrolment/ticket.h"
@@ -14,6 +17,8 @@ class Challenger {
              Refusals& refusals);
 
   Answer<IssuedChallenge> Begin(const Channel& channel, const BeginInput& input, UnixTime now);
+  // ReplaceRoots swaps the roots of a configured profile.
+  void ReplaceRoots(const std::string& profile, pki::EkRoots roots);
   Answer<IssuedChallenge> BeginRenewal(std::string_view device_id, UnixTime now);
 
  private:
@@ -22,6 +27,10 @@ class Challenger {
                                         Duration& retry_after);
   Result<IssuedChallenge> Renewal(std::string_view device_id, UnixTime now, Duration& retry_after);
   Result<Unit> TakeEkToken(std::string_view key, UnixTime now, Duration& retry_after);
+  std::shared_ptr<const Profiles> CurrentProfiles();
+  // Vouch starts a ticket with what someone else says about the TPM whose EK is `ek_key`: an EK
+  // chain or an IAK chain. The EK is then one of a known template.
+  Result<Ticket> Vouch(const BeginInput& input, const pki::PublicKey& ek_key, UnixTime now);
   Result<Unit> CheckKnown(const Sha256Digest& ek_spki_hash, const Bytes& ak_name);
   IssuedChallenge Issue(Ticket ticket, UnixTime now);
 
@@ -32,6 +41,8 @@ class Challenger {
   Refusals& refusals_;
   RateLimiter per_source_;
   RateLimiter per_ek_;
+  std::mutex profiles_mutex_;  // guards profiles_, not what it points to
+  std::shared_ptr<const Profiles> profiles_;
 };
 
 }  // namespace sallyport::server

@@ -26,13 +26,6 @@ std::vector<pki::EkCheck> JudgeFor(const Profile& profile, const pki::EkCertific
   return checks;
 }
 
-void KeepWarnings(std::span<const pki::EkCheck> checks, std::vector<std::string>& out) {
-  for (const pki::EkCheck& check : checks) {
-    std::string text = std::string(check.rule) + ": " + check.detail;
-    if (check.warning && std::ranges::find(out, text) == out.end()) out.push_back(std::move(text));
-  }
-}
-
 }  // namespace
 
 Result<ScreenedEk> ScreenEk(std::span<const Bytes> certificates, ByteView ek_public,
@@ -53,7 +46,7 @@ Result<ScreenedEk> ScreenEk(std::span<const Bytes> certificates, ByteView ek_pub
     last = pki::RequireAll(checks);
     if (!last.has_value()) continue;
     out.profiles.push_back(name);
-    KeepWarnings(checks, out.warnings);
+    pki::KeepWarnings(checks, out.warnings);
   }
   if (out.profiles.empty()) return std::move(last).error();
   return out;

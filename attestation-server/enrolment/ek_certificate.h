@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ struct Profile {
   bool vendor =
       false;  // the roots are TPM vendors' own; false only in development, and caps the tier
   std::vector<std::string> accepted_advisories = {};  // CVEs that warn instead of refusing
+  std::optional<pki::EkRoots> iak_roots = {};         // makers whose IAK certificates open the door
 };
 using Profiles = std::map<std::string, Profile, std::less<>>;
 

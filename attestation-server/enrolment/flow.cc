@@ -35,6 +35,10 @@ void EnrolmentFlow::ReplaceSigner(std::shared_ptr<const pki::DeviceLeafSigner> s
   impl_->prover().ReplaceSigner(std::move(signer));
 }
 
+void EnrolmentFlow::ReplaceRoots(const std::string& profile, pki::EkRoots roots) {
+  impl_->challenger().ReplaceRoots(profile, std::move(roots));
+}
+
 Answer<IssuedChallenge> EnrolmentFlow::Begin(const Channel& channel, const BeginInput& input,
                                              UnixTime now) {
   return impl_->challenger().Begin(channel, input, now);

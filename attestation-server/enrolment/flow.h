@@ -69,6 +69,10 @@ class EnrolmentFlow {
   // ReplaceSigner swaps the device issuer; the caller has raised Counter::kIssuerEpoch before.
   void ReplaceSigner(std::shared_ptr<const pki::DeviceLeafSigner> signer);
 
+  // ReplaceRoots swaps the roots of a configured profile; challenges made before keep their
+  // profiles.
+  void ReplaceRoots(const std::string& profile, pki::EkRoots roots);
+
   Answer<IssuedChallenge> Begin(const Channel& channel, const BeginInput& input, UnixTime now);
   // Prove takes tickets of Begin.
   Answer<Admitted> Prove(const Channel& channel, const ProveInput& input, UnixTime now);

@@ -26,12 +26,21 @@ struct Channel {
   std::vector<Sha256Digest> server_leaf_hashes;
 };
 
+// IakClaim: a machine of a known serial number, by its maker's word; stands in for an EK chain.
+struct IakClaim {
+  std::vector<Bytes> chain;  // DER, IAK certificate first
+  Bytes iak_public;          // TPMT_PUBLIC
+  Bytes attest;              // TPMS_ATTEST of TPM2_Certify of the AK; empty when the IAK is the AK
+  Bytes signature;           // TPMT_SIGNATURE by the IAK
+};
+
 struct BeginInput {
   uint32_t protocol_version = 0;
   pki::Purpose purpose = pki::Purpose::kEnrol;  // kEnrol or kReattest
   std::vector<Bytes> ek_certificates;           // DER, leaf first; enrol only
   Bytes ek_public;                              // TPMT_PUBLIC; enrol only
   Bytes ak_public;                              // TPMT_PUBLIC
+  std::optional<IakClaim> iak = {};             // enrol only, instead of ek_certificates
 };
 
 struct PcrRequest {

@@ -137,9 +137,11 @@ Result<Admitted> Prover::Open(std::initializer_list<pki::Purpose> accepted,
 }
 
 Result<AdmissionGround> Prover::Ground(Connection& connection, const Case& proof, UnixTime now) {
-  SP_TRY(const auto listed, EkList(connection).Find(proof.ticket.ek_spki_hash));
+  const std::optional<Sha256Digest>& serial = proof.ticket.serial_listing;
+  SP_TRY(const auto listed, EkList(connection).Find(serial.value_or(proof.ticket.ek_spki_hash)));
   std::optional<TokenRecord> token;
-  const bool token_sent = !proof.evidence->token.empty();
+  // A machine without an EK chain comes in by its serial number alone.
+  const bool token_sent = !proof.evidence->token.empty() && !serial.has_value();
   if (token_sent && !listed.has_value()) {
     SP_TRY(const Sha256Digest hash, HashToken(proof.evidence->token));
     SP_TRY(token, Tokens(connection).FindBySecret(hash));

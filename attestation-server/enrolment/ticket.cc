@@ -19,7 +19,8 @@ Bytes Write(const Ticket& t) {
   out.Raw(t.id.view()).Raw(t.nonce.view()).Raw(t.ek_spki_hash.view());
   for (const ByteView field :
        {AsBytes(t.device_id), ByteView(t.ak_public), ByteView(t.secret), AsBytes(t.ek_manufacturer),
-        AsBytes(t.ek_model), AsBytes(t.ek_version)})
+        AsBytes(t.ek_model), AsBytes(t.ek_version),
+        t.serial_listing.has_value() ? t.serial_listing->view() : ByteView()})
     out.Sized16(field);
   for (const std::string& profile : t.profiles) out.Sized16(AsBytes(profile));
   return std::move(out).Take();
@@ -54,6 +55,10 @@ Result<Ticket> Read(ByteView bytes) {
   for (std::string* const field : {&t.ek_manufacturer, &t.ek_model, &t.ek_version}) {
     SP_TRY(const ByteView text, in.Sized16(kFieldMax));
     *field = ToString(text);
+  }
+  SP_TRY(const ByteView listing, in.Sized16(Sha256Digest::kSize));
+  if (!listing.empty()) {
+    SP_TRY(t.serial_listing, Sha256Digest::FromView(listing));
   }
   while (in.remaining() > 0) {
     SP_TRY(const ByteView profile, in.Sized16(kFieldMax));

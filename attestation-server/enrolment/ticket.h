@@ -37,6 +37,8 @@ struct Ticket {
   std::string ek_manufacturer;
   std::string ek_model;
   std::string ek_version;
+  // Enrol only: where the device must stand on the allow-list when its maker vouches for it.
+  std::optional<Sha256Digest> serial_listing;
 };
 
 // TicketSealer: thread-safe. A restart makes new keys: tickets of before are foreign, and devices

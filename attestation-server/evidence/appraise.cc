@@ -1,5 +1,7 @@
 #include "attestation-server/evidence/appraise.h"
 
+#include "attestation-server/evidence/secure_boot.h"
+
 namespace sallyport::server {
 namespace {
 
@@ -12,33 +14,18 @@ EventDifference ValueDifference(uint32_t pcr, ByteView got, ByteView expected, s
   return {pcr, std::nullopt, "", HexEncode(got), "", HexEncode(expected), std::move(what)};
 }
 
-EventDifference OfEvent(const Event& event, Bank bank) {
-  return {event.pcr,
-          event.index,
-          EventTypeLabel(event.type),
-          HexEncode(event.digest(bank)),
-          DescribeData(event),
-          "",
-          ""};
-}
-
-EventDifference FaultDifference(uint32_t pcr, const GrammarFault& fault, Bank bank) {
-  EventDifference out =
-      fault.event != nullptr ? OfEvent(*fault.event, bank) : EventDifference{.pcr = pcr};
-  out.what = std::string(fault.rule) + ": " + fault.detail;
-  return out;
-}
-
 bool Matches(const ExpectedEvent& expected, const Event& event, Bank bank) {
   return (!expected.type || *expected.type == event.type) &&
          Equal(expected.digest.view(), event.digest(bank));
 }
 
-// FirstDifference compares two ordered lists; structural events are already out of `got` and
-// skipped in `wanted`.
-PcrFinding CompareEvents(uint32_t pcr, const PcrEventsExpected& wanted,
-                         const std::vector<const Event*>& got, Bank bank) {
-  PcrFinding out{pcr, std::nullopt, 0};
+using Events = std::vector<const Event*>;
+
+// Compare compares two ordered lists; structural events are already out of `got` and skipped in
+// `wanted`.
+PcrFinding Compare(uint32_t pcr, const PcrEventsExpected& wanted, std::span<const Event* const> got,
+                   Bank bank) {
+  PcrFinding out{pcr};
   for (const ExpectedEvent& expected : wanted) {
     if (IsStructural(pcr, expected.digest.view(), bank)) continue;
     const Event* const event = out.matched_events < got.size() ? got[out.matched_events] : nullptr;
@@ -46,38 +33,142 @@ PcrFinding CompareEvents(uint32_t pcr, const PcrEventsExpected& wanted,
       ++out.matched_events;
       continue;
     }
-    out.difference = event != nullptr ? OfEvent(*event, bank) : EventDifference{.pcr = pcr};
+    out.difference = event != nullptr ? DifferenceOf(*event, bank) : EventDifference{.pcr = pcr};
     out.difference->expected = HexEncode(expected.digest.view());
     out.difference->what = expected.what;
     return out;
   }
   if (out.matched_events < got.size()) {
-    out.difference = OfEvent(*got[out.matched_events], bank);
+    out.difference = DifferenceOf(*got[out.matched_events], bank);
     out.difference->what = "no further event is expected";
   }
   return out;
 }
 
-PcrFinding CompareEvents(uint32_t pcr, const PcrEventsExpected& wanted, const ReplayedLog& log) {
+const PcrEventsExpected* EventsOf(const Expectation& expectation, uint32_t pcr) {
+  const auto found = expectation.pcrs.find(pcr);
+  return found == expectation.pcrs.end() ? nullptr : std::get_if<PcrEventsExpected>(&found->second);
+}
+
+// Whether `got` are the first events that `wanted` lists; the length of all of them, else nothing.
+bool IsPrefix(uint32_t pcr, const PcrEventsExpected& wanted, std::span<const Event* const> got,
+              Bank bank) {
+  return Compare(pcr, wanted, got, bank).matched_events == got.size();
+}
+
+std::optional<size_t> LengthAt(uint32_t pcr, const PcrEventsExpected& wanted,
+                               std::span<const Event* const> got, Bank bank) {
+  const PcrFinding finding = Compare(pcr, wanted, got, bank);
+  const bool all = !finding.difference ||
+                   (finding.difference->expected.empty() && finding.matched_events < got.size());
+  if (!all || finding.matched_events == 0) return std::nullopt;
+  return finding.matched_events;
+}
+
+// FallBack knows which boot options ran and returned in this boot, and what of them may be left
+// out.
+class FallBack {
+ public:
+  FallBack(const AuthenticatedPcrs& pcrs, const ReplayedLog& log, std::span<const Candidate> known)
+      : log_(log), state_(SecureBootState(pcrs, &log)) {
+    const PcrGrammar& boot = log.grammar(4);
+    if (boot.fault || !pcrs.selected(4)) return;
+    for (const BootAttempt& attempt : boot.attempts)
+      if (attempt.returned && attempt.count > 0) Identify(attempt, known);
+  }
+
+  // Pcr4 is what PCR 4 judges without the images that returned and are known.
+  Events Pcr4() const {
+    Events out = log_.grammar(4).judged;
+    for (auto past = returned_.rbegin(); past != returned_.rend(); ++past)
+      out.erase(out.begin() + static_cast<ptrdiff_t>(past->attempt.first),
+                out.begin() + static_cast<ptrdiff_t>(past->attempt.first + past->attempt.count));
+    return out;
+  }
+
+  // Starts are the offsets in `pcr` where the events of the image that stayed may begin, 0 first.
+  std::vector<size_t> Starts(uint32_t pcr) const {
+    const Events& got = log_.grammar(pcr).judged;
+    std::vector<size_t> out{0};
+    for (const Past& past : returned_) {
+      for (size_t i = 0, reached = out.size(); i < reached; ++i)
+        for (const Expectation* const image : past.images)
+          Reach(pcr, *image, std::span(got).subspan(out[i]), out[i], out);
+    }
+    return out;
+  }
+
+ private:
+  struct Past {
+    BootAttempt attempt;
+    std::vector<const Expectation*> images;
+  };
+
+  void Identify(const BootAttempt& attempt, std::span<const Candidate> known) {
+    const auto ran = std::span(log_.grammar(4).judged).subspan(attempt.first, attempt.count);
+    Past past{attempt, {}};
+    for (const Candidate& candidate : known) {
+      const Expectation& image = candidate.expectation;
+      const PcrEventsExpected* const wanted = EventsOf(image, 4);
+      const bool applies = !image.secure_boot || image.secure_boot == state_;
+      if (wanted != nullptr && applies && IsPrefix(4, *wanted, ran, log_.bank()))
+        past.images.push_back(&image);
+    }
+    if (!past.images.empty()) returned_.push_back(std::move(past));
+  }
+
+  void Reach(uint32_t pcr, const Expectation& image, std::span<const Event* const> rest, size_t at,
+             std::vector<size_t>& out) const {
+    const PcrEventsExpected* const wanted = EventsOf(image, pcr);
+    if (wanted == nullptr) return;
+    const std::optional<size_t> length = LengthAt(pcr, *wanted, rest, log_.bank());
+    if (length && std::ranges::find(out, at + *length) == out.end()) out.push_back(at + *length);
+  }
+
+  const ReplayedLog& log_;
+  std::optional<bool> state_;
+  std::vector<Past> returned_;
+};
+
+PcrFinding CompareEvents(uint32_t pcr, const PcrEventsExpected& wanted, const ReplayedLog& log,
+                         const FallBack& past) {
+  const Events& all = log.grammar(pcr).judged;
+  PcrFinding out = Compare(pcr, wanted, all, log.bank());
+  if (!out.difference) return out;
+  if (pcr == 4) {
+    PcrFinding without = Compare(pcr, wanted, past.Pcr4(), log.bank());
+    return without.difference && without.matched_events <= out.matched_events ? out : without;
+  }
+  for (const size_t start : past.Starts(pcr)) {
+    PcrFinding without = Compare(pcr, wanted, std::span(all).subspan(start), log.bank());
+    if (!without.difference) return without;
+  }
+  return out;
+}
+
+PcrFinding JudgeEvents(uint32_t pcr, const PcrEventsExpected& wanted, const ReplayedLog& log,
+                       const FallBack& past) {
   const PcrGrammar& grammar = log.grammar(pcr);
-  PcrFinding out = CompareEvents(pcr, wanted, grammar.judged, log.bank());
+  PcrFinding out = CompareEvents(pcr, wanted, log, past);
   // The grammar stopped at its fault: a difference before it says more.
   if (grammar.fault && (!out.difference || !out.difference->event_index))
     out.difference = FaultDifference(pcr, *grammar.fault, log.bank());
+  out.quirks = grammar.quirks;
   return out;
 }
 
 PcrFinding AppraisePcr(uint32_t pcr, const PcrExpectation& expected, const AuthenticatedPcrs& pcrs,
-                       const ReplayedLog* log) {
+                       const ReplayedLog* log, const std::optional<FallBack>& past) {
   const std::optional<PcrDigest>& quoted = pcrs.value(pcr);
-  if (!quoted) return {pcr, EventDifference{.pcr = pcr, .what = "the pcr was not quoted"}, 0};
-  if (const auto* const events = std::get_if<PcrEventsExpected>(&expected)) {
-    if (log != nullptr) return CompareEvents(pcr, *events, *log);
-    return {pcr, EventDifference{.pcr = pcr, .what = "there is no event log"}, 0};
+  if (!quoted) return {pcr, EventDifference{.pcr = pcr, .what = "the pcr was not quoted"}};
+  if (const auto* const value = std::get_if<PcrValueExpected>(&expected)) {
+    if (*value == *quoted) return {pcr, std::nullopt, 1};
+    return {pcr, ValueDifference(pcr, quoted->view(), value->view(), "value of the pcr")};
   }
-  const PcrDigest& value = std::get<PcrValueExpected>(expected);
-  if (value == *quoted) return {pcr, std::nullopt, 1};
-  return {pcr, ValueDifference(pcr, quoted->view(), value.view(), "value of the pcr"), 0};
+  if (log == nullptr) return {pcr, EventDifference{.pcr = pcr, .what = "there is no event log"}};
+  if (const auto* const events = std::get_if<PcrEventsExpected>(&expected))
+    return JudgeEvents(pcr, *events, *log, *past);
+  return JudgeSecureBoot(pcr, std::get<SecureBootExpected>(expected), *log);
 }
 
 }  // namespace
@@ -115,12 +206,17 @@ std::optional<bool> SecureBootState(const AuthenticatedPcrs& pcrs, const Replaye
 }
 
 Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs,
-                   const ReplayedLog* log) {
+                   const ReplayedLog* log, std::span<const Candidate> known) {
   Appraisal out;
   out.secure_boot_applies =
       !expected.secure_boot || expected.secure_boot == SecureBootState(pcrs, log);
-  for (const auto& [pcr, expectation] : expected.pcrs)
-    out.findings.push_back(AppraisePcr(pcr, expectation, pcrs, log));
+  std::optional<FallBack> past;
+  if (log != nullptr) past.emplace(pcrs, *log, known);
+  for (const auto& [pcr, expectation] : expected.pcrs) {
+    PcrFinding finding = AppraisePcr(pcr, expectation, pcrs, log, past);
+    if (finding.rule.empty()) finding.rule = PcrRule(pcr);
+    out.findings.push_back(std::move(finding));
+  }
   return out;
 }
 

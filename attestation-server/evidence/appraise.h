@@ -2,6 +2,7 @@
 // not, which event differs first. Pure; thread-safe.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,10 @@ struct PcrFinding {
   uint32_t pcr;
   std::optional<EventDifference> difference = {};  // nothing: the PCR matches
   size_t matched_events = 0;
+  // The check it is reported as: PcrRule, or what was refused of a PCR 7 that is judged by content:
+  //   secure-boot.off, .pk, .kek, .db, .dbx, .authority, .event
+  std::string_view rule = {};
+  std::vector<const Quirk*> quirks = {};  // of the grammar, applied on the way; static storage
 };
 
 struct Appraisal {
@@ -45,8 +50,15 @@ struct Appraisal {
 
 // Appraise judges every PCR of `expected`. A PCR outside the quoted selection differs, and without
 // a log (null) so does every PCR that is judged by events.
+//
+// `known` are all alternatives of the device. A boot option that ran and returned to the firmware
+// before the one that was started is left out of the comparison when nothing was measured of it
+// (it was missing, or refused), or when what was measured of it are the first PCR 4 events of a
+// known alternative in this Secure Boot state: an image the device would also be admitted with, had
+// it come up. What such an image measured elsewhere is left out as a whole list of that
+// alternative. Any other image that ran before is a difference: it may have changed what came next.
 Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs,
-                   const ReplayedLog* log);
+                   const ReplayedLog* log, std::span<const Candidate> known = {});
 
 // CompareReplay returns the first quoted PCR whose value is not the replayed one: also a PCR that
 // the log does not touch must hold its initial value.

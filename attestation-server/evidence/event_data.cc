@@ -66,6 +66,41 @@ std::string LoadPath(ByteView data) {
   return path;
 }
 
+// Sized text in front of a blob or of tables: one byte of length, then ASCII.
+std::string SizedText(ByteView data) {
+  if (data.empty() || data[0] > data.size() - 1) return "malformed";
+  return AsciiText(data.subspan(1, data[0]));
+}
+
+// UEFI_PLATFORM_FIRMWARE_BLOB: address and length.
+std::string DescribeBlob(ByteView data) {
+  ByteReader reader(data, "firmware blob");
+  const Result<uint64_t> base = reader.LittleU64();
+  const Result<uint64_t> length = reader.LittleU64();
+  if (!base || !length) return "";
+  char text[40];
+  std::snprintf(text, sizeof text, "0x%llx+0x%llx", static_cast<unsigned long long>(*base),
+                static_cast<unsigned long long>(*length));
+  return text;
+}
+
+// UEFI_GPT_DATA: the header of the table, then the number of its entries.
+std::string DescribeGpt(ByteView data) {
+  constexpr size_t kGptHeaderSize = 92;
+  ByteReader reader(data, "gpt");
+  if (!reader.Take(kGptHeaderSize)) return "malformed";
+  const Result<uint64_t> count = reader.LittleU64();
+  return count ? std::to_string(*count) + " partitions" : "malformed";
+}
+
+// DescribeNoAction: records are named by a signature of 16 bytes.
+std::string DescribeNoAction(ByteView data) {
+  constexpr std::string_view kLocality{"StartupLocality\0", 16};
+  const std::string text = AnyText(data);
+  if (!AsText(data).starts_with(kLocality) || data.size() != kLocality.size() + 1) return text;
+  return text + " " + std::to_string(data.back());
+}
+
 std::string DescribeVariable(ByteView data) {
   const Result<EfiVariable> variable = ParseEfiVariable(data);
   if (!variable) return "malformed variable";
@@ -103,10 +138,11 @@ DataMatch MatchData(const Event& event, Bank bank) {
     case DigestRule::kNone:
     case DigestRule::kMeasurement: return DataMatch::kUnrelated;
     case DigestRule::kHashOfData: {
+      if (matches(event.data)) return DataMatch::kMatches;
       const bool shim = event.type == EventType::kVariableAuthority && !event.data.empty();
-      const bool same =
-          matches(event.data) || (shim && matches(event.data.first(event.data.size() - 1)));
-      return same ? DataMatch::kMatches : DataMatch::kDiffers;
+      return shim && matches(event.data.first(event.data.size() - 1))
+                 ? DataMatch::kMatchesButLastByte
+                 : DataMatch::kDiffers;
     }
     case DigestRule::kVariable: {
       if (matches(event.data)) return DataMatch::kMatches;
@@ -183,6 +219,8 @@ std::string DescribeData(const Event& event) {
     case EventType::kVariableDriverConfig:
     case EventType::kVariableBoot:
     case EventType::kVariableBoot2:
+    case EventType::kSpdmDevicePolicy:
+    case EventType::kSpdmDeviceAuthority:
     case EventType::kVariableAuthority: return DescribeVariable(event.data);
     case EventType::kBootServicesApplication:
     case EventType::kBootServicesDriver:
@@ -190,17 +228,36 @@ std::string DescribeData(const Event& event) {
     case EventType::kSeparator:
       return HexEncode(event.data.first(std::min<size_t>(event.data.size(), 4)));
     case EventType::kEventTag: return event.data.size() > 8 ? AnyText(event.data.subspan(8)) : "";
-    case EventType::kNoAction:
+    case EventType::kNoAction: return DescribeNoAction(event.data);
+    case EventType::kPlatformFirmwareBlob: return DescribeBlob(event.data);
+    case EventType::kPlatformFirmwareBlob2:
+    case EventType::kHandoffTables2: return SizedText(event.data);
+    case EventType::kGptEvent:
+    case EventType::kGptEvent2: return DescribeGpt(event.data);
     case EventType::kPostCode:
+    case EventType::kPostCode2:
     case EventType::kAction:
     case EventType::kScrtmVersion:
     case EventType::kScrtmContents:
     case EventType::kCompactHash:
     case EventType::kIpl:
+    case EventType::kNonhostCode:
+    case EventType::kNonhostConfig:
     case EventType::kNonhostInfo:
+    case EventType::kOmitBootDeviceEvents:
+    case EventType::kHcrtmEvent:
+    case EventType::kSpdmFirmwareBlob:
+    case EventType::kSpdmFirmwareConfig:
     case EventType::kEfiAction: return AnyText(event.data);
-    default: return "";
+    case EventType::kPrebootCert:
+    case EventType::kUnused:
+    case EventType::kCpuMicrocode:
+    case EventType::kPlatformConfigFlags:
+    case EventType::kTableOfDevices:
+    case EventType::kIplPartitionData:
+    case EventType::kHandoffTables: return "";
   }
+  return "";  // a value without a name
 }
 
 }  // namespace sallyport::server

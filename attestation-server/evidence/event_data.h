@@ -30,13 +30,12 @@ class PcrDigest {
 PcrDigest HashWith(Bank bank, ByteView first, ByteView second = {});
 
 enum class DataMatch : uint8_t {
-  kMatches,    // the digest is the hash of the data (or of a variable's content)
-  kDiffers,    // it should be, and is not
+  kMatches,             // the digest is the hash of the data (or of a variable's content)
+  kMatchesButLastByte,  // an authority whose log is one byte longer than what was hashed
+  kDiffers,             // it should be, and is not
   kUnrelated,  // the digest stands for something outside the log, or the event is never extended
 };
-// MatchData compares digest and data by the rule of the event's type. Old shim versions log one
-// byte more of an EV_EFI_VARIABLE_AUTHORITY than they hash: that byte is tolerated there, no rule
-// reads it.
+// MatchData compares digest and data by the rule of the event's type.
 DataMatch MatchData(const Event& event, Bank bank);
 
 // EfiVariable is UEFI_VARIABLE_DATA; views borrow the event.

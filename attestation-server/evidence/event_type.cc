@@ -50,8 +50,8 @@ constexpr TypeRow kTypes[] = {
     {EventType::kVariableAuthority, DigestRule::kHashOfData, "EV_EFI_VARIABLE_AUTHORITY"},
     {EventType::kSpdmFirmwareBlob, DigestRule::kMeasurement, "EV_EFI_SPDM_FIRMWARE_BLOB"},
     {EventType::kSpdmFirmwareConfig, DigestRule::kMeasurement, "EV_EFI_SPDM_FIRMWARE_CONFIG"},
-    {EventType::kSpdmDevicePolicy, DigestRule::kMeasurement, "EV_EFI_SPDM_DEVICE_POLICY"},
-    {EventType::kSpdmDeviceAuthority, DigestRule::kMeasurement, "EV_EFI_SPDM_DEVICE_AUTHORITY"},
+    {EventType::kSpdmDevicePolicy, DigestRule::kHashOfData, "EV_EFI_SPDM_DEVICE_POLICY"},
+    {EventType::kSpdmDeviceAuthority, DigestRule::kHashOfData, "EV_EFI_SPDM_DEVICE_AUTHORITY"},
 };
 
 const TypeRow* Find(EventType type) {

@@ -10,6 +10,7 @@
 
 #include "attestation-server/evidence/event_data.h"
 #include "attestation-server/evidence/reference_role.h"
+#include "attestation-server/evidence/signature_list.h"
 
 namespace sallyport::server {
 
@@ -25,7 +26,20 @@ struct ExpectedEvent {
 // (grammar.h) and are left out of the comparison on both sides.
 using PcrValueExpected = PcrDigest;
 using PcrEventsExpected = std::vector<ExpectedEvent>;
-using PcrExpectation = std::variant<PcrValueExpected, PcrEventsExpected>;
+
+// SecureBootExpected judges PCR 7 by what it says, so that a newer dbx is no change: Secure Boot is
+// on, PK, KEK and db hold nothing but what is allowed, dbx holds at least what is required, and an
+// image was authorised by an allowed entry of db. Every other event (shim's authorities, further
+// variables, disabled DMA protection, SPDM) must be one of `events`, in any order. The lists are
+// sorted.
+struct SecureBootExpected {
+  std::vector<SignatureId> pk;
+  std::vector<SignatureId> kek;
+  std::vector<SignatureId> db;
+  std::vector<SignatureId> dbx;
+  std::vector<ExpectedEvent> events;
+};
+using PcrExpectation = std::variant<PcrValueExpected, PcrEventsExpected, SecureBootExpected>;
 
 // Expectation is one complete alternative: every PCR in it must match.
 struct Expectation {

@@ -1,16 +1,13 @@
 #include "attestation-server/evidence/grammar.h"
 
-#include <set>
+#include <algorithm>
 
 #include "attestation-server/evidence/event_data.h"
+#include "attestation-server/evidence/grammar_order.h"
 
 namespace sallyport::server {
 namespace {
 
-constexpr std::string_view kCalling = "Calling EFI Application from Boot Option";
-constexpr std::string_view kReturning = "Returning from EFI Application from Boot Option";
-constexpr std::string_view kDebugMode = "UEFI Debug Mode";
-constexpr std::string_view kDmaDisabled = "DMA Protection Disabled";
 constexpr uint32_t kSeparatorPcrs = 0x00FF;
 
 constexpr uint32_t Pcrs(std::initializer_list<uint32_t> pcrs) {
@@ -24,7 +21,7 @@ struct Allowed {
   uint32_t pcrs;
 };
 
-// PFP 1.05 table of PCR usage for 0 to 7; 8 and 9 are grub's and the kernel's, 11 to 13
+// PFP 1.06 table of PCR usage for 0 to 7; 8 and 9 are grub's and the kernel's, 11 to 13
 // systemd-stub's, 14 shim's. Nothing else may be judged by events.
 constexpr Allowed kAllowed[] = {
     {EventType::kSeparator, kSeparatorPcrs},
@@ -68,196 +65,81 @@ bool IsAllowed(EventType type, uint32_t pcr) {
   return row != std::end(kAllowed) && (row->pcrs >> pcr & 1) != 0;
 }
 
-using Fault = std::optional<GrammarFault>;
-
-Fault At(const Event& event, std::string_view rule, std::string detail) {
-  return GrammarFault{rule, &event, std::move(detail)};
-}
-Fault Missing(std::string_view rule, std::string detail) {
-  return GrammarFault{rule, nullptr, std::move(detail)};
-}
-
 // Rules that hold in every PCR: known type, no disguise, believable data.
-Fault CheckEvent(const Event& event, Bank bank) {
+Fault CheckEvent(const Event& event, OrderContext& context) {
+  const Bank bank = context.bank();
   if (!IsAllowed(event.type, event.pcr))
-    return At(event, "grammar.event", EventTypeLabel(event.type) + " is not known in this pcr");
+    return FaultAt(event, "grammar.event",
+                   EventTypeLabel(event.type) + " is not known in this pcr");
   const EventType own =
       IsSeparatorDigest(event.digest(bank), bank) ? EventType::kSeparator : EventType::kEfiAction;
   if (IsStructural(event.pcr, event.digest(bank), bank) && event.type != own)
-    return At(event, "grammar.disguised",
-              "a digest of the firmware's own structure under another event type");
-  if (MatchData(event, bank) == DataMatch::kDiffers)
-    return At(event, "grammar.data", "the data does not hash to the digest");
-  return std::nullopt;
+    return FaultAt(event, "grammar.disguised",
+                   "a digest of the firmware's own structure under another event type");
+  const DataMatch match = MatchData(event, bank);
+  const bool excused =
+      match == DataMatch::kMatchesButLastByte && context.Excuses(QuirkId::kShimAuthorityByte);
+  if (match == DataMatch::kMatches || match == DataMatch::kUnrelated || excused)
+    return std::nullopt;
+  return FaultAt(event, "grammar.data", "the data does not hash to the digest");
 }
 
 Fault CheckSeparator(const Event& event, bool seen) {
-  if (seen) return At(event, "grammar.separator", "second separator");
+  if (seen) return FaultAt(event, "grammar.separator", "second separator");
   switch (ClassifySeparator(event.data)) {
     case SeparatorKind::kNormal: return std::nullopt;
     case SeparatorKind::kFirmwareError:
-      return At(event, "grammar.separator", "the firmware reported an error");
-    case SeparatorKind::kUnknown: return At(event, "grammar.separator", "unknown content");
+      return FaultAt(event, "grammar.separator", "the firmware reported an error");
+    case SeparatorKind::kUnknown: return FaultAt(event, "grammar.separator", "unknown content");
   }
   std::abort();
 }
 
-// A PCR's own order, fed event by event after the common rules. Separators are announced by
-// `before`.
-class Pcr4 {
- public:
-  Fault Feed(const Event& event, bool before) {
-    if (event.type == EventType::kBootServicesApplication) {
-      if (before || running_) return std::nullopt;
-      return At(event, "grammar.boot-option", "an application outside a boot option");
-    }
-    if (event.type == EventType::kSeparator) return std::nullopt;
-    const std::string_view action = AsText(event.data);
-    if (action == kCalling) return Call(event, before);
-    if (action == kReturning && !before && running_) {
-      running_ = false;
-      return std::nullopt;
-    }
-    return At(event, "grammar.boot-option", "unexpected action");
-  }
-  Fault Finish() const {
-    if (!running_) return Missing("grammar.boot-option", "no boot option was called last");
-    return std::nullopt;
-  }
+std::unique_ptr<PcrOrder> OrderOf(uint32_t pcr, OrderContext& context) {
+  if (pcr == 0) return MakePcr0Order();
+  if (pcr == 4) return MakePcr4Order(context);
+  if (pcr == 5) return MakePcr5Order(context);
+  if (pcr == 7) return MakePcr7Order();
+  return MakeLoaderOrder(pcr, context);
+}
 
- private:
-  // The first call comes before the separator; after a refused slot the firmware returns and calls
-  // again.
-  Fault Call(const Event& event, bool before) {
-    if (running_ || before == called_) return At(event, "grammar.boot-option", "unexpected call");
-    running_ = true;
-    called_ = true;
-    return std::nullopt;
-  }
-  bool running_ = false;
-  bool called_ = false;
-};
-
-class Pcr7 {
- public:
-  Fault Feed(const Event& event, bool before) {
-    switch (event.type) {
-      case EventType::kVariableDriverConfig: return FeedVariable(event, before);
-      case EventType::kVariableAuthority:
-        if (before) return At(event, "grammar.variable", "authority before the separator");
-        ++authorities_;
-        return std::nullopt;
-      case EventType::kEfiAction: return FeedAction(event);
-      default: return std::nullopt;
-    }
-  }
-  Fault Finish() const {
-    for (const std::string_view name : {"SecureBoot", "PK", "KEK", "db", "dbx"})
-      if (!seen_.contains(name))
-        return Missing("grammar.variable", "no " + std::string(name) + " variable");
-    if (!on_) return std::nullopt;
-    if (empty_keys_) return Missing("grammar.secure-boot", "on, with an empty PK, KEK or db");
-    if (authorities_ == 0) return Missing("grammar.secure-boot", "on, and nothing was authorised");
-    return std::nullopt;
-  }
-  std::optional<bool> secure_boot() const {
-    return seen_.contains("SecureBoot") ? std::optional(on_) : std::nullopt;
-  }
-
- private:
-  struct Known {
-    std::string_view guid;
-    std::string_view name;
-  };
-  static constexpr Known kVariables[] = {
-      {kGlobalVariableGuid, "SecureBoot"}, {kGlobalVariableGuid, "PK"},
-      {kGlobalVariableGuid, "KEK"},        {kImageSecurityGuid, "db"},
-      {kImageSecurityGuid, "dbx"},         {kImageSecurityGuid, "dbt"},
-      {kImageSecurityGuid, "dbr"},         {kGlobalVariableGuid, "DeployedMode"},
-      {kGlobalVariableGuid, "AuditMode"},
-  };
-
-  Fault FeedVariable(const Event& event, bool before) {
-    if (!before) return At(event, "grammar.variable", "variable after the separator");
-    const Result<EfiVariable> variable = ParseEfiVariable(event.data);
-    if (!variable) return At(event, "grammar.variable", variable.error().detail);
-    if (variable->trailing != 0) return At(event, "grammar.variable", "bytes after the variable");
-    for (const Known& known : kVariables)
-      if (known.name == variable->name && known.guid == variable->guid)
-        return Note(event, known.name, *variable);
-    return At(event, "grammar.variable", "unknown variable " + variable->name);
-  }
-
-  Fault Note(const Event& event, std::string_view name, const EfiVariable& variable) {
-    if (!seen_.insert(name).second)
-      return At(event, "grammar.variable", std::string(name) + " twice");
-    const bool key = name == "PK" || name == "KEK" || name == "db";
-    if (key && variable.content.empty()) empty_keys_ = true;
-    if (name != "SecureBoot") return std::nullopt;
-    if (variable.content.size() > 1 || (variable.content.size() == 1 && variable.content[0] > 1))
-      return At(event, "grammar.secure-boot", "malformed SecureBoot variable");
-    on_ = variable.content.size() == 1 && variable.content[0] == 1;  // an empty variable is not on
-    return std::nullopt;
-  }
-
-  static Fault FeedAction(const Event& event) {
-    const std::string_view action = AsText(event.data);
-    if (action == kDebugMode) return At(event, "grammar.debug", "the firmware runs in debug mode");
-    if (action == kDmaDisabled)
-      return std::nullopt;  // stays among the judged events: a reference must list it
-    return At(event, "grammar.event", "unknown action");
-  }
-
-  std::set<std::string_view> seen_;
-  int authorities_ = 0;
-  bool on_ = false;
-  bool empty_keys_ = false;
-};
-
-// AnyPcr has no order of its own.
-class AnyPcr {
- public:
-  Fault Feed(const Event&, bool) { return std::nullopt; }
-  Fault Finish() const { return std::nullopt; }
-};
-
-template <typename Order>
-PcrGrammar Run(const EventLog& log, uint32_t pcr, Bank bank, Order& order) {
-  PcrGrammar out;
+// Events of one PCR, up to the first fault.
+Fault Feed(const EventLog& log, uint32_t pcr, OrderContext& context, PcrOrder& order,
+           PcrGrammar& out) {
   bool separated = false;
   for (const Event& event : log.events) {
     if (event.pcr != pcr || event.type == EventType::kNoAction) continue;
-    out.fault = CheckEvent(event, bank);
-    if (!out.fault && event.type == EventType::kSeparator)
-      out.fault = CheckSeparator(event, separated);
-    if (!out.fault) out.fault = order.Feed(event, !separated);
-    if (out.fault) return out;
-    separated |= event.type == EventType::kSeparator;
-    if (!IsStructural(pcr, event.digest(bank), bank)) out.judged.push_back(&event);
+    Fault fault = CheckEvent(event, context);
+    const bool separator = event.type == EventType::kSeparator;
+    if (!fault && separator) fault = CheckSeparator(event, separated);
+    if (!fault) fault = order.Feed(event, !separated || separator, out.judged.size());
+    if (fault) return fault;
+    separated |= separator;
+    if (!IsStructural(pcr, event.digest(context.bank()), context.bank()))
+      out.judged.push_back(&event);
   }
   if (!separated && (kSeparatorPcrs >> pcr & 1) != 0)
-    out.fault =
-        Missing("grammar.separator", "no separator: the bank may have been left unextended");
-  else
-    out.fault = order.Finish();
-  return out;
+    return Missing("grammar.separator", "no separator: the bank may have been left unextended");
+  return order.Finish(out);
 }
 
 }  // namespace
 
-PcrGrammar CheckGrammar(const EventLog& log, uint32_t pcr, Bank bank) {
-  if (pcr == 4) {
-    Pcr4 order;
-    return Run(log, pcr, bank, order);
-  }
-  if (pcr == 7) {
-    Pcr7 order;
-    PcrGrammar out = Run(log, pcr, bank, order);
-    if (!out.fault) out.secure_boot = order.secure_boot();
-    return out;
-  }
-  AnyPcr order;
-  return Run(log, pcr, bank, order);
+bool OrderContext::Excuses(QuirkId id) {
+  const Quirk* const quirk = FindQuirk(id, firmware_);
+  if (quirk == nullptr) return false;
+  if (std::ranges::find(applied_, quirk) == applied_.end()) applied_.push_back(quirk);
+  return true;
+}
+
+PcrGrammar CheckGrammar(const EventLog& log, uint32_t pcr, Bank bank,
+                        const std::optional<std::string>& firmware) {
+  PcrGrammar out;
+  OrderContext context(bank, firmware);
+  const std::unique_ptr<PcrOrder> order = OrderOf(pcr, context);
+  out.fault = Feed(log, pcr, context, *order, out);
+  out.quirks = context.TakeQuirks();
+  return out;
 }
 
 bool IsStructural(uint32_t pcr, ByteView digest, Bank bank) {
@@ -271,8 +153,8 @@ bool IsStructural(uint32_t pcr, ByteView digest, Bank bank) {
   static const std::array<Actions, kBanks.size()> kKnown = [] {
     std::array<Actions, kBanks.size()> out;
     for (const Bank each : kBanks)
-      out[BankIndex(each)] = {HashWith(each, AsBytes(kCalling)),
-                              HashWith(each, AsBytes(kReturning))};
+      out[BankIndex(each)] = {HashWith(each, AsBytes(kCallingBootOption)),
+                              HashWith(each, AsBytes(kReturningBootOption))};
     return out;
   }();
   const Actions& known = kKnown[BankIndex(bank)];

@@ -47,8 +47,9 @@ Result<ReplayedLog> ReplayedLog::Make(Bytes bytes, pki::HashAlgorithm algorithm)
 ReplayedLog::ReplayedLog(Bytes bytes, EventLog log, ReplayedBank pcrs)
     : bytes_(std::move(bytes)), hash_(pki::Sha256(bytes_)), log_(std::move(log)), pcrs_(pcrs) {
   grammars_.reserve(kPcrCount);
+  const std::optional<std::string> firmware = FirmwareVersion(log_, pcrs_.bank());
   for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr)
-    grammars_.push_back(CheckGrammar(log_, pcr, pcrs_.bank()));
+    grammars_.push_back(CheckGrammar(log_, pcr, pcrs_.bank(), firmware));
 }
 
 }  // namespace sallyport::server

@@ -12,12 +12,21 @@ bool IsFormatRefusal(std::string_view rule) {
   return rule == "legacy-log" || rule == "cc-log" || rule == "log.bank";
 }
 
+// A quirk may have been applied in several PCRs; it is shown once.
+void RecordQuirk(const Quirk& quirk, CheckList& checks) {
+  const auto shown = std::ranges::find(checks.checks(), quirk.check, &Check::rule);
+  if (shown != checks.checks().end()) return;
+  checks.Add({&quirk.check, 1});
+  checks.Pass(quirk.check, std::string(quirk.vendor) + " " + std::string(quirk.reason) +
+                               " (relaxes " + std::string(quirk.rule) + ")");
+}
+
 void RecordFindings(const Appraisal& appraisal, ReferenceOutcome& out, CheckList& checks) {
   for (const PcrFinding& finding : appraisal.findings) {
-    const std::string_view rule = PcrRule(finding.pcr);
-    checks.Add({&rule, 1});
-    checks.Require(rule, !finding.difference,
+    checks.Add({&finding.rule, 1});
+    checks.Require(finding.rule, !finding.difference,
                    finding.difference ? OwnEvent(*finding.difference) : "");
+    for (const Quirk* const quirk : finding.quirks) RecordQuirk(*quirk, checks);
     if (finding.difference) out.diff.push_back(*finding.difference);
   }
 }
@@ -100,7 +109,7 @@ ReferenceOutcome CheckReference(std::span<const Candidate> candidates,
     return out;
   Appraisal nearest;
   for (const Candidate& candidate : candidates) {
-    Appraisal appraisal = Appraise(candidate.expectation, pcrs, log);
+    Appraisal appraisal = Appraise(candidate.expectation, pcrs, log, candidates);
     out.matched = appraisal.matched();
     // An alternative for the other Secure Boot state is only nearest when there is nothing better.
     const auto rank = [](const Appraisal& a) {

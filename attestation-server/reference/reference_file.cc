@@ -48,14 +48,7 @@ Result<ExpectedEvent> ParseEvent(const JsonCursor& json, pki::HashAlgorithm bank
   return out;
 }
 
-Result<PcrExpectation> ParseExpectation(const JsonCursor& json, pki::HashAlgorithm bank) {
-  SP_TRY(json.OnlyKeys({"value", "events"}));
-  if (json.Find("value").has_value() == json.Find("events").has_value())
-    return json.Refuse("expected exactly one of value and events", "reference.pcr");
-  if (json.Find("value")) {
-    SP_TRY(const PcrDigest value, ParseDigest(json, "value", bank));
-    return PcrExpectation(value);
-  }
+Result<PcrEventsExpected> ParseEvents(const JsonCursor& json, pki::HashAlgorithm bank) {
   SP_TRY(const std::vector<JsonCursor> elements, json.GetElements("events"));
   if (elements.size() > kReferenceEventsMax)
     return json.Refuse("too many events", "reference.event");
@@ -64,7 +57,53 @@ Result<PcrExpectation> ParseExpectation(const JsonCursor& json, pki::HashAlgorit
     SP_TRY(ExpectedEvent event, ParseEvent(element, bank));
     events.push_back(std::move(event));
   }
-  return PcrExpectation(std::move(events));
+  return events;
+}
+
+Result<std::vector<SignatureId>> ParseSignatures(const JsonCursor& json, std::string_view key) {
+  SP_TRY(const std::vector<JsonCursor> elements, json.GetElements(key));
+  if (elements.size() > kSignaturesMax)
+    return json.Refuse("too many signatures", "reference.signature");
+  std::vector<SignatureId> out;
+  for (const JsonCursor& element : elements) {
+    const std::string* const text = element.value().if_string();
+    const Result<SignatureId> id = SignatureId::Parse(text == nullptr ? "" : *text);
+    if (!id) return element.Refuse(id.error().detail, "reference.signature");
+    out.push_back(*id);
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+Result<SecureBootExpected> ParseSecureBoot(const JsonCursor& json, pki::HashAlgorithm bank) {
+  SP_TRY(json.OnlyKeys({"pk", "kek", "db", "dbx", "events"}));
+  SecureBootExpected out;
+  SP_TRY(out.pk, ParseSignatures(json, "pk"));
+  SP_TRY(out.kek, ParseSignatures(json, "kek"));
+  SP_TRY(out.db, ParseSignatures(json, "db"));
+  SP_TRY(out.dbx, ParseSignatures(json, "dbx"));
+  SP_TRY(out.events, ParseEvents(json, bank));
+  return out;
+}
+
+Result<PcrExpectation> ParseExpectation(uint32_t pcr, const JsonCursor& json,
+                                        pki::HashAlgorithm bank) {
+  SP_TRY(json.OnlyKeys({"value", "events", "secure_boot"}));
+  const auto has = [&](std::string_view key) { return json.Find(key) ? 1 : 0; };
+  if (has("value") + has("events") + has("secure_boot") != 1)
+    return json.Refuse("expected exactly one of value, events and secure_boot", "reference.pcr");
+  if (json.Find("value")) {
+    SP_TRY(const PcrDigest value, ParseDigest(json, "value", bank));
+    return PcrExpectation(value);
+  }
+  if (json.Find("events")) {
+    SP_TRY(PcrEventsExpected events, ParseEvents(json, bank));
+    return PcrExpectation(std::move(events));
+  }
+  if (pcr != 7) return json.Refuse("secure_boot is judged in pcr 7", "reference.pcr");
+  SP_TRY(const JsonCursor content, json.Member("secure_boot"));
+  SP_TRY(SecureBootExpected secure_boot, ParseSecureBoot(content, bank));
+  return PcrExpectation(std::move(secure_boot));
 }
 
 // "0" to "23", without leading zeros: one spelling of each PCR.
@@ -77,17 +116,35 @@ Result<uint32_t> ParsePcr(std::string_view key, const JsonCursor& at) {
   return pcr;
 }
 
-JsonValue WriteExpectation(const PcrExpectation& expectation) {
-  if (const auto* const value = std::get_if<PcrValueExpected>(&expectation))
-    return JsonValue::Object({{"value", HexEncode(value->view())}});
+JsonValue WriteEvents(const PcrEventsExpected& expected) {
   std::vector<JsonValue> events;
-  for (const ExpectedEvent& event : std::get<PcrEventsExpected>(expectation)) {
+  for (const ExpectedEvent& event : expected) {
     std::vector<JsonMember> members{{"digest", HexEncode(event.digest.view())}};
     if (event.type) members.push_back({"type", EventTypeLabel(*event.type)});
     if (!event.what.empty()) members.push_back({"what", event.what});
     events.push_back(JsonValue::Object(std::move(members)));
   }
-  return JsonValue::Object({{"events", JsonValue::Array(std::move(events))}});
+  return JsonValue::Array(std::move(events));
+}
+
+JsonValue WriteSignatures(const std::vector<SignatureId>& ids) {
+  std::vector<JsonValue> out;
+  for (const SignatureId& id : ids) out.emplace_back(id.Text());
+  return JsonValue::Array(std::move(out));
+}
+
+JsonValue WriteExpectation(const PcrExpectation& expectation) {
+  if (const auto* const value = std::get_if<PcrValueExpected>(&expectation))
+    return JsonValue::Object({{"value", HexEncode(value->view())}});
+  if (const auto* const events = std::get_if<PcrEventsExpected>(&expectation))
+    return JsonValue::Object({{"events", WriteEvents(*events)}});
+  const auto& state = std::get<SecureBootExpected>(expectation);
+  return JsonValue::Object(
+      {{"secure_boot", JsonValue::Object({{"pk", WriteSignatures(state.pk)},
+                                          {"kek", WriteSignatures(state.kek)},
+                                          {"db", WriteSignatures(state.db)},
+                                          {"dbx", WriteSignatures(state.dbx)},
+                                          {"events", WriteEvents(state.events)}})}});
 }
 
 }  // namespace
@@ -111,7 +168,7 @@ Result<ReferenceFile> ParseReferenceFile(std::string_view json) {
   if (entries.empty()) return pcrs.Refuse("no pcr is judged", "reference.pcrs");
   for (const auto& [key, cursor] : entries) {
     SP_TRY(const uint32_t pcr, ParsePcr(key, cursor));
-    SP_TRY(PcrExpectation expectation, ParseExpectation(cursor, out.bank));
+    SP_TRY(PcrExpectation expectation, ParseExpectation(pcr, cursor, out.bank));
     out.expectation.pcrs.emplace(pcr, std::move(expectation));
   }
   out.expectation.label = "reference " + out.device_class;

@@ -3,7 +3,9 @@
 //   {"sallyport":"reference/v1","class":"edge","bank":"sha256","secure_boot":true,
 //    "pcrs":{"7":{"value":"<hex>"},"4":{"events":[{"type":"EV_...","digest":"<hex>","what":"uki 1.4.2"}]}}}
 // `secure_boot` is optional: the alternative then holds only for devices in that state. `type` and
-// `what` of an event are optional.
+// `what` of an event are optional. PCR 7 may also be judged by what it says (SecureBootExpected):
+//   "7":{"secure_boot":{"pk":["x509:<hex>"],"kek":[...],"db":[...],"dbx":["sha256:<hex>"],"events":[]}}
+// where pk, kek and db are what is allowed at most, and dbx what is revoked at least.
 #pragma once
 
 #include "attestation-server/evidence/expectation.h"
@@ -22,9 +24,9 @@ struct ReferenceFile {
 };
 
 // ParseReferenceFile refuses unknown keys, an empty `pcrs` (it would accept anything), a PCR that
-// is judged by both or neither of value and events, digests that are not the bank's, and SHA-1.
+// is not judged by exactly one of value, events and secure_boot, digests that are not the bank's, and SHA-1.
 // kMalformed (rules of pki/base/json.h, reference.pcrs, reference.pcr, reference.digest,
-// reference.event), kUnsupported (reference.format, reference.bank).
+// reference.event, reference.signature), kUnsupported (reference.format, reference.bank).
 Result<ReferenceFile> ParseReferenceFile(std::string_view json);
 
 // WriteReferenceFile is deterministic; ParseReferenceFile reads it back to the same expectation.

@@ -138,6 +138,18 @@ AdminService::Reactor* AdminService::AllowEk(Context* context, const api::AllowE
       });
 }
 
+AdminService::Reactor* AdminService::ImportEkBundle(Context* context,
+                                                    const api::ImportEkBundleRequest* request,
+                                                    api::JsonReply* reply) {
+  return Answer(context, "ImportEkBundle", reply, [this, request](const Operator& caller) {
+    EkBundleOrder order{request->profile(), {}, request->skip_refused()};
+    for (const api::EkBundleFile& file : request->files())
+      order.files.push_back(
+          {file.vendor(), file.name(), ToBytes(file.data()), file.revocation_list()});
+    return parts_.ek_bundles.Import(caller, order, parts_.clock.Wall());
+  });
+}
+
 AdminService::Reactor* AdminService::ListDevices(Context* context, const api::ListRequest* request,
                                                  api::JsonReply* reply) {
   return Answer(context, "ListDevices", reply, [this, request](const Operator&) {

@@ -7,6 +7,7 @@
 
 #include "attestation-server/api/v1/admin.grpc.pb.h"
 #include "attestation-server/operations/devices.h"
+#include "attestation-server/operations/ek_bundles.h"
 #include "attestation-server/operations/publication.h"
 #include "attestation-server/operations/rollouts.h"
 #include "attestation-server/operations/tokens.h"
@@ -22,6 +23,7 @@ struct AdminParts {
   TokenOperations& tokens;
   RolloutOperations& rollouts;
   PublicationOperations& publication;
+  EkBundleOperations& ek_bundles;
   Database& database;
   FileSystem& files;
   WorkPool& pool;
@@ -52,6 +54,7 @@ class AdminService final : public api::Admin::CallbackService {
   Reactor* ListTokens(Context*, const api::ListRequest*, api::JsonReply*) override;
   Reactor* RevokeToken(Context*, const api::NameRequest*, api::JsonReply*) override;
   Reactor* AllowEk(Context*, const api::AllowEkRequest*, api::JsonReply*) override;
+  Reactor* ImportEkBundle(Context*, const api::ImportEkBundleRequest*, api::JsonReply*) override;
   Reactor* ListDevices(Context*, const api::ListRequest*, api::JsonReply*) override;
   Reactor* ShowDevice(Context*, const api::NameRequest*, api::JsonReply*) override;
   Reactor* ExplainDevice(Context*, const api::NameRequest*, api::JsonReply*) override;

@@ -25,6 +25,7 @@ constexpr RpcRule kTable[] = {
     {ADMIN "ListTokens", Listener::kAdmin, Caller::kViewer},
     {ADMIN "RevokeToken", Listener::kAdmin, Caller::kOperator},
     {ADMIN "AllowEk", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "ImportEkBundle", Listener::kAdmin, Caller::kAdmin},
     {ADMIN "ListDevices", Listener::kAdmin, Caller::kViewer},
     {ADMIN "ShowDevice", Listener::kAdmin, Caller::kViewer},
     {ADMIN "ExplainDevice", Listener::kAdmin, Caller::kViewer},

@@ -36,6 +36,14 @@ Result<BeginInput> FromWire(const api::BeginRequest& wire) {
     input.ek_certificates.push_back(ToBytes(certificate));
   input.ek_public = ToBytes(wire.ek_public());
   input.ak_public = ToBytes(wire.ak_public());
+  if (wire.idevid_chain_size() > 0) {
+    IakClaim& claim = input.iak.emplace();
+    for (const std::string& certificate : wire.idevid_chain())
+      claim.chain.push_back(ToBytes(certificate));
+    claim.iak_public = ToBytes(wire.iak_public());
+    claim.attest = ToBytes(wire.iak_attest());
+    claim.signature = ToBytes(wire.iak_signature());
+  }
   return input;
 }
 

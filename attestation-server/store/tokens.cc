@@ -67,10 +67,12 @@ Result<Unit> Tokens::Spend(std::string_view id, UnixTime now) {
   return Unit{};
 }
 
-Result<Unit> Tokens::Revoke(std::string_view id) {
+Result<Unit> Tokens::Revoke(std::string_view id_or_name) {
+  if (id_or_name.empty()) return Error{Reason::kNotFound, "no such token", "token.unknown"};
   SP_TRY(const int64_t changed,
-         connection_.Execute("UPDATE tokens SET revoked = 1 WHERE id = :id", {id}));
-  if (changed != 1) return Error{Reason::kNotFound, "no such token", "token.unknown"};
+         connection_.Execute("UPDATE tokens SET revoked = 1 WHERE id = :id OR name = :name",
+                             {id_or_name, id_or_name}));
+  if (changed == 0) return Error{Reason::kNotFound, "no such token", "token.unknown"};
   return Unit{};
 }
 

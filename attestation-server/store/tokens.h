@@ -34,8 +34,9 @@ class Tokens {
   // Spend takes one use; kReplayed ("token.spent") when none is left, it is revoked, or it ended at
   // `now`.
   Result<Unit> Spend(std::string_view id, UnixTime now);
+  // Revoke ends the token of that id, and every token of that name: in doubt one more.
   // kNotFound ("token.unknown").
-  Result<Unit> Revoke(std::string_view id);
+  Result<Unit> Revoke(std::string_view id_or_name);
   Result<std::vector<TokenRecord>> List(std::string_view after_id, int64_t limit);
 
  private:

@@ -50,4 +50,12 @@ inline Result<Unit> RequireAll(std::span<const EkCheck> checks) {
   return Unit{};
 }
 
+// KeepWarnings adds "rule: detail" of each check that passed with a warning, none twice.
+inline void KeepWarnings(std::span<const EkCheck> checks, std::vector<std::string>& out) {
+  for (const EkCheck& check : checks) {
+    std::string text = std::string(check.rule) + ": " + check.detail;
+    if (check.warning && std::ranges::find(out, text) == out.end()) out.push_back(std::move(text));
+  }
+}
+
 }  // namespace sallyport::pki

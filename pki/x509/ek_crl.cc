@@ -134,12 +134,16 @@ Result<Unit> CheckListed(X509_CRL* crl, X509* certificate) {
                 "crl.revoked");
 }
 
-Result<Unit> Judge(X509_CRL* crl, const Subject& subject, UnixTime now) {
-  SP_TRY(CheckIssuer(subject.issuer));
-  SP_TRY(CheckSignature(crl, subject.issuer));
+Result<Unit> JudgeList(X509_CRL* crl, X509* issuer, UnixTime now) {
+  SP_TRY(CheckIssuer(issuer));
+  SP_TRY(CheckSignature(crl, issuer));
   SP_TRY(CheckFreshness(crl, now));
   SP_TRY(CheckCritical(crl));
-  SP_TRY(CheckEntries(crl));
+  return CheckEntries(crl);
+}
+
+Result<Unit> Judge(X509_CRL* crl, const Subject& subject, UnixTime now) {
+  SP_TRY(JudgeList(crl, subject.issuer, now));
   SP_TRY(CheckScope(crl, subject.certificate));
   return CheckListed(crl, subject.certificate);
 }
@@ -176,6 +180,25 @@ Result<std::vector<EkCrl>> EkCrl::FromFile(ByteView bytes) {
 }
 
 std::string EkCrl::issuer() const { return NameText(X509_CRL_get_issuer(state_->crl.get())); }
+
+Bytes EkCrl::ToDer() const {
+  unsigned char* out = nullptr;
+  const int size = i2d_X509_CRL(state_->crl.get(), &out);
+  if (size <= 0) return {};
+  Bytes der(out, out + size);
+  OPENSSL_free(out);
+  return der;
+}
+
+Result<UnixTime> CheckList(const EkCrl& crl, ByteView issuer, UnixTime now) {
+  const X509Ptr certificate = DecodeX509(issuer);
+  X509_CRL* const list = crl.state().crl.get();
+  if (certificate == nullptr ||
+      X509_NAME_cmp(X509_CRL_get_issuer(list), X509_get_subject_name(certificate.get())) != 0)
+    return Refuse(Reason::kUntrusted, "of another issuer", "crl.issuer");
+  SP_TRY(JudgeList(list, certificate.get(), now));
+  return TimeOf(X509_CRL_get0_nextUpdate(list), "crl.der");
+}
 
 std::vector<EkCheck> CheckRevocation(std::span<const Bytes> chain, std::span<const EkCrl> crls,
                                      UnixTime now) {

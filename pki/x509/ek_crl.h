@@ -25,11 +25,16 @@ class EkCrl {
   const State& state() const { return *state_; }
   // issuer is its issuer's name, for people.
   std::string issuer() const;
+  Bytes ToDer() const;
 
  private:
   explicit EkCrl(std::shared_ptr<const State> state) : state_(std::move(state)) {}
   std::shared_ptr<const State> state_;
 };
+
+// CheckList requires `crl` to be a current list of `issuer` (DER): the rules below but for
+// crl.scope and crl.revoked. Returns when the next one is due.
+Result<UnixTime> CheckList(const EkCrl& crl, ByteView issuer, UnixTime now);
 
 // CheckRevocation judges `chain` (DER, leaf first, anchor last) by `crls` at `now`, each list that
 // an issuer of the chain has made:

@@ -16,6 +16,8 @@ std::string TpmNameConfig(const EkCertificateOptions& options) {
   if (options.critical_san) out += "critical,";
   out += "dirName:tpm";
   if (!options.second_manufacturer.empty()) out += ",dirName:other";
+  if (!options.hardware_serial.empty()) out += ",otherName:1.3.6.1.5.5.7.8.4;SEQUENCE:module";
+  out += "\n[module]\ntype=OID:1.2.3.4\nserial=FORMAT:ASCII,OCTETSTRING:" + options.hardware_serial;
   out += "\n[tpm]\nm.2.23.133.2.1=" + options.manufacturer + "\nn.2.23.133.2.2=" + options.model +
          "\nv.2.23.133.2.3=" + options.version + "\n";
   return out + "[other]\nm.2.23.133.2.1=" + options.second_manufacturer + "\n";
@@ -35,6 +37,9 @@ Bytes Encode(X509* certificate) {
 
 void AddExtension(X509* certificate, X509V3_CTX* context, const char* name,
                   const std::string& value) {
+  using ConfPtr = pki::Owned<CONF, NCONF_free>;
+  const ConfPtr none(NCONF_new(nullptr));  // policies ask for one
+  X509V3_set_nconf(context, none.get());
   using ExtensionPtr = pki::Owned<X509_EXTENSION, X509_EXTENSION_free>;
   const ExtensionPtr extension(X509V3_EXT_nconf(nullptr, context, name, value.c_str()));
   SP_CHECK(extension != nullptr && X509_add_ext(certificate, extension.get(), -1) == 1);
@@ -158,6 +163,11 @@ Bytes FakeTpmVendor::EkCertificate(const pki::PublicKey& ek,
   const pki::X509Ptr certificate =
       Begin(options.subject.c_str(), "Fake TPM issuer", Native(ek), EndOf(options.not_after));
   ASN1_TIME_set(X509_getm_notBefore(certificate.get()), options.not_before);
+  if (!options.subject_serial.empty())
+    SP_CHECK(X509_NAME_add_entry_by_NID(
+                 X509_get_subject_name(certificate.get()), NID_serialNumber, MBSTRING_UTF8,
+                 reinterpret_cast<const unsigned char*>(options.subject_serial.data()),
+                 static_cast<int>(options.subject_serial.size()), -1, 0) == 1);
   if (options.serial != 0)
     ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), options.serial);
   if (options.version_1) {
@@ -172,6 +182,8 @@ Bytes FakeTpmVendor::EkCertificate(const pki::PublicKey& ek,
     AddExtension(certificate.get(), &context, "keyUsage", options.key_usage);
   for (int i = 0; i < (options.usage_twice ? 2 : 1) && !options.extended_key_usage.empty(); ++i)
     AddExtension(certificate.get(), &context, "extendedKeyUsage", options.extended_key_usage);
+  if (!options.policies.empty())
+    AddExtension(certificate.get(), &context, "certificatePolicies", options.policies);
   if (!options.crl_point.empty())
     AddExtension(certificate.get(), &context, "crlDistributionPoints", "URI:" + options.crl_point);
   if (!options.critical_extension.empty())

@@ -19,6 +19,9 @@ struct EkCertificateOptions {
   std::string manufacturer = "id:53414C4C";
   std::string model = "FakeTPM";
   std::string version = "id:00010002";
+  std::string hardware_serial = {};      // hardwareModuleName
+  std::string subject_serial = {};       // serialNumber of the subject
+  std::string policies = {};             // certificatePolicies, as OpenSSL writes them
   std::string second_manufacturer = {};  // in a second directoryName
   bool critical_san = true;
   std::string subject = {};

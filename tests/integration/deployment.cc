@@ -58,8 +58,10 @@ Result<Unit> Deployment::Found() {
   SP_TRY(keys_, server::OpenServerKeys(files, layout, dir() + "/unlock.key"));
   SP_TRY(bundle_, pki::ParseTrustBundle(Read("state/trust-bundle.json")));
   SP_TRY(const node::VendorCa vendor, node::VendorCa::Make(RealClock().Wall(), random_));
-  SP_TRY(vendor.Save(files, dir() + "/made"));
-  return files.Rename(dir() + "/made/root.pem", dir() + "/vendor/root.pem");
+  SP_TRY(vendor.Save(files, VendorDir()));
+  for (const std::string name : {"/root.pem", "/intermediate.pem"})
+    SP_TRY(WriteFileAtomically(files, dir() + "/vendor" + name, AsBytes(Read("made" + name))));
+  return Unit{};
 }
 
 Result<Unit> Deployment::StartServer() {
@@ -88,6 +90,17 @@ bool Deployment::IsReady() const {
       ::recv(socket, answer, sizeof(answer), MSG_WAITALL) == sizeof(answer);
   ::close(socket);
   return answered && std::string_view(answer, sizeof(answer)) == "HTTP/1.1 200";
+}
+
+Result<std::string> Deployment::Ask(std::vector<std::string> arguments) const {
+  arguments.insert(arguments.begin(), Program("sallyport"));
+  std::filesystem::remove(dir() + "/answer.txt");
+  ::setenv("SALLYPORT_CONFIG", (dir() + "/operator/config.yaml").c_str(), 1);
+  SP_TRY(auto asked, node::ChildProcess::Start(arguments, dir() + "/answer.txt"));
+  const bool yes = asked.Wait(kPatience) == 0;
+  std::string answer = Read("answer.txt");
+  if (!yes) return Error{Reason::kPolicyDenied, std::move(answer), "sallyport"};
+  return answer;
 }
 
 std::string Deployment::Read(const std::string& name) const {

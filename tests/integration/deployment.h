@@ -29,6 +29,11 @@ class Deployment {
   std::string dir() const { return directory_.path().string(); }
   // IsReady asks /readyz.
   bool IsReady() const;
+  // Ask runs `sallyport` as the operator; what it printed, or kPolicyDenied with that when it did
+  // not end with 0.
+  Result<std::string> Ask(std::vector<std::string> arguments) const;
+  // VendorDir has the keys of the TPM vendor whose devices may enrol.
+  std::string VendorDir() const { return dir() + "/made"; }
 
   device::ServerTrust Trust() const;
   // Device and Server are signed by the issuers of the deployment; nobody enrolled this device.

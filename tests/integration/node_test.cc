@@ -10,6 +10,7 @@
 #include "ota/measure/uki.h"
 #include "pki/crypto/hash.h"
 #include "tests/fakes/fake_random.h"
+#include "tests/fakes/quoted_boot.h"
 #include "tests/node/virtual_node.h"
 
 namespace sallyport::node {
@@ -255,6 +256,118 @@ TEST_F(NodeTest, AStubWithoutKernelIsMeasuredAndFallsThrough) {
   EXPECT_EQ(report.slot, Slot::kA);
   EXPECT_THAT(report.refusals, ElementsAre(HasSubstr(".linux")));
   EXPECT_EQ(Digests(node, 4, kApplication).size(), 3u);
+}
+
+// ReleaseOf expects of a UKI what its release would.
+server::Candidate ReleaseOf(const std::string& uki, server::ReferenceRole role, bool secure_boot) {
+  PosixFileSystem files;
+  const auto measured = ota::MeasureUki(*ReadFile(files, uki, kImageBytesMax));
+  const auto events = [](const std::vector<Sha256Digest>& digests) {
+    server::PcrEventsExpected out;
+    for (const Sha256Digest& digest : digests)
+      out.push_back({std::nullopt, server::PcrDigest::Of(digest.view()), ""});
+    return out;
+  };
+  server::Expectation out{.label = uki, .secure_boot = secure_boot};
+  out.pcrs.emplace(
+      4, events(secure_boot ? measured->pcr4_secure_boot_on : measured->pcr4_secure_boot_off));
+  out.pcrs.emplace(11, events(measured->pcr11));
+  return {role, out};
+}
+
+TEST_F(NodeTest, AFallBackFromAStubWithoutKernelIsJudgedByWhetherThatImageIsKnown) {
+  VirtualNode node = Create();
+  InstallB(node, "2.0.0", "no-kernel");
+  ASSERT_EQ(PowerOn(node).slot, Slot::kA);
+  const Bytes log = Log(node);
+  std::vector<server::Candidate> known{
+      ReleaseOf(dir_ + "/1.0.0.efi", server::ReferenceRole::kCommitted, false),
+      ReleaseOf(dir_ + "/2.0.0.efi", server::ReferenceRole::kPending, false)};
+
+  const auto assigned = server::QuotedBoot().Judge(log, log, known);
+  EXPECT_EQ(assigned.rule(), "");
+  EXPECT_EQ(assigned.reference.nearest->role, server::ReferenceRole::kCommitted);
+  known.pop_back();
+  const auto unknown = server::QuotedBoot().Judge(log, log, known);
+  EXPECT_EQ(unknown.rule(), "pcr.4");
+}
+
+Bytes HashList(const std::vector<Sha256Digest>& images) {
+  ByteWriter out;
+  const auto count = static_cast<uint32_t>(images.size());
+  out.Raw(HexDecode("2616c4c14c509240aca941f936934328").value());
+  out.LittleU32(28 + 48 * count).LittleU32(0).LittleU32(48);
+  for (const Sha256Digest& image : images) out.Raw(Bytes(16, 1)).Raw(image.view());
+  return std::move(out).Take();
+}
+
+class SecureNodeTest : public NodeTest {
+ protected:
+  SecureNodeTest() : node_(Create()), image_(AuthenticodeOf(node_.UkiPath(Slot::kA))) {
+    Enrol("PK", kGlobalVariable, HashList({HashOf("platform key")}));
+    Enrol("KEK", kGlobalVariable, HashList({HashOf("exchange key")}));
+    Enrol("db", kImageSecurity, HashList({image_}));
+    Enrol("dbx", kImageSecurity, HashList({HashOf("revoked")}));
+  }
+  Sha256Digest AuthenticodeOf(const std::string& uki) {
+    return ota::MeasureUki(*ReadFile(files_, uki, kImageBytesMax))->authenticode;
+  }
+  void Enrol(const std::string& name, const Guid& guid, const Bytes& lists) {
+    EXPECT_TRUE(Variables(node_).Set(name, kNonVolatile, lists, guid));
+  }
+  // Judge judges the node's last boot: keys and revocations as enrolled above.
+  server::CheckList Judge() {
+    server::SecureBootExpected expected;
+    const auto ids = [](const Bytes& lists) { return server::ParseSignatureLists(lists).value(); };
+    expected.pk = ids(HashList({HashOf("platform key")}));
+    expected.kek = ids(HashList({HashOf("exchange key")}));
+    expected.db = ids(HashList({image_}));
+    expected.dbx = ids(HashList({HashOf("revoked")}));
+    server::Candidate candidate =
+        ReleaseOf(dir_ + "/1.0.0.efi", server::ReferenceRole::kCommitted, true);
+    candidate.expectation.secure_boot = std::nullopt;
+    candidate.expectation.pcrs.emplace(7, expected);
+    const Bytes log = Log(node_);
+    return server::QuotedBoot().Judge(log, log, {candidate}).checks;
+  }
+
+  std::string Rule() {
+    const server::CheckList checks = Judge();
+    const server::Check* const failure = checks.FirstFailure();
+    return failure == nullptr ? "" : std::string(failure->rule);
+  }
+
+  VirtualNode node_;
+  Sha256Digest image_;
+};
+
+TEST_F(SecureNodeTest, StartsAnEnrolledImageAndIsJudgedByItsKeys) {
+  ASSERT_EQ(PowerOn(node_).slot, Slot::kA);
+  EXPECT_EQ(Rule(), "");
+  EXPECT_EQ(Digests(node_, 4, kApplication), (std::vector<Sha256Digest>{image_}));
+}
+
+TEST_F(SecureNodeTest, RefusesAnotherImageUnmeasuredAndFallsBack) {
+  InstallB(node_, "2.0.0");
+  const BootReport report = PowerOn(node_);
+  EXPECT_EQ(report.slot, Slot::kA);
+  EXPECT_THAT(report.refusals, ElementsAre(HasSubstr("Access Denied")));
+  EXPECT_EQ(Rule(), "");
+}
+
+TEST_F(SecureNodeTest, AnOldDbxAnUnknownKeyAndSecureBootOffAreRefusedByName) {
+  Enrol("dbx", kImageSecurity, HashList({HashOf("another")}));
+  PowerOn(node_);
+  EXPECT_EQ(Rule(), "secure-boot.dbx");
+
+  Enrol("dbx", kImageSecurity, HashList({HashOf("revoked")}));
+  Enrol("db", kImageSecurity, HashList({image_, HashOf("evil")}));
+  PowerOn(node_);
+  EXPECT_EQ(Rule(), "secure-boot.db");
+
+  Enrol("PK", kGlobalVariable, {});
+  PowerOn(node_);
+  EXPECT_EQ(Judge().Of("secure-boot.off"), server::CheckResult::kFail);
 }
 
 TEST_F(NodeTest, NoStartableEntryLeavesTheNodeInItsFirmware) {

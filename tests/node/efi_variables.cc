@@ -48,14 +48,15 @@ std::string GuidText(const Guid& guid) {
   return text;
 }
 
-std::optional<Bytes> EfiVariables::Get(const std::string& name) const {
-  const auto file = ReadFile(files_, Path(name), kVariableBytesMax);
+std::optional<Bytes> EfiVariables::Get(const std::string& name, const Guid& guid) const {
+  const auto file = ReadFile(files_, Path(name, guid), kVariableBytesMax);
   if (!file || file->size() < sizeof(uint32_t)) return std::nullopt;
   return Bytes(file->begin() + sizeof(uint32_t), file->end());
 }
 
-Result<Unit> EfiVariables::Set(const std::string& name, uint32_t attributes, ByteView data) {
-  return WriteFileAtomically(files_, Path(name),
+Result<Unit> EfiVariables::Set(const std::string& name, uint32_t attributes, ByteView data,
+                               const Guid& guid) {
+  return WriteFileAtomically(files_, Path(name, guid),
                              ByteWriter().LittleU32(attributes).Raw(data).bytes());
 }
 

@@ -26,13 +26,14 @@ inline constexpr uint64_t kVariableBytesMax = 64 << 10;
 Bytes Utf16(std::string_view ascii);
 std::string GuidText(const Guid& guid);
 
-// EfiVariables is a directory of variables of the global GUID. One thread at a time.
+// EfiVariables is a directory of variables, by default of the global GUID. One thread at a time.
 class EfiVariables {
  public:
   EfiVariables(FileSystem& files, std::string dir) : files_(files), dir_(std::move(dir)) {}
   // Get returns the data, or nothing when the variable is missing or too short to hold attributes.
-  std::optional<Bytes> Get(const std::string& name) const;
-  Result<Unit> Set(const std::string& name, uint32_t attributes, ByteView data);
+  std::optional<Bytes> Get(const std::string& name, const Guid& guid = kGlobalVariable) const;
+  Result<Unit> Set(const std::string& name, uint32_t attributes, ByteView data,
+                   const Guid& guid = kGlobalVariable);
   Result<Unit> Delete(const std::string& name);
   // GetU16s reads a list of boot entry numbers; empty when missing or of odd size.
   std::vector<uint16_t> GetU16s(const std::string& name) const;
@@ -40,8 +41,8 @@ class EfiVariables {
                        const std::vector<uint16_t>& values);
 
  private:
-  std::string Path(const std::string& name) const {
-    return dir_ + "/" + name + "-" + GuidText(kGlobalVariable);
+  std::string Path(const std::string& name, const Guid& guid = kGlobalVariable) const {
+    return dir_ + "/" + name + "-" + GuidText(guid);
   }
   FileSystem& files_;
   std::string dir_;

@@ -19,6 +19,7 @@ enum class EventType : uint32_t {
   kGpt = 0x80000006,
   kEfiAction = 0x80000007,
   kFirmwareBlob = 0x80000008,
+  kVariableAuthority = 0x800000E0,
 };
 
 // MeasuredLog borrows the TPM. One thread at a time.

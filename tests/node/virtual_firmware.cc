@@ -27,6 +27,9 @@ constexpr uint32_t kLoadOptionsTag = 0x8F3B22ED;
 constexpr std::array<uint8_t, 24> kKernelPath{4,    3,    20,   0,    0xf8, 0xd1, 0xc5, 0x55,
                                               0xcd, 0x04, 0xb5, 0x46, 0x8a, 0x20, 0xe5, 0x6c,
                                               0xbb, 0x30, 0x52, 0xd0, 0x7f, 0xff, 4,    0};
+// EFI_CERT_SHA256_GUID.
+constexpr Guid kSha256Signatures{0x26, 0x16, 0xc4, 0xc1, 0x4c, 0x50, 0x92, 0x40,
+                                 0xac, 0xa9, 0x41, 0xf9, 0x36, 0x93, 0x43, 0x28};
 constexpr uint64_t kLoadAddress = 0x2c703018;
 constexpr uint64_t kFirmwareBase = 0x820000;
 
@@ -46,6 +49,25 @@ Bytes Memory(const ota::PeImage& image, std::string_view name) {
   return out;
 }
 
+// SignatureOf returns the EFI_SIGNATURE_DATA of `image` (owner, then SHA-256) in the lists of image
+// hashes that `database` holds, empty when it is not there (UEFI 2.10, 32.4.1).
+Bytes SignatureOf(const Sha256Digest& image, ByteView database) {
+  constexpr size_t kListHeaderBytes = 28;
+  constexpr size_t kOwnerBytes = 16;
+  constexpr size_t kEntryBytes = kOwnerBytes + Sha256Digest::kSize;
+  while (database.size() > kListHeaderBytes) {
+    const uint32_t list = ByteReader(database.subspan(16), "signature list").LittleU32().value();
+    if (list <= kListHeaderBytes || list > database.size()) return {};
+    const bool hashes = std::ranges::equal(database.first(16), kSha256Signatures);
+    ByteView entries = database.subspan(kListHeaderBytes, list - kListHeaderBytes);
+    for (; hashes && entries.size() >= kEntryBytes; entries = entries.subspan(kEntryBytes))
+      if (Equal(entries.subspan(kOwnerBytes, Sha256Digest::kSize), image.view()))
+        return ToBytes(entries.first(kEntryBytes));
+    database = database.subspan(list);
+  }
+  return {};
+}
+
 // Boot is one run from power-on to the start of a kernel.
 class Boot {
  public:
@@ -62,6 +84,8 @@ class Boot {
   // Try returns nothing when the entry did not start; the reason is in refusals.
   Result<std::optional<BootedImage>> Try(uint16_t entry);
   Result<std::optional<BootedImage>> Start(uint16_t entry, const LoadOption& option);
+  // Authorise says whether Secure Boot lets the image run, and measures what allowed it.
+  Result<std::optional<Unit>> Authorise(const ota::PeImage& image);
   Result<Unit> MeasureImage(const ota::PeImage& image, ByteView device_path);
   Result<Unit> MeasureSections(const ota::PeImage& image);
   Result<Unit> MeasureKernel(ByteView cmdline, ByteView initrd);
@@ -72,6 +96,9 @@ class Boot {
   FileSystem& files_;
   EfiVariables variables_;
   MeasuredLog log_;
+  bool secure_boot_ = false;
+  Bytes db_, dbx_;
+  std::vector<Bytes> authorities_;  // measured, each once
   int attempts_ = 0;
   std::vector<std::string> refusals_;
 };
@@ -97,9 +124,17 @@ Result<Unit> Boot::MeasureSecureBootVariables() {
   const auto measure = [&](const Guid& guid, std::string_view name, ByteView data) {
     return log_.MeasureData(7, EventType::kVariableDriverConfig, Variable(guid, name, data));
   };
-  SP_TRY(measure(kGlobalVariable, "SecureBoot", Bytes{0}));
-  for (const std::string_view name : {"PK", "KEK"}) SP_TRY(measure(kGlobalVariable, name, {}));
-  for (const std::string_view name : {"db", "dbx"}) SP_TRY(measure(kImageSecurity, name, {}));
+  const auto stored = [&](const char* name, const Guid& guid) {
+    return variables_.Get(name, guid).value_or(Bytes());
+  };
+  secure_boot_ = !stored("PK", kGlobalVariable).empty();
+  db_ = stored("db", kImageSecurity);
+  dbx_ = stored("dbx", kImageSecurity);
+  SP_TRY(measure(kGlobalVariable, "SecureBoot", Bytes{static_cast<uint8_t>(secure_boot_ ? 1 : 0)}));
+  for (const char* const name : {"PK", "KEK"})
+    SP_TRY(measure(kGlobalVariable, name, stored(name, kGlobalVariable)));
+  SP_TRY(measure(kImageSecurity, "db", db_));
+  SP_TRY(measure(kImageSecurity, "dbx", dbx_));
   return log_.MeasureData(7, EventType::kSeparator, kSeparatorData);
 }
 
@@ -128,6 +163,20 @@ Result<Unit> Boot::ReadyToBoot() {
   for (uint32_t pcr = 0; pcr <= kLastFirmwarePcr; ++pcr)
     SP_TRY(log_.MeasureData(pcr, EventType::kSeparator, kSeparatorData));
   return log_.MeasureData(5, EventType::kGpt, GptEvent(config_.disk));
+}
+
+// Images are enrolled by their hashes: no certificates in this firmware (UEFI 2.10, 32.5.3.3).
+Result<std::optional<Unit>> Boot::Authorise(const ota::PeImage& image) {
+  if (!secure_boot_) return std::optional(Unit{});
+  const Sha256Digest digest = ota::AuthenticodeSha256(image);
+  const Bytes allowed = SignatureOf(digest, db_);
+  if (allowed.empty() || !SignatureOf(digest, dbx_).empty()) return std::optional<Unit>();
+  const Bytes authority = Variable(kImageSecurity, "db", allowed);
+  if (std::ranges::find(authorities_, authority) == authorities_.end()) {
+    SP_TRY(log_.MeasureData(7, EventType::kVariableAuthority, authority));
+    authorities_.push_back(authority);
+  }
+  return std::optional(Unit{});
 }
 
 Result<Unit> Boot::MeasureImage(const ota::PeImage& image, ByteView device_path) {
@@ -176,6 +225,8 @@ Result<std::optional<BootedImage>> Boot::Start(uint16_t entry, const LoadOption&
   if (!file) return {Refuse(entry, file.error().ToString())};
   const auto image = ota::PeImage::Parse(*file);
   if (!image) return {Refuse(entry, image.error().ToString())};
+  SP_TRY(const std::optional<Unit> authorised, Authorise(*image));
+  if (!authorised) return {Refuse(entry, "Access Denied")};
   SP_TRY(MeasureImage(*image, option.device_path));
   // From here the image itself runs: first systemd's stub, then the kernel in it.
   const Bytes kernel = Memory(*image, ".linux");
@@ -183,7 +234,8 @@ Result<std::optional<BootedImage>> Boot::Start(uint16_t entry, const LoadOption&
   SP_TRY(MeasureSections(*image));
   const auto kernel_image = ota::PeImage::Parse(kernel);
   if (!kernel_image) return {Refuse(entry, "the stub could not load its kernel")};
-  SP_TRY(MeasureImage(*kernel_image, kKernelPath));
+  // With Secure Boot on the stub loads the kernel itself, past the firmware that would measure it.
+  if (!secure_boot_) SP_TRY(MeasureImage(*kernel_image, kKernelPath));
   Bytes cmdline = Memory(*image, ".cmdline");
   cmdline.erase(std::ranges::find(cmdline, uint8_t{0}), cmdline.end());
   SP_TRY(MeasureKernel(cmdline, Memory(*image, ".initrd")));

@@ -1,7 +1,7 @@
 // The virtual node's firmware, boot stub and kernel stub: which image starts, and what they measure
-// on the way. It follows what OVMF 2022.11, systemd-stub 252 and Linux 6.1 were seen to do with
-// Secure Boot off (docs/architecture.md, "The virtual node"); tests compare it with logs of real
-// boots.
+// on the way. It follows what OVMF 2022.11, systemd-stub 252 and Linux 6.1 were seen to do
+// (docs/architecture.md, "The virtual node"); tests compare it with logs of real boots. Secure Boot
+// is on when there is a PK variable; then an image starts when db lists its hash and dbx does not.
 #pragma once
 
 #include <optional>

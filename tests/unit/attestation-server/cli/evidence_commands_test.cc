@@ -118,6 +118,11 @@ TEST_F(EvidenceCommands, EventsPrintsOneObjectPerEvent) {
   const JsonValue& secure_boot = events[4];
   EXPECT_EQ(*secure_boot.Find("type")->if_string(), "EV_EFI_VARIABLE_DRIVER_CONFIG");
   EXPECT_EQ(*secure_boot.Find("decoded")->Find("name")->if_string(), "SecureBoot");
+  EXPECT_EQ(secure_boot.Find("decoded")->Find("signatures"), nullptr);
+  const JsonValue& db = events[7];
+  EXPECT_EQ(*db.Find("decoded")->Find("name")->if_string(), "db");
+  EXPECT_TRUE(
+      db.Find("decoded")->Find("signatures")->if_array()->at(0).if_string()->starts_with("x509:"));
   EXPECT_EQ(*secure_boot.Find("rule")->if_string(), "hash-of-data");
   EXPECT_EQ(*secure_boot.Find("data_matches")->if_bool(), true);
   const JsonValue& application = events[30];

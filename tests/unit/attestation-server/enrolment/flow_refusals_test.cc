@@ -108,6 +108,16 @@ TEST_F(RefusalTest, EveryOtherWrongAttributeOfAnAk) {
             "ak.decrypt");
 }
 
+TEST_F(RefusalTest, EkOfAVendorWhoseRootsWereReplaced) {
+  const FakeTpmVendor other;
+  const FakeTpmDevice device(vendor_), newcomer(other);
+  EXPECT_EQ(RuleOf(flow_->Begin(channel_, newcomer.Begin(pki::Purpose::kEnrol), now_)), "ek.chain");
+  flow_->ReplaceRoots("default", RootsOf(other));
+  flow_->ReplaceRoots("unknown", RootsOf(vendor_));
+  Challenge(newcomer, pki::Purpose::kEnrol);
+  EXPECT_EQ(RuleOf(flow_->Begin(channel_, device.Begin(pki::Purpose::kEnrol), now_)), "ek.chain");
+}
+
 TEST_F(RefusalTest, EkOfAnotherTpm) {
   const FakeTpmDevice device(vendor_);
   const FakeTpmDevice other(vendor_);

@@ -21,8 +21,8 @@ size_t JudgedEvents(const EventLogBuilder& builder, uint32_t pcr) {
   return grammar.judged.size();
 }
 
-constexpr std::string_view kCalling = "Calling EFI Application from Boot Option";
-constexpr std::string_view kReturning = "Returning from EFI Application from Boot Option";
+constexpr std::string_view kCalling = kCallingBootOption;
+constexpr std::string_view kReturning = kReturningBootOption;
 
 EventLogBuilder Boot() { return EventLogBuilder().Action(4, kCalling).Separator(4); }
 EventLogBuilder Variables(bool on = true) {
@@ -174,6 +174,149 @@ TEST(Pcr7Grammar, RefusesDataThatDoesNotHashToItsDigest) {
   EXPECT_EQ(
       FaultOf(EventLogBuilder().Measured(7, EventType::kVariableDriverConfig, other, real), 7),
       "grammar.data");
+}
+
+TEST(Pcr0Grammar, RefusesFirmwareAfterTheSeparator) {
+  const EventLogBuilder before =
+      EventLogBuilder().Hashed(0, EventType::kScrtmVersion, AsBytes("1")).Separator(0);
+  EXPECT_EQ(FaultOf(before, 0), "");
+  EXPECT_EQ(FaultOf(EventLogBuilder(before).Hashed(0, EventType::kPostCode, AsBytes("code")), 0),
+            "grammar.order");
+}
+
+constexpr std::string_view kExit = "Exit Boot Services Invocation";
+constexpr std::string_view kLeft = "Exit Boot Services Returned with Success";
+constexpr std::string_view kFailed = "Exit Boot Services Returned with Failure";
+
+TEST(Pcr5Grammar, AcceptsTheEndOfBootServicesOnceOrAfterAFailure) {
+  const EventLogBuilder boot = EventLogBuilder().Separator(5);
+  EXPECT_EQ(JudgedEvents(EventLogBuilder(boot).Action(5, kExit).Action(5, kLeft), 5), 2u);
+  EXPECT_EQ(JudgedEvents(EventLogBuilder(boot)
+                             .Action(5, kExit)
+                             .Action(5, kFailed)
+                             .Action(5, kExit)
+                             .Action(5, kLeft),
+                         5),
+            4u);
+}
+
+TEST(Pcr5Grammar, RefusesALogThatDoesNotEndThere) {
+  const EventLogBuilder boot = EventLogBuilder().Separator(5);
+  EXPECT_EQ(FaultOf(boot, 5), "grammar.exit");
+  EXPECT_EQ(FaultOf(EventLogBuilder(boot).Action(5, kExit), 5), "grammar.exit");
+  EXPECT_EQ(FaultOf(EventLogBuilder(boot).Action(5, kLeft), 5), "grammar.exit");
+  EXPECT_EQ(FaultOf(EventLogBuilder(boot).Action(5, kExit).Action(5, kExit), 5), "grammar.exit");
+  EXPECT_EQ(FaultOf(EventLogBuilder(boot).Action(5, kExit).Action(5, kFailed), 5), "grammar.exit");
+  EXPECT_EQ(FaultOf(EventLogBuilder().Action(5, kExit).Action(5, kLeft).Separator(5), 5),
+            "grammar.exit");
+  const EventLogBuilder left = EventLogBuilder(boot).Action(5, kExit).Action(5, kLeft);
+  EXPECT_EQ(FaultOf(EventLogBuilder(left).Hashed(5, EventType::kGptEvent, Bytes(92, 1)), 5),
+            "grammar.exit");
+}
+
+EventLogBuilder Grub(std::string_view prefix, std::string_view command, std::string_view hashed) {
+  const std::string text = std::string(prefix) + std::string(command) + std::string(1, '\0');
+  return EventLogBuilder().Measured(8, EventType::kIpl, AsBytes(hashed), AsBytes(text));
+}
+
+TEST(Pcr8Grammar, RecomputesCommandsWithoutTheirPrefix) {
+  for (const std::string_view prefix : {"grub_cmd: ", "kernel_cmdline: ", "module_cmdline: "}) {
+    EXPECT_EQ(FaultOf(Grub(prefix, "set a=b", "set a=b"), 8), "");
+    EXPECT_EQ(FaultOf(Grub(prefix, "set a=b", "set a=c"), 8), "grammar.text");
+  }
+  EXPECT_EQ(FaultOf(Grub("", "set a=b", "set a=b"), 8), "grammar.text");
+}
+
+TEST(Pcr9Grammar, RefusesATaggedEventWhoseSizesDisagree) {
+  const auto tagged = [](uint32_t size) {
+    const ByteWriter data = ByteWriter().LittleU32(0x8F3B22EC).LittleU32(size).Raw(Bytes(4, 'x'));
+    return EventLogBuilder().Measured(9, EventType::kEventTag, AsBytes("initrd"), data.bytes());
+  };
+  EXPECT_EQ(FaultOf(tagged(4), 9), "");
+  EXPECT_EQ(FaultOf(tagged(5), 9), "grammar.tag");
+  EXPECT_EQ(FaultOf(tagged(0), 9), "grammar.tag");
+}
+
+// Section adds what the stub measures of a section: `named` first, then its content.
+EventLogBuilder& Section(EventLogBuilder& log, std::string_view named, std::string_view told) {
+  Bytes label;
+  for (const char c : told) label.insert(label.end(), {static_cast<uint8_t>(c), 0});
+  label.insert(label.end(), {0, 0});
+  log.Measured(11, EventType::kIpl, AsBytes(std::string(named) + std::string(1, '\0')), label);
+  return log.Measured(11, EventType::kIpl, AsBytes("content"), label);
+}
+
+TEST(Pcr11Grammar, TakesNamesAndContentsInTurns) {
+  EventLogBuilder log;
+  Section(Section(log, ".linux", ".linux"), ".initrd", ".initrd");
+  EXPECT_EQ(JudgedEvents(log, 11), 4u);
+}
+
+TEST(Pcr11Grammar, RefusesASectionUnderAnotherName) {
+  EventLogBuilder log;
+  EXPECT_EQ(FaultOf(Section(log, ".linux", ".initrd"), 11), "grammar.stub");
+  EventLogBuilder half;
+  half.Measured(11, EventType::kIpl, AsBytes(std::string_view(".x\0", 3)),
+                Bytes{'.', 0, 'x', 0, 0, 0});
+  EXPECT_EQ(FaultOf(half, 11), "grammar.stub");
+  half.Measured(11, EventType::kIpl, AsBytes("content"), Bytes{'.', 0, 'y', 0, 0, 0});
+  EXPECT_EQ(FaultOf(half, 11), "grammar.stub");
+}
+
+TEST(Pcr14Grammar, KnowsTheVariablesOfShimAlone) {
+  const auto mok = [](std::string_view name) {
+    return EventLogBuilder().Measured(14, EventType::kIpl, AsBytes("list"),
+                                      AsBytes(std::string(name) + std::string(1, '\0')));
+  };
+  for (const std::string_view name : {"MokList", "MokListX", "MokListTrusted"})
+    EXPECT_EQ(FaultOf(mok(name), 14), "");
+  EXPECT_EQ(FaultOf(mok("MokLists"), 14), "grammar.mok");
+}
+
+TEST(UnusedPcrs, TakeNoEventAtAll) {
+  for (const uint32_t pcr : {10u, 15u, 16u, 17u, 23u})
+    EXPECT_EQ(FaultOf(EventLogBuilder().Hashed(pcr, EventType::kIpl, AsBytes("x")), pcr),
+              "grammar.event");
+}
+
+TEST(Pcr7Grammar, BelievesSpdmPoliciesOnlyWhenTheyHash) {
+  const Bytes data = EventLogBuilder::VariableData(kImageSecurityGuid, "devdb", Bytes(9, 1));
+  EventLogBuilder log = Variables(false);
+  EXPECT_EQ(FaultOf(EventLogBuilder(log).Hashed(7, EventType::kSpdmDevicePolicy, data), 7), "");
+  EXPECT_EQ(
+      FaultOf(EventLogBuilder(log).Measured(7, EventType::kSpdmDeviceAuthority, Bytes{1}, data), 7),
+      "grammar.data");
+}
+
+TEST(Pcr7Grammar, TellsWhatTheVariablesSay) {
+  const EventLogBuilder builder = Variables(false);
+  const Bytes bytes = builder.bytes();
+  const EventLog log = ParseEventLog(bytes).value();
+  const PcrGrammar grammar = CheckGrammar(log, 7, Bank::kSha256);
+  ASSERT_TRUE(grammar.secure_boot_state.has_value());
+  EXPECT_TRUE(grammar.secure_boot_state->dbx->empty());
+  EXPECT_TRUE(grammar.secure_boot_state->authorities.empty());
+}
+
+TEST(Pcr4Grammar, TellsWhichBootOptionsReturned) {
+  const EventLogBuilder builder = Boot()
+                                      .Application("bad")
+                                      .Action(4, kReturning)
+                                      .Action(4, kCalling)
+                                      .Action(4, kReturning)
+                                      .Action(4, kCalling)
+                                      .Application("uki")
+                                      .Application("linux");
+  const Bytes bytes = builder.bytes();
+  const EventLog log = ParseEventLog(bytes).value();
+  const PcrGrammar grammar = CheckGrammar(log, 4, Bank::kSha256);
+  ASSERT_EQ(grammar.attempts.size(), 3u);
+  EXPECT_TRUE(grammar.attempts[0].returned);
+  EXPECT_EQ(grammar.attempts[0].count, 1u);
+  EXPECT_EQ(grammar.attempts[1].count, 0u);
+  EXPECT_FALSE(grammar.attempts[2].returned);
+  EXPECT_EQ(grammar.attempts[2].first, 1u);
+  EXPECT_EQ(grammar.attempts[2].count, 2u);
 }
 
 class RealBoot : public testing::TestWithParam<std::pair<const char*, bool>> {};

@@ -43,6 +43,32 @@ TEST(ReferenceFile, IsWrittenAsItIsRead) {
   EXPECT_EQ(ParseReferenceFile(once)->expectation.secure_boot, true);
 }
 
+std::string SecureBootWith(const std::string& db) {
+  return FileWith(R"({"7":{"secure_boot":{"pk":[],"kek":[],"db":[)" + db + R"(],"dbx":["sha256:)" +
+                  kDigest + R"("],"events":[{"digest":")" + kDigest + R"("}]}}})");
+}
+
+TEST(ReferenceFile, ReadsAndWritesWhatSecureBootShallSay) {
+  const std::string json =
+      SecureBootWith("\"x509:" + std::string(64, 'b') + "\",\"x509:" + std::string(64, '0') + "\"");
+  const ReferenceFile file = ParseReferenceFile(json).value();
+  const auto& state = std::get<SecureBootExpected>(file.expectation.pcrs.at(7));
+  ASSERT_EQ(state.db.size(), 2u);
+  EXPECT_LT(state.db[0], state.db[1]);
+  EXPECT_EQ(state.dbx.at(0).Text(), "sha256:" + kDigest);
+  EXPECT_EQ(state.events.size(), 1u);
+  const std::string once = WriteReferenceFile(file);
+  EXPECT_EQ(WriteReferenceFile(ParseReferenceFile(once).value()), once);
+}
+
+TEST(ReferenceFile, RefusesSignaturesItDoesNotKnowAndSecureBootOutsidePcr7) {
+  EXPECT_EQ(RuleOf(SecureBootWith("\"md5:00\"")), "reference.signature");
+  EXPECT_EQ(RuleOf(SecureBootWith("7")), "reference.signature");
+  std::string elsewhere = SecureBootWith("");
+  elsewhere.replace(elsewhere.find("\"7\""), 3, "\"4\"");
+  EXPECT_EQ(RuleOf(elsewhere), "reference.pcr");
+}
+
 TEST(ReferenceFile, RefusesAFileThatWouldAcceptAnything) {
   EXPECT_EQ(RuleOf(FileWith("{}")), "reference.pcrs");
 }

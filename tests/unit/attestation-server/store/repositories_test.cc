@@ -70,6 +70,20 @@ TEST_F(RepositoriesTest, RevokedTokenCannotBeSpent) {
   EXPECT_EQ(Refusal([](Connection& c) { return Tokens(c).Revoke("t2"); }), "token.unknown");
 }
 
+TEST_F(RepositoriesTest, ATokenIsRevokedByItsNameToo) {
+  TokenRecord nameless = MakeToken();
+  nameless.id = "t2";
+  nameless.name = "";
+  nameless.secret_hash = HashOf(2);
+  Do([](Connection& c) { return Tokens(c).Insert(MakeToken()); });
+  Do([&](Connection& c) { return Tokens(c).Insert(nameless); });
+  EXPECT_EQ(Refusal([](Connection& c) { return Tokens(c).Revoke(""); }), "token.unknown");
+  Do([](Connection& c) { return Tokens(c).Revoke("berlin"); });
+  EXPECT_EQ(Refusal([](Connection& c) { return Tokens(c).Spend("t1", UnixTime{50}); }),
+            "token.spent");
+  EXPECT_EQ(Refusal([](Connection& c) { return Tokens(c).Spend("t2", UnixTime{50}); }), "");
+}
+
 TEST_F(RepositoriesTest, TokenIsFoundByTheHashOfItsSecretOnly) {
   Do([](Connection& c) { return Tokens(c).Insert(MakeToken()); });
   Do([](Connection& c) -> Result<Unit> {

@@ -1,0 +1,161 @@
+#include "attestation-server/evidence/appraise.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/fakes/quoted_boot.h"
+
+namespace sallyport::server {
+namespace {
+
+PcrDigest DigestOf(std::string_view text) { return HashWith(Bank::kSha256, AsBytes(text)); }
+
+// An image is what a release expects of it: its applications in PCR 4, its sections in PCR 11.
+Expectation Image(const std::string& name, bool kernel = true) {
+  Expectation out{.label = name};
+  PcrEventsExpected boot{{EventType::kBootServicesApplication, DigestOf(name + " stub"), name}};
+  PcrEventsExpected sections;
+  if (kernel) {
+    boot.push_back({EventType::kBootServicesApplication, DigestOf(name + " linux"), name});
+    sections.push_back({std::nullopt, DigestOf(std::string_view(".linux\0", 7)), name});
+    sections.push_back({std::nullopt, DigestOf(name + " sections"), name});
+  }
+  out.pcrs.emplace(4, boot);
+  out.pcrs.emplace(11, sections);
+  return out;
+}
+
+class FallBackTest : public testing::Test {
+ public:
+  FallBackTest() {
+    log_.SecureBootVariables(false).Separator(7).Action(4, kCallingBootOption).Separators();
+    Know(ReferenceRole::kCommitted, Image("good"));
+    Know(ReferenceRole::kPending, Image("next"));
+    Know(ReferenceRole::kRecovery, Image("no-kernel", false));
+  }
+  void Know(ReferenceRole role, Expectation expectation) {
+    candidates_.push_back({role, std::move(expectation)});
+  }
+  FallBackTest& Stub(const std::string& name) {
+    log_.Application(name + " stub");
+    return *this;
+  }
+  FallBackTest& Sections(const std::string& name) {
+    Bytes label = {'.', 0, 'l', 0, 'i', 0, 'n', 0, 'u', 0, 'x', 0, 0, 0};
+    log_.Measured(11, EventType::kIpl, AsBytes(std::string_view(".linux\0", 7)), label);
+    log_.Measured(11, EventType::kIpl, AsBytes(name + " sections"), label);
+    return *this;
+  }
+  FallBackTest& Boots(const std::string& name) {
+    Stub(name).Sections(name);
+    log_.Application(name + " linux");
+    return *this;
+  }
+  FallBackTest& Returns() {
+    log_.Action(4, kReturningBootOption).Action(4, kCallingBootOption);
+    return *this;
+  }
+  QuotedBoot::Outcome Outcome() { return boot_.Judge(log_, candidates_); }
+
+  QuotedBoot boot_;
+  EventLogBuilder log_;
+  std::vector<Candidate> candidates_;
+};
+
+TEST_F(FallBackTest, PassesAfterASlotThatWasRefusedUnmeasured) {
+  Returns().Returns().Boots("good");
+  const auto outcome = Outcome();
+  EXPECT_EQ(outcome.rule(), "");
+  EXPECT_EQ(outcome.reference.nearest->expectation.label, "good");
+}
+
+TEST_F(FallBackTest, PassesAfterAKnownImageWithoutAKernel) {
+  Stub("no-kernel").Returns().Boots("good");
+  EXPECT_EQ(Outcome().rule(), "");
+}
+
+TEST_F(FallBackTest, PassesAfterAKnownImageThatReturnedBeforeAndAfterMeasuringItsSections) {
+  Stub("next").Returns().Boots("good");
+  EXPECT_EQ(Outcome().rule(), "");
+}
+
+TEST_F(FallBackTest, PassesAfterAKnownImageWhoseKernelDidNotLoad) {
+  Stub("next").Sections("next").Returns().Stub("no-kernel").Returns().Boots("good");
+  EXPECT_EQ(Outcome().rule(), "");
+}
+
+TEST_F(FallBackTest, PassesAfterTheSameImageReturnedOnce) {
+  Stub("good").Sections("good").Returns().Boots("good");
+  EXPECT_EQ(Outcome().rule(), "");
+}
+
+TEST_F(FallBackTest, RefusesAfterAnUnknownImageThatRan) {
+  Stub("evil").Returns().Boots("good");
+  const auto outcome = Outcome();
+  EXPECT_EQ(outcome.rule(), "pcr.4");
+  EXPECT_EQ(outcome.reference.diff.at(0).got, HexEncode(DigestOf("evil stub").view()));
+}
+
+TEST_F(FallBackTest, RefusesAKnownImageThatStartedSomethingElse) {
+  Stub("next").Stub("evil").Returns().Boots("good");
+  EXPECT_EQ(Outcome().rule(), "pcr.4");
+}
+
+TEST_F(FallBackTest, RefusesAnUnknownImageThatStayed) {
+  Stub("next").Returns().Boots("evil");
+  EXPECT_EQ(Outcome().rule(), "pcr.4");
+}
+
+TEST_F(FallBackTest, RefusesSectionsOfAnImageThatDidNotRun) {
+  Stub("no-kernel").Sections("next").Returns().Boots("good");
+  EXPECT_EQ(Outcome().rule(), "pcr.11");
+}
+
+TEST_F(FallBackTest, RefusesHalfOfTheSectionsOfAKnownImage) {
+  log_.Measured(11, EventType::kIpl, AsBytes(std::string_view(".linux\0", 7)),
+                Bytes{'.', 0, 'l', 0, 'i', 0, 'n', 0, 'u', 0, 'x', 0, 0, 0});
+  Stub("next").Returns().Boots("good");
+  EXPECT_EQ(Outcome().rule(), "pcr.11");
+}
+
+TEST_F(FallBackTest, RefusesAKnownImageOfTheOtherSecureBootState) {
+  candidates_[1].expectation.secure_boot = true;
+  candidates_[0].expectation.secure_boot = false;
+  Stub("next").Returns().Boots("good");
+  EXPECT_EQ(Outcome().rule(), "pcr.4");
+}
+
+TEST_F(FallBackTest, RefusesTheFinalValueOfAFallBack) {
+  const ReplayedLog straight =
+      ReplayedLog::Make(EventLogBuilder(log_).Application("good stub").bytes(), QuotedBoot::kBank)
+          .value();
+  candidates_.clear();
+  Expectation by_value{.label = "value"};
+  by_value.pcrs.emplace(4, straight.pcrs().value(4));
+  Know(ReferenceRole::kCommitted, by_value);
+  Returns().Stub("good");
+  EXPECT_EQ(Outcome().rule(), "pcr.4");
+}
+
+TEST(Appraise, ShowsTheQuirksItApplied) {
+  EventLogBuilder log;
+  log.SecureBootVariables(true).Separator(7);
+  Bytes data =
+      EventLogBuilder::VariableData("605dab50-e046-4300-abb6-3dd810dd8b23", "Shim", Bytes(40, 9));
+  const Bytes hashed = data;
+  data.push_back(0);
+  log.Measured(7, EventType::kVariableAuthority, hashed, data);
+  const ReplayedLog replayed = ReplayedLog::Make(log.bytes(), QuotedBoot::kBank).value();
+  Expectation expectation{.label = "shim"};
+  PcrEventsExpected events;
+  for (const Event* const event : replayed.grammar(7).judged)
+    events.push_back({event->type, PcrDigest::Of(event->digest(Bank::kSha256)), ""});
+  expectation.pcrs.emplace(7, events);
+
+  const auto outcome = QuotedBoot().Judge(log, {{ReferenceRole::kCommitted, expectation}});
+
+  EXPECT_EQ(outcome.rule(), "");
+  EXPECT_EQ(outcome.checks.Of("quirk.shim-authority"), CheckResult::kPass);
+}
+
+}  // namespace
+}  // namespace sallyport::server
