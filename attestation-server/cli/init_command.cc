@@ -58,6 +58,19 @@ Result<Unit> StoreIssuers(Tools& tools, const Places& places, const pki::Hierarc
   return offline.PutIssuer(kOperatorRootName, hierarchy.operator_root, tools.random);
 }
 
+// MoveDirectory also moves between file systems: the state may lie on one of its own.
+Result<Unit> MoveDirectory(const std::string& from, const std::string& to) {
+  std::error_code error;
+  std::filesystem::rename(from, to, error);
+  if (error == std::errc::cross_device_link) {
+    error.clear();
+    std::filesystem::copy(from, to, std::filesystem::copy_options::recursive, error);
+    if (!error) std::filesystem::remove_all(from, error);
+  }
+  if (error) return Error{Reason::kUnavailable, "move " + from + ": " + error.message()};
+  return Unit{};
+}
+
 // FoundUpdates makes the TUF keys; those of people move to the offline directory.
 Result<Unit> FoundUpdates(Tools& tools, const Places& places, const InitOptions& options) {
   SP_TRY(std::string passphrase, OnlinePassphrase(tools.files, places.unlock()));
@@ -68,11 +81,7 @@ Result<Unit> FoundUpdates(Tools& tools, const Places& places, const InitOptions&
                                 .threshold = options.development ? size_t{1} : size_t{2},
                                 .online_passphrase = std::move(passphrase)},
                                tools.now));
-  std::error_code error;
-  std::filesystem::rename(layout.update_keys() + "/offline", places.offline() + "/update-keys",
-                          error);
-  if (error) return Error{Reason::kUnavailable, "move the offline keys: " + error.message()};
-  return Unit{};
+  return MoveDirectory(layout.update_keys() + "/offline", places.offline() + "/update-keys");
 }
 
 Result<Unit> WriteOperator(Tools& tools, const Places& places, const InitOptions& options,

@@ -171,6 +171,17 @@ PcrFinding AppraisePcr(uint32_t pcr, const PcrExpectation& expected, const Authe
   return JudgeSecureBoot(pcr, std::get<SecureBootExpected>(expected), *log);
 }
 
+// A quirk of a firmware may be applied only when that firmware's version was quoted: it is an event
+// of PCR 0.
+void CheckQuirks(const AuthenticatedPcrs& pcrs, PcrFinding& finding) {
+  for (const Quirk* const quirk : finding.quirks)
+    if (!finding.difference && !quirk->first.empty() && !pcrs.selected(0))
+      finding.difference =
+          EventDifference{.pcr = finding.pcr,
+                          .what = std::string(quirk->rule) + ": " + std::string(quirk->check) +
+                                  " needs pcr 0 to be quoted"};
+}
+
 }  // namespace
 
 std::string_view PcrRule(uint32_t pcr) {
@@ -214,6 +225,7 @@ Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs,
   if (log != nullptr) past.emplace(pcrs, *log, known);
   for (const auto& [pcr, expectation] : expected.pcrs) {
     PcrFinding finding = AppraisePcr(pcr, expectation, pcrs, log, past);
+    CheckQuirks(pcrs, finding);
     if (finding.rule.empty()) finding.rule = PcrRule(pcr);
     out.findings.push_back(std::move(finding));
   }

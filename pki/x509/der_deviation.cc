@@ -71,6 +71,12 @@ bool IsExtension(const std::vector<der::Element>& members) {
          members.back().tag == der::kOctetString;
 }
 
+// IsOneElement tells the value of an extension from octets that only look like one.
+bool IsOneElement(ByteView content) {
+  der::Reader reader(content, kRule);
+  return reader.Any().has_value() && reader.empty();
+}
+
 Found Walk(ByteView whole, ByteView part, int depth);
 
 Found WalkMembers(ByteView whole, const der::Element& parent, int depth) {
@@ -90,7 +96,7 @@ Found WalkMembers(ByteView whole, const der::Element& parent, int depth) {
     return At(whole, parent.whole, "an encoded default");
   for (const der::Element& member : members)
     if (Found found = Walk(whole, member.whole, depth)) return found;
-  if (parent.tag == der::kSequence && IsExtension(members))
+  if (parent.tag == der::kSequence && IsExtension(members) && IsOneElement(members.back().content))
     return Walk(whole, members.back().content, depth);
   return std::nullopt;
 }

@@ -80,6 +80,16 @@ Bytes SpkiOf(const X509* certificate) {
   return spki;
 }
 
+Result<PublicKey> PublicKeyOf(const X509* certificate) {
+  const EvpPkey key = KeyOf(certificate);
+  unsigned char* out = nullptr;
+  const int size = key == nullptr ? 0 : i2d_PUBKEY(key.get(), &out);
+  if (size <= 0) return Error{Reason::kUnsupported, "no key that OpenSSL knows", "ek.key"};
+  const Bytes spki(out, out + size);
+  OPENSSL_free(out);
+  return PublicKey::FromSpki(spki);
+}
+
 }  // namespace
 
 std::optional<uint32_t> EkCertificate::manufacturer_id() const { return HexId(manufacturer, 8); }
@@ -118,7 +128,7 @@ Result<EkCertificate> ReadEkCertificate(ByteView bytes) {
                     .not_after = not_after,
                     .deviation = {}};
   out.deviation = FindDerDeviation(out.der).value_or("");
-  if (Result<PublicKey> key = PublicKey::FromSpki(out.spki);
+  if (Result<PublicKey> key = PublicKeyOf(certificate.get());
       key.has_value() && key->type() != KeyType::kEd25519)
     out.key = *std::move(key);
   SP_TRY(ReadTpm(certificate.get(), out));

@@ -13,7 +13,8 @@
 namespace sallyport::pki {
 
 inline constexpr size_t kEkCertificateBytesMax = 8192;  // an NV index of a TPM holds less
-inline constexpr size_t kEkChainMax = 4;  // leaf and at most three intermediates from NV
+inline constexpr size_t kEkChainMax =
+    8;  // leaf and intermediates from NV; Intel's on-die chains have six
 
 // EkCertificate was read from one DER certificate.
 struct EkCertificate {

@@ -78,9 +78,9 @@ int Collect(int good, X509_STORE_CTX* context) {
       return note(findings->validity, "ek.expired", Reason::kExpired);
     case X509_V_ERR_CERT_NOT_YET_VALID:
       return note(findings->validity, "ek.not-yet-valid", Reason::kExpired);
+    case X509_V_ERR_EE_KEY_TOO_SMALL: return 1;  // the leaf's key has its own rule, ek.key
     case X509_V_ERR_CA_MD_TOO_WEAK:
     case X509_V_ERR_CA_KEY_TOO_SMALL:
-    case X509_V_ERR_EE_KEY_TOO_SMALL:
       return note(findings->strength, "ek.chain-strength", Reason::kUntrusted);
   }
   return 0;

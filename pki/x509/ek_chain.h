@@ -30,7 +30,7 @@ class EkRoots {
   // Judge builds a chain from `leaf` over `intermediates` (from the TPM's NV; they add no trust) to
   // an anchor, and runs
   //   ek.chain               names, signatures, CA flags, path lengths, name constraints
-  //   ek.chain-length        at most four certificates from NV, and so many below the anchor
+  //   ek.chain-length        at most kEkChainMax certificates from NV, and so many below the anchor
   //   ek.signature           the leaf is signed by its issuer
   //   ek.chain-strength      no key below 112 bits of strength, no SHA-1
   //   ek.validity            fails as ek.expired or ek.not-yet-valid, whichever certificate it is

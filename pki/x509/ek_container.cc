@@ -86,7 +86,7 @@ Result<std::vector<Bytes>> TakeDer(ByteView nv) {
   std::vector<Bytes> out;
   for (ByteView rest = content; out.empty() || (!rest.empty() && rest[0] == der::kSequence);) {
     if (out.size() == kEkChainMax)
-      return Error{Reason::kTooLarge, "more than four certificates", "ek.chain-length"};
+      return Error{Reason::kTooLarge, "more than eight certificates", "ek.chain-length"};
     SP_TRY(const size_t size, SequenceSize(rest));
     if (size > kEkCertificateBytesMax) return TooLarge();
     if (LooksLikeAttributeCertificate(rest.first(size))) return IsAttributeCertificate();
@@ -104,7 +104,7 @@ Result<Unit> TakePemBlock(std::string_view label, ByteView content, std::vector<
   SP_TRY(const std::vector<Bytes> taken, TakeDer(content));
   out.insert(out.end(), taken.begin(), taken.end());
   if (out.size() > kEkChainMax)
-    return Error{Reason::kTooLarge, "more than four certificates", "ek.chain-length"};
+    return Error{Reason::kTooLarge, "more than eight certificates", "ek.chain-length"};
   return Unit{};
 }
 

@@ -27,8 +27,7 @@ Result<Unit> CheckRsaKey(const EVP_PKEY* key) {
 }
 
 Result<Unit> CheckKey(const X509* certificate) {
-  const EVP_PKEY* const key = X509_get0_pubkey(certificate);
-  if (IsRsa(certificate)) return CheckRsaKey(key);
+  if (IsRsa(certificate)) return CheckRsaKey(KeyOf(certificate).get());
   const std::string name = KeyNameOf(certificate);
   if (name == "p-256" || name == "p-384" || name == "p-521") return Unit{};
   return Error{Reason::kUnsupported, "key of type " + name, "ek.key"};

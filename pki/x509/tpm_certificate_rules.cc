@@ -16,8 +16,8 @@ constexpr int kUnderstood[] = {
 }  // namespace
 
 bool IsRsa(const X509* certificate) {
-  const EVP_PKEY* const key = X509_get0_pubkey(certificate);
-  return key != nullptr && EVP_PKEY_is_a(key, "RSA") == 1;
+  const EvpPkey key = KeyOf(certificate);
+  return key != nullptr && EVP_PKEY_is_a(key.get(), "RSA") == 1;
 }
 
 Result<Unit> RequireVersion3(const X509* certificate, std::string_view rule) {
@@ -86,7 +86,7 @@ Result<Unit> RequireCriticalKnown(const X509* certificate, std::string_view rule
 EkCheck CheckRoca(const X509* certificate, std::string_view rule) {
   if (!IsRsa(certificate)) return {rule, CheckResult::kNotRun, "not an RSA key"};
   BIGNUM* raw = nullptr;
-  EVP_PKEY_get_bn_param(X509_get0_pubkey(certificate), OSSL_PKEY_PARAM_RSA_N, &raw);
+  EVP_PKEY_get_bn_param(KeyOf(certificate).get(), OSSL_PKEY_PARAM_RSA_N, &raw);
   const BignumPtr modulus(raw);
   if (modulus == nullptr) return FailedCheck(rule, Reason::kMalformed, "no modulus");
   Bytes bytes(static_cast<size_t>(BN_num_bytes(modulus.get())));

@@ -48,9 +48,26 @@ Result<UnixTime> TimeOf(const ASN1_TIME* time, std::string_view rule) {
   return UnixTime::FromSeconds(timegm(&parts));
 }
 
-std::string KeyNameOf(const X509* certificate) {
-  const EVP_PKEY* const key = X509_get0_pubkey(certificate);
+EvpPkey KeyOf(const X509* certificate) {
+  EvpPkey key(X509_get_pubkey(const_cast<X509*>(certificate)));
+  ASN1_OBJECT* algorithm = nullptr;
+  const unsigned char* bits = nullptr;
+  int size = 0;
+  if (key == nullptr &&
+      X509_PUBKEY_get0_param(&algorithm, &bits, &size, nullptr,
+                             X509_get_X509_PUBKEY(certificate)) == 1 &&
+      OBJ_obj2nid(algorithm) == NID_rsaesOaep) {
+    const unsigned char* at = bits;
+    key.reset(d2i_PublicKey(EVP_PKEY_RSA, nullptr, &at, size));
+    if (at != bits + size) key.reset();
+  }
   ERR_clear_error();
+  return key;
+}
+
+std::string KeyNameOf(const X509* certificate) {
+  const EvpPkey owned = KeyOf(certificate);
+  const EVP_PKEY* const key = owned.get();
   if (key == nullptr) {
     ASN1_OBJECT* algorithm = nullptr;
     X509_PUBKEY_get0_param(&algorithm, nullptr, nullptr, nullptr,

@@ -26,6 +26,9 @@ std::string NameText(const X509_NAME* name);
 std::string AsnText(const ASN1_STRING* text, size_t size_max);
 // TimeOf: kMalformed with `rule`.
 Result<UnixTime> TimeOf(const ASN1_TIME* time, std::string_view rule);
+// KeyOf is the certificate's public key, or null. Older vendors name RSA keys by what they are for
+// (id-RSAES-OAEP, RFC 4055), which OpenSSL does not read.
+EvpPkey KeyOf(const X509* certificate);
 // KeyNameOf is "rsa-2048", "p-256" and so on, or the algorithm's name.
 std::string KeyNameOf(const X509* certificate);
 // SelfIssued: subject and issuer are the same name.

@@ -62,8 +62,11 @@ fi
 umount "$work/probe-mount"
 
 step "Found a trust domain with its state on a disk of 16 MiB, and one node with a disk of 1 MiB"
-quiet sallyport init --dir "$cp_dir" --trust-domain full.example --development --base-port "$base_port" --evidence-lifetime 10s
 small_disk "$cp_dir/state" 16m
+quiet sallyport init --dir "$cp_dir" --trust-domain full.example --development --base-port "$base_port" --evidence-lifetime 10s
+# The keys of people left the disk of the server, readable by their owner only.
+[ ! -e "$cp_dir/state/update-keys/offline" ] || fail "offline keys stayed with the server"
+[ -z "$(find "$cp_dir/offline" -type f -perm /077)" ] || fail "offline keys are open to others"
 export SALLYPORT_CONFIG=$cp_dir/operator/config.yaml
 quiet sallyport-virtual-node vendor --dir "$work/vendor"
 cp "$work/vendor/root.pem" "$work/vendor/intermediate.pem" "$cp_dir/vendor/"

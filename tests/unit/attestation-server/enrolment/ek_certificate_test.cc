@@ -68,7 +68,7 @@ TEST_F(ScreenEkTest, RefusesAChainToNoProfile) {
 
 TEST_F(ScreenEkTest, RefusesNoneAndTooManyCertificates) {
   EXPECT_EQ(Rule({}, EkPublic()), "ek.missing");
-  EXPECT_EQ(Rule(std::vector<Bytes>(5, Chain().front()), EkPublic()), "ek.chain-length");
+  EXPECT_EQ(Rule(std::vector<Bytes>(pki::kEkChainMax + 1, Chain().front()), EkPublic()), "ek.chain-length");
 }
 
 TEST_F(ScreenEkTest, KeepsWarningsAndTakesAcceptedAdvisoriesOfTheProfile) {

@@ -136,6 +136,23 @@ TEST_F(FallBackTest, RefusesTheFinalValueOfAFallBack) {
   EXPECT_EQ(Outcome().rule(), "pcr.4");
 }
 
+TEST(Appraise, AppliesAQuirkOfAFirmwareOnlyWhenItsVersionWasQuoted) {
+  EventLogBuilder log;
+  log.Hashed(0, EventType::kScrtmVersion, HexDecode("1efb6b540c1d5540a4ad4ef4bf17b83a").value());
+  log.SecureBootVariables(false).Separator(7).Separators().Application("uki");
+  Expectation expectation{.label = "ami"};
+  expectation.pcrs.emplace(
+      4, PcrEventsExpected{{EventType::kBootServicesApplication, DigestOf("uki"), "uki"}});
+  const std::vector<Candidate> candidates{{ReferenceRole::kCommitted, expectation}};
+
+  QuotedBoot boot;
+  const auto quoted = boot.Judge(log.bytes(), log.bytes(), candidates, 1u << 0 | 1u << 4);
+  EXPECT_EQ(quoted.rule(), "");
+  EXPECT_EQ(quoted.checks.Of("quirk.ami-boot-option"), CheckResult::kPass);
+  const auto unquoted = boot.Judge(log.bytes(), log.bytes(), candidates, 1u << 4);
+  EXPECT_EQ(unquoted.rule(), "pcr.4");
+}
+
 TEST(Appraise, ShowsTheQuirksItApplied) {
   EventLogBuilder log;
   log.SecureBootVariables(true).Separator(7);

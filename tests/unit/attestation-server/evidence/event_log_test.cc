@@ -56,6 +56,13 @@ TEST(ParseEventLog, RefusesTrailingBytes) {
   EXPECT_EQ(RuleOfParsing(bytes), "log.truncated");
 }
 
+TEST(ParseEventLog, RefusesNothingAtAllAndZeroPadding) {
+  EXPECT_EQ(RuleOfParsing({}), "log.truncated");
+  for (const size_t zeros : {1u, 12u, 4096u})
+    EXPECT_NE(RuleOfParsing(EventLogBuilder().Separator(4).Raw(Bytes(zeros, 0)).bytes()), "")
+        << zeros;
+}
+
 TEST(ParseEventLog, RefusesTheSpecIdEventOutsidePcr0) {
   Bytes bytes = OneEvent();
   bytes[0] = 1;

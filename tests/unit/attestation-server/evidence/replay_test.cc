@@ -22,6 +22,18 @@ TEST(Replay, StartsPcr0AtTheStartupLocality) {
   EXPECT_FALSE(pcrs.touched(0));
 }
 
+TEST(Replay, StartsPcr0AtLocality4UnderAHardwareCrtm) {
+  const Bytes bytes = EventLogBuilder()
+                          .Locality(4)
+                          .Measured(0, EventType::kHcrtmEvent, AsBytes("acm"), AsBytes("HCRTM"))
+                          .bytes();
+  Bytes initial(32, 0);
+  initial.back() = 4;
+  const PcrDigest once =
+      HashWith(Bank::kSha256, initial, HashWith(Bank::kSha256, AsBytes("acm")).view());
+  EXPECT_EQ(Replay(ParseEventLog(bytes).value(), Bank::kSha256).value(0), once);
+}
+
 TEST(Replay, NeverExtendsNoAction) {
   const Bytes bytes = EventLogBuilder().NoAction(4, AsBytes("anything")).bytes();
   EXPECT_FALSE(Replay(ParseEventLog(bytes).value(), Bank::kSha256).touched(4));

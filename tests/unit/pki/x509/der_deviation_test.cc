@@ -46,6 +46,8 @@ TEST(FindDerDeviation, LooksIntoExtensions) {
   EXPECT_EQ(Of(Sequence({kOid, kPlain})), "none");
   EXPECT_EQ(Of(Sequence({kOid, kFalse, kPlain})), "an encoded default at byte 0");
   EXPECT_EQ(Of(Sequence({kOid, kPaddedInside})), "an INTEGER with padding at byte 11");
+  constexpr uint8_t kOctets[] = {0x04, 0x03, 'S', 'N', '1'};
+  EXPECT_EQ(Of(Sequence({kOid, kOctets})), "none");
 }
 
 TEST(FindDerDeviation, EndsOnDeepNestingAndGarbage) {

@@ -81,10 +81,10 @@ TEST_F(TakeEk, TakesAChainLeafFirst) {
             both);
 }
 
-TEST_F(TakeEk, RefusesMoreThanFour) {
+TEST_F(TakeEk, RefusesMoreThanAnyTpmHolds) {
   Bytes chain;
   std::string pem;
-  for (int i = 0; i < 5; ++i) {
+  for (size_t i = 0; i <= kEkChainMax; ++i) {
     Append(chain, der_);
     pem += CertificatePem(der_);
   }

@@ -130,7 +130,8 @@ TEST_F(FakeEkTest, SaysEverythingThatIsWrongWithAChain) {
 }
 
 TEST_F(FakeEkTest, RefusesTooLongAChainAndGarbageInIt) {
-  EXPECT_EQ(VerifyRule(VendorRoots(), Leaf(), std::vector<Bytes>(4, vendor_.intermediate_der())),
+  EXPECT_EQ(VerifyRule(VendorRoots(), Leaf(),
+                       std::vector<Bytes>(kEkChainMax, vendor_.intermediate_der())),
             "ek.chain-length");
   EXPECT_EQ(VerifyRule(VendorRoots(), Leaf(), {Bytes{1, 2, 3}}), "ek.der");
   EXPECT_EQ(VerifyRule(VendorRoots(), Leaf(), {Bytes(kEkCertificateBytesMax + 1)}), "ek.size");

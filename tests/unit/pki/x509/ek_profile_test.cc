@@ -102,6 +102,24 @@ TEST_F(EkProfile, AcceptsEveryKeyThatEksHave) {
             "");
 }
 
+// OldRsaCertificate names its key by what it is for, as vendors did; its signature does not hold.
+Bytes OldRsaCertificate(const FakeTpmVendor& vendor) {
+  constexpr uint8_t kRsaEncryption[] = {0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01};
+  Bytes der = vendor.EkCertificate(RsaKey(2048), {.key_usage = "critical,keyEncipherment"});
+  const auto at = std::ranges::search(der, kRsaEncryption);
+  SP_CHECK(!at.empty());
+  at.back() = 0x07;  // id-RSAES-OAEP
+  return der;
+}
+
+TEST_F(EkProfile, ReadsRsaKeysThatAreNamedByTheirUse) {
+  const EkCertificate ek = ReadEkCertificate(OldRsaCertificate(vendor_)).value();
+  EXPECT_EQ(ek.key_name, "rsa-2048");
+  ASSERT_TRUE(ek.key.has_value());
+  EXPECT_EQ(ek.key->bits(), 2048u);
+  EXPECT_EQ(ParseRule(OldRsaCertificate(vendor_)), "");
+}
+
 TEST_F(EkProfile, RefusesKeysThatAreWeakOrNoneOfAnEk) {
   const Bytes modulus = ToBytes(ByteView(RsaKey(2048).spki()).subspan(33, 256));
   EXPECT_EQ(ParseRule(vendor_.EkCertificate(PublicKey::FromRsa(modulus, 3).value(), rsa_)),
