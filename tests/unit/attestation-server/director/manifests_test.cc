@@ -1,0 +1,178 @@
+// Manifests over a real store: what a device is told, and when it has news.
+#include "attestation-server/director/manifests.h"
+
+#include "attestation-server/store/meta.h"
+#include "attestation-server/store/policies.h"
+#include "policies/decision/canonical.h"
+#include "policies/language/reader.h"
+#include "tests/unit/attestation-server/store/store_fixture.h"
+
+namespace sallyport::server {
+namespace {
+
+constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
+constexpr std::string_view kPolicy = R"(sallyport: policy/v1
+name: site
+groups:
+  cameras: {tags: [camera]}
+services:
+  rtsp: [tcp/8554]
+grants:
+  - {id: g, from: cameras, to: cameras, service: rtsp, same: site, expires: 2035-01-01T00:00:00Z}
+)";
+
+class ManifestsTest : public StoreTest {
+ protected:
+  ManifestsTest() {
+    Open();
+    for (uint8_t i = 1; i <= 3; ++i) {
+      DeviceRecord device = MakeDevice(i);
+      device.attested_at = kNow;
+      device.valid_until = kNow + Hours(1);
+      if (i == 3) device.placement.site = "oslo";
+      Do([&](Connection& c) { return Devices(c).Insert(device); });
+      ids_.push_back(device.id);
+    }
+    manifests_ =
+        std::make_unique<Manifests>(ManifestParts{*database_, signer_, zones_},
+                                    ManifestTerms{"edge.example", 1, Hours(24), {ToBytes("root")}});
+  }
+  template <typename Body>
+  void Do(Body body) {
+    ASSERT_TRUE(
+        Write([&](Transaction& t) -> Result<Unit> { return body(t.connection()); }).has_value());
+  }
+  void Apply(std::string_view source, uint64_t version) {
+    policy::Diagnostics findings("policy");
+    const auto read = policy::ReadPolicy(source, zones_, findings);
+    const auto rules = policy::Lower(*read, nullptr, findings);
+    const std::string manifest = policy::WritePolicyManifest(
+        policy::MakePolicyManifest(*rules, {.version = static_cast<int64_t>(version),
+                                            .not_before = kNow,
+                                            .expires = kNow + Days(30)}));
+    Do([&](Connection& c) {
+      return Policies(c).Apply({version, "site", pki::Sha256(AsBytes(manifest)), manifest,
+                                std::string(source), "alice", kNow});
+    });
+    manifests_->Invalidate();
+  }
+  uint64_t Generation(size_t device, UnixTime now = kNow) {
+    return manifests_->Generation(ids_[device], now).value();
+  }
+  std::string SliceOf(size_t device, UnixTime now = kNow) {
+    const auto manifest = manifests_->For(ids_[device], now);
+    return manifest ? ToString(manifest->slice) : std::string(manifest.error().name());
+  }
+
+  static pki::PrivateKey NewKey() {
+    return pki::PrivateKey::Generate(pki::KeyType::kEd25519).value();
+  }
+  std::vector<std::string> ids_;
+  policy::ZoneLookup zones_ = [](std::string_view name) { return policy::ZoneRule::Parse(name); };
+  LocalDirectorSigner signer_{"edge.example", NewKey(), NewKey(), NewKey()};
+  std::unique_ptr<Manifests> manifests_;
+};
+
+TEST_F(ManifestsTest, WithoutAPolicyTheSliceIsEmptyAndNothingIsAllowed) {
+  EXPECT_EQ(SliceOf(0), "");
+  EXPECT_GT(Generation(0), 0u) << "a device without policy is told so too";
+}
+
+TEST_F(ManifestsTest, SliceNamesThePeersThatAPolicyLetsIn) {
+  Apply(kPolicy, 1);
+  const std::string slice = SliceOf(0);
+  EXPECT_NE(slice.find(ids_[1]), std::string::npos);
+  EXPECT_EQ(slice.find(ids_[2]), std::string::npos) << "of another site";
+}
+
+TEST_F(ManifestsTest, AskingAgainMakesNothingNew) {
+  Apply(kPolicy, 1);
+  const auto first = manifests_->For(ids_[0], kNow);
+  const auto second = manifests_->For(ids_[0], kNow + Minutes(1));
+  EXPECT_EQ(first->targets, second->targets);
+  EXPECT_EQ(first->slice, second->slice);
+}
+
+TEST_F(ManifestsTest, NewPolicyIsNewsForThoseItConcerns) {
+  Apply(kPolicy, 1);
+  const uint64_t camera = Generation(0);
+  std::string wider(kPolicy);
+  wider.replace(wider.find("tcp/8554"), 8, "tcp/8555");
+
+  Apply(wider, 2);
+
+  EXPECT_GT(Generation(0), camera);
+}
+
+TEST_F(ManifestsTest, ChangeThatDoesNotConcernADeviceIsNoNews) {
+  Apply(kPolicy, 1);
+  const uint64_t oslo = Generation(2);
+  Do([&](Connection& c) -> Result<Unit> {
+    DeviceRecord device = *Devices(c).Find(ids_[0]).value();
+    device.endpoint = "192.0.2.9:15008";
+    return Devices(c).Update(device);
+  });
+  manifests_->Invalidate();
+
+  EXPECT_EQ(Generation(2), oslo);
+  EXPECT_GT(Generation(1), 0u);
+}
+
+TEST_F(ManifestsTest, QuarantinedPeerLeavesTheSlice) {
+  Apply(kPolicy, 1);
+  const uint64_t before = Generation(0);
+  ASSERT_NE(SliceOf(0).find(ids_[1]), std::string::npos);
+  Do([&](Connection& c) -> Result<Unit> {
+    DeviceRecord device = *Devices(c).Find(ids_[1]).value();
+    device.state = DeviceState::kQuarantined;
+    device.causes = {QuarantineCause::kOperator};
+    ++device.epoch;
+    return Devices(c).Update(device);
+  });
+  manifests_->Invalidate();
+
+  EXPECT_GT(Generation(0), before);
+}
+
+TEST_F(ManifestsTest, HalfOfTheLeaseIsNewsByItself) {
+  Apply(kPolicy, 1);
+  const uint64_t before = Generation(0);
+  EXPECT_GT(Generation(0, kNow + Hours(12)), before);
+}
+
+TEST_F(ManifestsTest, VersionsNeverRepeat) {
+  Apply(kPolicy, 1);
+  std::set<std::string> seen;
+  for (int half = 0; half < 4; ++half)
+    seen.insert(ToString(manifests_->For(ids_[0], kNow + Hours(12 * half))->targets));
+  seen.insert(ToString(manifests_->For(ids_[1], kNow)->targets));
+  EXPECT_EQ(seen.size(), 5u);
+}
+
+TEST_F(ManifestsTest, PolicyInForceThatNoLongerReadsGivesNobodyAnything) {
+  Apply(kPolicy, 1);
+  Do([&](Connection& c) -> Result<Unit> {
+    SP_TRY(c.Execute("UPDATE policies SET source = 'sallyport: policy/v1'"));
+    return Unit{};
+  });
+  manifests_->Invalidate();
+
+  EXPECT_EQ(SliceOf(0), "policy.stale");
+  EXPECT_EQ(manifests_->Generation(ids_[0], kNow).error().rule, "policy.stale");
+}
+
+TEST_F(ManifestsTest, SignedRulesAndStoredSourceMustAgree) {
+  Apply(kPolicy, 1);
+  std::string wider(kPolicy);
+  wider.replace(wider.find("same: site, "), 12, "");
+  Do([&](Connection& c) -> Result<Unit> {
+    SP_TRY(c.Execute("UPDATE policies SET source = :source", {wider}));
+    return Unit{};
+  });
+  manifests_->Invalidate();
+
+  EXPECT_FALSE(manifests_->For(ids_[0], kNow).has_value());
+}
+
+}  // namespace
+}  // namespace sallyport::server
