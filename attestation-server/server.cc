@@ -149,6 +149,7 @@ class Server::Impl {
   std::unique_ptr<TokenOperations> tokens_;
   std::unique_ptr<RolloutOperations> rollouts_;
   std::unique_ptr<PublicationOperations> publication_;
+  std::unique_ptr<ReferenceOperations> references_;
   std::unique_ptr<EkBundleOperations> ek_bundles_;
   std::unique_ptr<EnrolmentService> enrolment_service_;
   std::unique_ptr<DeviceService> device_service_;
@@ -228,6 +229,8 @@ Result<Unit> Server::Impl::StartCore() {
       PublicationOperations::Repository{world_.files, layout_.image_repository(),
                                         facts_.trust_domain, keys_.image},
       zones_, changed);
+  references_ = std::make_unique<ReferenceOperations>(
+      parts, facts_.development ? kReferenceApprovalsInDevelopment : kReferenceApprovals, changed);
   std::map<std::string, std::string> directories;
   for (const auto& [name, profile] : config_.profiles) directories.emplace(name, profile.roots);
   ek_bundles_ =
@@ -287,8 +290,8 @@ Result<Unit> Server::Impl::StartListeners() {
       *fleet_, *streams_, pool_, world_.clock,
       DeviceService::Identity{bundle_.Anchors(), bundle_.trust_domain});
   admin_service_ = std::make_unique<AdminService>(
-      AdminParts{*devices_, *tokens_, *rollouts_, *publication_, *ek_bundles_, *database_,
-                 world_.files, pool_, world_.clock},
+      AdminParts{*devices_, *tokens_, *rollouts_, *publication_, *references_, *ek_bundles_,
+                 *database_, world_.files, pool_, world_.clock},
       AdminIdentity());
   SP_TRY(enrol_listener_, StartListener(config_.listen.enrol, enrol_tls_, ClientCertificates::kNone,
                                         {enrolment_service_.get()}));

@@ -239,7 +239,7 @@ CommandResult ImportReference(const CommonOptions& common, const std::string& fi
   const Result<Bytes> json = ReadFile(files, file, kInputBytesMax);
   if (!json) return Failure(ExitCode::kUsage, json.error(), common.json);
   const Result<SignedApproval> approval =
-      ApproveWithContext(common, "reference.import", pki::Sha256(*json));
+      ApproveWithContext(common, kReferenceApproveAction, pki::Sha256(*json));
   if (!approval) return Failure(approval.error(), common.json);
   api::ImportReferenceRequest request;
   request.set_device_class(device_class);
@@ -250,19 +250,45 @@ CommandResult ImportReference(const CommonOptions& common, const std::string& fi
   return Ask(common, &api::Admin::Stub::ImportReference, request);
 }
 
+// ChangeReference signs `action` on the set itself: its id is the digest of its bytes.
+CommandResult ChangeReference(const CommonOptions& common, JsonRpc<api::ApprovedRequest> rpc,
+                              const std::string& id, std::string_view action) {
+  const Result<Sha256Digest> digest = [&]() -> Result<Sha256Digest> {
+    SP_TRY(const Bytes bytes, HexDecode(id));
+    return Sha256Digest::FromView(bytes);
+  }();
+  if (!digest) return Failure(ExitCode::kUsage, digest.error(), common.json);
+  return AskApproved(common, rpc, id, action, *digest);
+}
+
+void AddReferenceChange(Group& group, const std::string& name, const std::string& help,
+                        JsonRpc<api::ApprovedRequest> rpc, std::string_view action) {
+  CLI::App* const command =
+      group.Add(name, help, "sallyport reference " + name + " 3f1c...  (from reference list)");
+  const auto common = group.AddCommon(command);
+  const auto id = std::make_shared<std::string>();
+  command->add_option("id", *id, "Id of the set: 64 hex digits")->required();
+  group.Run(command, [=] { return ChangeReference(*common, rpc, *id, action); });
+}
+
 void AddReferenceCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent =
       app.add_subcommand("reference", "Reference values that devices are judged by");
   parent->require_subcommand(1);
   Group group(*parent, sink);
-  CLI::App* const import = group.Add("import", "Add a set of reference values to a class",
-                                     "sallyport reference import base.json --class online");
+  CLI::App* const import =
+      group.Add("import", "Propose a set of reference values for a class, with your approval",
+                "sallyport reference import base.json --class online");
   const auto common = group.AddCommon(import);
   const auto file = std::make_shared<std::string>();
   const auto device_class = std::make_shared<std::string>();
   import->add_option("file", *file, "reference/v1 JSON")->required();
   import->add_option("--class", *device_class, "Device class")->required();
   group.Run(import, [=] { return ImportReference(*common, *file, *device_class); });
+  AddReferenceChange(group, "approve", "Sign your approval of a candidate (two operators)",
+                     &api::Admin::Stub::ApproveReference, kReferenceApproveAction);
+  AddReferenceChange(group, "retire", "End a set for good (two operators)",
+                     &api::Admin::Stub::RetireReference, kReferenceRetireAction);
   group.AddList("list", "List sets and their states", "sallyport reference list",
                 &api::Admin::Stub::ListReferences);
 }

@@ -13,6 +13,11 @@ namespace sallyport::server {
 inline constexpr Duration kApprovalLifetimeMax =
     Hours(24);  // an approval is for now, not for later
 
+// What is signed to bring a set of reference values into force, and to take it out again; the
+// digest is the set's id.
+inline constexpr std::string_view kReferenceApproveAction = "reference.approve";
+inline constexpr std::string_view kReferenceRetireAction = "reference.retire";
+
 // Wire form of an approval: the body is the JSON that was signed, as it was signed.
 using SignedApproval = pki::SignedStatement;
 

@@ -4,9 +4,7 @@
 
 #include "attestation-server/director/inventory.h"
 #include "attestation-server/operations/rollouts.h"
-#include "attestation-server/reference/reference_file.h"
 #include "attestation-server/store/policies.h"
-#include "attestation-server/store/references.h"
 #include "ota/metadata/uptane.h"
 #include "pki/base/log.h"
 #include "policies/decision/canonical.h"
@@ -17,7 +15,6 @@ namespace sallyport::server {
 namespace {
 
 constexpr uint64_t kMetadataBytesMax = 16 << 20;
-constexpr int64_t kReferencesMax = 10'000;
 
 bool IsSafeName(std::string_view name) {
   return !name.empty() && name.size() <= 128 && name.front() != '.' &&
@@ -186,43 +183,6 @@ Result<JsonValue> PublicationOperations::ListPolicies(int64_t limit) {
                                      {"manifest", HexEncode(row.manifest_hash)},
                                      {"applied_by", row.applied_by},
                                      {"applied_at", FormatRfc3339(row.applied_at)}}));
-  return JsonValue::Array(std::move(out));
-}
-
-Result<JsonValue> PublicationOperations::ImportReference(
-    const Operator& caller, std::string_view device_class, ByteView json,
-    const std::vector<SignedApproval>& approvals, UnixTime now) {
-  const Sha256Digest id = pki::Sha256(json);
-  SP_TRY(const ApprovalRow approval, ApprovalOf(caller, approvals, "reference.import", id, now));
-  SP_TRY(const ReferenceFile file, ParseReferenceFile(AsText(json)));
-  if (file.device_class != device_class)
-    return Error{Reason::kMismatch, "the file is for class '" + file.device_class + "'",
-                 "reference.class"};
-  SP_TRY(parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
-    SP_TRY(RecordAndCount(transaction, approval, now));
-    return References(transaction.connection())
-        .Insert(
-            {id, file.device_class, ReferenceState::kActive, ToString(json), std::nullopt, now});
-  }));
-  changed_();
-  return JsonValue::Object(
-      {{"id", HexEncode(id)}, {"class", file.device_class}, {"state", "active"}});
-}
-
-Result<JsonValue> PublicationOperations::ListReferences(int64_t limit) {
-  SP_TRY(Snapshot snapshot, parts_.database.Read());
-  SP_TRY(
-      const std::vector<Row> rows,
-      snapshot.connection().Query(
-          "SELECT id, device_class, state, release_digest FROM reference_sets ORDER BY created_at LIMIT ?",
-          "tttt", {std::min(limit, kReferencesMax)}));
-  std::vector<JsonValue> out;
-  for (const Row& row : rows)
-    out.push_back(
-        JsonValue::Object({{"id", row.Text(0)},
-                           {"class", row.Text(1)},
-                           {"state", row.Text(2)},
-                           {"release", row.IsNull(3) ? JsonValue() : JsonValue(row.Text(3))}}));
   return JsonValue::Array(std::move(out));
 }
 

@@ -1,5 +1,5 @@
 // Publishing into the server's image repository, and what the server takes from it: releases,
-// policy, reference values that operators approved.
+// policy.
 #pragma once
 
 #include <functional>
@@ -49,12 +49,6 @@ class PublicationOperations {
   // hold (kPolicyDenied "policy.review").
   Result<JsonValue> ApplyPolicy(const Operator& caller, ByteView source, UnixTime now);
   Result<JsonValue> ListPolicies(int64_t limit);
-
-  // ImportReference adds platform reference values for a class; active at once, by signed approval.
-  Result<JsonValue> ImportReference(const Operator& caller, std::string_view device_class,
-                                    ByteView json, const std::vector<SignedApproval>& approvals,
-                                    UnixTime now);
-  Result<JsonValue> ListReferences(int64_t limit);
 
  private:
   Result<Bytes> PublishedTarget(std::string_view role, std::string_view path) const;

@@ -234,9 +234,26 @@ AdminService::Reactor* AdminService::ImportReference(Context* context,
                                                      const api::ImportReferenceRequest* request,
                                                      api::JsonReply* reply) {
   return Answer(context, "ImportReference", reply, [this, request](const Operator& caller) {
-    return parts_.publication.ImportReference(
-        caller, request->device_class(), AsBytes(request->json()),
-        ApprovalsOf(request->approvals()), parts_.clock.Wall());
+    return parts_.references.Import(caller, request->device_class(), AsBytes(request->json()),
+                                    ApprovalsOf(request->approvals()), parts_.clock.Wall());
+  });
+}
+
+AdminService::Reactor* AdminService::ApproveReference(Context* context,
+                                                      const api::ApprovedRequest* request,
+                                                      api::JsonReply* reply) {
+  return Answer(context, "ApproveReference", reply, [this, request](const Operator& caller) {
+    return parts_.references.Approve(caller, request->name(), ApprovalsOf(request->approvals()),
+                                     parts_.clock.Wall());
+  });
+}
+
+AdminService::Reactor* AdminService::RetireReference(Context* context,
+                                                     const api::ApprovedRequest* request,
+                                                     api::JsonReply* reply) {
+  return Answer(context, "RetireReference", reply, [this, request](const Operator& caller) {
+    return parts_.references.Retire(caller, request->name(), ApprovalsOf(request->approvals()),
+                                    parts_.clock.Wall());
   });
 }
 
@@ -244,7 +261,7 @@ AdminService::Reactor* AdminService::ListReferences(Context* context,
                                                     const api::ListRequest* request,
                                                     api::JsonReply* reply) {
   return Answer(context, "ListReferences", reply, [this, request](const Operator&) {
-    return parts_.publication.ListReferences(Rows(request->limit()));
+    return parts_.references.List(Rows(request->limit()));
   });
 }
 

@@ -9,6 +9,7 @@
 #include "attestation-server/operations/devices.h"
 #include "attestation-server/operations/ek_bundles.h"
 #include "attestation-server/operations/publication.h"
+#include "attestation-server/operations/references.h"
 #include "attestation-server/operations/rollouts.h"
 #include "attestation-server/operations/tokens.h"
 #include "attestation-server/service/work_pool.h"
@@ -23,6 +24,7 @@ struct AdminParts {
   TokenOperations& tokens;
   RolloutOperations& rollouts;
   PublicationOperations& publication;
+  ReferenceOperations& references;
   EkBundleOperations& ek_bundles;
   Database& database;
   FileSystem& files;
@@ -66,6 +68,8 @@ class AdminService final : public api::Admin::CallbackService {
   Reactor* ListPolicies(Context*, const api::ListRequest*, api::JsonReply*) override;
   grpc::ServerReadReactor<api::PublishChunk>* PublishFiles(Context*, api::JsonReply*) override;
   Reactor* ImportReference(Context*, const api::ImportReferenceRequest*, api::JsonReply*) override;
+  Reactor* ApproveReference(Context*, const api::ApprovedRequest*, api::JsonReply*) override;
+  Reactor* RetireReference(Context*, const api::ApprovedRequest*, api::JsonReply*) override;
   Reactor* ListReferences(Context*, const api::ListRequest*, api::JsonReply*) override;
   Reactor* CreateRollout(Context*, const api::CreateRolloutRequest*, api::JsonReply*) override;
   Reactor* ApproveRollout(Context*, const api::ApprovedRequest*, api::JsonReply*) override;

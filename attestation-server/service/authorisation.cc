@@ -37,6 +37,8 @@ constexpr RpcRule kTable[] = {
     {ADMIN "ListPolicies", Listener::kAdmin, Caller::kViewer},
     {ADMIN "PublishFiles", Listener::kAdmin, Caller::kOperator},
     {ADMIN "ImportReference", Listener::kAdmin, Caller::kAdmin},
+    {ADMIN "ApproveReference", Listener::kAdmin, Caller::kAdmin},
+    {ADMIN "RetireReference", Listener::kAdmin, Caller::kAdmin},
     {ADMIN "ListReferences", Listener::kAdmin, Caller::kViewer},
     {ADMIN "CreateRollout", Listener::kAdmin, Caller::kOperator},
     {ADMIN "ApproveRollout", Listener::kAdmin, Caller::kOperator},

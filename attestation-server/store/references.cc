@@ -20,6 +20,15 @@ Result<ReferenceRow> ReadReference(const Row& row) {
   return reference;
 }
 
+Result<std::vector<ReferenceRow>> ReadReferences(const std::vector<Row>& rows) {
+  std::vector<ReferenceRow> out;
+  for (const Row& row : rows) {
+    SP_TRY(ReferenceRow reference, ReadReference(row));
+    out.push_back(std::move(reference));
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<Unit> References::Insert(const ReferenceRow& row) {
@@ -58,18 +67,32 @@ Result<Unit> References::Withdraw(std::string_view device_id, ReferenceRole role
   return Unit{};
 }
 
+Result<std::optional<ReferenceRow>> References::Find(const Sha256Digest& id) {
+  SP_TRY(const auto row,
+         connection_.QueryOne("SELECT id, device_class, state, json, release_digest, created_at "
+                              "FROM reference_sets WHERE id = :id",
+                              "ttttti", {id}));
+  if (!row) return std::optional<ReferenceRow>();
+  SP_TRY(ReferenceRow reference, ReadReference(*row));
+  return std::optional(std::move(reference));
+}
+
 Result<std::vector<ReferenceRow>> References::List(std::string_view device_class, int64_t limit) {
   SP_TRY(const auto rows,
          connection_.Query(
              "SELECT id, device_class, state, json, release_digest, created_at FROM reference_sets "
              "WHERE device_class = :class ORDER BY created_at, id LIMIT :limit",
              "ttttti", {device_class, std::min(limit, kListMax)}));
-  std::vector<ReferenceRow> out;
-  for (const Row& row : rows) {
-    SP_TRY(ReferenceRow reference, ReadReference(row));
-    out.push_back(std::move(reference));
-  }
-  return out;
+  return ReadReferences(rows);
+}
+
+Result<std::vector<ReferenceRow>> References::ListAll(int64_t limit) {
+  SP_TRY(const auto rows,
+         connection_.Query(
+             "SELECT id, device_class, state, json, release_digest, created_at FROM reference_sets "
+             "ORDER BY created_at, id LIMIT :limit",
+             "ttttti", {std::min(limit, kListMax)}));
+  return ReadReferences(rows);
 }
 
 Result<std::vector<JudgedReference>> References::ForDevice(std::string_view device_id,

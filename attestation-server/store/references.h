@@ -38,7 +38,9 @@ class References {
   // Assign adds `id` to one of the device's sets; Withdraw empties one of them.
   Result<Unit> Assign(std::string_view device_id, ReferenceRole role, const Sha256Digest& id);
   Result<Unit> Withdraw(std::string_view device_id, ReferenceRole role);
+  Result<std::optional<ReferenceRow>> Find(const Sha256Digest& id);
   Result<std::vector<ReferenceRow>> List(std::string_view device_class, int64_t limit);
+  Result<std::vector<ReferenceRow>> ListAll(int64_t limit);
   // ForDevice returns the sets in force of the class that belong to no release, and those assigned
   // to the device itself (MayJudge in reference/life_cycle.h).
   Result<std::vector<JudgedReference>> ForDevice(std::string_view device_id,

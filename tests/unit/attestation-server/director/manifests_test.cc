@@ -1,21 +1,16 @@
-// Manifests and the inventory over a real store: when a device has news, and what it is told.
+// Manifests over a real store: what a device is told, and when it has news.
 #include "attestation-server/director/manifests.h"
 
-#include "attestation-server/director/inventory.h"
+#include "attestation-server/store/meta.h"
 #include "attestation-server/store/policies.h"
-#include "attestation-server/store/rollouts.h"
-#include "pki/crypto/hash.h"
 #include "policies/decision/canonical.h"
-#include "policies/decision/slice.h"
 #include "policies/language/reader.h"
-#include "tests/fakes/tuf_repository.h"
 #include "tests/unit/attestation-server/store/store_fixture.h"
 
 namespace sallyport::server {
 namespace {
 
 constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
-constexpr const char* kReleasePath = "releases/edge-os/2.0.0/release.json";
 constexpr std::string_view kPolicy = R"(sallyport: policy/v1
 name: site
 groups:
@@ -23,238 +18,160 @@ groups:
 services:
   rtsp: [tcp/8554]
 grants:
-  - {id: g, from: cameras, to: cameras, service: rtsp, expires: 2035-01-01T00:00:00Z}
+  - {id: g, from: cameras, to: cameras, service: rtsp, same: site, expires: 2035-01-01T00:00:00Z}
 )";
-constexpr std::string_view kPolicyOfAnUnknownDevice = R"(sallyport: policy/v1
-name: site
-groups:
-  named: {devices: [nobody]}
-services:
-  rtsp: [tcp/8554]
-grants:
-  - {id: g, from: named, to: named, service: rtsp, expires: 2035-01-01T00:00:00Z}
-)";
-
-pki::PrivateKey NewKey() { return pki::PrivateKey::Generate(pki::KeyType::kEd25519).value(); }
 
 class ManifestsTest : public StoreTest {
  protected:
   ManifestsTest() {
-    for (uint8_t i = 1; i <= 2; ++i) {
-      devices_.push_back(MakeDevice(i));
-      Keep(devices_.back());
+    Open();
+    for (uint8_t i = 1; i <= 3; ++i) {
+      DeviceRecord device = MakeDevice(i);
+      device.attested_at = kNow;
+      device.valid_until = kNow + Hours(1);
+      if (i == 3) device.placement.site = "oslo";
+      Do([&](Connection& c) { return Devices(c).Insert(device); });
+      ids_.push_back(device.id);
     }
+    manifests_ =
+        std::make_unique<Manifests>(ManifestParts{*database_, signer_, zones_},
+                                    ManifestTerms{"edge.example", 1, Hours(24), {ToBytes("root")}});
   }
-  void Keep(const DeviceRecord& device) {
+  template <typename Body>
+  void Do(Body body) {
     ASSERT_TRUE(
-        Write([&](Transaction& t) { return Devices(t.connection()).Insert(device); }).has_value());
+        Write([&](Transaction& t) -> Result<Unit> { return body(t.connection()); }).has_value());
   }
-  // PutInForce stores `source` with the manifest that was signed for kPolicy.
-  void PutInForce(std::string_view source) {
+  void Apply(std::string_view source, uint64_t version) {
     policy::Diagnostics findings("policy");
-    const auto read = policy::ReadPolicy(kPolicy, zones_, findings);
+    const auto read = policy::ReadPolicy(source, zones_, findings);
     const auto rules = policy::Lower(*read, nullptr, findings);
-    PolicyRow row;
-    row.version = 1;
-    row.name = "site";
-    row.manifest = policy::WritePolicyManifest(policy::MakePolicyManifest(
-        *rules, {.version = 1, .not_before = kNow, .expires = kNow + Days(30)}));
-    row.manifest_hash = pki::Sha256(AsBytes(row.manifest));
-    row.source = source;
-    row.applied_by = "alice";
-    row.applied_at = kNow;
-    ASSERT_TRUE(
-        Write([&](Transaction& t) { return Policies(t.connection()).Apply(row); }).has_value());
-    manifests_.Invalidate();
-  }
-  void SetEndpoint(size_t device, const std::string& endpoint) {
-    ASSERT_TRUE(Write([&](Transaction& t) -> Result<Unit> {
-                  SP_TRY(t.connection().Execute("UPDATE devices SET endpoint = ? WHERE id = ?",
-                                                {endpoint, devices_[device].id}));
-                  return Unit{};
-                }).has_value());
-  }
-  void AssignRelease(size_t device) {
-    ota::TufRepository repository(UnixTime::FromSeconds(1000), "");
-    ReleaseRow release;
-    release.json = ota::WriteRelease(ota::AddSampleRelease(repository, "2.0.0", 2));
-    release.digest = ReleaseDigest::FromView(pki::Sha256(AsBytes(release.json)).view()).value();
-    release.product = "edge-os";
-    release.version = "2.0.0";
-    release.path = kReleasePath;
-    release.created_at = kNow;
-    RolloutRow rollout;
-    rollout.name = "v2";
-    rollout.release = release.digest;
-    rollout.state = RolloutState::kCanary;
-    rollout.created_by = "alice";
-    rollout.created_at = rollout.changed_at = kNow;
-    RolloutDeviceRow assignment;
-    assignment.rollout = "v2";
-    assignment.device_id = devices_[device].id;
-    assignment.wave = RolloutWave::kCanary;
-    assignment.assigned = true;
-    ASSERT_TRUE(Write([&](Transaction& t) -> Result<Unit> {
-                  SP_TRY(PutRelease(t.connection(), release));
-                  return Rollouts(t.connection()).Insert(rollout, {assignment});
-                }).has_value());
-    manifests_.Invalidate();
+    const std::string manifest = policy::WritePolicyManifest(
+        policy::MakePolicyManifest(*rules, {.version = static_cast<int64_t>(version),
+                                            .not_before = kNow,
+                                            .expires = kNow + Days(30)}));
+    Do([&](Connection& c) {
+      return Policies(c).Apply({version, "site", pki::Sha256(AsBytes(manifest)), manifest,
+                                std::string(source), "alice", kNow});
+    });
+    manifests_->Invalidate();
   }
   uint64_t Generation(size_t device, UnixTime now = kNow) {
-    const Result<uint64_t> generation = manifests_.Generation(devices_[device].id, now);
-    EXPECT_TRUE(generation.has_value()) << generation.error().ToString();
-    return generation ? *generation : 0;
+    return manifests_->Generation(ids_[device], now).value();
   }
-  ota::DeviceManifest Manifest(size_t device, UnixTime now = kNow) {
-    auto manifest = manifests_.For(devices_[device].id, now);
-    EXPECT_TRUE(manifest.has_value()) << manifest.error().ToString();
-    return manifest ? *std::move(manifest) : ota::DeviceManifest{};
+  std::string SliceOf(size_t device, UnixTime now = kNow) {
+    const auto manifest = manifests_->For(ids_[device], now);
+    return manifest ? ToString(manifest->slice) : std::string(manifest.error().name());
   }
 
-  template <typename T>
-  static Reason ReasonOf(const Result<T>& result) {
-    EXPECT_FALSE(result.has_value());
-    return result ? Reason::kInternal : result.error().reason;
+  static pki::PrivateKey NewKey() {
+    return pki::PrivateKey::Generate(pki::KeyType::kEd25519).value();
   }
-  template <typename T>
-  static std::string RuleOf(const Result<T>& result) {
-    return result ? "accepted" : std::string(result.error().name());
-  }
-
-  std::vector<DeviceRecord> devices_;
+  std::vector<std::string> ids_;
   policy::ZoneLookup zones_ = [](std::string_view name) { return policy::ZoneRule::Parse(name); };
   LocalDirectorSigner signer_{"edge.example", NewKey(), NewKey(), NewKey()};
-  Manifests manifests_{{Open(), signer_, zones_},
-                       {"edge.example", 1, Hours(24), {ToBytes("root")}}};
+  std::unique_ptr<Manifests> manifests_;
 };
 
-TEST_F(ManifestsTest, CarryTheRootChainAndNoSliceWithoutAPolicy) {
-  const ota::DeviceManifest manifest = Manifest(0);
-  EXPECT_EQ(manifest.root_chain, std::vector<Bytes>{ToBytes("root")});
-  EXPECT_FALSE(manifest.targets.empty());
-  EXPECT_TRUE(manifest.slice.empty());
+TEST_F(ManifestsTest, WithoutAPolicyTheSliceIsEmptyAndNothingIsAllowed) {
+  EXPECT_EQ(SliceOf(0), "");
+  EXPECT_GT(Generation(0), 0u) << "a device without policy is told so too";
 }
 
-TEST_F(ManifestsTest, AreForKnownDevicesOnlyWithAndWithoutAPolicy) {
-  const std::string unknown(52, 'z');
-  EXPECT_EQ(ReasonOf(manifests_.For(unknown, kNow)), Reason::kNotFound);
-  EXPECT_EQ(ReasonOf(manifests_.Generation(unknown, kNow)), Reason::kNotFound);
-  PutInForce(kPolicy);
-  EXPECT_EQ(ReasonOf(manifests_.For(unknown, kNow)), Reason::kNotFound);
+TEST_F(ManifestsTest, SliceNamesThePeersThatAPolicyLetsIn) {
+  Apply(kPolicy, 1);
+  const std::string slice = SliceOf(0);
+  EXPECT_NE(slice.find(ids_[1]), std::string::npos);
+  EXPECT_EQ(slice.find(ids_[2]), std::string::npos) << "of another site";
 }
 
-TEST_F(ManifestsTest, SliceIsOfTheDeviceThatAsks) {
-  PutInForce(kPolicy);
-  EXPECT_NE(AsText(Manifest(0).slice).find(devices_[0].id), std::string_view::npos);
-  EXPECT_NE(Manifest(0).slice, Manifest(1).slice);
+TEST_F(ManifestsTest, AskingAgainMakesNothingNew) {
+  Apply(kPolicy, 1);
+  const auto first = manifests_->For(ids_[0], kNow);
+  const auto second = manifests_->For(ids_[0], kNow + Minutes(1));
+  EXPECT_EQ(first->targets, second->targets);
+  EXPECT_EQ(first->slice, second->slice);
 }
 
-TEST_F(ManifestsTest, SameQuestionHasTheSameBytes) {
-  PutInForce(kPolicy);
-  const ota::DeviceManifest first = Manifest(0);
-  const ota::DeviceManifest second = Manifest(0, kNow + Minutes(1));
-  EXPECT_EQ(first.slice, second.slice);
-  EXPECT_EQ(first.targets, second.targets);
+TEST_F(ManifestsTest, NewPolicyIsNewsForThoseItConcerns) {
+  Apply(kPolicy, 1);
+  const uint64_t camera = Generation(0);
+  std::string wider(kPolicy);
+  wider.replace(wider.find("tcp/8554"), 8, "tcp/8555");
+
+  Apply(wider, 2);
+
+  EXPECT_GT(Generation(0), camera);
 }
 
 TEST_F(ManifestsTest, ChangeThatDoesNotConcernADeviceIsNoNews) {
-  PutInForce(kPolicy);
+  Apply(kPolicy, 1);
+  const uint64_t oslo = Generation(2);
+  Do([&](Connection& c) -> Result<Unit> {
+    DeviceRecord device = *Devices(c).Find(ids_[0]).value();
+    device.endpoint = "192.0.2.9:15008";
+    return Devices(c).Update(device);
+  });
+  manifests_->Invalidate();
+
+  EXPECT_EQ(Generation(2), oslo);
+  EXPECT_GT(Generation(1), 0u);
+}
+
+TEST_F(ManifestsTest, QuarantinedPeerLeavesTheSlice) {
+  Apply(kPolicy, 1);
   const uint64_t before = Generation(0);
-  manifests_.Invalidate();
-  EXPECT_EQ(Generation(0), before);
+  ASSERT_NE(SliceOf(0).find(ids_[1]), std::string::npos);
+  Do([&](Connection& c) -> Result<Unit> {
+    DeviceRecord device = *Devices(c).Find(ids_[1]).value();
+    device.state = DeviceState::kQuarantined;
+    device.causes = {QuarantineCause::kOperator};
+    ++device.epoch;
+    return Devices(c).Update(device);
+  });
+  manifests_->Invalidate();
+
+  EXPECT_GT(Generation(0), before);
 }
 
-TEST_F(ManifestsTest, ChangedFactOfAPeerIsNewsOnceInvalidated) {
-  PutInForce(kPolicy);
+TEST_F(ManifestsTest, HalfOfTheLeaseIsNewsByItself) {
+  Apply(kPolicy, 1);
   const uint64_t before = Generation(0);
-  const Bytes slice = Manifest(0).slice;
-  SetEndpoint(1, "192.0.2.7:7443");
-  EXPECT_EQ(Generation(0), before);
-  manifests_.Invalidate();
-  EXPECT_EQ(Generation(0), before + 1);
-  EXPECT_EQ(Generation(0), before + 1);
-  EXPECT_NE(Manifest(0).slice, slice);
+  EXPECT_GT(Generation(0, kNow + Hours(12)), before);
 }
 
-TEST_F(ManifestsTest, AreMadeAnewWhenHalfOfTheLeaseIsOver) {
-  PutInForce(kPolicy);
-  const uint64_t before = Generation(0);
-  const Bytes slice = Manifest(0).slice;
-  EXPECT_EQ(Generation(0, kNow + Hours(12)), before + 1);
-  EXPECT_NE(Manifest(0, kNow + Hours(12)).slice, slice);
+TEST_F(ManifestsTest, VersionsNeverRepeat) {
+  Apply(kPolicy, 1);
+  std::set<std::string> seen;
+  for (int half = 0; half < 4; ++half)
+    seen.insert(ToString(manifests_->For(ids_[0], kNow + Hours(12 * half))->targets));
+  seen.insert(ToString(manifests_->For(ids_[1], kNow)->targets));
+  EXPECT_EQ(seen.size(), 5u);
 }
 
-TEST_F(ManifestsTest, AssignedReleaseIsNewsForThatDeviceAlone) {
-  const uint64_t first = Generation(0);
-  const uint64_t second = Generation(1);
-  AssignRelease(0);
-  EXPECT_EQ(Generation(0), first + 1);
-  EXPECT_EQ(Generation(1), second);
-  EXPECT_NE(AsText(Manifest(0).targets).find(kReleasePath), std::string_view::npos);
-  EXPECT_EQ(AsText(Manifest(1).targets).find(kReleasePath), std::string_view::npos);
+TEST_F(ManifestsTest, PolicyInForceThatNoLongerReadsGivesNobodyAnything) {
+  Apply(kPolicy, 1);
+  Do([&](Connection& c) -> Result<Unit> {
+    SP_TRY(c.Execute("UPDATE policies SET source = 'sallyport: policy/v1'"));
+    return Unit{};
+  });
+  manifests_->Invalidate();
+
+  EXPECT_EQ(SliceOf(0), "policy.stale");
+  EXPECT_EQ(manifests_->Generation(ids_[0], kNow).error().rule, "policy.stale");
 }
 
-TEST_F(ManifestsTest, PolicyThatNoLongerCompilesTellsNobodyAnything) {
-  PutInForce(kPolicyOfAnUnknownDevice);
-  EXPECT_EQ(RuleOf(manifests_.Generation(devices_[0].id, kNow)), "policy.stale");
-  EXPECT_EQ(RuleOf(manifests_.For(devices_[0].id, kNow)), "policy.stale");
-}
+TEST_F(ManifestsTest, SignedRulesAndStoredSourceMustAgree) {
+  Apply(kPolicy, 1);
+  std::string wider(kPolicy);
+  wider.replace(wider.find("same: site, "), 12, "");
+  Do([&](Connection& c) -> Result<Unit> {
+    SP_TRY(c.Execute("UPDATE policies SET source = :source", {wider}));
+    return Unit{};
+  });
+  manifests_->Invalidate();
 
-TEST_F(ManifestsTest, SourceThatWasNotSignedIsNotSliced) {
-  std::string other(kPolicy);
-  other.replace(other.find("2035"), 4, "2036");
-  PutInForce(other);
-  EXPECT_EQ(RuleOf(manifests_.For(devices_[0].id, kNow)), "policy.digest");
-}
-
-using InventoryTest = ManifestsTest;
-
-TEST_F(InventoryTest, LoadsEveryDevicePastThePage) {
-  ASSERT_TRUE(Write([&](Transaction& t) -> Result<Unit> {
-                for (int i = 0; i < 1000; ++i) {
-                  DeviceRecord device = MakeDevice(3);
-                  device.name = "more-" + std::to_string(i);
-                  device.tpm.ek_spki_hash = pki::Sha256(AsBytes(device.name));
-                  device.tpm.ak_name = ToBytes(device.name);
-                  std::string id = std::to_string(i);
-                  for (char& c : id) c = static_cast<char>('b' + (c - '0'));
-                  device.id = "z" + std::string(51 - id.size(), 'a') + id;
-                  SP_TRY(Devices(t.connection()).Insert(device));
-                }
-                return Unit{};
-              }).has_value());
-  Snapshot snapshot = database_->Read().value();
-  EXPECT_EQ(LoadDevices(snapshot.connection()).value().size(), 1002u);
-}
-
-TEST_F(InventoryTest, LeavesRetiredDevicesOutButTellsPeersOfThem) {
-  devices_[1].state = DeviceState::kRetired;
-  EXPECT_EQ(InventoryOf(devices_, kNow).devices.size(), 1u);
-  const std::vector<policy::DeviceFacts> facts = FactsOf(devices_);
-  ASSERT_EQ(facts.size(), 2u);
-  EXPECT_EQ(facts[1].state, policy::DeviceState::kRetired);
-}
-
-TEST_F(InventoryTest, CountsEvidenceOnlyWhileItIsWorthSomething) {
-  DeviceRecord device = devices_[0];
-  const auto age = [&](UnixTime now) { return InventoryOf({device}, now).devices[0].attested; };
-  EXPECT_FALSE(age(kNow)) << "never attested";
-  device.attested_at = kNow;
-  device.valid_until = kNow + Hours(1);
-  EXPECT_EQ(age(kNow + Minutes(5)), Minutes(5));
-  EXPECT_FALSE(age(kNow + Hours(1))) << "ran out";
-  device.posture = Posture::kFailing;
-  EXPECT_FALSE(age(kNow + Minutes(5)));
-}
-
-TEST_F(InventoryTest, FactsCarryTheEpochAndNoFloorOfTier) {
-  devices_[0].epoch = 7;
-  devices_[0].tier = pki::Tier::kMeasured;
-  devices_[0].endpoint = "192.0.2.7:7443";
-  const policy::DeviceFacts fact = FactsOf({devices_[0]}).front();
-  EXPECT_EQ(fact.min_epoch, 7u);
-  EXPECT_EQ(fact.tier, policy::Tier::kNone);
-  EXPECT_EQ(fact.endpoint, "192.0.2.7:7443");
+  EXPECT_FALSE(manifests_->For(ids_[0], kNow).has_value());
 }
 
 }  // namespace

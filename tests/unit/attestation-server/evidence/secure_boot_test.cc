@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/fakes/quoted_boot.h"
+#include "tests/fakes/vector_file.h"
 
 namespace sallyport::server {
 namespace {
@@ -173,6 +174,17 @@ TEST_F(SecureBootTest, RefusesContentThatWasNotMeasured) {
     return boot_.Judge(Boot().bytes(), told.bytes(), {{ReferenceRole::kCommitted, expectation}});
   }();
   EXPECT_EQ(outcome.rule(), "log.replay");
+}
+
+TEST(JudgeSecureBoot, PassesARealBootAndRefusesItUnderAnotherKey) {
+  const Bytes bytes = VectorFile("ovmf/uki-sb-on-snakeoil/eventlog.bin");
+  const ReplayedLog log = ReplayedLog::Make(bytes, QuotedBoot::kBank).value();
+  const SecureBootContent& state = *log.grammar(7).secure_boot_state;
+  SecureBootExpected expected{*state.pk, *state.kek, *state.db, *state.dbx, {}};
+  EXPECT_FALSE(JudgeSecureBoot(7, expected, log).difference.has_value());
+
+  expected.db = Ids(Keys({3}));
+  EXPECT_EQ(JudgeSecureBoot(7, expected, log).rule, "secure-boot.db");
 }
 
 }  // namespace

@@ -22,10 +22,6 @@ grants:
 tests:
   - {from: cam-1, to: cam-2, service: rtsp, expect: allow, by: g}
 )";
-constexpr std::string_view kReference =
-    R"({"sallyport":"reference/v1","class":"online","bank":"sha256","pcrs":{"7":{"value":")"
-    "0000000000000000000000000000000000000000000000000000000000000007\"}}}";
-
 struct FoundedRepository final : ota::RepositoryFixture {
   void TestBody() override {}
   using RepositoryFixture::files_;
@@ -61,11 +57,6 @@ class PublicationOperationsTest : public OperationsTest {
   }
   std::string Apply(std::string_view source, UnixTime now = kNow) {
     return RuleOf(operations_.ApplyPolicy(alice_.who, AsBytes(source), now));
-  }
-  std::string Import(std::string_view device_class, std::string_view json) {
-    return RuleOf(operations_.ImportReference(
-        alice_.who, device_class, AsBytes(json),
-        Approved(alice_, "reference.import", pki::Sha256(AsBytes(json))), kNow));
   }
 
   FoundedRepository repository_;
@@ -158,32 +149,10 @@ TEST_F(PublicationOperationsTest, DamagedTargetIsNotTaken) {
   EXPECT_EQ(Apply(kPolicy), "publish.damaged");
 }
 
-TEST_F(PublicationOperationsTest, ReferenceValuesNeedTheCallersApprovalOfTheirBytes) {
-  const auto import = [&](const std::vector<SignedApproval>& approvals) {
-    return RuleOf(
-        operations_.ImportReference(alice_.who, "online", AsBytes(kReference), approvals, kNow));
-  };
-  const Sha256Digest digest = pki::Sha256(AsBytes(kReference));
-  EXPECT_EQ(import({}), "approval.missing");
-  EXPECT_EQ(import(Approved(bob_, "reference.import", digest)), "approval.signature");
-  EXPECT_EQ(import(Approved(alice_, "reference.import", HashOf(1))), "approval.digest");
-  EXPECT_EQ(Count("SELECT COUNT(*) FROM reference_sets"), 0);
-}
-
-TEST_F(PublicationOperationsTest, ReferenceFileIsOfTheNamedClassAndParses) {
-  EXPECT_EQ(Import("edge", kReference), "reference.class");
-  EXPECT_NE(Import("online", "{}"), "accepted");
-  EXPECT_EQ(Import("online", kReference), "accepted");
-}
-
-TEST_F(PublicationOperationsTest, ListsReferencesAndPolicies) {
-  ASSERT_EQ(Import("online", kReference), "accepted");
+TEST_F(PublicationOperationsTest, ListsPolicies) {
   SignAndPublish(kPolicy, 1);
   ASSERT_EQ(Apply(kPolicy), "accepted");
 
-  const auto references = operations_.ListReferences(10);
-  ASSERT_TRUE(references.has_value()) << references.error().ToString();
-  EXPECT_EQ(*(*references->if_array())[0].Find("class")->if_string(), "online");
   const auto policies = operations_.ListPolicies(10);
   ASSERT_TRUE(policies.has_value()) << policies.error().ToString();
   EXPECT_EQ(*(*policies->if_array())[0].Find("version")->if_integer(), 1);
@@ -203,8 +172,8 @@ TEST_F(PublicationOperationsTest, OnlineRolesAreRenewedBeforeTheyEnd) {
 
 TEST_F(PublicationOperationsTest, DraftThatWaitsForSignaturesDoesNotLetTheRepositoryExpire) {
   ASSERT_TRUE(operations_.Renew(kNow).has_value());
-  ASSERT_TRUE(ota::SignPolicy(repository_.folder_, AsBytes(std::string_view("v1")),
-                              kNow + Days(90), repository_.Key("policy-1")));
+  ASSERT_TRUE(ota::SignPolicy(repository_.folder_, AsBytes(std::string_view("v1")), kNow + Days(90),
+                              repository_.Key("policy-1")));
 
   EXPECT_TRUE(operations_.Renew(kNow + Hours(23)).has_value());
   EXPECT_EQ(RuleOf(operations_.Publish(alice_.who, kNow + Hours(23))), "repository.threshold");
