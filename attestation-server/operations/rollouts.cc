@@ -83,14 +83,31 @@ Result<Unit> AssignWave(Transaction& transaction, const RolloutRow& rollout, Rol
   return Unit{};
 }
 
-// Commit makes what was pending the device's committed set and keeps the one before for recovery.
+// ClassSets are the values a device is judged under that has no release of its own yet.
+Result<std::vector<Sha256Digest>> ClassSets(Connection& connection, const std::string& device_id) {
+  SP_TRY(const std::optional<DeviceRecord> device, Devices(connection).Find(device_id));
+  if (!device) return std::vector<Sha256Digest>();
+  SP_TRY(const std::vector<JudgedReference> rows,
+         References(connection).ForDevice(device_id, device->placement.device_class));
+  std::vector<Sha256Digest> ids;
+  for (const JudgedReference& judged : rows)
+    if (!judged.role) ids.push_back(judged.row.id);
+  return ids;
+}
+
+// CommitSets makes what was pending the device's committed set and keeps the one before for
+// recovery: a machine whose new slot breaks later falls back to the old one, and must not look
+// like an attack.
 Result<Unit> CommitSets(Connection& connection, const std::string& device_id) {
   References references(connection);
   SP_TRY(const std::vector<Sha256Digest> pending,
          DeviceReferences(connection, device_id, ReferenceRole::kPending));
   if (pending.empty()) return Unit{};
-  SP_TRY(const std::vector<Sha256Digest> committed,
+  SP_TRY(std::vector<Sha256Digest> committed,
          DeviceReferences(connection, device_id, ReferenceRole::kCommitted));
+  if (committed.empty()) {
+    SP_TRY(committed, ClassSets(connection, device_id));
+  }
   SP_TRY(references.Withdraw(device_id, ReferenceRole::kRecovery));
   SP_TRY(references.Withdraw(device_id, ReferenceRole::kCommitted));
   SP_TRY(references.Withdraw(device_id, ReferenceRole::kPending));

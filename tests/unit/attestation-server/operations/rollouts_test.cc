@@ -151,6 +151,24 @@ TEST_F(RolloutOperationsTest, CommitMakesThePendingValuesTheDevices) {
   EXPECT_EQ(Sets(0, ReferenceRole::kPending), 0u);
 }
 
+TEST_F(RolloutOperationsTest, FirstCommitKeepsTheClassesValuesForRecovery) {
+  ReferenceRow platform;
+  platform.id = HashOf(9);
+  platform.device_class = devices_[0].placement.device_class;
+  platform.state = ReferenceState::kActive;
+  platform.json = "{}";
+  ASSERT_TRUE(Write([&](Transaction& t) {
+                return References(t.connection()).Insert(platform);
+              }).has_value());
+  Draft();
+  Approve();
+
+  Report(0, "COMMITTED");
+
+  EXPECT_EQ(Sets(0, ReferenceRole::kRecovery), 1u);
+  EXPECT_EQ(Sets(1, ReferenceRole::kRecovery), 0u);
+}
+
 TEST_F(RolloutOperationsTest, FailedCanaryHaltsAndItsValuesClose) {
   Draft();
   Approve();

@@ -53,6 +53,20 @@ TEST(ChooseCandidates, GivesNothingToADeviceWithoutReferences) {
   EXPECT_TRUE(ChooseCandidates({}).empty());
 }
 
+TEST(ChooseCandidates, FallBackToTheImageBeforeTheFirstReleaseIsARecovery) {
+  const Expectation before = Platform();
+  const std::vector<Candidate> candidates =
+      ChooseCandidates({.platform = {before},
+                        .committed = ExpectationsOfRelease(ReleaseWith({Digest(1)}, {})),
+                        .pending = {},
+                        .recovery = {before}});
+
+  ASSERT_EQ(candidates.size(), 2u);
+  EXPECT_EQ(candidates[1].role, ReferenceRole::kRecovery);
+  EXPECT_EQ(std::get<PcrDigest>(candidates[1].expectation.pcrs.at(4)),
+            std::get<PcrDigest>(before.pcrs.at(4)));
+}
+
 TEST(ChooseCandidates, KeepsTheClassOpenWhileAFirstUpdateIsPending) {
   const DeviceSets sets{.platform = {Platform()},
                         .committed = {},
