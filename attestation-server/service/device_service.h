@@ -13,7 +13,7 @@ namespace sallyport::server {
 class DeviceHost : public StreamHost {
  public:
   // Authenticated is called once per new call: the certificate's epoch must not be below the
-  // lease's. kPolicyDenied ("lease.epoch", "lease.state", "lease.expired").
+  // lease's. "lease.unknown", and the rules of CheckLease (store/devices.h).
   virtual Result<Unit> OnAuthenticated(const pki::VerifiedPeer& peer) = 0;
   virtual Result<api::DeviceManifest> Manifest(const std::string& device_id) = 0;
   virtual api::Bundle Bundle() = 0;

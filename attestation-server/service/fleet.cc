@@ -11,19 +11,10 @@ namespace {
 
 constexpr int64_t kRevocationsMax = 10'000;  // more are in the slices' facts anyway
 
-bool IsLive(const LeaseRow& row, UnixTime now) {
-  const bool admitted = row.state == DeviceState::kActive || row.state == DeviceState::kEnrolled;
-  return admitted && row.posture == Posture::kPassing && now < row.valid_until;
-}
-
 std::chrono::nanoseconds ThreadCpu() {
   timespec used{};
   SP_CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0);
   return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
-}
-
-Error NotLive(std::string_view rule, std::string detail) {
-  return Error{Reason::kPolicyDenied, std::move(detail), rule};
 }
 
 api::ServerMessage RefusalMessage(const Refusal& refusal) {
@@ -59,7 +50,7 @@ Result<DeviceLease> Fleet::Lease(const std::string& device_id) {
     SP_TRY(Snapshot snapshot, parts_.database.Read());
     SP_TRY(row, ReadLease(snapshot.connection(), device_id));
   }
-  if (!row || !IsLive(*row, now)) return DeviceLease{};
+  if (!row || !CheckLive(*row, now)) return DeviceLease{};
   const Result<uint64_t> generation = parts_.manifests.Generation(device_id, now);
   if (!generation)
     Log(LogLevel::kError, "manifest_not_made",
@@ -156,12 +147,9 @@ Result<Unit> Fleet::OnAuthenticated(const pki::VerifiedPeer& peer) {
     SP_TRY(Snapshot snapshot, parts_.database.Read());
     SP_TRY(row, ReadLease(snapshot.connection(), peer.name()));
   }
-  if (!row) return NotLive("lease.unknown", "no such device");
+  if (!row) return Error{Reason::kPolicyDenied, "no such device", "lease.unknown"};
   const pki::IdentityExtension& extension = *peer.extension();
-  if (std::pair(extension.incarnation, extension.epoch) < std::pair(row->incarnation, row->epoch))
-    return NotLive("lease.epoch", "certificate of an earlier epoch");
-  if (!IsLive(*row, parts_.clock.Wall()))
-    return NotLive("lease.state", "device is not admitted now");
+  SP_TRY(CheckLease(*row, extension.incarnation, extension.epoch, parts_.clock.Wall()));
   std::string serial = HexEncode(peer.certificate().serial);
   if (serial != row->serial_next) return Unit{};
   parts_.database.writer().Submit(

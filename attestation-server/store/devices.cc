@@ -344,8 +344,7 @@ Result<std::optional<LeaseRow>> ReadLease(Connection& connection, std::string_vi
   return std::optional<LeaseRow>(std::move(lease));
 }
 
-Result<Unit> CheckLease(const LeaseRow& lease, std::string_view serial, uint64_t incarnation,
-                        uint64_t epoch, UnixTime now) {
+Result<Unit> CheckLive(const LeaseRow& lease, UnixTime now) {
   if (lease.state != DeviceState::kActive)
     return Error{Reason::kPolicyDenied, "device is " + std::string(TextOf(lease.state)),
                  "lease.state"};
@@ -354,10 +353,13 @@ Result<Unit> CheckLease(const LeaseRow& lease, std::string_view serial, uint64_t
                  "lease.posture"};
   if (now >= lease.valid_until)
     return Error{Reason::kExpired, "evidence has run out", "lease.expired"};
+  return Unit{};
+}
+
+Result<Unit> CheckLease(const LeaseRow& lease, uint64_t incarnation, uint64_t epoch, UnixTime now) {
+  SP_TRY(CheckLive(lease, now));
   if (std::pair(incarnation, epoch) < std::pair(lease.incarnation, lease.epoch))
     return Error{Reason::kPolicyDenied, "certificate of an earlier epoch", "lease.epoch"};
-  if (serial != lease.serial_current && serial != lease.serial_next)
-    return Error{Reason::kPolicyDenied, "certificate has been replaced", "lease.serial"};
   return Unit{};
 }
 

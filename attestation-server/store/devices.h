@@ -137,11 +137,11 @@ struct LeaseRow {
 };
 Result<std::optional<LeaseRow>> ReadLease(Connection& connection, std::string_view id);
 
-// CheckLease says whether a device's certificate is still worth anything: `serial`, `incarnation`
-// and `epoch` are the certificate's. kPolicyDenied "lease.state", "lease.posture", "lease.epoch",
-// "lease.serial" (replaced by a newer one that has been seen in use); kExpired "lease.expired".
-// Pure.
-Result<Unit> CheckLease(const LeaseRow& lease, std::string_view serial, uint64_t incarnation,
-                        uint64_t epoch, UnixTime now);
+// CheckLive says whether a device's lease holds at `now`: rules lease.state, lease.posture,
+// lease.expired.
+Result<Unit> CheckLive(const LeaseRow& lease, UnixTime now);
+// CheckLease says whether a certificate of `incarnation` and `epoch` is worth anything at `now`:
+// those of CheckLive, and lease.epoch when everything of its time was revoked.
+Result<Unit> CheckLease(const LeaseRow& lease, uint64_t incarnation, uint64_t epoch, UnixTime now);
 
 }  // namespace sallyport::server
