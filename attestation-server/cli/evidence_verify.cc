@@ -6,6 +6,7 @@
 #include "attestation-server/evidence/verdict.h"
 #include "attestation-server/reference/reference_file.h"
 #include "pki/base/json.h"
+#include "pki/x509/der.h"
 
 namespace sallyport::server {
 namespace {
@@ -131,28 +132,24 @@ Result<AttestationKey> ParseAk(ByteView bytes) {
 
 // One DER INTEGER of Ecdsa-Sig-Value, without the sign byte. P-384 numbers still have short
 // lengths.
-Result<ByteView> DerNumber(ByteReader& reader) {
-  SP_TRY(const uint8_t tag, reader.U8());
-  SP_TRY(const uint8_t size, reader.U8());
-  if (tag != 0x02 || size == 0 || size > 49)
-    return Error{Reason::kMalformed, "not an ecdsa signature"};
-  SP_TRY(const ByteView number, reader.Take(size));
-  return number[0] == 0 ? number.subspan(1) : number;
+pki::HashAlgorithm HashOf(const AttestationKey& ak) {
+  if (ak.area() && ak.area()->scheme) return ak.area()->scheme->hash;
+  return ak.key().type() == pki::KeyType::kP384 ? pki::HashAlgorithm::kSha384
+                                                : pki::HashAlgorithm::kSha256;
 }
 
 // TpmSignatureOf wraps a DER ECDSA signature as the TPM would; anything else is left to its parser.
 Bytes TpmSignatureOf(const AttestationKey& ak, const Bytes& signature) {
-  constexpr uint8_t kSequence = 0x30;
-  if (signature.empty() || signature[0] != kSequence) return signature;
-  ByteReader reader(signature, "ecdsa signature");
+  constexpr size_t kNumberMax = 48;  // P-384
   const auto convert = [&]() -> Result<Bytes> {
-    SP_TRY(reader.Take(2));
-    SP_TRY(const ByteView r, DerNumber(reader));
-    SP_TRY(const ByteView s, DerNumber(reader));
-    SP_TRY(reader.End());
-    const bool p384 = ak.key().type() == pki::KeyType::kP384;
+    pki::der::Reader outer(signature, "quote.scheme");
+    SP_TRY(pki::der::Reader numbers, outer.Enter(pki::der::kSequence));
+    SP_TRY(outer.End());
+    SP_TRY(const ByteView r, numbers.UnsignedBytes(kNumberMax));
+    SP_TRY(const ByteView s, numbers.UnsignedBytes(kNumberMax));
+    SP_TRY(numbers.End());
     ByteWriter out;
-    out.BigU16(pki::tpm::kAlgEcdsa).BigU16(p384 ? pki::tpm::kAlgSha384 : pki::tpm::kAlgSha256);
+    out.BigU16(pki::tpm::kAlgEcdsa).BigU16(static_cast<uint16_t>(HashOf(ak)));
     return std::move(out.Sized16(r).Sized16(s)).Take();
   };
   Result<Bytes> out = convert();

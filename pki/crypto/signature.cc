@@ -15,6 +15,10 @@ namespace {
 constexpr unsigned kRsaBitsMin = 2048;
 constexpr unsigned kRsaBitsMax = 4096;  // larger keys cost the verifier CPU and buy nothing
 
+// A signer chooses its salt: older TPMs take the longest that fits (TPM 2.0 Part 1, B.7), others
+// the length of the digest.
+constexpr int kSaltOfSigner = RSA_PSS_SALTLEN_AUTO;
+
 Error Malformed(std::string detail) { return Error{Reason::kMalformed, std::move(detail)}; }
 
 const char* DigestName(HashAlgorithm hash) {
@@ -88,10 +92,10 @@ bool Fits(SignatureScheme scheme, KeyType type) {
   std::abort();
 }
 
-bool SetPadding(EVP_PKEY_CTX* context, SignatureScheme scheme) {
+bool SetPadding(EVP_PKEY_CTX* context, SignatureScheme scheme, int salt) {
   if (scheme != SignatureScheme::kRsaPss) return true;
   return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
-         EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1;
+         EVP_PKEY_CTX_set_rsa_pss_saltlen(context, salt) == 1;
 }
 
 EvpPkey CurveParameters(const char* group) {
@@ -218,7 +222,7 @@ Result<Unit> PublicKey::Verify(SignatureScheme scheme, HashAlgorithm hash, ByteV
   ERR_clear_error();
   const bool good = EVP_DigestVerifyInit_ex(context.get(), &key_context, digest, nullptr, nullptr,
                                             state_->key.get(), nullptr) == 1 &&
-                    SetPadding(key_context, scheme) &&
+                    SetPadding(key_context, scheme, kSaltOfSigner) &&
                     EVP_DigestVerify(context.get(), signature.data(), signature.size(),
                                      message.data(), message.size()) == 1;
   ERR_clear_error();
@@ -294,7 +298,7 @@ Result<Bytes> PrivateKey::Sign(ByteView message) const {
   ERR_clear_error();
   if (EVP_DigestSignInit_ex(context.get(), &key_context, digest, nullptr, nullptr,
                             public_.state_->key.get(), nullptr) != 1 ||
-      !SetPadding(key_context, scheme) ||
+      !SetPadding(key_context, scheme, RSA_PSS_SALTLEN_DIGEST) ||
       EVP_DigestSign(context.get(), nullptr, &size, message.data(), message.size()) != 1)
     return Error{Reason::kInternal, "sign: " + DrainOpenSslErrors()};
   Bytes out(size);

@@ -292,6 +292,21 @@ TEST_F(EvidenceCommands, VerifyTakesPublicAreasAndDerSignatures) {
   options_.ak = "ak.tpm2b";
   options_.signature = "quote.der";
   EXPECT_EQ(VerdictOf(Verify()), "pass");
+
+  // One signature has one DER form.
+  Bytes padded = der;
+  padded.insert(padded.begin() + 4, 0);
+  ++padded[1];
+  ++padded[3];
+  Bytes short_outer = der;
+  --short_outer[1];
+  Bytes trailing = der;
+  trailing.push_back(0);
+  for (const Bytes& malformed : {padded, short_outer, trailing}) {
+    Store("malformed.der", malformed);
+    options_.signature = "malformed.der";
+    EXPECT_EQ(RuleResult(Verify(), "quote.scheme"), "fail") << HexEncode(malformed);
+  }
 }
 
 }  // namespace

@@ -1,5 +1,10 @@
 #include "pki/crypto/signature.h"
 
+#include <gtest/gtest.h>
+#include <openssl/rsa.h>
+
+#include "pki/crypto/openssl_ptr.h"
+
 namespace sallyport::pki {
 namespace {
 
@@ -77,6 +82,32 @@ TEST(PublicKey, FromAP256PointHasTheSpkiThatOpenSslWrites) {
 
   EXPECT_EQ(from_point->spki(), key.spki());
   EXPECT_EQ(from_point->type(), KeyType::kP256);
+}
+
+// Older TPMs sign with the longest salt that fits (TPM 2.0 Part 1, B.7).
+TEST(PublicKeyVerify, TakesAnyLengthOfPssSalt) {
+  const PrivateKey key = PrivateKey::Generate(KeyType::kRsa).value();
+  const Bytes message = ToBytes("message");
+  for (const int salt : {RSA_PSS_SALTLEN_MAX_SIGN, RSA_PSS_SALTLEN_DIGEST, 0}) {
+    const EvpMdCtx context{EVP_MD_CTX_new()};
+    EVP_PKEY_CTX* settings = nullptr;
+    ASSERT_EQ(EVP_DigestSignInit_ex(context.get(), &settings, "SHA256", nullptr, nullptr,
+                                    static_cast<EVP_PKEY*>(key.native()), nullptr),
+              1);
+    ASSERT_EQ(EVP_PKEY_CTX_set_rsa_padding(settings, RSA_PKCS1_PSS_PADDING), 1);
+    ASSERT_EQ(EVP_PKEY_CTX_set_rsa_pss_saltlen(settings, salt), 1);
+    Bytes signature(256);
+    size_t size = signature.size();
+    ASSERT_EQ(
+        EVP_DigestSign(context.get(), signature.data(), &size, message.data(), message.size()), 1);
+    EXPECT_TRUE(key.public_key()
+                    .Verify(SignatureScheme::kRsaPss, HashAlgorithm::kSha256, message, signature)
+                    .has_value());
+    signature[7] ^= 1;
+    EXPECT_FALSE(key.public_key()
+                     .Verify(SignatureScheme::kRsaPss, HashAlgorithm::kSha256, message, signature)
+                     .has_value());
+  }
 }
 
 }  // namespace
