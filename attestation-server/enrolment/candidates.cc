@@ -45,7 +45,8 @@ Result<OpenReferences> ReferenceReader::Open(const std::vector<JudgedReference>&
     }
     Expectation expectation = file->expectation;
     expectation.label = LabelOf(judged.row);
-    out.rows.push_back({expectation.label, judged.row.id, judged.row.release});
+    out.rows.push_back({expectation.label, judged.row.id, judged.row.device_class,
+                        judged.row.release, judged.role});
     std::vector<Expectation>& set =
         judged.role.has_value() ? SetOf(sets, *judged.role) : sets.platform;
     set.push_back(std::move(expectation));

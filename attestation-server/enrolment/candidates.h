@@ -16,8 +16,10 @@ namespace sallyport::server {
 // OpenReference is a row that takes part, by the label its expectation has.
 struct OpenReference {
   std::string label;
-  Sha256Digest id;
+  Sha256Digest id = Sha256Digest::FromArray({});
+  std::string device_class;
   std::optional<ReleaseDigest> release;
+  std::optional<ReferenceRole> role;
 };
 
 struct OpenReferences {

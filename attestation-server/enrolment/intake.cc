@@ -4,7 +4,6 @@
 
 #include "attestation-server/enrolment/limits.h"
 #include "attestation-server/evidence/event_log.h"
-#include "pki/base/json.h"
 #include "pki/crypto/hash.h"
 #include "pki/crypto/secret.h"
 #include "pki/tpm/creation_data.h"
@@ -14,8 +13,6 @@
 namespace sallyport::server {
 
 namespace {
-
-constexpr pki::HashAlgorithm kBank = pki::HashAlgorithm::kSha256;
 
 Result<Unit> Fits(size_t size, size_t size_max, std::string_view what) {
   if (size > size_max) return Error{Reason::kTooLarge, std::string(what), "evidence.size"};
@@ -38,7 +35,7 @@ Result<pki::BootSlot> ParseSlot(std::string_view text) {
 Result<std::vector<PcrValue>> ReadValues(const std::map<uint32_t, Bytes>& received) {
   std::vector<PcrValue> out;
   for (const auto& [pcr, value] : received) {
-    if (pcr >= kPcrCount || value.size() != pki::DigestSize(kBank))
+    if (pcr >= kPcrCount || value.size() != pki::DigestSize(kJudgedBank))
       return Error{Reason::kMalformed, "pcr " + std::to_string(pcr), "evidence.pcr-values"};
     out.push_back({pcr, PcrDigest::Of(value)});
   }
@@ -101,34 +98,41 @@ Sha256Digest EvidenceHash(const ProveInput& input) {
   return pki::Sha256(out.bytes());
 }
 
-std::string EvidenceDocument(const ReceivedEvidence& e, const Ticket& ticket,
-                             const Sha256Digest& log_hash) {
-  std::vector<JsonMember> values;
-  for (const auto& [pcr, value] : e.quotes.front().pcr_values)
-    values.push_back({std::to_string(pcr), HexEncode(value)});
-  const JsonValue json = JsonValue::Object(
-      {{"sallyport", "evidence/v1"},
-       {"purpose", pki::PurposeName(ticket.purpose)},
-       {"ticket_id", HexEncode(ticket.id)},
-       {"nonce", HexEncode(ticket.nonce)},
-       {"made_at", FormatRfc3339(ticket.made_at)},
-       {"device", ticket.device_id},
-       {"ak_public", HexEncode(ticket.ak_public)},
-       {"quote", HexEncode(e.quotes.front().attest)},
-       {"quote_signature", HexEncode(e.quotes.front().signature)},
-       {"pcr_values", JsonValue::Object(std::move(values))},
-       {"event_log_sha256", HexEncode(log_hash)},
-       {"tls_public", HexEncode(e.tls_public)},
-       {"key_certification",
-        e.key_certification == KeyCertification::kCreation ? "creation" : "certify"},
-       {"creation_data", HexEncode(e.creation_data)},
-       {"key_attest", HexEncode(e.key_attest)},
-       {"key_signature", HexEncode(e.key_signature)},
-       {"csr", HexEncode(e.csr)},
-       {"boot_slot", e.boot_slot},
-       {"release_digest", e.release_digest.has_value() ? HexEncode(*e.release_digest) : ""},
-       {"epoch_held", std::to_string(e.epoch_held)}});
-  return WriteJson(json);
+Result<Unit> ReadClaims(Case& out) {
+  const ReceivedEvidence& e = *out.evidence;
+  SP_TRY(out.values, ReadValues(e.quotes.front().pcr_values));
+  SP_TRY(const pki::CertificateRequest request, pki::ParseCsr(e.csr));
+  out.csr_spki = request.key.spki();
+  return Unit{};
+}
+
+void ReadLog(Case& out, Bytes log) {
+  Result<ReplayedLog> replayed = ReplayedLog::Make(std::move(log), kJudgedBank);
+  if (!replayed.has_value()) {
+    out.log_refusal = replayed.error();
+    return;
+  }
+  out.log = std::make_shared<const ReplayedLog>(std::move(replayed).value());
+}
+
+Result<pki::TranscriptFields> TranscriptOf(const Case& proof, std::string_view trust_domain) {
+  const ReceivedEvidence& e = *proof.evidence;
+  SP_TRY(const pki::PublicArea tls_area, pki::ParsePublicArea(e.tls_public));
+  SP_TRY(const pki::BootSlot slot, ParseSlot(e.boot_slot));
+  return pki::TranscriptFields{.purpose = proof.ticket.purpose,
+                               .trust_domain = std::string(trust_domain),
+                               .server_leaf_hash = Sha256Digest::FromArray({}),
+                               .ticket_id = proof.ticket.id,
+                               .nonce = proof.ticket.nonce,
+                               .device_id = proof.ticket.device_id,
+                               .ek_spki_hash = proof.ticket.ek_spki_hash,
+                               .ak_name = proof.ak->name(),
+                               .tls_key_name = pki::ObjectName(tls_area),
+                               .csr_hash = pki::Sha256(e.csr),
+                               .event_log_hash = proof.log_hash,
+                               .boot_slot = slot,
+                               .running_release = e.release_digest,
+                               .highest_epoch = e.epoch_held};
 }
 
 Intake::Intake(EvidenceBlobs& blobs, std::string trust_domain)
@@ -158,39 +162,23 @@ void Intake::FetchLog(Case& out) {
     out.log_refusal = Error{Reason::kNotFound, "send the event log again", "log.unknown"};
     return;
   }
-  Result<ReplayedLog> replayed = ReplayedLog::Make(std::move(bytes).value(), kBank);
-  if (!replayed.has_value()) {
-    out.log_refusal = replayed.error();
-    return;
-  }
-  out.log = std::make_shared<const ReplayedLog>(std::move(replayed).value());
-  logs_.Put(out.log_hash, out.log);
+  ReadLog(out, std::move(bytes).value());
+  if (out.log != nullptr) logs_.Put(out.log_hash, out.log);
 }
 
-Result<Unit> Intake::Bind(Case& out, const Channel& channel, const Bytes& tls_key_name,
-                          pki::BootSlot slot) {
+Result<Unit> Intake::Bind(Case& out, const Channel& channel) {
   const ReceivedEvidence& e = *out.evidence;
   const Bytes quoted = QuotedExtraData(e);
-  pki::TranscriptFields fields{.purpose = out.ticket.purpose,
-                               .trust_domain = trust_domain_,
-                               .server_leaf_hash = Sha256Digest::FromArray({}),
-                               .ticket_id = out.ticket.id,
-                               .nonce = out.ticket.nonce,
-                               .device_id = out.ticket.device_id,
-                               .ek_spki_hash = out.ticket.ek_spki_hash,
-                               .ak_name = out.ak->name(),
-                               .tls_key_name = tls_key_name,
-                               .csr_hash = pki::Sha256(e.csr),
-                               .event_log_hash = out.log_hash,
-                               .boot_slot = slot,
-                               .running_release = e.release_digest,
-                               .highest_epoch = e.epoch_held};
+  SP_TRY(pki::TranscriptFields fields, TranscriptOf(out, trust_domain_));
   std::optional<pki::Transcript> bound;
   for (const Sha256Digest& leaf : channel.server_leaf_hashes) {
     fields.server_leaf_hash = leaf;
     const pki::Transcript transcript = pki::ComputeTranscript(fields);
     const bool answered = Equal(pki::QuoteExtraData(transcript).view(), quoted);
-    if (answered || !bound.has_value()) bound = transcript;
+    if (answered || !bound.has_value()) {
+      bound = transcript;
+      out.server_leaf_hash = leaf;
+    }
     if (answered) break;
   }
   if (!bound.has_value())
@@ -221,14 +209,10 @@ Result<Case> Intake::Open(Ticket ticket, const Channel& channel, const ProveInpu
     out.ak = std::make_shared<const AttestationKey>(std::move(ak));
     keys_.Put(ak_bytes, out.ak);
   }
-  SP_TRY(const pki::PublicArea tls_area, pki::ParsePublicArea(input.evidence.tls_public));
-  SP_TRY(const pki::BootSlot slot, ParseSlot(input.evidence.boot_slot));
-  SP_TRY(out.values, ReadValues(input.evidence.quotes.front().pcr_values));
   SP_TRY(HashLog(out));
-  SP_TRY(Bind(out, channel, pki::ObjectName(tls_area), slot));
+  SP_TRY(Bind(out, channel));
+  SP_TRY(ReadClaims(out));
   FetchLog(out);
-  SP_TRY(const pki::CertificateRequest request, pki::ParseCsr(input.evidence.csr));
-  out.csr_spki = request.key.spki();
   return out;
 }
 

@@ -22,10 +22,7 @@ Result<Unit> CheckSizes(const ProveInput& input);
 // EvidenceHash covers every byte that was received, so that a retry is known by it.
 Sha256Digest EvidenceHash(const ProveInput& input);
 
-// EvidenceDocument is the evidence as JSON without its log (which is a blob of its own): all that
-// is needed to judge it again, with the ticket's fields.
-std::string EvidenceDocument(const ReceivedEvidence& evidence, const Ticket& ticket,
-                             const Sha256Digest& log_hash);
+inline constexpr pki::HashAlgorithm kJudgedBank = pki::HashAlgorithm::kSha256;
 
 // Case is one proof, parsed. Borrows the evidence.
 struct Case {
@@ -38,11 +35,20 @@ struct Case {
   std::vector<PcrValue> values;
   std::shared_ptr<const ReplayedLog> log;  // null: log_refusal says why, or none came
   std::optional<Error> log_refusal;
+  Sha256Digest server_leaf_hash = Sha256Digest::FromArray({});  // of the channel that T is over
   Sha256Digest quote_extra_data = Sha256Digest::FromArray({});
   Sha256Digest key_qualifying_data = Sha256Digest::FromArray({});
 
   bool log_unknown() const { return log_refusal.has_value() && log_refusal->rule == "log.unknown"; }
 };
+
+// ReadClaims parses what the evidence says into the case: PCR values, the key of the request. Rules
+// of Intake::Open.
+Result<Unit> ReadClaims(Case& out);
+// ReadLog replays the log of the case, whose hash is known.
+void ReadLog(Case& out, Bytes log);
+// TranscriptOf is T but for the server's leaf. Needs ticket, evidence, ak and log_hash.
+Result<pki::TranscriptFields> TranscriptOf(const Case& proof, std::string_view trust_domain);
 
 // Intake is thread-safe. `blobs` is borrowed.
 class Intake {
@@ -59,8 +65,7 @@ class Intake {
  private:
   static Result<Unit> HashLog(Case& out);
   void FetchLog(Case& out);
-  Result<Unit> Bind(Case& out, const Channel& channel, const Bytes& tls_key_name,
-                    pki::BootSlot slot);
+  Result<Unit> Bind(Case& out, const Channel& channel);
 
   EvidenceBlobs& blobs_;
   const std::string trust_domain_;

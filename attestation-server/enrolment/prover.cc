@@ -1,5 +1,6 @@
 #include "attestation-server/enrolment/prover.h"
 
+#include "attestation-server/enrolment/evidence_document.h"
 #include "attestation-server/enrolment/limits.h"
 #include "attestation-server/enrolment/tokens.h"
 #include "attestation-server/store/tokens.h"
@@ -33,47 +34,33 @@ Bytes DrawSerial(Random& random) {
   return serial;
 }
 
-std::string ChecksJson(const CheckList& checks) {
-  std::vector<JsonValue> out;
-  for (const Check& check : checks.checks())
-    if (check.result != CheckResult::kPass)
-      out.push_back(JsonValue::Object({{"rule", check.rule},
-                                       {"result", CheckResultName(check.result)},
-                                       {"detail", check.detail}}));
-  return WriteJson(JsonValue::Array(std::move(out)));
-}
-
-std::string DiffJson(const std::vector<EventDifference>& differences) {
-  std::vector<JsonValue> out;
-  for (const EventDifference& d : differences)
-    out.push_back(JsonValue::Object(
-        {{"pcr", d.pcr},
-         {"event", d.event_index.has_value() ? static_cast<int64_t>(*d.event_index) : -1},
-         {"type", d.type},
-         {"got", d.got},
-         {"data", d.data},
-         {"expected", d.expected},
-         {"what", d.what}}));
-  return WriteJson(JsonValue::Array(std::move(out)));
+// HashOfVerdict is empty for a verdict whose evidence was not kept: nobody can judge it again.
+std::string HashOfVerdict(const VerdictRow& verdict) {
+  return verdict.evidence_hash.has_value()
+             ? HexEncode(pki::Sha256(AsBytes(WriteJson(VerdictJson(verdict)))))
+             : "";
 }
 
 JsonValue AuditRecord(const Case& proof, const DeviceRecord& device, const VerdictRow& verdict,
                       const std::optional<CertificateRow>& certificate) {
-  return JsonValue::Object({{"at", FormatRfc3339(verdict.judged_at)},
-                            {"device", device.id},
-                            {"name", device.name},
-                            {"purpose", verdict.purpose},
-                            {"verdict", verdict.id},
-                            {"rule", verdict.rule},
-                            {"state", TextOf(device.state)},
-                            {"posture", TextOf(device.posture)},
-                            {"tier", pki::TierName(device.tier)},
-                            {"epoch", device.epoch},
-                            {"serial", certificate.has_value() ? certificate->serial : ""},
-                            {"evidence", HexEncode(proof.evidence_hash)},
-                            {"event_log", HexEncode(proof.log_hash)},
-                            {"provenance", TextOf(device.provenance.kind)},
-                            {"token", device.provenance.id}});
+  return JsonValue::Object(
+      {{"at", FormatRfc3339(verdict.judged_at)},
+       {"device", device.id},
+       {"name", device.name},
+       {"purpose", verdict.purpose},
+       {"verdict", verdict.id},
+       {"rule", verdict.rule},
+       {"state", TextOf(device.state)},
+       {"posture", TextOf(device.posture)},
+       {"tier", pki::TierName(device.tier)},
+       {"epoch", device.epoch},
+       {"serial", certificate.has_value() ? certificate->serial : ""},
+       {"evidence", HexEncode(proof.evidence_hash)},
+       {"event_log", HexEncode(proof.log_hash)},
+       {"document", verdict.evidence_hash.has_value() ? HexEncode(*verdict.evidence_hash) : ""},
+       {"verdict_sha256", HashOfVerdict(verdict)},
+       {"provenance", TextOf(device.provenance.kind)},
+       {"token", device.provenance.id}});
 }
 
 }  // namespace
@@ -185,43 +172,29 @@ Result<Prover::Standing> Prover::Read(const Case& proof, UnixTime now) {
   return out;
 }
 
-Verdict Prover::Judge(const Case& proof, const Standing& standing, const ClassTimes& times) const {
-  const ReceivedEvidence& e = *proof.evidence;
-  server::EvidenceInput evidence;
-  evidence.ak = proof.ak.get();
-  evidence.quote = {e.quotes.front().attest, e.quotes.front().signature,
-                    proof.values.empty() ? nullptr : &proof.values, nullptr};
-  evidence.log = {proof.log.get(), proof.log_refusal};
-  evidence.key = KeyInput{e.key_certification, e.tls_public,    e.creation_data,
-                          e.key_attest,        e.key_signature, proof.csr_spki};
-  JudgeContext context;
-  context.quote.extra_data = proof.quote_extra_data.view();
-  context.quote.bank = pki::HashAlgorithm::kSha256;
-  context.quote.pcr_mask = pcr_mask_;
-  if (standing.device.has_value()) {
-    context.frozen_ak_name = standing.device->tpm.ak_name;
-    if (const auto& boot = standing.device->boot)
-      context.quote.last =
-          ClockRecord{{boot->clock_ms, boot->reset_count, boot->restart_count, boot->clock_safe},
-                      boot->generation};
-  }
-  context.key = KeyExpectation{proof.key_qualifying_data.view(), proof.ticket.nonce.view(),
-                               AkParent::kEndorsement};
-  context.candidates = standing.references.candidates;
-  context.reference_version = std::to_string(standing.epochs.reference);
-  context.challenge_made_at = proof.ticket.made_at;
-  context.evidence_lifetime = times.evidence_lifetime;
-  return server::Judge(evidence, context);
+JudgeTerms Prover::TermsOf(const Standing& standing, const ClassTimes& times) const {
+  JudgeTerms terms;
+  terms.pcr_mask = pcr_mask_;
+  terms.reference_epoch = standing.epochs.reference;
+  terms.evidence_lifetime = times.evidence_lifetime;
+  if (!standing.device.has_value()) return terms;
+  terms.frozen_ak_name = standing.device->tpm.ak_name;
+  if (const auto& boot = standing.device->boot)
+    terms.last =
+        ClockRecord{{boot->clock_ms, boot->reset_count, boot->restart_count, boot->clock_safe},
+                    boot->generation};
+  return terms;
 }
 
 Result<Admitted> Prover::Attempt(const Case& proof, const std::string& source, UnixTime now,
                                  RefusalCase& about) {
-  SP_TRY(const Standing standing, Read(proof, now));
+  SP_TRY(Standing standing, Read(proof, now));
   const auto times = config_.classes.find(standing.device_class);
   if (times == config_.classes.end())
     return Error{Reason::kPolicyDenied, "class '" + standing.device_class + "' is not configured",
                  "class.unknown"};
-  const Verdict verdict = Judge(proof, standing, times->second);
+  standing.terms = TermsOf(standing, times->second);
+  const Verdict verdict = JudgeCase(proof, standing.terms, standing.references.candidates);
   about.ak_verified = MayDisclose(verdict);
   about.events.clear();
   for (const EventDifference& difference : verdict.diff)
@@ -254,7 +227,7 @@ Result<Admitted> Prover::Admit(const Case& proof, const Standing& standing, cons
   plan.audit_event =
       plan.device.state == DeviceState::kPending ? "device-pending" : "certificate-issued";
   if (plan.device.state == DeviceState::kActive) PlanCertificate(standing, verdict, plan, now);
-  if (proof.ticket.purpose != pki::Purpose::kRenew) SP_TRY(KeepEvidence(proof, plan));
+  if (proof.ticket.purpose != pki::Purpose::kRenew) SP_TRY(KeepEvidence(proof, standing, plan));
   SP_TRY(Commit(proof, standing, plan, now));
   SP_TRY(Admitted admitted, Sign(standing, verdict, plan));
   if (!admitted.pending) parts_.events.OnAdmitted(plan.device);
@@ -274,7 +247,7 @@ Error Prover::Fail(const Case& proof, const Standing& standing, const Verdict& v
   plan.device = ApplyFailure(std::move(device), proof, verdict, config_.incarnation, now);
   plan.verdict = MakeVerdictRow(proof, standing, verdict, about.reference_id, now);
   plan.audit_event = "device-failed";
-  if (Result<Unit> kept = KeepEvidence(proof, plan); !kept.has_value())
+  if (Result<Unit> kept = KeepEvidence(proof, standing, plan); !kept.has_value())
     return std::move(kept).error();
   if (Result<Unit> done = Commit(proof, standing, plan, now); !done.has_value())
     return std::move(done).error();
@@ -285,31 +258,24 @@ Error Prover::Fail(const Case& proof, const Standing& standing, const Verdict& v
 
 VerdictRow Prover::MakeVerdictRow(const Case& proof, const Standing& standing,
                                   const Verdict& verdict, std::string id, UnixTime now) const {
-  VerdictRow row;
+  VerdictRow row = RowOf(proof, verdict, standing.references);
   row.id = std::move(id);
-  row.device_id = proof.ticket.device_id;
-  row.purpose = pki::PurposeName(proof.ticket.purpose);
-  row.passed = verdict.passing();
-  row.rule = verdict.rule();
-  row.checks = ChecksJson(verdict.checks);
-  row.diff = DiffJson(verdict.diff);
-  row.log_hash = proof.log_hash;
-  if (const OpenReference* const matched = standing.references.Matched(verdict.matched_label))
-    row.reference_set = matched->id;
   row.reference_epoch = standing.epochs.reference;
   row.policy_epoch = standing.epochs.policy;
   row.issuer_epoch = standing.epochs.issuer;
-  row.attested_at = verdict.attested_at;
-  row.valid_until = verdict.valid_until;
   row.judged_at = now;
   return row;
 }
 
-// Evidence of a boot, and of every failure, is kept before the commit that names it; a renewal
-// within the boot leaves the hash of its bytes in the audit only.
-Result<Unit> Prover::KeepEvidence(const Case& proof, Plan& plan) {
-  if (proof.log != nullptr) SP_TRY(parts_.blobs.Put(proof.log->bytes()));
-  const std::string document = EvidenceDocument(*proof.evidence, proof.ticket, proof.log_hash);
+// Evidence of a boot, and of every failure, is kept before the commit that names it, and so is a
+// log that could not be read; a renewal within the boot leaves the hash of its bytes in the audit
+// only.
+Result<Unit> Prover::KeepEvidence(const Case& proof, const Standing& standing, Plan& plan) {
+  const ByteView log =
+      proof.log != nullptr ? proof.log->bytes() : ByteView(proof.evidence->event_log);
+  if (!log.empty()) SP_TRY(parts_.blobs.Put(log));
+  const std::string document = WriteEvidenceDocument(proof, config_.trust_domain.name(),
+                                                     standing.terms, standing.references.rows);
   SP_TRY(const Sha256Digest hash, parts_.blobs.Put(AsBytes(document)));
   plan.device.evidence_hash = plan.verdict.evidence_hash = hash;
   return Unit{};

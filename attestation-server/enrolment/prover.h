@@ -8,6 +8,7 @@
 
 #include "attestation-server/enrolment/answers.h"
 #include "attestation-server/enrolment/decision.h"
+#include "attestation-server/enrolment/judging.h"
 #include "attestation-server/enrolment/refusals.h"
 #include "attestation-server/store/issuance.h"
 #include "attestation-server/store/meta.h"
@@ -33,6 +34,7 @@ class Prover {
     std::optional<AdmissionGround> ground;  // set then
     std::string device_class;
     OpenReferences references;
+    JudgeTerms terms;
     std::shared_ptr<const pki::DeviceLeafSigner> signer;
   };
   // Plan is what one commit writes.
@@ -52,14 +54,14 @@ class Prover {
                            RefusalCase& about);
   Result<Standing> Read(const Case& proof, UnixTime now);
   Result<AdmissionGround> Ground(Connection& connection, const Case& proof, UnixTime now);
-  Verdict Judge(const Case& proof, const Standing& standing, const ClassTimes& times) const;
+  JudgeTerms TermsOf(const Standing& standing, const ClassTimes& times) const;
   Result<Admitted> Admit(const Case& proof, const Standing& standing, const Verdict& verdict,
                          const ClassTimes& times, DeviceRecord device, UnixTime now);
   Error Fail(const Case& proof, const Standing& standing, const Verdict& verdict,
              DeviceRecord device, UnixTime now, RefusalCase& about);
   VerdictRow MakeVerdictRow(const Case& proof, const Standing& standing, const Verdict& verdict,
                             std::string id, UnixTime now) const;
-  Result<Unit> KeepEvidence(const Case& proof, Plan& plan);
+  Result<Unit> KeepEvidence(const Case& proof, const Standing& standing, Plan& plan);
   void PlanCertificate(const Standing& standing, const Verdict& verdict, Plan& plan, UnixTime now);
   Result<Unit> Commit(const Case& proof, const Standing& standing, const Plan& plan, UnixTime now);
   static Result<Admitted> Sign(const Standing& standing, const Verdict& verdict, const Plan& plan);
