@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "attestation-server/evidence/bank_audit.h"
 #include "pki/x509/ek_advisories.h"
 #include "policies/language/config_reader.h"
 
@@ -65,12 +66,54 @@ void ReadAdvisories(ProfileConfig& out, const YamlNode& node, Diagnostics& findi
     findings.Add(Code::kType, node.at, "expected a list of CVE ids");
 }
 
+void ReadFlag(bool& out, const YamlNode& node, Diagnostics& findings) {
+  if (node.text != "true" && node.text != "false")
+    return findings.Add(Code::kType, node.at, "expected true or false");
+  out = node.text == "true";
+}
+
+void ReadTpmBanks(ProfileConfig& out, const YamlNode& node, Diagnostics& findings) {
+  out.tpm_banks.clear();
+  for (const YamlNode& item : node.items) {
+    if (!AuditBankFromName(item.text))
+      findings.Add(Code::kRange, item.at, "no PCR bank has this name");
+    if (std::ranges::find(out.tpm_banks, item.text) != out.tpm_banks.end())
+      findings.Add(Code::kRange, item.at, "this bank is there already");
+    out.tpm_banks.push_back(item.text);
+  }
+  if (out.tpm_banks.empty()) findings.Add(Code::kType, node.at, "expected a list of PCR banks");
+}
+
+// ReadFirmwareFloor takes what `device show` prints: 16 hex digits.
+void ReadFirmwareFloor(ProfileConfig& out, const YamlNode& node, Diagnostics& findings) {
+  const Result<Bytes> bytes = HexDecode(node.text);
+  if (!bytes || bytes->size() != sizeof(out.firmware_floor))
+    return findings.Add(Code::kRange, node.at, "expected 16 hex digits");
+  out.firmware_floor = *ByteReader(*bytes, "firmware_floor").BigU64();
+}
+
+// The bank that is judged must be one of those that are audited.
+void CheckBank(const ProfileConfig& profile, const YamlNode& node, Diagnostics& findings) {
+  if (std::ranges::find(profile.tpm_banks, profile.bank) == profile.tpm_banks.end())
+    findings.Add(Code::kRange, node.at, "'tpm_banks' lacks the bank that is judged");
+}
+
 const std::vector<ConfigKey<ProfileConfig>>& ProfileKeys() {
   static const auto read_vendor = [](ProfileConfig& out, const YamlNode& node,
                                      Diagnostics& findings) {
-    if (node.text != "true" && node.text != "false")
-      return findings.Add(Code::kType, node.at, "expected true or false");
-    out.vendor = node.text == "true";
+    ReadFlag(out.vendor, node, findings);
+  };
+  static const auto read_null_name = [](ProfileConfig& out, const YamlNode& node,
+                                        Diagnostics& findings) {
+    ReadFlag(out.require_null_name, node, findings);
+  };
+  static const auto read_bank = [](ProfileConfig& out, const YamlNode& node,
+                                   Diagnostics& findings) {
+    policy::ReadConfigWord(out.bank, node, {"sha256", "sha384"}, findings);
+  };
+  static const auto read_kind = [](ProfileConfig& out, const YamlNode& node,
+                                   Diagnostics& findings) {
+    policy::ReadConfigWord(out.tpm_kind, node, {"dtpm", "ftpm", "vtpm", "vendor"}, findings);
   };
   static const std::vector<ConfigKey<ProfileConfig>> keys{
       {"roots", "directory with the accepted EK issuer certificates and their CRLs",
@@ -80,15 +123,31 @@ const std::vector<ConfigKey<ProfileConfig>>& ProfileKeys() {
        ReadAdvisories},
       {"iak_roots",
        "directory with the accepted issuers of IAK certificates (default: none accepted)",
-       ConfigText(&ProfileConfig::iak_roots)}};
+       ConfigText(&ProfileConfig::iak_roots)},
+      {"bank", "PCR bank that is quoted and judged: sha256 or sha384 (default sha256)", read_bank},
+      {"tpm_banks",
+       "every PCR bank that these TPMs have, on or off; what is missing here is not audited, and "
+       "one "
+       "that a TPM lacks is an error of its TPM2_Quote (default sha1, sha256, sha384, sha512)",
+       ReadTpmBanks},
+      {"firmware_floor", "lowest TPM firmware, 16 hex digits as in `device show` (default none)",
+       ReadFirmwareFloor},
+      {"tpm_kind", "dtpm, ftpm or vtpm where the manufacturer does not tell (default vendor)",
+       read_kind},
+      {"require_null_name",
+       "true: a new boot must certify the kernel's null name, Linux 6.10 (default false)",
+       read_null_name}};
   return keys;
 }
 
 void ReadProfiles(Config& out, const YamlNode& node, Diagnostics& findings) {
   if (node.kind != YamlNode::Kind::kMap || node.entries.empty())
     return findings.Add(Code::kType, node.at, "expected a map of profiles");
-  for (const YamlEntry& entry : node.entries)
-    ReadConfigMap(out.profiles[entry.key], entry.value, ProfileKeys(), findings);
+  for (const YamlEntry& entry : node.entries) {
+    ProfileConfig& profile = out.profiles[entry.key];
+    ReadConfigMap(profile, entry.value, ProfileKeys(), findings);
+    CheckBank(profile, entry.value, findings);
+  }
 }
 
 void ReadClasses(Config& out, const YamlNode& node, Diagnostics& findings) {
@@ -141,7 +200,8 @@ const std::vector<ConfigKey<Config>>& ConfigKeys() {
       {"runtime", "private, volatile directory for TLS files", ConfigText(&Config::runtime), true},
       {"unlock_file", "file that unlocks the issuer keys", ConfigText(&Config::unlock_file), true},
       {"profiles", "which TPMs may enrol, by profile name", ReadProfiles, true},
-      {"pcrs", "PCRs of the sha256 bank that are quoted and judged (default 0, 2, 4, 7, 11)",
+      {"pcrs",
+       "PCRs that are quoted and judged, in the bank of the profile (default 0, 2, 4, 7, 11)",
        ReadPcrs},
       {"listen", "addresses of the five listeners", read_listen, true},
       {"advertise", "addresses that enrolment files name (default: listen)", read_advertise},

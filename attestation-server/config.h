@@ -24,6 +24,12 @@ struct ProfileConfig {
   bool vendor = true;  // false: test roots; the tier stays below `measured`
   std::vector<std::string> accept_advisories;  // CVEs that warn where they would refuse
   std::string iak_roots;  // directory with issuers of IAK certificates; empty: no second way in
+  std::string bank = "sha256";  // that is quoted and judged: sha256 or sha384
+  // Every PCR bank that these TPMs have, switched on or not.
+  std::vector<std::string> tpm_banks = {"sha1", "sha256", "sha384", "sha512"};
+  uint64_t firmware_floor = 0;      // firmwareVersion of TPMS_ATTEST, at least
+  std::string tpm_kind = "vendor";  // dtpm, ftpm, vtpm; vendor: by the manufacturer
+  bool require_null_name = false;
 };
 
 struct Endpoints {
@@ -47,7 +53,7 @@ struct Config {
   std::map<std::string, OperatorRole> operators;
   std::map<std::string, DeviceClass> classes;
   std::map<std::string, ProfileConfig> profiles;
-  std::vector<uint32_t> pcrs = {0, 2, 4, 7, 11};  // quoted and judged, sha256 bank
+  std::vector<uint32_t> pcrs = {0, 2, 4, 7, 11};  // quoted and judged, in the bank of the profile
 };
 
 // ParseConfig reports every finding, one `file:line:column: ...` per line of the error's detail.

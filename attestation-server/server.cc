@@ -8,6 +8,7 @@
 
 #include "attestation-server/director/director.h"
 #include "attestation-server/director/manifests.h"
+#include "attestation-server/evidence/bank_audit.h"
 #include "attestation-server/http/content_server.h"
 #include "attestation-server/http/health_server.h"
 #include "attestation-server/http/tls_probe.h"
@@ -56,6 +57,20 @@ pki::HostNames HostNamesOf(const Config& config) {
   return names;
 }
 
+// TermsOf: the names were checked when the configuration was read.
+TpmTerms TermsOf(const ProfileConfig& profile) {
+  TpmTerms out{.bank = pki::HashAlgorithm::kSha256,
+               .banks = {},
+               .firmware_floor = profile.firmware_floor,
+               .kind = std::nullopt,
+               .require_null_name = profile.require_null_name};
+  if (profile.bank == "sha384") out.bank = pki::HashAlgorithm::kSha384;
+  for (const std::string& bank : profile.tpm_banks) out.banks.push_back(*AuditBankFromName(bank));
+  const Result<TpmKind> kind = ParseWord<TpmKind>(profile.tpm_kind);
+  if (kind) out.kind = *kind;
+  return out;
+}
+
 Result<Profiles> LoadProfiles(FileSystem& files, const Config& config, bool development) {
   Profiles profiles;
   for (const auto& [name, profile] : config.profiles) {
@@ -65,7 +80,8 @@ Result<Profiles> LoadProfiles(FileSystem& files, const Config& config, bool deve
     Result<pki::EkRoots> roots = LoadEkRoots(files, profile.roots);
     if (!roots)
       return std::move(roots).error().WithContext("profile '" + name + "', " + profile.roots);
-    Profile loaded{*std::move(roots), profile.vendor, profile.accept_advisories, std::nullopt};
+    Profile loaded{*std::move(roots), profile.vendor, profile.accept_advisories, std::nullopt,
+                   TermsOf(profile)};
     if (!profile.iak_roots.empty()) {
       SP_TRY(loaded.iak_roots, LoadEkRoots(files, profile.iak_roots));
     }

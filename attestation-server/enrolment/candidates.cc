@@ -31,7 +31,8 @@ const OpenReference* OpenReferences::Matched(const std::string& matched_label) c
   return nullptr;
 }
 
-Result<OpenReferences> ReferenceReader::Open(const std::vector<JudgedReference>& rows) {
+Result<OpenReferences> ReferenceReader::Open(const std::vector<JudgedReference>& rows,
+                                             pki::HashAlgorithm bank) {
   OpenReferences out;
   DeviceSets sets;
   for (const JudgedReference& judged : rows) {
@@ -42,6 +43,11 @@ Result<OpenReferences> ReferenceReader::Open(const std::vector<JudgedReference>&
         return Error{Reason::kInternal, parsed.error().ToString(), "reference.stored"};
       file = std::make_shared<const ReferenceFile>(std::move(parsed).value());
       files_.Put(judged.row.id, file);
+    }
+    if (file->bank != bank) {
+      // What it committed to cannot be judged: the platform alone would admit any image.
+      if (judged.role == ReferenceRole::kCommitted) return OpenReferences{};
+      continue;
     }
     Expectation expectation = file->expectation;
     expectation.label = LabelOf(judged.row);

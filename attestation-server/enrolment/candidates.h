@@ -35,9 +35,10 @@ struct OpenReferences {
 class ReferenceReader {
  public:
   explicit ReferenceReader(size_t files_max) : files_(files_max) {}
-  // Open returns what ChooseCandidates makes of the rows. kInternal ("reference.stored") when a row
+  // Open returns what ChooseCandidates makes of the rows of `bank`; nothing when the device has
+  // committed to a release that is not measured in it. kInternal ("reference.stored") when a row
   // that was checked at import does not parse.
-  Result<OpenReferences> Open(const std::vector<JudgedReference>& rows);
+  Result<OpenReferences> Open(const std::vector<JudgedReference>& rows, pki::HashAlgorithm bank);
 
  private:
   BoundedCache<Sha256Digest, ReferenceFile> files_;

@@ -2,6 +2,7 @@
 
 #include "attestation-server/enrolment/iak_evidence.h"
 #include "attestation-server/enrolment/limits.h"
+#include "attestation-server/evidence/bank_audit.h"
 #include "attestation-server/store/devices.h"
 #include "pki/base/log.h"
 #include "pki/crypto/hash.h"
@@ -46,6 +47,16 @@ void LogWarnings(std::span<const std::string> warnings, const pki::PublicKey& ek
   for (const std::string& warning : warnings)
     Log(LogLevel::kWarning, "tpm_certificate_warning",
         {{"ek_sha256", HexEncode(pki::Sha256(ek.spki()))}, {"check", warning}});
+}
+
+// BankOf: the bank of the profiles that the ticket may be used for. The first decides; a proof for
+// another one that asks for another bank is refused (admission.bank).
+Result<pki::HashAlgorithm> BankOf(const Profiles& profiles, std::string_view name) {
+  const auto found = profiles.find(name);
+  if (found == profiles.end())
+    return Error{Reason::kPolicyDenied, "profile '" + std::string(name) + "' is not configured",
+                 "profile.unknown"};
+  return found->second.tpm.bank;
 }
 
 void SetTpm(const pki::EkCertificate& certificate, std::vector<std::string> profiles, Ticket& out) {
@@ -161,6 +172,7 @@ Result<IssuedChallenge> Challenger::BeginEnrol(const BeginInput& input, UnixTime
   SP_TRY(TakeEkToken(AsText(ek_spki_hash.view()), now, retry_after));
   SP_TRY(Ticket ticket, Vouch(input, ek_key, now));
   SP_TRY(pki::RequireAll(pki::CheckAttestationKey(ak)));
+  SP_TRY(ticket.bank, BankOf(config_.profiles, ticket.profiles.front()));
   ticket.purpose = pki::Purpose::kEnrol;
   ticket.device_id = pki::DeviceIdFromEk(config_.trust_domain, ek_key.spki()).text();
   ticket.ek_spki_hash = ek_spki_hash;
@@ -169,7 +181,8 @@ Result<IssuedChallenge> Challenger::BeginEnrol(const BeginInput& input, UnixTime
   random_.Fill(ticket.secret);
   SP_TRY(const pki::PublicArea ek, pki::EkPublicFromKey(ek_key));
   SP_TRY(pki::MadeCredential credential, pki::MakeCredential(ek, ak_name, ticket.secret));
-  IssuedChallenge out = Issue(std::move(ticket), now);
+  const std::string profile = ticket.profiles.front();
+  IssuedChallenge out = Issue(std::move(ticket), profile, now);
   out.credential_blob = std::move(credential.credential_blob);
   out.encrypted_secret = std::move(credential.encrypted_secret);
   return out;
@@ -192,11 +205,12 @@ Result<IssuedChallenge> Challenger::BeginReattest(const BeginInput& input, UnixT
     return Error{Reason::kPolicyDenied, device->name, "device.retired"};
   SP_TRY(TakeEkToken(AsText(device->tpm.ek_spki_hash.view()), now, retry_after));
   Ticket ticket;
+  SP_TRY(ticket.bank, BankOf(config_.profiles, device->tpm.profile));
   ticket.purpose = pki::Purpose::kReattest;
   ticket.device_id = device->id;
   ticket.ek_spki_hash = device->tpm.ek_spki_hash;
   ticket.ak_public = device->tpm.ak_public;
-  return Issue(std::move(ticket), now);
+  return Issue(std::move(ticket), device->tpm.profile, now);
 }
 
 Result<IssuedChallenge> Challenger::Renewal(std::string_view device_id, UnixTime now,
@@ -213,14 +227,15 @@ Result<IssuedChallenge> Challenger::Renewal(std::string_view device_id, UnixTime
   // A bucket of its own: strangers who know a device's AK must not use up what it renews with.
   SP_TRY(TakeEkToken(device->id, now, retry_after));
   Ticket ticket;
+  SP_TRY(ticket.bank, BankOf(config_.profiles, device->tpm.profile));
   ticket.purpose = pki::Purpose::kRenew;
   ticket.device_id = device->id;
   ticket.ek_spki_hash = device->tpm.ek_spki_hash;
   ticket.ak_public = std::move(device->tpm.ak_public);
-  return Issue(std::move(ticket), now);
+  return Issue(std::move(ticket), device->tpm.profile, now);
 }
 
-IssuedChallenge Challenger::Issue(Ticket ticket, UnixTime now) {
+IssuedChallenge Challenger::Issue(Ticket ticket, std::string_view profile, UnixTime now) {
   ticket.id = random_.Next<TicketId>();
   ticket.nonce = random_.Next<Nonce>();
   ticket.made_at = now;
@@ -229,7 +244,12 @@ IssuedChallenge Challenger::Issue(Ticket ticket, UnixTime now) {
   out.ticket = sealer_.Seal(ticket, now);
   out.ticket_id = ticket.id;
   out.nonce = ticket.nonce;
-  out.pcr_requests = {{std::string(pki::HashName(pki::HashAlgorithm::kSha256)), config_.pcrs}};
+  out.pcr_requests = {{std::string(pki::HashName(ticket.bank)), config_.pcrs}};
+  if (ticket.purpose != pki::Purpose::kRenew) {
+    out.bank_audit = {config_.profiles.find(profile)->second.tpm.banks, {}};
+    for (const uint32_t pcr : config_.pcrs)
+      if ((kAuditPcrs >> pcr & 1) != 0) out.bank_audit->pcrs.push_back(pcr);
+  }
   out.device_id = ticket.device_id;
   out.ek_spki_hash = ticket.ek_spki_hash;
   out.expires_in = kTicketLifetime;

@@ -32,7 +32,7 @@ class Challenger {
   // chain or an IAK chain. The EK is then one of a known template.
   Result<Ticket> Vouch(const BeginInput& input, const pki::PublicKey& ek_key, UnixTime now);
   Result<Unit> CheckKnown(const Sha256Digest& ek_spki_hash, const Bytes& ak_name);
-  IssuedChallenge Issue(Ticket ticket, UnixTime now);
+  IssuedChallenge Issue(Ticket ticket, std::string_view profile, UnixTime now);
 
   const FlowConfig& config_;
   Database& database_;

@@ -66,7 +66,9 @@ Result<Unit> ClearQuarantine(DeviceRecord& device, const BootId& passed_boot) {
 }  // namespace
 
 DeviceRecord NewDevice(const FlowConfig& config, const Case& proof, const AdmissionGround& ground,
-                       bool vendor_chain, const std::string& source, UnixTime now) {
+                       const std::string& source, UnixTime now) {
+  const auto profile = config.profiles.find(ground.profile);
+  SP_CHECK(profile != config.profiles.end());  // Prover::TpmTermsOf
   DeviceRecord device;
   device.id = proof.ticket.device_id;
   device.name =
@@ -77,9 +79,11 @@ DeviceRecord NewDevice(const FlowConfig& config, const Case& proof, const Admiss
                 proof.ticket.ek_manufacturer,
                 proof.ticket.ek_model,
                 proof.ticket.ek_version,
-                vendor_chain,
+                profile->second.vendor,
                 proof.ticket.ak_public,
-                proof.ak->name()};
+                proof.ak->name(),
+                ground.profile,
+                profile->second.tpm.kind.value_or(KindOfTpm(proof.ticket.ek_manufacturer))};
   device.provenance = {ground.kind, ground.token_id, source};
   device.state = ground.pending ? DeviceState::kPending : DeviceState::kEnrolled;
   device.epoch = 1;
@@ -119,7 +123,10 @@ bool IsPostureFailure(const Case& proof, const Verdict& verdict) {
                                      std::string_view("reference.match"),
                                      std::string_view("quote.digest"),
                                      std::string_view("quote.values"),
-                                     std::string_view("quote.firmware")};
+                                     std::string_view("quote.firmware"),
+                                     std::string_view("bank.log"),
+                                     std::string_view("bank.replay"),
+                                     std::string_view("null-name.kernel")};
   const Check* const failure = verdict.checks.FirstFailure();
   return failure != nullptr && std::ranges::any_of(kPostureRules, [&](std::string_view prefix) {
            return failure->rule.starts_with(prefix);
@@ -183,6 +190,7 @@ Result<DeviceRecord> ApplyPass(DeviceRecord device, const Case& proof, const Ver
   device.reference_set = terms.matched == nullptr ? std::nullopt : std::optional(terms.matched->id);
   device.running_release = shown;
   device.running_slot = proof.evidence->boot_slot;
+  if (proof.ticket.purpose != pki::Purpose::kRenew) device.null_name = verdict.null_name;
   if (!proof.evidence->advertise.empty()) device.endpoint = proof.evidence->advertise;
   return device;
 }

@@ -14,8 +14,9 @@
 namespace sallyport::server {
 
 // NewDevice is the record of a device that comes in for the first time; nothing is proved yet.
+// `ground` names a configured profile.
 DeviceRecord NewDevice(const FlowConfig& config, const Case& proof, const AdmissionGround& ground,
-                       bool vendor_chain, const std::string& source, UnixTime now);
+                       const std::string& source, UnixTime now);
 
 // CheckStanding says whether the device may try at all. kPolicyDenied: "device.retired",
 // "device.not-active" (renewal of a device that is not active), "renew.certification" and

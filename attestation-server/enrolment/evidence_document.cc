@@ -106,9 +106,36 @@ Result<std::vector<OpenReference>> ReadReferences(const JsonCursor& json) {
   return out;
 }
 
+JsonValue NewBootJson(const std::optional<NewBootContext>& terms) {
+  if (!terms) return JsonValue();
+  std::vector<JsonValue> banks;
+  for (const uint16_t bank : terms->bank_audit.banks) banks.push_back(uint64_t{bank});
+  return JsonValue::Object({{"banks", JsonValue::Array(std::move(banks))},
+                            {"pcr_mask", terms->bank_audit.pcr_mask},
+                            {"require_null_name", terms->require_null_name}});
+}
+
+Result<std::optional<NewBootContext>> ReadNewBoot(const JsonCursor& json) {
+  if (json.value().kind() == JsonValue::Kind::kNull) return std::optional<NewBootContext>();
+  SP_TRY(json.OnlyKeys({"banks", "pcr_mask", "require_null_name"}));
+  NewBootContext out;
+  SP_TRY(const int64_t mask, json.GetInteger("pcr_mask", 0, UINT32_MAX));
+  out.bank_audit.pcr_mask = static_cast<uint32_t>(mask);
+  SP_TRY(const std::vector<JsonCursor> banks, json.GetElements("banks"));
+  for (const JsonCursor& each : banks) {
+    SP_TRY(const int64_t bank, each.Integer(0, UINT16_MAX));
+    out.bank_audit.banks.push_back(static_cast<uint16_t>(bank));
+  }
+  SP_TRY(const JsonCursor::Flag required, json.GetBool("require_null_name"));
+  out.require_null_name = required.value;
+  return std::optional(std::move(out));
+}
+
 JsonValue TermsJson(const JudgeTerms& terms) {
   return JsonValue::Object(
       {{"pcr_mask", terms.pcr_mask},
+       {"firmware_floor", Count(terms.firmware_floor)},
+       {"new_boot", NewBootJson(terms.new_boot)},
        {"frozen_ak_name", terms.frozen_ak_name ? HexEncode(*terms.frozen_ak_name) : ""},
        {"last_clock", ClockJson(terms.last)},
        {"reference_epoch", terms.reference_epoch},
@@ -116,11 +143,14 @@ JsonValue TermsJson(const JudgeTerms& terms) {
 }
 
 Result<JudgeTerms> ReadTerms(const JsonCursor& json) {
-  SP_TRY(json.OnlyKeys(
-      {"pcr_mask", "frozen_ak_name", "last_clock", "reference_epoch", "evidence_lifetime_ms"}));
+  SP_TRY(json.OnlyKeys({"pcr_mask", "firmware_floor", "new_boot", "frozen_ak_name", "last_clock",
+                        "reference_epoch", "evidence_lifetime_ms"}));
   JudgeTerms terms;
   SP_TRY(const int64_t mask, json.GetInteger("pcr_mask", 0, UINT32_MAX));
   terms.pcr_mask = static_cast<uint32_t>(mask);
+  SP_TRY(terms.firmware_floor, ReadCount(json, "firmware_floor"));
+  SP_TRY(const JsonCursor new_boot, json.Member("new_boot"));
+  SP_TRY(terms.new_boot, ReadNewBoot(new_boot));
   SP_TRY(Bytes ak_name, ReadHex(json, "frozen_ak_name"));
   if (!ak_name.empty()) terms.frozen_ak_name = std::move(ak_name);
   SP_TRY(const JsonCursor clock, json.Member("last_clock"));
@@ -173,6 +203,8 @@ Result<Unit> ReadTicket(const JsonCursor& json, Ticket& ticket) {
   SP_TRY(const int64_t made_at, json.GetInteger("made_at_ms", 0));
   ticket.made_at = UnixTime{made_at};
   SP_TRY(ticket.device_id, json.GetString("device"));
+  SP_TRY(const int64_t bank, json.GetInteger("bank", 0, UINT16_MAX));
+  SP_TRY(ticket.bank, pki::HashFromTpm(static_cast<uint16_t>(bank)));
   SP_TRY(ReadFixed(json, "ek_spki_sha256", ticket.ek_spki_hash));
   SP_TRY(ticket.ak_public, ReadHex(json, "ak_public"));
   return Unit{};
@@ -199,6 +231,9 @@ Result<Unit> ReadEvidence(const JsonCursor& json, ReceivedEvidence& e) {
   SP_TRY(e.boot_slot, json.GetString("boot_slot"));
   SP_TRY(ReadOptional(json, "release_digest", e.release_digest));
   SP_TRY(e.epoch_held, ReadCount(json, "epoch_held"));
+  SP_TRY(e.null_name, ReadHex(json, "null_name"));
+  SP_TRY(e.null_name_attest, ReadHex(json, "null_name_attest"));
+  SP_TRY(e.null_name_signature, ReadHex(json, "null_name_signature"));
   return Unit{};
 }
 
@@ -225,6 +260,7 @@ std::string WriteEvidenceDocument(const Case& proof, std::string_view trust_doma
        {"device", ticket.device_id},
        {"ek_spki_sha256", HexEncode(ticket.ek_spki_hash)},
        {"ak_public", HexEncode(ticket.ak_public)},
+       {"bank", static_cast<uint64_t>(ticket.bank)},
        {"quotes", JsonValue::Array(std::move(quotes))},
        {"event_log_sha256", HexEncode(proof.log_hash)},
        {"tls_public", HexEncode(e.tls_public)},
@@ -237,6 +273,9 @@ std::string WriteEvidenceDocument(const Case& proof, std::string_view trust_doma
        {"boot_slot", e.boot_slot},
        {"release_digest", HexOrEmpty(e.release_digest)},
        {"epoch_held", Count(e.epoch_held)},
+       {"null_name", HexEncode(e.null_name)},
+       {"null_name_attest", HexEncode(e.null_name_attest)},
+       {"null_name_signature", HexEncode(e.null_name_signature)},
        {"terms", TermsJson(terms)},
        {"references", ReferencesJson(references)}}));
 }
@@ -249,30 +288,14 @@ Result<StoredProof> ReadEvidenceDocument(std::string_view text) {
   if (format != kFormat || version != int64_t{pki::kProtocolVersion})
     return Error{Reason::kUnsupported, std::string(format) + " of another version",
                  "evidence.document-version"};
-  SP_TRY(json.OnlyKeys({"sallyport",
-                        "protocol_version",
-                        "trust_domain",
-                        "server_leaf_sha256",
-                        "purpose",
-                        "ticket_id",
-                        "nonce",
-                        "made_at_ms",
-                        "device",
-                        "ek_spki_sha256",
-                        "ak_public",
-                        "quotes",
-                        "event_log_sha256",
-                        "tls_public",
-                        "key_certification",
-                        "creation_data",
-                        "key_attest",
-                        "key_signature",
-                        "csr",
-                        "boot_slot",
-                        "release_digest",
-                        "epoch_held",
-                        "terms",
-                        "references"}));
+  SP_TRY(json.OnlyKeys(
+      {"sallyport",        "protocol_version",    "trust_domain",  "server_leaf_sha256",
+       "purpose",          "ticket_id",           "nonce",         "made_at_ms",
+       "device",           "ek_spki_sha256",      "ak_public",     "bank",
+       "quotes",           "event_log_sha256",    "tls_public",    "key_certification",
+       "creation_data",    "key_attest",          "key_signature", "csr",
+       "boot_slot",        "release_digest",      "epoch_held",    "null_name",
+       "null_name_attest", "null_name_signature", "terms",         "references"}));
   StoredProof out;
   SP_TRY(out.trust_domain, json.GetString("trust_domain"));
   SP_TRY(ReadFixed(json, "server_leaf_sha256", out.server_leaf_hash));

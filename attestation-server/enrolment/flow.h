@@ -35,7 +35,7 @@ struct FlowConfig {
   std::map<std::string, ClassTimes, std::less<>>
       classes;  // by class name; an unknown class is refused
   Profiles profiles;
-  std::vector<uint32_t> pcrs;  // quoted in the SHA-256 bank, ascending
+  std::vector<uint32_t> pcrs;  // quoted in the bank of the profile, ascending
   RateLimits limits;
 };
 

@@ -32,10 +32,11 @@ Result<pki::BootSlot> ParseSlot(std::string_view text) {
   return Error{Reason::kMalformed, "a slot is A, B or empty", "evidence.slot"};
 }
 
-Result<std::vector<PcrValue>> ReadValues(const std::map<uint32_t, Bytes>& received) {
+Result<std::vector<PcrValue>> ReadValues(const std::map<uint32_t, Bytes>& received,
+                                         pki::HashAlgorithm bank) {
   std::vector<PcrValue> out;
   for (const auto& [pcr, value] : received) {
-    if (pcr >= kPcrCount || value.size() != pki::DigestSize(kJudgedBank))
+    if (pcr >= kPcrCount || value.size() != pki::DigestSize(bank))
       return Error{Reason::kMalformed, "pcr " + std::to_string(pcr), "evidence.pcr-values"};
     out.push_back({pcr, PcrDigest::Of(value)});
   }
@@ -57,12 +58,17 @@ Result<Unit> CheckSizes(const ProveInput& input) {
   if (e.protocol_version != pki::kProtocolVersion)
     return Error{Reason::kUnsupported, "protocol version", "protocol.version"};
   if (e.quotes.size() > kQuotesMax)
-    return Error{Reason::kTooLarge, "one quote per bank", "evidence.quotes"};
+    return Error{Reason::kTooLarge, "more quotes than were asked for", "evidence.quotes"};
   if (e.quotes.empty()) return Error{Reason::kMalformed, "no quote", "evidence.quotes"};
   SP_TRY(Fits(input.ticket.size(), kTicketBytesMax, "ticket"));
-  SP_TRY(Fits(e.quotes.front().attest.size(), pki::kAttestBytesMax, "quote"));
-  SP_TRY(Fits(e.quotes.front().signature.size(), pki::kTpmSignatureBytesMax, "quote signature"));
-  SP_TRY(Fits(e.quotes.front().pcr_values.size(), kPcrCount, "pcr values"));
+  for (const ReceivedQuote& quote : e.quotes) {
+    SP_TRY(Fits(quote.attest.size(), pki::kAttestBytesMax, "quote"));
+    SP_TRY(Fits(quote.signature.size(), pki::kTpmSignatureBytesMax, "quote signature"));
+    SP_TRY(Fits(quote.pcr_values.size(), kPcrCount, "pcr values"));
+  }
+  SP_TRY(Fits(e.null_name.size(), pki::kNameBytesMax, "null name"));
+  SP_TRY(Fits(e.null_name_attest.size(), pki::kAttestBytesMax, "null name attestation"));
+  SP_TRY(Fits(e.null_name_signature.size(), pki::kTpmSignatureBytesMax, "null name signature"));
   SP_TRY(Fits(e.event_log.size(), kLogBytesMax, "event log"));
   SP_TRY(Fits(e.tls_public.size(), pki::kPublicAreaBytesMax, "tls key"));
   SP_TRY(Fits(e.creation_data.size(), pki::kCreationDataBytesMax, "creation data"));
@@ -92,7 +98,8 @@ Sha256Digest EvidenceHash(const ProveInput& input) {
         ByteView(e.key_signature), ByteView(e.csr), AsBytes(e.boot_slot),
         e.release_digest.has_value() ? e.release_digest->view() : ByteView(),
         e.activation_proof.has_value() ? e.activation_proof->view() : ByteView(), AsBytes(e.token),
-        AsBytes(e.advertise)})
+        AsBytes(e.advertise), ByteView(e.null_name), ByteView(e.null_name_attest),
+        ByteView(e.null_name_signature)})
     out.Sized32(field);
   out.U8(static_cast<uint8_t>(e.key_certification)).BigU64(e.epoch_held);
   return pki::Sha256(out.bytes());
@@ -100,14 +107,14 @@ Sha256Digest EvidenceHash(const ProveInput& input) {
 
 Result<Unit> ReadClaims(Case& out) {
   const ReceivedEvidence& e = *out.evidence;
-  SP_TRY(out.values, ReadValues(e.quotes.front().pcr_values));
+  SP_TRY(out.values, ReadValues(e.quotes.front().pcr_values, out.ticket.bank));
   SP_TRY(const pki::CertificateRequest request, pki::ParseCsr(e.csr));
   out.csr_spki = request.key.spki();
   return Unit{};
 }
 
 void ReadLog(Case& out, Bytes log) {
-  Result<ReplayedLog> replayed = ReplayedLog::Make(std::move(log), kJudgedBank);
+  Result<ReplayedLog> replayed = ReplayedLog::Make(std::move(log), out.ticket.bank);
   if (!replayed.has_value()) {
     out.log_refusal = replayed.error();
     return;
@@ -156,7 +163,8 @@ void Intake::FetchLog(Case& out) {
   const ReceivedEvidence& e = *out.evidence;
   if (e.event_log.empty() && !e.event_log_hash.has_value()) return;
   out.log = logs_.Find(out.log_hash);
-  if (out.log != nullptr) return;
+  if (out.log != nullptr && out.log->bank() == BankOf(out.ticket.bank)) return;
+  out.log = nullptr;
   Result<Bytes> bytes = e.event_log.empty() ? blobs_.Get(out.log_hash) : Result<Bytes>(e.event_log);
   if (!bytes.has_value()) {
     out.log_refusal = Error{Reason::kNotFound, "send the event log again", "log.unknown"};
@@ -197,6 +205,9 @@ Result<Unit> Intake::Bind(Case& out, const Channel& channel) {
 
 Result<Case> Intake::Open(Ticket ticket, const Channel& channel, const ProveInput& input,
                           const Sha256Digest& evidence_hash) {
+  if (ticket.purpose == pki::Purpose::kRenew &&
+      (input.evidence.quotes.size() > 1 || !input.evidence.null_name_attest.empty()))
+    return Error{Reason::kInvalidArgument, "a renewal has one quote", "evidence.quotes"};
   Case out;
   out.ticket = std::move(ticket);
   out.evidence = &input.evidence;

@@ -22,8 +22,6 @@ Result<Unit> CheckSizes(const ProveInput& input);
 // EvidenceHash covers every byte that was received, so that a retry is known by it.
 Sha256Digest EvidenceHash(const ProveInput& input);
 
-inline constexpr pki::HashAlgorithm kJudgedBank = pki::HashAlgorithm::kSha256;
-
 // Case is one proof, parsed. Borrows the evidence.
 struct Case {
   Ticket ticket;

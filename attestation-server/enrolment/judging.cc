@@ -67,11 +67,16 @@ Verdict JudgeCase(const Case& proof, const JudgeTerms& terms,
   evidence.log = {proof.log.get(), proof.log_refusal};
   evidence.key = KeyInput{e.key_certification, e.tls_public,    e.creation_data,
                           e.key_attest,        e.key_signature, proof.csr_spki};
+  if (e.quotes.size() > 1) evidence.bank_audit = {e.quotes[1].attest, e.quotes[1].signature};
+  if (!e.null_name_attest.empty())
+    evidence.null_name = {e.null_name, e.null_name_attest, e.null_name_signature};
   JudgeContext context;
   context.quote.extra_data = proof.quote_extra_data.view();
-  context.quote.bank = kJudgedBank;
+  context.quote.bank = proof.ticket.bank;
   context.quote.pcr_mask = terms.pcr_mask;
   context.quote.last = terms.last;
+  context.quote.firmware_floor = terms.firmware_floor;
+  context.new_boot = terms.new_boot;
   context.frozen_ak_name = terms.frozen_ak_name;
   context.key = KeyExpectation{proof.key_qualifying_data.view(), proof.ticket.nonce.view(),
                                AkParent::kEndorsement};

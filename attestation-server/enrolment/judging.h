@@ -14,6 +14,8 @@ namespace sallyport::server {
 // adds a member adds it to the evidence document (evidence_document.h).
 struct JudgeTerms {
   uint32_t pcr_mask = 0;
+  uint64_t firmware_floor = 0;
+  std::optional<NewBootContext> new_boot = {};  // enrol, reattest
   std::optional<Bytes> frozen_ak_name;
   std::optional<ClockRecord> last;
   uint64_t reference_epoch = 0;

@@ -5,8 +5,8 @@
 
 namespace sallyport::server {
 
-// One quote per bank that is asked for, and one bank is.
-inline constexpr size_t kQuotesMax = 1;
+// The policy's bank, and the bank audit of a new boot.
+inline constexpr size_t kQuotesMax = 2;
 // "host:port" of a DNS name.
 inline constexpr size_t kAdvertiseMax = 262;
 // A commit that finds the world changed judges again; more than this many times it is a storm, not

@@ -48,11 +48,18 @@ struct PcrRequest {
   std::vector<uint32_t> pcrs;
 };
 
+// BankAuditRequest asks for one quote over all `banks` (TPM algorithm ids) in one selection.
+struct BankAuditRequest {
+  std::vector<uint16_t> banks;
+  std::vector<uint32_t> pcrs;
+};
+
 struct IssuedChallenge {
   Bytes ticket;
   TicketId ticket_id = TicketId::FromArray({});
   Nonce nonce = Nonce::FromArray({});
   std::vector<PcrRequest> pcr_requests;
+  std::optional<BankAuditRequest> bank_audit;  // of a new boot
   std::string device_id;
   Sha256Digest ek_spki_hash = Sha256Digest::FromArray({});
   Duration expires_in;
@@ -68,8 +75,8 @@ struct ReceivedQuote {
 
 struct ReceivedEvidence {
   uint32_t protocol_version = 0;
-  std::vector<ReceivedQuote> quotes;
-  Bytes event_log;  // empty: the log named by event_log_hash
+  std::vector<ReceivedQuote> quotes;  // the policy's bank, then the bank audit of a new boot
+  Bytes event_log;                    // empty: the log named by event_log_hash
   std::optional<Sha256Digest> event_log_hash;
   Bytes tls_public;  // TPMT_PUBLIC
   KeyCertification key_certification = KeyCertification::kCreation;
@@ -83,6 +90,9 @@ struct ReceivedEvidence {
   std::optional<Sha256Digest> activation_proof;  // enrol only
   std::string token;                             // enrol only
   std::string advertise;
+  Bytes null_name;         // as the device's kernel shows it; these three are empty: not offered
+  Bytes null_name_attest;  // TPMS_ATTEST of TPM2_Certify
+  Bytes null_name_signature;
 };
 
 struct ProveInput {

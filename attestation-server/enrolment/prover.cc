@@ -168,13 +168,31 @@ Result<Prover::Standing> Prover::Read(const Case& proof, UnixTime now) {
   }
   SP_TRY(const auto rows,
          References(connection).ForDevice(proof.ticket.device_id, out.device_class));
-  SP_TRY(out.references, references_.Open(rows));
+  SP_TRY(out.references, references_.Open(rows, proof.ticket.bank));
   return out;
 }
 
-JudgeTerms Prover::TermsOf(const Standing& standing, const ClassTimes& times) const {
+Result<const TpmTerms*> Prover::TpmTermsOf(const Case& proof, const Standing& standing) const {
+  const std::string& name =
+      standing.device.has_value() ? standing.device->tpm.profile : standing.ground->profile;
+  const auto profile = config_.profiles.find(name);
+  if (profile == config_.profiles.end())
+    return Error{Reason::kPolicyDenied, "profile '" + name + "' is not configured",
+                 "profile.unknown"};
+  // A ticket that several profiles could use asked for the bank of the first.
+  if (profile->second.tpm.bank != proof.ticket.bank)
+    return Error{Reason::kPolicyDenied, "profile '" + name + "' asks for another bank",
+                 "admission.bank"};
+  return &profile->second.tpm;
+}
+
+JudgeTerms Prover::TermsOf(const Case& proof, const Standing& standing, const TpmTerms& tpm,
+                           const ClassTimes& times) const {
   JudgeTerms terms;
   terms.pcr_mask = pcr_mask_;
+  terms.firmware_floor = tpm.firmware_floor;
+  if (proof.ticket.purpose != pki::Purpose::kRenew)
+    terms.new_boot = NewBootContext{{tpm.banks, pcr_mask_ & kAuditPcrs}, tpm.require_null_name};
   terms.reference_epoch = standing.epochs.reference;
   terms.evidence_lifetime = times.evidence_lifetime;
   if (!standing.device.has_value()) return terms;
@@ -193,19 +211,16 @@ Result<Admitted> Prover::Attempt(const Case& proof, const std::string& source, U
   if (times == config_.classes.end())
     return Error{Reason::kPolicyDenied, "class '" + standing.device_class + "' is not configured",
                  "class.unknown"};
-  standing.terms = TermsOf(standing, times->second);
+  SP_TRY(const TpmTerms* const tpm, TpmTermsOf(proof, standing));
+  standing.terms = TermsOf(proof, standing, *tpm, times->second);
   const Verdict verdict = JudgeCase(proof, standing.terms, standing.references.candidates);
   about.ak_verified = MayDisclose(verdict);
   about.events.clear();
   for (const EventDifference& difference : verdict.diff)
     about.events.push_back(OwnEvent(difference));
-  const auto vendor = [&] {
-    const auto profile = config_.profiles.find(standing.ground->profile);
-    return profile != config_.profiles.end() && profile->second.vendor;
-  };
   DeviceRecord device = standing.device.has_value()
                             ? *standing.device
-                            : NewDevice(config_, proof, *standing.ground, vendor(), source, now);
+                            : NewDevice(config_, proof, *standing.ground, source, now);
   if (verdict.passing())
     return Admit(proof, standing, verdict, times->second, std::move(device), now);
   return Fail(proof, standing, verdict, std::move(device), now, about);

@@ -54,7 +54,9 @@ class Prover {
                            RefusalCase& about);
   Result<Standing> Read(const Case& proof, UnixTime now);
   Result<AdmissionGround> Ground(Connection& connection, const Case& proof, UnixTime now);
-  JudgeTerms TermsOf(const Standing& standing, const ClassTimes& times) const;
+  Result<const TpmTerms*> TpmTermsOf(const Case& proof, const Standing& standing) const;
+  JudgeTerms TermsOf(const Case& proof, const Standing& standing, const TpmTerms& tpm,
+                     const ClassTimes& times) const;
   Result<Admitted> Admit(const Case& proof, const Standing& standing, const Verdict& verdict,
                          const ClassTimes& times, DeviceRecord device, UnixTime now);
   Error Fail(const Case& proof, const Standing& standing, const Verdict& verdict,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pki/crypto/secret.h"
+#include "pki/tpm/public_area.h"
 
 namespace sallyport::server {
 
@@ -15,7 +16,8 @@ Bytes Write(const Ticket& t) {
   ByteWriter out;
   out.U8(static_cast<uint8_t>(t.purpose))
       .BigU64(t.incarnation)
-      .BigU64(static_cast<uint64_t>(t.made_at.ms));
+      .BigU64(static_cast<uint64_t>(t.made_at.ms))
+      .BigU16(static_cast<uint16_t>(t.bank));
   out.Raw(t.id.view()).Raw(t.nonce.view()).Raw(t.ek_spki_hash.view());
   for (const ByteView field :
        {AsBytes(t.device_id), ByteView(t.ak_public), ByteView(t.secret), AsBytes(t.ek_manufacturer),
@@ -40,6 +42,8 @@ Result<Ticket> Read(ByteView bytes) {
   SP_TRY(t.incarnation, in.BigU64());
   SP_TRY(const uint64_t made_at, in.BigU64());
   t.made_at = {static_cast<int64_t>(made_at)};
+  SP_TRY(const uint16_t bank, in.BigU16());
+  SP_TRY(t.bank, pki::HashFromTpm(bank));
   SP_TRY(const ByteView id, in.Take(TicketId::kSize));
   SP_TRY(t.id, TicketId::FromView(id));
   SP_TRY(const ByteView nonce, in.Take(Nonce::kSize));

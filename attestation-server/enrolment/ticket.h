@@ -32,6 +32,7 @@ struct Ticket {
   Bytes secret;  // of the credential; empty unless enrol
   UnixTime made_at;
   uint64_t incarnation = 0;
+  pki::HashAlgorithm bank = pki::HashAlgorithm::kSha256;  // that is quoted and judged
   // Enrol only: what the EK certificate said, so that Prove need not see it again.
   std::vector<std::string> profiles;  // whose roots the chain leads to
   std::string ek_manufacturer;

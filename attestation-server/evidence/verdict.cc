@@ -78,6 +78,15 @@ void JudgeIma(const EvidenceInput& evidence, const ImaExpectation& expected, Ver
   verdict.diff = std::move(outcome->diff);
 }
 
+void JudgeNewBoot(const EvidenceInput& evidence, const JudgeContext& context,
+                  const ReplayedLog& log, Verdict& verdict) {
+  CheckBankAudit(*evidence.ak, evidence.bank_audit, context.new_boot->bank_audit, context.quote,
+                 *verdict.quote, log, verdict.checks);
+  verdict.null_name =
+      CheckNullName(*evidence.ak, evidence.null_name, context.new_boot->require_null_name,
+                    context.quote, *verdict.quote, verdict.checks);
+}
+
 }  // namespace
 
 std::string_view Verdict::rule() const {
@@ -157,9 +166,9 @@ Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context) {
   out.reference_version = context.reference_version;
   out.attested_at = out.valid_until = context.challenge_made_at;
   for (const auto rules :
-       {AkRules(), LogRules(), QuoteRules(), std::span<const std::string_view>(kReplayRule),
-        std::span<const std::string_view>(kAvailableRule)})
+       {AkRules(), LogRules(), QuoteRules(), std::span<const std::string_view>(kReplayRule)})
     out.checks.Add(rules);
+  if (context.new_boot) out.checks.Add(BankAuditRules());
 
   CheckAk(*evidence.ak, context.frozen_ak_name, out.checks);
   const ReplayedLog* const log = CheckLog(evidence.log, context.quote.bank, out.checks);
@@ -169,6 +178,8 @@ Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context) {
   out.ak_verified = AkVerified(out.checks);
   if (log != nullptr) out.log_hash = log->hash();
 
+  if (out.quote && log != nullptr && context.new_boot) JudgeNewBoot(evidence, context, *log, out);
+  out.checks.Add(kAvailableRule);
   bool judges_boot = false;
   if (out.quote && log != nullptr) JudgeBoot(evidence, context, *log, out, judges_boot);
   if (context.key) {

@@ -10,7 +10,9 @@
 
 #include "attestation-server/evidence/appraise.h"
 #include "attestation-server/evidence/ima.h"
+#include "attestation-server/evidence/bank_audit.h"
 #include "attestation-server/evidence/key_evidence.h"
+#include "attestation-server/evidence/null_name.h"
 #include "pki/base/digest.h"
 #include "pki/base/time.h"
 #include "pki/x509/identity_extension.h"
@@ -30,6 +32,14 @@ struct EvidenceInput {
   LogInput log;
   std::optional<KeyInput> key;
   std::optional<ImaInput> ima = {};  // looked at when JudgeContext::ima is set
+  std::optional<BankAuditInput> bank_audit = {};
+  std::optional<NullNameInput> null_name = {};
+};
+
+// NewBootContext is what a boot has to show once: at enrolment and at re-attestation.
+struct NewBootContext {
+  BankAuditExpectation bank_audit;
+  bool require_null_name = false;
 };
 
 struct JudgeContext {
@@ -38,6 +48,7 @@ struct JudgeContext {
   std::optional<KeyExpectation> key;    // set when a TLS key must be proven
   // Set when the class asks for the files that ran; `quote.pcr_mask` then covers kImaPcrMask.
   std::optional<ImaExpectation> ima = {};
+  std::optional<NewBootContext> new_boot = {};
   std::span<const Candidate> candidates;
   std::string reference_version;  // named in the verdict
   UnixTime challenge_made_at;     // attested_at: never when the evidence arrived
@@ -58,7 +69,8 @@ struct Verdict {
   std::optional<BootId> boot_id;
   std::optional<Sha256Digest> log_hash;
   std::optional<bool> secure_boot;
-  std::optional<ImaStart> ima_end;       // set when the measurement list was judged: where it ended
+  std::optional<ImaStart> ima_end;  // set when the measurement list was judged: where it ended
+  NullNameState null_name = NullNameState::kUnknown;
   std::optional<ReferenceRole> matched;  // which of the device's sets
   std::string matched_label;             // which alternative; of a failing verdict the nearest one
   std::string reference_version;
@@ -72,10 +84,11 @@ struct Verdict {
   std::string_view rule() const;
 };
 
-// Judge runs, in this order: AkRules, LogRules, QuoteRules, log.replay, reference.available, one
-// rule per judged PCR ("pcr.4"), reference.match, KeyRules when a key must be proven, ImaRules when
-// asked for, which are not run unless all before them passed. Passing means that every one ran
-// and passed. `measured` needs PCR 4 and PCR 7 among the judged ones; else `attested`.
+// Judge runs, in this order: AkRules, LogRules, QuoteRules, log.replay, BankAuditRules and those of
+// CheckNullName for a new boot, reference.available, one rule per judged PCR ("pcr.4"),
+// reference.match, KeyRules when a key must be proven, ImaRules when asked for, which are not run
+// unless all before them passed. Passing means that every one ran and passed. `measured` needs PCR
+// 4 and PCR 7 among the judged ones; else `attested`.
 Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context);
 
 // The steps of Judge that a tool may run alone. Each decides its rules in `checks`, which must hold

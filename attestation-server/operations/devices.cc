@@ -42,6 +42,10 @@ JsonValue Full(const DeviceRecord& device, bool online, UnixTime now) {
   add("ek_sha256", HexEncode(device.tpm.ek_spki_hash));
   add("tpm", device.tpm.ek_manufacturer + " " + device.tpm.ek_model + " " + device.tpm.ek_version);
   add("vendor_chain", device.tpm.vendor_chain);
+  add("tpm_kind", TextOf(device.tpm.kind));
+  add("tpm_firmware", device.boot ? JsonValue(device.boot->firmware_version) : JsonValue());
+  add("null_name", TextOf(device.null_name));
+  add("profile", device.tpm.profile);
   add("ak_name", HexEncode(device.tpm.ak_name));
   add("serial", device.current_key ? JsonValue(device.current_key->serial) : JsonValue());
   add("boot_id", device.boot ? JsonValue(HexEncode(device.boot->id)) : JsonValue());

@@ -48,7 +48,7 @@ Result<BeginInput> FromWire(const api::BeginRequest& wire) {
 }
 
 Result<ProveInput> FromWire(const std::string& ticket, const api::Evidence& wire) {
-  if (!wire.ima_delta().empty() || wire.idevid_chain_size() > 0 || !wire.null_name_attest().empty())
+  if (!wire.ima_delta().empty() || wire.idevid_chain_size() > 0)
     return Unsupported("wire.reserved-field", "evidence of a kind that this server does not judge");
   ProveInput input;
   input.ticket = ToBytes(ticket);
@@ -73,6 +73,9 @@ Result<ProveInput> FromWire(const std::string& ticket, const api::Evidence& wire
   SP_TRY(out.activation_proof, Optional<Sha256Digest>(wire.activation_proof()));
   out.token = wire.token();
   out.advertise = wire.advertise();
+  out.null_name = ToBytes(wire.null_name());
+  out.null_name_attest = ToBytes(wire.null_name_attest());
+  out.null_name_signature = ToBytes(wire.null_name_signature());
   return input;
 }
 
@@ -84,6 +87,11 @@ void ToWire(const IssuedChallenge& challenge, api::Challenge* wire) {
     api::PcrRequest* const out = wire->add_pcr_requests();
     out->set_bank(request.bank);
     for (const uint32_t pcr : request.pcrs) out->add_pcrs(pcr);
+  }
+  if (challenge.bank_audit.has_value()) {
+    api::BankAudit* const audit = wire->mutable_bank_audit();
+    for (const uint16_t bank : challenge.bank_audit->banks) audit->add_banks(bank);
+    for (const uint32_t pcr : challenge.bank_audit->pcrs) audit->add_pcrs(pcr);
   }
   wire->set_device_id(challenge.device_id);
   wire->set_ek_spki_sha256(ToString(challenge.ek_spki_hash.view()));

@@ -13,7 +13,7 @@ namespace {
 #define SP_DEVICE_FIXED                                                                           \
   "id, name, trust_domain, ek_spki_sha256, ek_manufacturer, ek_model, ek_version, vendor_chain, " \
   "ak_public, "                                                                                   \
-  "ak_name, provenance, provenance_id, provenance_address, created_at"
+  "ak_name, provenance, provenance_id, provenance_address, created_at, profile, tpm_kind"
 #define SP_DEVICE_CHANGING                                                                        \
   "site, device_class, tags, state, quarantine_causes, tier, posture, reason, boot_id, "          \
   "boot_generation, "                                                                             \
@@ -24,17 +24,18 @@ namespace {
   "key_protection, attested_at, valid_until, renew_after, last_seen, epoch, incarnation, "        \
   "manifest_version, "                                                                            \
   "policy_version, issuer_epoch, reference_set, evidence_sha256, running_release, running_slot, " \
-  "endpoint"
+  "endpoint, null_name"
 
 constexpr std::string_view kDeviceKinds =
-    "tttttttittttti"  // fixed
+    "tttttttittttti"
+    "tt"  // fixed
     "ttttttttt"
     "iiiii"
     "ttt"
     "tti"
     "tti"  // placement .. keys
     "iiiiiiiiii"
-    "ttttt"
+    "tttttt"
     "i";  // key_protection .. issuer_epoch, texts, revision
 
 #define SP_DEVICE_SELECT \
@@ -64,7 +65,9 @@ std::vector<Parameter> FixedParameters(const DeviceRecord& d) {
           TextOf(d.provenance.kind),
           d.provenance.id,
           d.provenance.address,
-          d.created_at};
+          d.created_at,
+          d.tpm.profile,
+          TextOf(d.tpm.kind)};
 }
 
 std::vector<Parameter> ChangingParameters(const DeviceRecord& d) {
@@ -109,7 +112,8 @@ std::vector<Parameter> ChangingParameters(const DeviceRecord& d) {
           d.evidence_hash,
           d.running_release,
           d.running_slot,
-          d.endpoint};
+          d.endpoint,
+          TextOf(d.null_name)};
 }
 
 // RowReader reads a row left to right, so that column order is written down once.
@@ -158,6 +162,8 @@ Result<Unit> ReadFixed(RowReader& in, DeviceRecord& d) {
   d.provenance.id = in.Text();
   d.provenance.address = in.Text();
   d.created_at = in.Time();
+  d.tpm.profile = in.Text();
+  SP_TRY(d.tpm.kind, ParseWord<TpmKind>(in.Text()));
   return Unit{};
 }
 
@@ -206,6 +212,7 @@ Result<Unit> ReadHeld(RowReader& in, DeviceRecord& d) {
   SP_TRY(d.running_release, in.Optional<ReleaseDigest>());
   d.running_slot = in.Text();
   d.endpoint = in.Text();
+  SP_TRY(d.null_name, ParseWord<NullNameState>(in.Text()));
   d.revision = in.Unsigned();
   return Unit{};
 }
@@ -240,11 +247,11 @@ Result<Unit> Devices::Insert(const DeviceRecord& device) {
   SP_TRY(connection_.Execute(
       "INSERT INTO devices (" SP_DEVICE_FIXED ", " SP_DEVICE_CHANGING
       ", revision) VALUES ("
-      ":f0, :f1, :f2, :f3, :f4, :f5, :f6, :f7, :f8, :f9, :f10, :f11, :f12, :f13, "
+      ":f0, :f1, :f2, :f3, :f4, :f5, :f6, :f7, :f8, :f9, :f10, :f11, :f12, :f13, :f14, :f15, "
       ":c0, :c1, :c2, :c3, :c4, :c5, :c6, :c7, :c8, :c9, :c10, :c11, :c12, :c13, :c14, :c15, :c16, "
       ":c17, :c18, :c19, "
       ":c20, :c21, :c22, :c23, :c24, :c25, :c26, :c27, :c28, :c29, :c30, :c31, :c32, :c33, :c34, "
-      ":c35, :c36, :c37, "
+      ":c35, :c36, :c37, :c38, "
       ":revision)",
       parameters));
   return Unit{};
@@ -271,7 +278,8 @@ Result<Unit> Devices::Update(const DeviceRecord& device) {
              "issuer_epoch = :c32, "
              "reference_set = :c33, evidence_sha256 = :c34, running_release = :c35, running_slot = "
              ":c36, "
-             "endpoint = :c37, revision = revision + 1 WHERE id = :id AND revision = :revision",
+             "endpoint = :c37, null_name = :c38, revision = revision + 1 WHERE id = :id AND "
+             "revision = :revision",
              parameters));
   if (changed != 1)
     return Error{Reason::kConflict, "the device changed meanwhile", "device.changed"};

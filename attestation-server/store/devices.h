@@ -30,6 +30,8 @@ struct TpmIdentity {
   bool vendor_chain = false;  // the EK certificate leads to a vendor's root, not to a test root
   Bytes ak_public;            // TPMT_PUBLIC
   Bytes ak_name;
+  std::string profile;  // that it came in by: what is asked of its TPM
+  TpmKind kind = TpmKind::kUnknown;
 };
 
 struct Provenance {
@@ -88,7 +90,8 @@ struct DeviceRecord {
   std::optional<Sha256Digest> evidence_hash;  // blob: the newest evidence that was kept
   std::optional<ReleaseDigest> running_release;
   std::string running_slot;
-  std::string endpoint;  // host:port of its proxy, a hint
+  std::string endpoint;                               // host:port of its proxy, a hint
+  NullNameState null_name = NullNameState::kUnknown;  // of the last boot that passed
   UnixTime created_at;
   uint64_t revision = 0;  // rises with each write; compare-and-set
 };

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "attestation-server/evidence/reference_role.h"
+#include "attestation-server/evidence/tpm_health.h"
 #include "attestation-server/reference/life_cycle.h"
 #include "pki/base/result.h"
 
@@ -65,6 +66,18 @@ struct Words<DeviceState> {
       Word{DeviceState::kPending, "pending"}, Word{DeviceState::kEnrolled, "enrolled"},
       Word{DeviceState::kActive, "active"}, Word{DeviceState::kQuarantined, "quarantined"},
       Word{DeviceState::kRetired, "retired"}};
+};
+template <>
+struct Words<TpmKind> {
+  static constexpr std::array kTable{
+      Word{TpmKind::kUnknown, "unknown"}, Word{TpmKind::kDiscrete, "dtpm"},
+      Word{TpmKind::kFirmware, "ftpm"}, Word{TpmKind::kVirtual, "vtpm"}};
+};
+template <>
+struct Words<NullNameState> {
+  static constexpr std::array kTable{Word{NullNameState::kUnknown, "unknown"},
+                                     Word{NullNameState::kNotOffered, "not-offered"},
+                                     Word{NullNameState::kCertified, "certified"}};
 };
 template <>
 struct Words<Posture> {

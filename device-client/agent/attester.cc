@@ -8,17 +8,34 @@
 namespace sallyport::device {
 namespace {
 
-Result<pki::PcrBank> BankOf(const PcrRequest& request) {
-  if (request.bank != "sha256")
-    return Error{Reason::kUnsupported, "the server asks for bank '" + request.bank + "'",
-                 "challenge.bank"};
-  pki::PcrBank bank{static_cast<uint16_t>(pki::HashAlgorithm::kSha256), 0};
-  for (const unsigned pcr : request.pcrs) {
+constexpr pki::HashAlgorithm kBanks[] = {pki::HashAlgorithm::kSha256, pki::HashAlgorithm::kSha384};
+
+Result<uint32_t> BitmapOf(const std::vector<unsigned>& pcrs) {
+  uint32_t bitmap = 0;
+  for (const unsigned pcr : pcrs) {
     if (pcr >= pki::tpm::kPcrCount)
       return Error{Reason::kMalformed, "no such pcr", "challenge.pcr"};
-    bank.bitmap |= 1u << pcr;
+    bitmap |= 1u << pcr;
   }
-  return bank;
+  return bitmap;
+}
+
+Result<pki::PcrBank> BankOf(const PcrRequest& request) {
+  const auto bank = std::ranges::find(kBanks, request.bank, pki::HashName);
+  if (bank == std::end(kBanks))
+    return Error{Reason::kUnsupported, "the server asks for bank '" + request.bank + "'",
+                 "challenge.bank"};
+  SP_TRY(const uint32_t bitmap, BitmapOf(request.pcrs));
+  return pki::PcrBank{static_cast<uint16_t>(*bank), bitmap};
+}
+
+Result<pki::PcrSelection> SelectionOf(const BankAuditRequest& request) {
+  if (request.banks.size() > pki::kPcrBanksMax)
+    return Error{Reason::kUnsupported, "more banks than a tpm has", "challenge.bank"};
+  SP_TRY(const uint32_t bitmap, BitmapOf(request.pcrs));
+  pki::PcrSelection out;
+  for (const uint16_t bank : request.banks) out.push_back({bank, bitmap});
+  return out;
 }
 
 Result<Bytes> NameOfArea(ByteView area) {
@@ -34,6 +51,26 @@ Result<Bytes> Attester::MakeRequest(const TlsKey& key) {
   return pki::MakeCsr(public_key.spki(), [&](ByteView to_be_signed) {
     return tpm_.Sign(key.id, pki::Sha256(to_be_signed));
   });
+}
+
+// AttestBoot adds what a new boot has to show once: its live banks, and that the TPM was not reset
+// since the kernel started, where the kernel lets that be shown.
+Result<Unit> Attester::AttestBoot(const Challenge& challenge, const Sha256Digest& extra_data,
+                                  Evidence& out) {
+  if (!challenge.bank_audit) return Ok();
+  SP_TRY(const pki::PcrSelection selection, SelectionOf(*challenge.bank_audit));
+  SP_TRY(TpmAttestation audit, tpm_.QuoteBanks(selection, extra_data.view()));
+  out.quotes.push_back({std::move(audit.attest), std::move(audit.signature), {}});
+  const auto shown = ReadFile(files_, null_name_path_, kNullNameBytesMax);
+  if (!shown && shown.error().reason == Reason::kNotFound) return Ok();
+  SP_TRY(const Bytes text, std::move(shown));
+  std::string_view hex = AsText(text);
+  while (!hex.empty() && (hex.back() == '\n' || hex.back() == '\0')) hex.remove_suffix(1);
+  SP_TRY(out.null_name, HexDecode(hex));
+  SP_TRY(TpmAttestation certified, tpm_.CertifyNullPrimary(extra_data.view()));
+  out.null_name_attest = std::move(certified.attest);
+  out.null_name_signature = std::move(certified.signature);
+  return Ok();
 }
 
 Result<Evidence> Attester::Attest(const AttestationTask& task) {
@@ -80,6 +117,7 @@ Result<Evidence> Attester::Attest(const AttestationTask& task) {
     out.quotes.push_back(
         {quote.signed_by_ak.attest, quote.signed_by_ak.signature, std::move(quote.pcr_values)});
   }
+  SP_TRY(AttestBoot(task.challenge, pki::QuoteExtraData(transcript), out));
   if (task.secret != nullptr)
     out.activation_proof = ToBytes(pki::ActivationProof(task.secret->view(), transcript).view());
   return out;

@@ -10,6 +10,7 @@
 
 namespace sallyport::device {
 
+inline constexpr uint64_t kNullNameBytesMax = 256;              // 68 hex digits and a newline
 inline constexpr uint64_t kEventLogBytesMax = 4 * 1024 * 1024;  // the verifier's cap
 
 // BootClaim is what the device says it runs; the verdict judges it.
@@ -37,20 +38,28 @@ struct AttestationTask {
 // Attester borrows its parts; used by one thread.
 class Attester {
  public:
-  Attester(Tpm& tpm, FileSystem& files, std::string event_log_path)
-      : tpm_(tpm), files_(files), event_log_path_(std::move(event_log_path)) {}
+  // A null name that is not there is not offered to the server.
+  Attester(Tpm& tpm, FileSystem& files, std::string event_log_path, std::string null_name_path)
+      : tpm_(tpm),
+        files_(files),
+        event_log_path_(std::move(event_log_path)),
+        null_name_path_(std::move(null_name_path)) {}
 
-  // Attest: errors of the TPM; kUnsupported ("challenge.bank") for a bank other than sha256;
+  // Attest: errors of the TPM; kUnsupported ("challenge.bank") for banks other than sha256 and
+  // sha384;
   // kUnavailable when the event log cannot be read (a device without a log has nothing to prove its
   // boot with).
   Result<Evidence> Attest(const AttestationTask& task);
 
  private:
   Result<Bytes> MakeRequest(const TlsKey& key);
+  Result<Unit> AttestBoot(const Challenge& challenge, const Sha256Digest& extra_data,
+                          Evidence& out);
 
   Tpm& tpm_;
   FileSystem& files_;
   const std::string event_log_path_;
+  const std::string null_name_path_;
 };
 
 }  // namespace sallyport::device

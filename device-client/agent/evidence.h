@@ -17,6 +17,12 @@ struct PcrRequest {
   std::vector<unsigned> pcrs;
 };
 
+// BankAuditRequest asks for one quote over all `banks` (TPM algorithm ids) in one selection.
+struct BankAuditRequest {
+  std::vector<uint16_t> banks;
+  std::vector<unsigned> pcrs;
+};
+
 struct Challenge {
   Bytes ticket;  // opaque
   TicketId ticket_id = TicketId::FromArray({});
@@ -24,6 +30,7 @@ struct Challenge {
   std::vector<PcrRequest> pcr_requests;
   std::string device_id;
   Sha256Digest ek_spki_hash = Sha256Digest::FromArray({});
+  std::optional<BankAuditRequest> bank_audit;  // of a new boot
 };
 
 struct Quote {
@@ -35,8 +42,8 @@ struct Quote {
 enum class KeyCertification : uint8_t { kCreation, kCertify };
 
 struct Evidence {
-  std::vector<Quote> quotes;
-  Bytes event_log;  // empty: the server has judged this log in this boot
+  std::vector<Quote> quotes;  // the policy's bank, then the bank audit of a new boot
+  Bytes event_log;            // empty: the server has judged this log in this boot
   Sha256Digest event_log_hash = Sha256Digest::FromArray({});
   Bytes tls_public;
   KeyCertification certification = KeyCertification::kCreation;
@@ -50,6 +57,9 @@ struct Evidence {
   Bytes activation_proof;
   std::string token;
   std::string advertise;
+  Bytes null_name;  // as the kernel shows it; these three are empty when it shows none
+  Bytes null_name_attest;
+  Bytes null_name_signature;
 };
 
 struct IssuedCertificate {

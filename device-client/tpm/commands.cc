@@ -28,13 +28,38 @@ Result<TPM2B_DATA> QualifyingData(ByteView bytes) {
   return out;
 }
 
-TPML_PCR_SELECTION SelectionOf(const pki::PcrBank& bank, uint32_t bitmap) {
+TPML_PCR_SELECTION SelectionOf(const pki::PcrSelection& banks) {
+  SP_CHECK(banks.size() <= pki::kPcrBanksMax);
   TPML_PCR_SELECTION out{};
-  out.count = 1;
-  out.pcrSelections[0].hash = bank.algorithm;
-  out.pcrSelections[0].sizeofSelect = 3;
-  for (unsigned i = 0; i < 3; ++i)
-    out.pcrSelections[0].pcrSelect[i] = static_cast<uint8_t>(bitmap >> (8 * i));
+  for (const pki::PcrBank& bank : banks) {
+    TPMS_PCR_SELECTION& to = out.pcrSelections[out.count++];
+    to.hash = bank.algorithm;
+    to.sizeofSelect = 3;
+    for (unsigned i = 0; i < 3; ++i) to.pcrSelect[i] = static_cast<uint8_t>(bank.bitmap >> (8 * i));
+  }
+  return out;
+}
+TPML_PCR_SELECTION SelectionOf(const pki::PcrBank& bank, uint32_t bitmap) {
+  return SelectionOf({{bank.algorithm, bitmap}});
+}
+
+// NullTemplate is the kernel's (drivers/char/tpm/tpm2-sessions.c): an ECC storage key whose
+// `unique` is empty, which is another template than one of zeros.
+TPM2B_PUBLIC NullTemplate() {
+  TPM2B_PUBLIC out{};
+  TPMT_PUBLIC& area = out.publicArea;
+  area.type = TPM2_ALG_ECC;
+  area.nameAlg = TPM2_ALG_SHA256;
+  area.objectAttributes = TPMA_OBJECT_NODA | TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
+                          TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
+                          TPMA_OBJECT_DECRYPT | TPMA_OBJECT_RESTRICTED;
+  TPMS_ECC_PARMS& ecc = area.parameters.eccDetail;
+  ecc.symmetric.algorithm = TPM2_ALG_AES;
+  ecc.symmetric.keyBits.aes = 128;
+  ecc.symmetric.mode.aes = TPM2_ALG_CFB;
+  ecc.scheme.scheme = TPM2_ALG_NULL;
+  ecc.curveID = TPM2_ECC_NIST_P256;
+  ecc.kdf.scheme = TPM2_ALG_NULL;
   return out;
 }
 
@@ -87,6 +112,12 @@ Result<TpmCommands::Primary> TpmCommands::CreatePrimary(ESYS_TR hierarchy,
                                                         const pki::PublicArea& area,
                                                         ByteView outside_info) {
   SP_TRY(const TPM2B_PUBLIC wanted, ToEsys(area));
+  return CreatePrimary(hierarchy, wanted, outside_info);
+}
+
+Result<TpmCommands::Primary> TpmCommands::CreatePrimary(ESYS_TR hierarchy,
+                                                        const TPM2B_PUBLIC& wanted,
+                                                        ByteView outside_info) {
   SP_TRY(const TPM2B_DATA outside, QualifyingData(outside_info));
   const TPM2B_SENSITIVE_CREATE no_auth{};
   const TPML_PCR_SELECTION no_pcrs{};
@@ -288,15 +319,23 @@ Result<TpmAttestation> TpmCommands::CertifyCreation(TlsKeyId key, ByteView quali
 }
 
 Result<TpmAttestation> TpmCommands::Certify(TlsKeyId key, ByteView qualifying_data) {
-  SP_TRY(const ESYS_TR ak, AttestationKey());
   SP_TRY(const Primary* made, FindTlsKey(key));
+  return CertifyObject(made->object.handle(), qualifying_data);
+}
+
+Result<TpmAttestation> TpmCommands::CertifyNullPrimary(ByteView qualifying_data) {
+  SP_TRY(const Primary made, CreatePrimary(ESYS_TR_RH_NULL, NullTemplate(), {}));
+  return CertifyObject(made.object.handle(), qualifying_data);
+}
+
+Result<TpmAttestation> TpmCommands::CertifyObject(ESYS_TR object, ByteView qualifying_data) {
+  SP_TRY(const ESYS_TR ak, AttestationKey());
   SP_TRY(const TPM2B_DATA qualifying, QualifyingData(qualifying_data));
   TPM2B_ATTEST* attest = nullptr;
   TPMT_SIGNATURE* signature = nullptr;
-  SP_TRY(
-      CheckRc(Esys_Certify(context(), made->object.handle(), ak, ESYS_TR_PASSWORD, ESYS_TR_PASSWORD,
-                           ESYS_TR_NONE, &qualifying, &kSchemeOfKey, &attest, &signature),
-              "tpm.certify"));
+  SP_TRY(CheckRc(Esys_Certify(context(), object, ak, ESYS_TR_PASSWORD, ESYS_TR_PASSWORD,
+                              ESYS_TR_NONE, &qualifying, &kSchemeOfKey, &attest, &signature),
+                 "tpm.certify"));
   const EsysPtr<TPM2B_ATTEST> owned_attest(attest);
   const EsysPtr<TPMT_SIGNATURE> owned_signature(signature);
   return ToAttestation(*attest, *signature);
@@ -372,6 +411,21 @@ Result<TpmQuote> TpmCommands::Quote(const pki::PcrBank& selection, ByteView qual
     return TpmQuote{std::move(signed_by_ak), std::move(before.values)};
   }
   return Error{Reason::kConflict, "PCRs change all the time", "quote.pcrs-moving"};
+}
+
+Result<TpmAttestation> TpmCommands::QuoteBanks(const pki::PcrSelection& selection,
+                                               ByteView qualifying_data) {
+  SP_TRY(const ESYS_TR ak, AttestationKey());
+  SP_TRY(const TPM2B_DATA qualifying, QualifyingData(qualifying_data));
+  const TPML_PCR_SELECTION pcrs = SelectionOf(selection);
+  TPM2B_ATTEST* attest = nullptr;
+  TPMT_SIGNATURE* signature = nullptr;
+  SP_TRY(CheckRc(Esys_Quote(context(), ak, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                            &qualifying, &kSchemeOfKey, &pcrs, &attest, &signature),
+                 "tpm.quote-banks"));
+  const EsysPtr<TPM2B_ATTEST> owned_attest(attest);
+  const EsysPtr<TPMT_SIGNATURE> owned_signature(signature);
+  return ToAttestation(*attest, *signature);
 }
 
 Result<pki::ClockInfo> TpmCommands::ReadClock() {

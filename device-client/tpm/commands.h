@@ -28,6 +28,8 @@ class TpmCommands {
   Result<Bytes> Sign(TlsKeyId key, const Sha256Digest& digest);
   void FlushTlsKey(TlsKeyId key) { tls_keys_.erase(key); }
   Result<TpmQuote> Quote(const pki::PcrBank& selection, ByteView qualifying_data);
+  Result<TpmAttestation> QuoteBanks(const pki::PcrSelection& selection, ByteView qualifying_data);
+  Result<TpmAttestation> CertifyNullPrimary(ByteView qualifying_data);
   Result<std::map<unsigned, Bytes>> ReadPcrs(const pki::PcrBank& selection);
   Result<pki::ClockInfo> ReadClock();
 
@@ -49,6 +51,9 @@ class TpmCommands {
   Result<std::vector<uint32_t>> Handles(uint32_t first);
   Result<Primary> CreatePrimary(ESYS_TR hierarchy, const pki::PublicArea& area,
                                 ByteView outside_info);
+  Result<Primary> CreatePrimary(ESYS_TR hierarchy, const TPM2B_PUBLIC& wanted,
+                                ByteView outside_info);
+  Result<TpmAttestation> CertifyObject(ESYS_TR object, ByteView qualifying_data);
   Result<std::optional<ESYS_TR>> FindPersistent(uint32_t handle);
   Result<Bytes> PublicOf(ESYS_TR handle, uint32_t hierarchy);
   Result<ESYS_TR> AttestationKey() const;

@@ -70,6 +70,13 @@ void Tpm::FlushTlsKey(TlsKeyId key) {
 Result<TpmQuote> Tpm::Quote(const pki::PcrBank& selection, ByteView qualifying_data) {
   return owner_->Run([&](TpmCommands& tpm) { return tpm.Quote(selection, qualifying_data); });
 }
+Result<TpmAttestation> Tpm::QuoteBanks(const pki::PcrSelection& selection,
+                                       ByteView qualifying_data) {
+  return owner_->Run([&](TpmCommands& tpm) { return tpm.QuoteBanks(selection, qualifying_data); });
+}
+Result<TpmAttestation> Tpm::CertifyNullPrimary(ByteView qualifying_data) {
+  return owner_->Run([&](TpmCommands& tpm) { return tpm.CertifyNullPrimary(qualifying_data); });
+}
 Result<std::map<unsigned, Bytes>> Tpm::ReadPcrs(const pki::PcrBank& selection) {
   return owner_->Run([&](TpmCommands& tpm) { return tpm.ReadPcrs(selection); });
 }

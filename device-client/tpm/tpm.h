@@ -90,6 +90,12 @@ class Tpm {
   // Quote signs the PCRs of one bank. kConflict (rule quote.pcrs-moving) when they change all the
   // time.
   Result<TpmQuote> Quote(const pki::PcrBank& selection, ByteView qualifying_data);
+  // QuoteBanks signs all banks of `selection` at once; the TPM leaves those out that are switched
+  // off. kUnavailable when it has never heard of one of them.
+  Result<TpmAttestation> QuoteBanks(const pki::PcrSelection& selection, ByteView qualifying_data);
+  // CertifyNullPrimary makes the primary key that Linux makes of the null seed when it starts, and
+  // certifies it: its Name changes with every reset of the TPM.
+  Result<TpmAttestation> CertifyNullPrimary(ByteView qualifying_data);
   Result<std::map<unsigned, Bytes>> ReadPcrs(const pki::PcrBank& selection);
   Result<pki::ClockInfo> ReadClock();
 

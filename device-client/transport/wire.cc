@@ -14,9 +14,15 @@ Result<Challenge> FromWire(const api::Challenge& wire) {
   if (wire.ticket().empty() || wire.pcr_requests().empty())
     return Error{Reason::kMalformed, "challenge without ticket or pcr selection",
                  "challenge.incomplete"};
-  Challenge out{ToBytes(wire.ticket()), ticket_id, nonce, {}, wire.device_id(), ek_spki_hash};
+  Challenge out{ToBytes(wire.ticket()), ticket_id,    nonce,       {},
+                wire.device_id(),       ek_spki_hash, std::nullopt};
   for (const api::PcrRequest& request : wire.pcr_requests())
     out.pcr_requests.push_back({request.bank(), {request.pcrs().begin(), request.pcrs().end()}});
+  if (wire.has_bank_audit()) {
+    const api::BankAudit& audit = wire.bank_audit();
+    out.bank_audit = {{audit.banks().begin(), audit.banks().end()},
+                      {audit.pcrs().begin(), audit.pcrs().end()}};
+  }
   return out;
 }
 
@@ -66,6 +72,9 @@ void ToWire(const Evidence& evidence, api::Evidence* wire) {
   wire->set_activation_proof(ToString(evidence.activation_proof));
   wire->set_token(evidence.token);
   wire->set_advertise(evidence.advertise);
+  wire->set_null_name(ToString(evidence.null_name));
+  wire->set_null_name_attest(ToString(evidence.null_name_attest));
+  wire->set_null_name_signature(ToString(evidence.null_name_signature));
 }
 
 void ToWire(const UpdateReport& report, api::UpdateReport* wire) {

@@ -7,8 +7,10 @@
 
 namespace sallyport::ota {
 
-// AuthenticodeSha256 hashes headers without the checksum and the certificate directory entry, the
-// sections by file offset, and trailing data without the certificates. Pure; thread-safe.
+// AuthenticodeContent is what is hashed, in order: headers without the checksum and the certificate
+// directory entry, the sections by file offset, and trailing data without the certificates. Borrows
+// the image. Pure; thread-safe.
+std::vector<ByteView> AuthenticodeContent(const PeImage& image);
 Sha256Digest AuthenticodeSha256(const PeImage& image);
 
 }  // namespace sallyport::ota

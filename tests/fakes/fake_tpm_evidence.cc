@@ -28,9 +28,9 @@ Bytes CreationDataBytes(const Nonce& nonce, uint32_t hierarchy) {
 
 }  // namespace
 
-EventLogBuilder BootLog(std::string_view image) {
+EventLogBuilder BootLog(std::string_view image, const std::vector<server::Bank>& banks) {
   using server::EventType;
-  EventLogBuilder log;
+  EventLogBuilder log(banks);
   log.Hashed(0, EventType::kScrtmVersion, AsBytes("firmware 1")).SecureBootVariables().Separator(7);
   log.Action(4, "Calling EFI Application from Boot Option")
       .Separators()
@@ -39,15 +39,16 @@ EventLogBuilder BootLog(std::string_view image) {
   return log;
 }
 
-std::string ReferenceJson(std::string_view image, std::string device_class) {
+std::string ReferenceJson(std::string_view image, std::string device_class,
+                          pki::HashAlgorithm bank) {
   const server::ReplayedLog log =
-      server::ReplayedLog::Make(BootLog(image).bytes(), kSha256).value();
+      server::ReplayedLog::Make(BootLog(image, {server::BankOf(bank)}).bytes(), bank).value();
   server::ReferenceFile file{
-      std::move(device_class), kSha256, {.label = "", .pcrs = {}, .secure_boot = std::nullopt}};
+      std::move(device_class), bank, {.label = "", .pcrs = {}, .secure_boot = std::nullopt}};
   for (const uint32_t pcr : {4u, 7u}) {
     server::PcrEventsExpected events;
     for (const server::Event* const event : log.grammar(pcr).judged)
-      events.push_back({event->type, server::PcrDigest::Of(event->digest(server::Bank::kSha256)),
+      events.push_back({event->type, server::PcrDigest::Of(event->digest(server::BankOf(bank))),
                         std::string(image)});
     file.expectation.pcrs.emplace(pcr, std::move(events));
   }
@@ -55,8 +56,9 @@ std::string ReferenceJson(std::string_view image, std::string device_class) {
   return server::WriteReferenceFile(file);
 }
 
-FakeTpmDevice::FakeTpmDevice(const FakeTpmVendor& vendor, uint32_t ak_attributes)
-    : ak_(ak_attributes),
+FakeTpmDevice::FakeTpmDevice(const FakeTpmVendor& vendor, const FakeTpmSpec& spec)
+    : spec_(spec),
+      ak_(spec.ak_attributes, spec.ak),
       ek_certificates_{vendor.EkCertificate(ek_.public_key()), vendor.intermediate_der()} {
   Boot("uki 1");
 }
@@ -64,7 +66,7 @@ FakeTpmDevice::FakeTpmDevice(const FakeTpmVendor& vendor, uint32_t ak_attributes
 void FakeTpmDevice::Boot(std::string_view image) {
   ++reset_count_;
   tls_key_.reset();
-  log_ = BootLog(image).bytes();
+  log_ = BootLog(image, spec_.banks).bytes();
 }
 
 server::BeginInput FakeTpmDevice::Begin(pki::Purpose purpose) const {
@@ -84,24 +86,61 @@ AttestFields FakeTpmDevice::Attest(pki::tpm::AttestType type,
   fields.type = static_cast<uint16_t>(type);
   fields.qualified_signer = ak_.qualified_name(pki::tpm::kEndorsement);
   fields.extra_data = ToBytes(qualifying.view());
-  fields.clock = {clock_ms_, reset_count_, restart_count_, true};
+  fields.clock = {clock_ms_, reset_count_, restart_count_, clock_safe_};
+  fields.firmware = spec_.firmware;
   return fields;
 }
 
-void FakeTpmDevice::Quote(const Sha256Digest& extra_data, const std::vector<uint32_t>& pcrs,
+void FakeTpmDevice::Quote(const Sha256Digest& extra_data, const server::PcrRequest& request,
                           server::ReceivedEvidence& out) {
-  const server::ReplayedLog log = server::ReplayedLog::Make(log_, kSha256).value();
-  pki::Hasher digest(kSha256);
+  const server::Bank bank = server::BankFromName(request.bank).value();
+  const server::EventLog log = server::ParseEventLog(log_).value();
+  const server::ReplayedBank values = server::Replay(log, bank);
+  pki::Hasher digest(spec_.ak.hash);
   uint32_t mask = 0;
-  for (const uint32_t pcr : pcrs) {
+  for (const uint32_t pcr : request.pcrs) {
     mask |= 1u << pcr;
-    digest.Update(log.pcrs().value(pcr).view());
+    digest.Update(values.value(pcr).view());
   }
   AttestFields fields = Attest(pki::tpm::AttestType::kQuote, extra_data);
-  fields.body = QuoteBodyBytes({{pki::tpm::kAlgSha256, mask}}, digest.Finish());
+  fields.body = QuoteBodyBytes({{static_cast<uint16_t>(bank), mask}}, digest.Finish());
   const Bytes attest = fields.Write();
   out.quotes.push_back({attest, ak_.Sign(attest), {}});
   clock_ms_ += kTick;
+}
+
+void FakeTpmDevice::AuditBanks(const Sha256Digest& extra_data,
+                               const server::BankAuditRequest& request,
+                               server::ReceivedEvidence& out) {
+  const server::EventLog log = server::ParseEventLog(log_).value();
+  uint32_t mask = 0;
+  for (const uint32_t pcr : request.pcrs) mask |= 1u << pcr;
+  pki::PcrSelection selection;
+  pki::Hasher digest(spec_.ak.hash);
+  for (const uint16_t id : request.banks) {
+    const auto bank = static_cast<server::Bank>(id);
+    const bool extended = std::ranges::count(spec_.banks, bank) > 0;
+    const bool live = extended || std::ranges::count(spec_.forgotten_banks, bank) > 0;
+    selection.push_back({id, live ? mask : 0});
+    if (!live) continue;
+    const server::ReplayedBank values =
+        extended ? server::Replay(log, bank) : server::ReplayedBank(bank, 0);
+    for (const uint32_t pcr : request.pcrs) digest.Update(values.value(pcr).view());
+  }
+  AttestFields fields = Attest(pki::tpm::AttestType::kQuote, extra_data);
+  fields.body = QuoteBodyBytes(selection, digest.Finish());
+  const Bytes attest = fields.Write();
+  out.quotes.push_back({attest, ak_.Sign(attest), {}});
+}
+
+void FakeTpmDevice::CertifyNullName(const Sha256Digest& extra_data, bool other,
+                                    server::ReceivedEvidence& out) {
+  const SoftTpmKey null_key(kTlsAttributes);
+  AttestFields fields = Attest(pki::tpm::AttestType::kCertify, extra_data);
+  fields.body = TwoSized(null_key.name(), null_key.qualified_name(pki::tpm::kNullHierarchy));
+  out.null_name = other ? SoftTpmKey(kTlsAttributes).name() : null_key.name();
+  out.null_name_attest = fields.Write();
+  out.null_name_signature = ak_.Sign(out.null_name_attest);
 }
 
 void FakeTpmDevice::CertifyKey(const Sha256Digest& qualifying, const Nonce& nonce,
@@ -160,7 +199,12 @@ server::ProveInput FakeTpmDevice::Prove(pki::Purpose purpose,
        .boot_slot = SlotOf(options.slot),
        .running_release = options.release,
        .highest_epoch = options.epoch_held});
-  Quote(pki::QuoteExtraData(transcript), challenge.pcr_requests.front().pcrs, e);
+  const Sha256Digest extra_data = pki::QuoteExtraData(transcript);
+  Quote(extra_data, challenge.pcr_requests.front(), e);
+  if (options.reset_before_audit) ++reset_count_;
+  if (challenge.bank_audit && options.audit_banks) AuditBanks(extra_data, *challenge.bank_audit, e);
+  if (options.null_name || options.other_null_name)
+    CertifyNullName(extra_data, options.other_null_name, e);
   CertifyKey(pki::KeyQualifyingData(transcript), nonce, options, e);
   if (purpose != pki::Purpose::kEnrol) return out;
   const auto secret =

@@ -14,10 +14,22 @@
 namespace sallyport {
 
 // BootLog is the log of a device whose firmware started `image` with Secure Boot on.
-EventLogBuilder BootLog(std::string_view image);
+EventLogBuilder BootLog(std::string_view image,
+                        const std::vector<server::Bank>& banks = {server::Bank::kSha256});
 // ReferenceJson is a reference/v1 file that a boot of `image` passes: PCR 0 by value, 4 and 7 by
 // events.
-std::string ReferenceJson(std::string_view image, std::string device_class);
+std::string ReferenceJson(std::string_view image, std::string device_class,
+                          pki::HashAlgorithm bank = pki::HashAlgorithm::kSha256);
+
+// FakeTpmSpec: what kind of TPM it is.
+struct FakeTpmSpec {
+  uint32_t ak_attributes = kAkAttributes;
+  SoftKeyKind ak = {};
+  std::vector<server::Bank> banks = {server::Bank::kSha256};  // that are on and extended
+  // On, and never extended: what firmware with the fault of CVE-2021-42299 leaves behind.
+  std::vector<server::Bank> forgotten_banks = {};
+  uint64_t firmware = 7;
+};
 
 // ProofOptions: what to say, and what to get wrong.
 struct ProofOptions {
@@ -33,11 +45,15 @@ struct ProofOptions {
   std::optional<Nonce> nonce = {};  // another than the challenge's
   bool key_in_null_hierarchy = true;
   uint32_t tls_attributes = kTlsAttributes;
+  bool audit_banks = true;  // false: answer with the policy's quote alone
+  bool reset_before_audit = false;
+  bool null_name = false;        // the kernel shows one
+  bool other_null_name = false;  // than the TPM has now
 };
 
 class FakeTpmDevice {
  public:
-  explicit FakeTpmDevice(const FakeTpmVendor& vendor, uint32_t ak_attributes = kAkAttributes);
+  explicit FakeTpmDevice(const FakeTpmVendor& vendor, const FakeTpmSpec& spec = {});
 
   // Boot is a TPM reset and a boot of `image`; the TLS key of the last boot is gone.
   void Boot(std::string_view image);
@@ -55,21 +71,33 @@ class FakeTpmDevice {
   const Bytes& event_log() const { return log_; }
   // StopClock makes the next quote show the time of the last one.
   void StopClock() { clock_ms_ -= kTick; }
+  // ForgetBank switches a bank on that firmware does not extend.
+  void ForgetBank(server::Bank bank) { spec_.forgotten_banks.push_back(bank); }
+  // LoseClock is what an unorderly shutdown does: the clock is `ms` behind, and unsafe.
+  void LoseClock(uint64_t ms) {
+    clock_ms_ -= ms;
+    clock_safe_ = false;
+  }
 
  private:
   static constexpr uint64_t kTick = 10;
   AttestFields Attest(pki::tpm::AttestType type, const Sha256Digest& qualifying) const;
-  void Quote(const Sha256Digest& extra_data, const std::vector<uint32_t>& pcrs,
+  void Quote(const Sha256Digest& extra_data, const server::PcrRequest& request,
              server::ReceivedEvidence& out);
+  void AuditBanks(const Sha256Digest& extra_data, const server::BankAuditRequest& request,
+                  server::ReceivedEvidence& out);
+  void CertifyNullName(const Sha256Digest& extra_data, bool other, server::ReceivedEvidence& out);
   void CertifyKey(const Sha256Digest& qualifying, const Nonce& nonce, const ProofOptions& options,
                   server::ReceivedEvidence& out);
 
+  FakeTpmSpec spec_;
   const SoftEk ek_;
   const SoftTpmKey ak_;
   std::vector<Bytes> ek_certificates_;
   std::unique_ptr<SoftTpmKey> tls_key_;
   Bytes log_;
   uint64_t clock_ms_ = 1000;
+  bool clock_safe_ = true;
   uint32_t reset_count_ = 0;
   uint32_t restart_count_ = 0;
 };

@@ -39,7 +39,7 @@ class ProofTest : public ::testing::Test {
     MakeNode();
     tpm_ = *device::Tpm::Open(node_->tpm()->tcti(), random_);
     ak_public_ = *tpm_->EnsureAttestationKey();
-    attester_.emplace(*tpm_, files_, node_->EventLogPath());
+    attester_.emplace(*tpm_, files_, node_->EventLogPath(), At("null_name"));
     client_.emplace(deployment_.address(ListenerName::kEnrol), deployment_.Trust());
     ImportReference();
   }

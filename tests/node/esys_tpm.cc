@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "pki/crypto/hash.h"
+#include "pki/crypto/legacy_hash.h"
 #include "pki/crypto/signature.h"
 
 namespace sallyport::node {
@@ -18,6 +20,7 @@ constexpr std::array<uint8_t, 32> kEkPolicy{
 constexpr TPMA_OBJECT kEkAttributes =
     TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN |
     TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
+constexpr PcrBankId kAllBanks[] = {kSha1Bank, kSha256Bank, kSha384Bank, kSha512Bank};
 constexpr size_t kNvWriteBytesMax = 512;  // one TPM2_NV_Write; swtpm allows 1024, small TPMs less
 
 template <typename T>
@@ -74,6 +77,16 @@ Result<Bytes> Spki(const TPMT_PUBLIC& area) {
 
 }  // namespace
 
+Bytes HashForBank(PcrBankId bank, const std::vector<ByteView>& parts) {
+  Bytes joined;
+  for (const ByteView part : parts) Append(joined, part);
+  if (bank == kSha1Bank) {
+    const auto digest = pki::Sha1ForInspection({joined});
+    return {digest.begin(), digest.end()};
+  }
+  return pki::Hash(static_cast<pki::HashAlgorithm>(bank), {joined});
+}
+
 struct EsysTpm::State {
   TSS2_TCTI_CONTEXT* tcti = nullptr;
   ESYS_CONTEXT* esys = nullptr;
@@ -95,15 +108,13 @@ Result<EsysTpm> EsysTpm::Connect(const std::string& tcti) {
   return EsysTpm(std::move(state));
 }
 
-Result<Unit> EsysTpm::OnlySha256Bank() {
+Result<Unit> EsysTpm::SetBanks(const std::vector<PcrBankId>& wanted) {
   TPML_PCR_SELECTION banks{};
-  banks.count = 4;
-  const TPMI_ALG_HASH algorithms[] = {TPM2_ALG_SHA1, TPM2_ALG_SHA256, TPM2_ALG_SHA384,
-                                      TPM2_ALG_SHA512};
+  banks.count = std::size(kAllBanks);
   for (size_t i = 0; i < banks.count; ++i) {
-    banks.pcrSelections[i].hash = algorithms[i];
+    banks.pcrSelections[i].hash = kAllBanks[i];
     banks.pcrSelections[i].sizeofSelect = 3;
-    if (algorithms[i] == TPM2_ALG_SHA256)
+    if (std::ranges::find(wanted, kAllBanks[i]) != wanted.end())
       std::ranges::fill(banks.pcrSelections[i].pcrSelect, uint8_t{0xff});
   }
   TPMI_YES_NO accepted = TPM2_NO;
@@ -176,20 +187,41 @@ Result<Unit> EsysTpm::LockPlatform(ByteView password) {
                "TPM2_HierarchyChangeAuth");
 }
 
-Result<Unit> EsysTpm::Extend(uint32_t pcr, const Sha256Digest& digest) {
+Result<std::vector<PcrBankId>> EsysTpm::LiveBanks() {
+  TPMI_YES_NO more = TPM2_NO;
+  TPMS_CAPABILITY_DATA* data = nullptr;
+  SP_TRY(Check(Esys_GetCapability(state_->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                  TPM2_CAP_PCRS, 0, 1, &more, &data),
+               "TPM2_GetCapability"));
+  const EsysOwned<TPMS_CAPABILITY_DATA> owned(data);
+  std::vector<PcrBankId> out;
+  const TPML_PCR_SELECTION& banks = data->data.assignedPCR;
+  for (uint32_t i = 0; i < banks.count; ++i)
+    if (banks.pcrSelections[i].pcrSelect[0] != 0) out.push_back(banks.pcrSelections[i].hash);
+  return out;
+}
+
+Result<Unit> EsysTpm::Extend(uint32_t pcr, const std::map<PcrBankId, Bytes>& digests) {
   TPML_DIGEST_VALUES values{};
-  values.count = 1;
-  values.digests[0].hashAlg = TPM2_ALG_SHA256;
-  std::ranges::copy(digest.view(), values.digests[0].digest.sha256);
+  for (const auto& [bank, digest] : digests) {
+    TPMT_HA& to = values.digests[values.count++];
+    to.hashAlg = bank;
+    SP_CHECK(digest.size() <= sizeof to.digest);
+    std::ranges::copy(digest, reinterpret_cast<uint8_t*>(&to.digest));
+  }
   return Check(
       Esys_PCR_Extend(state_->esys, pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &values),
       "TPM2_PCR_Extend");
 }
 
-Result<Sha256Digest> EsysTpm::ReadPcr(uint32_t pcr) {
+Result<Unit> EsysTpm::Extend(uint32_t pcr, const Sha256Digest& digest) {
+  return Extend(pcr, {{kSha256Bank, ToBytes(digest.view())}});
+}
+
+Result<Bytes> EsysTpm::ReadPcr(uint32_t pcr, PcrBankId bank) {
   TPML_PCR_SELECTION selection{};
   selection.count = 1;
-  selection.pcrSelections[0].hash = TPM2_ALG_SHA256;
+  selection.pcrSelections[0].hash = bank;
   selection.pcrSelections[0].sizeofSelect = 3;
   selection.pcrSelections[0].pcrSelect[pcr / 8] = static_cast<uint8_t>(1u << (pcr % 8));
   TPML_DIGEST* values = nullptr;
@@ -198,8 +230,13 @@ Result<Sha256Digest> EsysTpm::ReadPcr(uint32_t pcr) {
                "TPM2_PCR_Read"));
   const EsysOwned<TPML_DIGEST> owned(values);
   if (values->count != 1)
-    return Error{Reason::kUnavailable, "TPM2_PCR_Read: no such PCR in the SHA-256 bank"};
-  return Sha256Digest::FromView({values->digests[0].buffer, values->digests[0].size});
+    return Error{Reason::kUnavailable, "TPM2_PCR_Read: no such PCR in this bank"};
+  return ToBytes(ByteView(values->digests[0].buffer, values->digests[0].size));
+}
+
+Result<Sha256Digest> EsysTpm::ReadPcr(uint32_t pcr) {
+  SP_TRY(const Bytes value, ReadPcr(pcr, kSha256Bank));
+  return Sha256Digest::FromView(value);
 }
 
 Result<ResetCounts> EsysTpm::ReadResetCounts() {

@@ -2,14 +2,26 @@
 // is device-client/tpm; this stands on the other side of it and shares nothing with it.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "pki/base/digest.h"
 
 namespace sallyport::node {
 
 enum class EkKind : uint8_t { kP256, kRsa2048 };
+
+// PcrBankId is a TPM algorithm id.
+using PcrBankId = uint16_t;
+inline constexpr PcrBankId kSha1Bank = 0x0004;
+inline constexpr PcrBankId kSha256Bank = 0x000B;
+inline constexpr PcrBankId kSha384Bank = 0x000C;
+inline constexpr PcrBankId kSha512Bank = 0x000D;
+
+// HashForBank is the digest of `parts` that a bank is extended with.
+Bytes HashForBank(PcrBankId bank, const std::vector<ByteView>& parts);
 
 struct ResetCounts {
   uint32_t reset_count;
@@ -25,8 +37,10 @@ class EsysTpm {
   EsysTpm& operator=(EsysTpm&&) noexcept;
   ~EsysTpm();
 
-  // OnlySha256Bank turns the other PCR banks off; takes effect at the next power cycle.
-  Result<Unit> OnlySha256Bank();
+  // SetBanks turns these PCR banks on and all others off; takes effect at the next power cycle.
+  Result<Unit> SetBanks(const std::vector<PcrBankId>& banks);
+  // LiveBanks are the banks that are on.
+  Result<std::vector<PcrBankId>> LiveBanks();
   // EkSpki makes the endorsement key of the TCG's low-range template, and forgets the handle again.
   Result<Bytes> EkSpki(EkKind kind);
   // WriteCertificate defines `nv_index` as a manufacturer does (platform-created, no dictionary
@@ -36,7 +50,10 @@ class EsysTpm {
   // firmware does before it starts anything.
   Result<Unit> LockPlatform(ByteView password);
 
+  // Extend takes one digest for each bank that is to be extended.
+  Result<Unit> Extend(uint32_t pcr, const std::map<PcrBankId, Bytes>& digests);
   Result<Unit> Extend(uint32_t pcr, const Sha256Digest& digest);
+  Result<Bytes> ReadPcr(uint32_t pcr, PcrBankId bank);
   Result<Sha256Digest> ReadPcr(uint32_t pcr);
   Result<ResetCounts> ReadResetCounts();
 

@@ -60,6 +60,11 @@ int main(int argc, char** argv) {
   std::string dir;
   NodeSpec spec{};
   uint64_t slot_mib = 4;
+  std::vector<std::string> banks{"sha256"};
+  const std::map<std::string, PcrBankId> bank_ids{{"sha1", kSha1Bank},
+                                                  {"sha256", kSha256Bank},
+                                                  {"sha384", kSha384Bank},
+                                                  {"sha512", kSha512Bank}};
   RunOptions options;
   options.agent = AgentBeside();
   int64_t cut_power_after_ms = 0;
@@ -78,6 +83,9 @@ int main(int argc, char** argv) {
   create->add_option("--slot-mib", slot_mib, "size of each slot, MiB")->check(CLI::Range(1, 4096));
   create->add_option("--watchdog-ms", spec.watchdog.ms, "reset of a hung kernel")
       ->default_val(5000);
+  create->add_option("--banks", banks, "PCR banks that are on, with commas between")
+      ->delimiter(',')
+      ->check(CLI::IsMember(bank_ids));
   CLI::App* boot = app.add_subcommand(
       "boot", "power the node on; it runs until its agent ends or a signal stops it");
   boot->add_option("--dir", dir)->required();
@@ -97,6 +105,8 @@ int main(int argc, char** argv) {
   SystemRandom random;
   if (vendor->parsed()) return MakeVendor(dir, now, random);
   spec.slot_bytes = slot_mib << 20;
+  spec.banks.clear();
+  for (const std::string& bank : banks) spec.banks.push_back(bank_ids.at(bank));
   if (create->parsed()) return Create(dir, spec, now, random);
   if (cut->count() > 0) options.cut_power_after = Milliseconds(cut_power_after_ms);
   return Boot(dir, options, now, random);

@@ -173,9 +173,10 @@ Result<Bytes> VendorCa::IssueEk(EkKind kind, ByteView spki, UnixTime now, Random
 }
 
 Result<std::vector<EndorsementKey>> Manufacture(SwTpm& tpm, const VendorCa& vendor, UnixTime now,
-                                                Random& random) {
+                                                Random& random,
+                                                const std::vector<PcrBankId>& banks) {
   SP_TRY(EsysTpm commands, EsysTpm::Connect(tpm.tcti()));
-  SP_TRY(commands.OnlySha256Bank());
+  SP_TRY(commands.SetBanks(banks));
   std::vector<EndorsementKey> keys;
   for (const EkKind kind : {EkKind::kRsa2048, EkKind::kP256}) {
     SP_TRY(const Bytes spki, commands.EkSpki(kind));

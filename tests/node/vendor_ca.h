@@ -48,9 +48,11 @@ struct EndorsementKey {
   Bytes certificate;  // DER, as in NV
 };
 
-// Manufacture gives a new TPM its one PCR bank (SHA-256) and certificates for both endorsement
-// keys, then leaves it freshly powered on.
+// Manufacture gives a new TPM its PCR banks and certificates for both endorsement keys, then leaves
+// it freshly powered on.
 Result<std::vector<EndorsementKey>> Manufacture(SwTpm& tpm, const VendorCa& vendor, UnixTime now,
-                                                Random& random);
+                                                Random& random,
+                                                const std::vector<PcrBankId>& banks = {
+                                                    kSha256Bank});
 
 }  // namespace sallyport::node

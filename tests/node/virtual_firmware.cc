@@ -71,8 +71,11 @@ Bytes SignatureOf(const Sha256Digest& image, ByteView database) {
 // Boot is one run from power-on to the start of a kernel.
 class Boot {
  public:
-  Boot(const FirmwareConfig& config, FileSystem& files, EsysTpm& tpm)
-      : config_(config), files_(files), variables_(files, config.efivars_dir), log_(tpm) {}
+  Boot(const FirmwareConfig& config, FileSystem& files, EsysTpm& tpm, std::vector<PcrBankId> banks)
+      : config_(config),
+        files_(files),
+        variables_(files, config.efivars_dir),
+        log_(tpm, std::move(banks)) {}
 
   Result<FirmwareResult> Run();
 
@@ -109,13 +112,14 @@ std::nullopt_t Boot::Refuse(uint16_t entry, const std::string& why) {
 }
 
 Result<Unit> Boot::MeasureFirmware() {
+  const Bytes terminator{0};
   SP_TRY(log_.MeasureData(0, EventType::kCrtmVersion, Bytes{0, 0}));
   for (const uint64_t volume : {0u, 1u}) {
-    const Sha256Digest digest =
-        pki::LabelledDigest(volume == 0 ? "pei" : "dxe", {AsBytes(config_.version)});
+    const std::string_view name = volume == 0 ? "pei" : "dxe";
     const ByteWriter blob =
         ByteWriter().LittleU64(kFirmwareBase + (volume << 20)).LittleU64((volume + 1) << 19);
-    SP_TRY(log_.Measure(0, EventType::kFirmwareBlob, digest, blob.bytes()));
+    SP_TRY(log_.Measure(0, EventType::kFirmwareBlob,
+                        {AsBytes(name), terminator, AsBytes(config_.version)}, blob.bytes()));
   }
   return Ok();
 }
@@ -146,8 +150,8 @@ Result<Unit> Boot::MeasureBootVariables() {
   for (const std::string& name : names) {
     const std::optional<Bytes> data = variables_.Get(name);
     if (!data) continue;
-    SP_TRY(log_.Measure(1, EventType::kVariableBoot, pki::Sha256(*data),
-                        Variable(kGlobalVariable, name, *data)));
+    SP_TRY(
+        log_.Measure(1, EventType::kVariableBoot, {*data}, Variable(kGlobalVariable, name, *data)));
   }
   return Ok();
 }
@@ -183,18 +187,19 @@ Result<Unit> Boot::MeasureImage(const ota::PeImage& image, ByteView device_path)
   ByteWriter event;
   event.LittleU64(kLoadAddress).LittleU64(image.file().size()).LittleU64(0);
   event.LittleU64(device_path.size()).Raw(device_path);
-  return log_.Measure(4, EventType::kBootServicesApplication, ota::AuthenticodeSha256(image),
+  return log_.Measure(4, EventType::kBootServicesApplication, ota::AuthenticodeContent(image),
                       event.bytes());
 }
 
 Result<Unit> Boot::MeasureSections(const ota::PeImage& image) {
+  const Bytes terminator{0};
   for (const std::string_view name : kStubSections) {
     const Bytes content = Memory(image, name);
     if (content.empty()) continue;
     Bytes label = Utf16(name);
     label.insert(label.end(), {0, 0});
-    SP_TRY(log_.Measure(11, EventType::kIpl, pki::Sha256({AsBytes(name), Bytes{0}}), label));
-    SP_TRY(log_.Measure(11, EventType::kIpl, pki::Sha256(content), label));
+    SP_TRY(log_.Measure(11, EventType::kIpl, {AsBytes(name), terminator}, label));
+    SP_TRY(log_.Measure(11, EventType::kIpl, {content}, label));
   }
   return Ok();
 }
@@ -210,11 +215,10 @@ Result<Unit> Boot::MeasureKernel(ByteView cmdline, ByteView initrd) {
   };
   Bytes options = Utf16(AsText(cmdline));
   options.insert(options.end(), {0, 0});
-  SP_TRY(log_.Measure(9, EventType::kEventTag, pki::Sha256(options),
+  SP_TRY(log_.Measure(9, EventType::kEventTag, {options},
                       tag(kLoadOptionsTag, "LOADED_IMAGE::LoadOptions")));
   if (!initrd.empty())
-    SP_TRY(log_.Measure(9, EventType::kEventTag, pki::Sha256(initrd),
-                        tag(kInitrdTag, "Linux initrd")));
+    SP_TRY(log_.Measure(9, EventType::kEventTag, {initrd}, tag(kInitrdTag, "Linux initrd")));
   SP_TRY(log_.MeasureData(5, EventType::kEfiAction, AsBytes(kExitInvocation)));
   return log_.MeasureData(5, EventType::kEfiAction, AsBytes(kExitSuccess));
 }
@@ -278,7 +282,8 @@ Result<FirmwareResult> Boot::Run() {
 
 Result<FirmwareResult> RunFirmware(const FirmwareConfig& config, FileSystem& files, EsysTpm& tpm,
                                    Random& random) {
-  SP_TRY(FirmwareResult result, Boot(config, files, tpm).Run());
+  SP_TRY(std::vector<PcrBankId> banks, tpm.LiveBanks());
+  SP_TRY(FirmwareResult result, Boot(config, files, tpm, std::move(banks)).Run());
   std::array<uint8_t, 32> password;
   random.Fill(password);
   SP_TRY(tpm.LockPlatform(password));

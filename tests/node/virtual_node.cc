@@ -79,11 +79,12 @@ Result<Unit> StoreKeys(FileSystem& files, const std::string& dir,
 }
 
 Result<std::vector<EndorsementKey>> NewTpm(FileSystem& files, const std::string& dir,
-                                           const std::string& vendor_dir, UnixTime now,
+                                           const std::string& vendor_dir,
+                                           const std::vector<PcrBankId>& banks, UnixTime now,
                                            Random& random) {
   SP_TRY(const VendorCa vendor, VendorCa::Load(files, vendor_dir));
   SP_TRY(SwTpm tpm, SwTpm::Start(dir + "/tpm"));
-  SP_TRY(std::vector<EndorsementKey> keys, Manufacture(tpm, vendor, now, random));
+  SP_TRY(std::vector<EndorsementKey> keys, Manufacture(tpm, vendor, now, random, banks));
   tpm.Stop();
   SP_TRY(StoreKeys(files, dir, keys));
   return keys;
@@ -130,6 +131,9 @@ Result<Unit> WriteConfig(FileSystem& files, const std::string& dir, const NodeSp
   members.push_back({"slot_bytes", spec.slot_bytes});
   members.push_back({"vendor_dir", std::filesystem::absolute(spec.vendor_dir).string()});
   members.push_back({"watchdog_ms", spec.watchdog.ms});
+  std::vector<JsonValue> banks;
+  for (const PcrBankId bank : spec.banks) banks.push_back(uint64_t{bank});
+  members.push_back({"banks", JsonValue::Array(std::move(banks))});
   return WriteFileAtomically(files, dir + "/node.json",
                              AsBytes(WriteJson(JsonValue::Object(std::move(members)))));
 }
@@ -157,7 +161,7 @@ Result<std::vector<EndorsementKey>> VirtualNode::Create(const std::string& dir,
   if (!spec.release.empty()) SP_TRY(MarkRelease(node.files_, node.UkiPath(Slot::kA), spec.release));
   SP_TRY(MakeBootVariables(node.files_, node.BootConfig(), Disk::Of(node.name_, node.slot_bytes_)));
   SP_TRY(WriteHardware(node.files_, dir));
-  SP_TRY(auto keys, NewTpm(node.files_, dir, spec.vendor_dir, now, random));
+  SP_TRY(auto keys, NewTpm(node.files_, dir, spec.vendor_dir, spec.banks, now, random));
   SP_TRY(WriteConfig(node.files_, dir, spec));
   return keys;
 }
@@ -180,6 +184,11 @@ Result<Unit> VirtualNode::LoadConfig() {
   SP_TRY(const int64_t slot_bytes, config.GetInteger("slot_bytes", 1));
   SP_TRY(watchdog_.ms, config.GetInteger("watchdog_ms", 0));
   slot_bytes_ = static_cast<uint64_t>(slot_bytes);
+  SP_TRY(const std::vector<JsonCursor> banks, config.GetElements("banks"));
+  for (const JsonCursor& each : banks) {
+    SP_TRY(const int64_t bank, each.Integer(0, UINT16_MAX));
+    banks_.push_back(static_cast<PcrBankId>(bank));
+  }
   return Ok();
 }
 
@@ -258,7 +267,7 @@ Result<Unit> VirtualNode::Tamper() {
 Result<Unit> VirtualNode::SwapTpm(UnixTime now, Random& random) {
   SP_CHECK(!tpm_);
   std::filesystem::remove_all(dir_ + "/tpm");
-  SP_TRY(NewTpm(files_, dir_, vendor_dir_, now, random));
+  SP_TRY(NewTpm(files_, dir_, vendor_dir_, banks_, now, random));
   return Ok();
 }
 

@@ -32,6 +32,7 @@ struct NodeSpec {
   std::string image;       // copied into slot A
   std::string release;  // the release.json that UKI and image are of; empty when they are of none
   Duration watchdog;    // how long a hung kernel runs before the node resets
+  std::vector<PcrBankId> banks = {kSha256Bank};  // that are on; the firmware extends each
 };
 
 // What became of one power-on.
@@ -92,6 +93,7 @@ class VirtualNode {
   std::string name_;
   std::string vendor_dir_;
   uint64_t slot_bytes_ = 0;
+  std::vector<PcrBankId> banks_;
   Duration watchdog_{};
   PosixFileSystem files_;
   std::optional<SwTpm> tpm_;

@@ -26,7 +26,7 @@ class EvidenceDocumentTest : public FlowTest {
       rows.push_back(
           {References(snapshot.value().connection()).Find(each.id).value().value(), each.role});
     ReferenceReader reader(8);
-    const OpenReferences open = reader.Open(rows).value();
+    const OpenReferences open = reader.Open(rows, stored.ticket.bank).value();
     return RowOf(proof, JudgeCase(proof, stored.terms, open.candidates), open);
   }
   static void ExpectSame(const VerdictRow& again, const VerdictRow& then) {

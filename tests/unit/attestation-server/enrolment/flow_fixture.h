@@ -49,7 +49,7 @@ class FlowTest : public StoreTest {
                       .profiles = {},
                       .pcrs = {0, 4, 7},
                       .limits = limits_};
-    config.profiles.emplace("default", Profile{RootsOf(vendor_), vendor_profile_});
+    config.profiles.emplace("default", Profile{RootsOf(vendor_), vendor_profile_, {}, {}, tpm_});
     flow_ = std::make_unique<EnrolmentFlow>(
         std::move(config), FlowParts{*database_, blobs_, random_, events_}, signer_);
   }
@@ -63,10 +63,11 @@ class FlowTest : public StoreTest {
         Write([&](Transaction& t) -> Result<Unit> { return body(t.connection()); });
     ASSERT_TRUE(done.has_value()) << done.error().ToString();
   }
-  void ImportReference(std::string_view image) {
+  void ImportReference(std::string_view image,
+                       pki::HashAlgorithm bank = pki::HashAlgorithm::kSha256) {
     ReferenceRow row;
     row.device_class = "online";
-    row.json = ReferenceJson(image, row.device_class);
+    row.json = ReferenceJson(image, row.device_class, bank);
     row.id = pki::Sha256(AsBytes(row.json));
     row.state = ReferenceState::kActive;
     Must([&](Connection& c) { return References(c).Insert(row); });
@@ -160,6 +161,7 @@ class FlowTest : public StoreTest {
   UnixTime now_ = kStart;
   RateLimits limits_;
   bool vendor_profile_ = true;
+  TpmTerms tpm_;
   Sha256Digest leaf_ = HashOf(0x77);
   Channel channel_{"192.0.2.9", {HashOf(0x77)}};
   FakeTpmVendor vendor_;

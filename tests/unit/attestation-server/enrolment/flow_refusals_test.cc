@@ -90,7 +90,7 @@ TEST_F(RefusalTest, AProofOverTheLastLeafStillCountsDuringAReload) {
 }
 
 TEST_F(RefusalTest, UnrestrictedAk) {
-  const FakeTpmDevice device(vendor_, kAkAttributes & ~pki::tpm::kRestricted);
+  const FakeTpmDevice device(vendor_, {.ak_attributes = kAkAttributes & ~pki::tpm::kRestricted});
   EXPECT_EQ(RuleOf(flow_->Begin(channel_, device.Begin(pki::Purpose::kEnrol), now_)),
             "ak.restricted");
 }
@@ -99,11 +99,11 @@ TEST_F(RefusalTest, EveryOtherWrongAttributeOfAnAk) {
   for (const uint32_t missing :
        {pki::tpm::kFixedTpm, pki::tpm::kFixedParent, pki::tpm::kSensitiveDataOrigin,
         pki::tpm::kUserWithAuth, pki::tpm::kSign}) {
-    const FakeTpmDevice device(vendor_, kAkAttributes & ~missing);
+    const FakeTpmDevice device(vendor_, {.ak_attributes = kAkAttributes & ~missing});
     EXPECT_EQ(RuleOf(flow_->Begin(channel_, device.Begin(pki::Purpose::kEnrol), now_)).substr(0, 3),
               "ak.");
   }
-  const FakeTpmDevice decrypting(vendor_, kAkAttributes | pki::tpm::kDecrypt);
+  const FakeTpmDevice decrypting(vendor_, {.ak_attributes = kAkAttributes | pki::tpm::kDecrypt});
   EXPECT_EQ(RuleOf(flow_->Begin(channel_, decrypting.Begin(pki::Purpose::kEnrol), now_)),
             "ak.decrypt");
 }

@@ -86,7 +86,7 @@ TEST_F(IakTest, TheIakMayBeTheAkItself) {
   const BeginInput begin = Begin();
   EXPECT_TRUE(ScreenIak(claim, claim.iak_public, begin.ek_public, kDomain, MakerProfiles(), now_)
                   .has_value());
-  EXPECT_EQ(Rule(claim), "iak.scheme");
+  EXPECT_EQ(Rule(claim), "iak.structure");
 }
 
 TEST_F(IakTest, RefusesCertificationsOfAnotherKeyServerOrEk) {

@@ -8,9 +8,44 @@ namespace {
 
 using MigrationsTest = StoreTest;
 
-TEST_F(MigrationsTest, AreNumberedWithoutGaps) {
-  int64_t expected = 1;
-  for (const Migration& migration : Migrations()) EXPECT_EQ(migration.version, expected++);
+TEST_F(MigrationsTest, AreInOrderOfTheirNumbers) {
+  int64_t last = 0;
+  for (const Migration& migration : Migrations()) {
+    EXPECT_GT(migration.version, last);
+    last = migration.version;
+  }
+}
+
+// A device of before the profile column is of the profile of its token or of its EK's entry.
+TEST_F(MigrationsTest, ADeviceOfBeforeFindsItsProfile) {
+  auto connection = Connection::Open(path(), ConnectionMode::kWriter);
+  ASSERT_TRUE(Migrate(**connection, Migrations().first(1)).has_value());
+  const auto run = [&](const std::string& sql) {
+    const auto done = (*connection)->RunScript(sql);
+    ASSERT_TRUE(done.has_value()) << done.error().ToString();
+  };
+  const auto device = [](const std::string& id, const std::string& ek, const std::string& token) {
+    return "INSERT INTO devices VALUES ('" + id + "','" + id + "','edge.example','s','c','','" +
+           ek + "','','','',1,'','" + id + "','token','" + token +
+           "','','active','','attested','passing','',NULL,0,0,0,0,1,'',NULL,NULL,NULL,NULL,NULL,"
+           "NULL,NULL,NULL,0,0,0,0,0,1,1,0,0,0,NULL,NULL,NULL,'A','',0,0);";
+  };
+  run("INSERT INTO tokens VALUES ('t1','h','n','by-token','s','c','','',NULL,1,1,0,1,0,0,'o');"
+      "INSERT INTO ek_allow VALUES ('ek2','','by-list','s','c','',0,'o');" +
+      device("d1", "ek1", "t1") + device("d2", "ek2", "") + device("d3", "ek3", ""));
+
+  ASSERT_TRUE(Migrate(**connection, Migrations()).has_value());
+
+  for (const auto& [id, profile] :
+       {std::pair("d1", "by-token"), std::pair("d2", "by-list"), std::pair("d3", "")}) {
+    const auto row =
+        (*connection)
+            ->QueryOne("SELECT profile, tpm_kind, null_name FROM devices WHERE id = :id", "ttt",
+                       {std::string_view(id)});
+    EXPECT_EQ(row.value()->Text(0), profile);
+    EXPECT_EQ(row.value()->Text(1), "unknown");
+    EXPECT_EQ(row.value()->Text(2), "unknown");
+  }
 }
 
 TEST_F(MigrationsTest, EveryOldSchemaReachesTheNewestOne) {
