@@ -232,11 +232,11 @@ Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs,
   return out;
 }
 
-std::optional<EventDifference> CompareReplay(const AuthenticatedPcrs& pcrs,
-                                             const ReplayedLog& log) {
+std::optional<EventDifference> CompareReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log,
+                                             uint32_t elsewhere) {
   for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) {
     const std::optional<PcrDigest>& quoted = pcrs.value(pcr);
-    if (!quoted || *quoted == log.pcrs().value(pcr)) continue;
+    if (!quoted || (elsewhere >> pcr & 1) != 0 || *quoted == log.pcrs().value(pcr)) continue;
     const bool touched = log.pcrs().touched(pcr);
     return ValueDifference(
         pcr, quoted->view(), log.pcrs().value(pcr).view(),

@@ -61,8 +61,10 @@ Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs,
                    const ReplayedLog* log, std::span<const Candidate> known = {});
 
 // CompareReplay returns the first quoted PCR whose value is not the replayed one: also a PCR that
-// the log does not touch must hold its initial value.
-std::optional<EventDifference> CompareReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log);
+// the log does not touch must hold its initial value. PCRs of `elsewhere` are replayed from another
+// list (ima.h).
+std::optional<EventDifference> CompareReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log,
+                                             uint32_t elsewhere = 0);
 
 // SecureBootState is the state shown by the grammar of PCR 7, when PCR 7 is quoted, there is a log,
 // and it is faultless.

@@ -43,6 +43,13 @@ bool SchemeFits(const AttestationKey& ak, const pki::KeyScheme& scheme) {
   std::abort();
 }
 
+// RuleOfSignature: what kind of refusal an unreadable TPMT_SIGNATURE is. A zero r or s is a
+// signature that no message has.
+std::string_view RuleOfSignature(const Error& error, const AttestRules& rules) {
+  if (error.rule == "signature.algorithm") return rules.scheme;
+  return error.rule == "signature.range" ? rules.signature : rules.structure;
+}
+
 }  // namespace
 
 Result<AttestationKey> AttestationKey::FromArea(const pki::PublicArea& area) {
@@ -83,20 +90,28 @@ std::optional<SignedAttest> CheckAttestSignature(const AttestationKey& ak, ByteV
     return std::nullopt;
   // 2. The scheme is the key's own; SHA-1 does not parse.
   const Result<pki::TpmSignature> parsed = pki::ParseTpmSignature(signature);
-  if (!checks.Require(rules.scheme, parsed && SchemeFits(ak, parsed->scheme),
-                      parsed ? "not the signing scheme of the key" : parsed.error().ToString()))
+  if (!parsed) {
+    checks.Fail(RuleOfSignature(parsed.error(), rules), parsed.error().ToString());
+    return std::nullopt;
+  }
+  if (!checks.Require(rules.scheme, SchemeFits(ak, parsed->scheme),
+                      "not the signing scheme of the key"))
     return std::nullopt;
   // 3. The signature covers the raw bytes.
   if (!checks.Take(rules.signature, ak.key().Verify(parsed->scheme.scheme, parsed->scheme.hash,
                                                     attest, parsed->bytes)))
     return std::nullopt;
   // 4. to 6. Made by a TPM, of the expected kind, and nothing else in it.
-  ByteReader header(attest, "attest");
+  ByteReader header(attest, "TPMS_ATTEST");
   const Result<uint32_t> magic = header.BigU32();
-  if (!checks.Require(rules.magic, magic && *magic == pki::tpm::kGenerated, "not made by a tpm"))
-    return std::nullopt;
   const Result<uint16_t> kind = header.BigU16();
-  if (!checks.Require(rules.type, kind && *kind == static_cast<uint16_t>(type),
+  if (!magic || !kind) {
+    checks.Fail(rules.structure, "ends within its header");
+    return std::nullopt;
+  }
+  if (!checks.Require(rules.magic, *magic == pki::tpm::kGenerated, "not made by a tpm"))
+    return std::nullopt;
+  if (!checks.Require(rules.type, *kind == static_cast<uint16_t>(type),
                       "another kind of attestation"))
     return std::nullopt;
   Result<pki::Attest> out = pki::ParseAttest(attest);
@@ -122,15 +137,20 @@ Result<ClockJudgement> JudgeClock(const pki::ClockInfo& now,
   const auto counts = [](const pki::ClockInfo& clock) {
     return std::pair(clock.reset_count, clock.restart_count);
   };
+  const bool advanced = now.clock_ms > last->clock.clock_ms;
+  if (counts(now) == counts(last->clock)) {
+    if (!advanced) return Error{Reason::kReplayed, "the clock did not advance within one boot"};
+    if (last->clock.safe && !now.safe)
+      return Error{Reason::kReplayed, "the clock turned unsafe within one boot"};
+    return ClockJudgement{BootRelation::kSameBoot, last->generation};
+  }
+  // One unorderly shutdown may set the clock back. The next one has to wait until the TPM calls its
+  // clock safe again (at most 2^22 ms) or until the clock is past what was seen.
+  if (!now.safe && !last->clock.safe && !advanced)
+    return Error{Reason::kReplayed, "the clock is unsafe again and went back again"};
   if (counts(now) > counts(last->clock))
     return ClockJudgement{BootRelation::kNewBoot, last->generation};
-  if (counts(now) < counts(last->clock))
-    return ClockJudgement{BootRelation::kCleared, last->generation + 1};
-  if (now.clock_ms <= last->clock.clock_ms)
-    return Error{Reason::kReplayed, "the clock did not advance within one boot"};
-  if (last->clock.safe && !now.safe)
-    return Error{Reason::kReplayed, "the clock turned unsafe within one boot"};
-  return ClockJudgement{BootRelation::kSameBoot, last->generation};
+  return ClockJudgement{BootRelation::kCleared, last->generation + 1};
 }
 
 // QuoteChecker runs the rules that follow the signature, and is the only maker of

@@ -46,7 +46,7 @@ void CheckAk(const AttestationKey& ak, const std::optional<Bytes>& frozen_name, 
 
 // CheckAttestSignature is what every TPMS_ATTEST goes through first: sizes, scheme, signature over
 // the raw bytes, then magic and type, then structure. Rules, under `prefix` ("quote", "key"): size,
-// scheme, signature, magic, type, structure.
+// scheme, signature, magic, type, structure (of the TPMT_SIGNATURE too, which is read first).
 struct AttestRules {
   std::string_view size, scheme, signature, magic, type, structure;
 };
@@ -76,8 +76,9 @@ struct ClockJudgement {
   BootRelation relation;
   uint64_t generation;
 };
-// JudgeClock returns kReplayed when the clock did not advance within a boot, or turned unsafe
-// within it.
+// JudgeClock returns kReplayed when the clock did not advance within a boot or turned unsafe within
+// it, and when it went back across boots a second time before the TPM called it safe again: one
+// unorderly shutdown is tolerated, not one after the other.
 Result<ClockJudgement> JudgeClock(const pki::ClockInfo& now,
                                   const std::optional<ClockRecord>& last);
 

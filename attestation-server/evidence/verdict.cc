@@ -52,7 +52,8 @@ void JudgeBoot(const EvidenceInput& evidence, const JudgeContext& context, const
   const AuthenticatedPcrs& pcrs = verdict.quote->pcrs;
   verdict.boot_id = ComputeBootId(evidence.ak->name(), verdict.quote->boot.generation,
                                   verdict.quote->clock, log.hash());
-  if (auto difference = CheckReplay(pcrs, log, verdict.checks)) {
+  const uint32_t elsewhere = context.ima ? 1u << kImaPcr : 0;
+  if (auto difference = CheckReplay(pcrs, log, verdict.checks, elsewhere)) {
     verdict.diff.push_back(*std::move(difference));
     return;
   }
@@ -63,6 +64,18 @@ void JudgeBoot(const EvidenceInput& evidence, const JudgeContext& context, const
   verdict.matched_label = outcome.nearest->expectation.label;
   judges_boot = JudgesBoot(*outcome.nearest);
   if (outcome.matched) verdict.matched = outcome.nearest->role;
+}
+
+void JudgeIma(const EvidenceInput& evidence, const ImaExpectation& expected, Verdict& verdict) {
+  const bool clean = verdict.passing() && verdict.quote && verdict.boot_id;
+  verdict.checks.Add(ImaRules());
+  if (!clean) return;
+  std::optional<ImaOutcome> outcome =
+      CheckIma(verdict.quote->pcrs, *verdict.boot_id, evidence.ima ? &*evidence.ima : nullptr,
+               expected, verdict.checks);
+  if (!outcome) return;
+  verdict.ima_end = outcome->end;
+  verdict.diff = std::move(outcome->diff);
 }
 
 }  // namespace
@@ -92,8 +105,8 @@ const ReplayedLog* CheckLog(const LogInput& input, pki::HashAlgorithm bank, Chec
 }
 
 std::optional<EventDifference> CheckReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log,
-                                           CheckList& checks) {
-  std::optional<EventDifference> difference = CompareReplay(pcrs, log);
+                                           CheckList& checks, uint32_t elsewhere) {
+  std::optional<EventDifference> difference = CompareReplay(pcrs, log, elsewhere);
   checks.Require(
       "log.replay", !difference,
       difference ? "pcr " + std::to_string(difference->pcr) + " holds another value" : "");
@@ -163,6 +176,7 @@ Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context) {
         KeyRules(evidence.key ? evidence.key->certification : KeyCertification::kCreation));
     if (evidence.key) out.key = CheckKey(*evidence.ak, *evidence.key, *context.key, out.checks);
   }
+  if (context.ima) JudgeIma(evidence, *context.ima, out);
 
   if (!out.passing()) return out;
   out.tier = std::min(judges_boot ? pki::Tier::kMeasured : pki::Tier::kAttested, context.tier_cap);

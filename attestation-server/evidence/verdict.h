@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "attestation-server/evidence/appraise.h"
+#include "attestation-server/evidence/ima.h"
 #include "attestation-server/evidence/key_evidence.h"
 #include "pki/base/digest.h"
 #include "pki/base/time.h"
@@ -28,12 +29,15 @@ struct EvidenceInput {
   QuoteInput quote;
   LogInput log;
   std::optional<KeyInput> key;
+  std::optional<ImaInput> ima = {};  // looked at when JudgeContext::ima is set
 };
 
 struct JudgeContext {
   QuoteExpectation quote;
   std::optional<Bytes> frozen_ak_name;  // nothing at the first enrolment
   std::optional<KeyExpectation> key;    // set when a TLS key must be proven
+  // Set when the class asks for the files that ran; `quote.pcr_mask` then covers kImaPcrMask.
+  std::optional<ImaExpectation> ima = {};
   std::span<const Candidate> candidates;
   std::string reference_version;  // named in the verdict
   UnixTime challenge_made_at;     // attested_at: never when the evidence arrived
@@ -54,6 +58,7 @@ struct Verdict {
   std::optional<BootId> boot_id;
   std::optional<Sha256Digest> log_hash;
   std::optional<bool> secure_boot;
+  std::optional<ImaStart> ima_end;       // set when the measurement list was judged: where it ended
   std::optional<ReferenceRole> matched;  // which of the device's sets
   std::string matched_label;             // which alternative; of a failing verdict the nearest one
   std::string reference_version;
@@ -68,8 +73,8 @@ struct Verdict {
 };
 
 // Judge runs, in this order: AkRules, LogRules, QuoteRules, log.replay, reference.available, one
-// rule per judged PCR
-// ("pcr.4"), reference.match, KeyRules when a key must be proven. Passing means that every one ran
+// rule per judged PCR ("pcr.4"), reference.match, KeyRules when a key must be proven, ImaRules when
+// asked for, which are not run unless all before them passed. Passing means that every one ran
 // and passed. `measured` needs PCR 4 and PCR 7 among the judged ones; else `attested`.
 Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context);
 
@@ -79,9 +84,9 @@ Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context);
 //   log.structure (the others of ReplayedLog::Make)
 std::span<const std::string_view> LogRules();
 const ReplayedLog* CheckLog(const LogInput& input, pki::HashAlgorithm bank, CheckList& checks);
-//   log.replay: every quoted PCR holds what the log replays to
+//   log.replay: every quoted PCR but those of `elsewhere` holds what the log replays to
 std::optional<EventDifference> CheckReplay(const AuthenticatedPcrs& pcrs, const ReplayedLog& log,
-                                           CheckList& checks);
+                                           CheckList& checks, uint32_t elsewhere = 0);
 //   reference.available, pcr.N (added here), reference.match; `log` may be null (see Appraise)
 struct ReferenceOutcome {
   const Candidate* nearest = nullptr;  // the match, when matched

@@ -230,6 +230,28 @@ Result<Unit> PublicKey::Verify(SignatureScheme scheme, HashAlgorithm hash, ByteV
   return Unit{};
 }
 
+Result<Unit> PublicKey::VerifyDigest(SignatureScheme scheme, HashAlgorithm hash, ByteView digest,
+                                     ByteView signature) const {
+  const bool padded = scheme == SignatureScheme::kRsaPkcs1;
+  if (!Fits(scheme, type()) || (!padded && scheme != SignatureScheme::kEcdsa))
+    return Error{Reason::kUnsupported, "signature scheme does not fit the key"};
+  if (digest.size() != DigestSize(hash)) return Malformed("digest of another size");
+  ERR_clear_error();
+  const EvpPkeyCtx context{EVP_PKEY_CTX_new_from_pkey(nullptr, state_->key.get(), nullptr)};
+  const OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_SIGNATURE_PARAM_DIGEST,
+                                       const_cast<char*>(DigestName(hash)), 0),
+      OSSL_PARAM_construct_end()};
+  const bool good =
+      context && EVP_PKEY_verify_init_ex(context.get(), parameters) == 1 &&
+      (!padded || EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) == 1) &&
+      EVP_PKEY_verify(context.get(), signature.data(), signature.size(), digest.data(),
+                      digest.size()) == 1;
+  ERR_clear_error();
+  if (!good) return Error{Reason::kBadSignature, "signature does not verify"};
+  return Unit{};
+}
+
 Result<Unit> PublicKey::Verify(ByteView message, ByteView signature) const {
   return Verify(DefaultScheme(type()), DefaultHash(type()), message, signature);
 }

@@ -41,6 +41,10 @@ class PublicKey {
   // kUnsupported when the scheme does not fit the key. `hash` is ignored for Ed25519.
   Result<Unit> Verify(SignatureScheme scheme, HashAlgorithm hash, ByteView message,
                       ByteView signature) const;
+  // VerifyDigest is Verify for a message of which only the digest is known: kEcdsa and kRsaPkcs1.
+  // kMalformed unless `digest` has the size of `hash`.
+  Result<Unit> VerifyDigest(SignatureScheme scheme, HashAlgorithm hash, ByteView digest,
+                            ByteView signature) const;
   // Verify with the one default scheme of the key type (ECDSA with its curve's hash, PSS for RSA,
   // Ed25519).
   Result<Unit> Verify(ByteView message, ByteView signature) const;

@@ -52,19 +52,12 @@ bool OnCurve(const PublicArea& area, uint16_t curve) {
   return ecc != nullptr && ecc->curve == curve;
 }
 
-bool SchemeFitsAk(const PublicArea& area) {
-  if (!area.scheme) return false;
-  if (std::holds_alternative<RsaUnique>(area.unique)) return true;
-  return area.scheme->hash ==
-         (OnCurve(area, tpm::kCurveP256) ? HashAlgorithm::kSha256 : HashAlgorithm::kSha384);
-}
-
 }  // namespace
 
 std::vector<KeyRuleResult> CheckAttestationKey(const PublicArea& area) {
   Checklist list;
   list.Attributes(area.attributes, kAkAttributes);
-  list.Require("ak.scheme", SchemeFitsAk(area), "no explicit scheme with the hash of its key");
+  list.Require("ak.scheme", area.scheme.has_value(), "no explicit scheme");
   list.Require("ak.symmetric", !area.symmetric_bits, "has a symmetric algorithm");
   list.Require("ak.key", area.ToPublicKey().has_value(), "not a key");
   return std::move(list).Take();

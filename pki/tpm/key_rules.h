@@ -20,7 +20,9 @@ struct KeyRuleResult {
 // CheckAttestationKey: a restricted signing key made in this TPM that never leaves it.
 //   ak.fixed-tpm ak.fixed-parent ak.sensitive-data-origin ak.user-with-auth ak.restricted ak.sign
 //   (must be set) ak.st-clear ak.encrypted-duplication ak.decrypt (must be clear) ak.scheme
-//   (explicit, SHA-2; ECDSA with its curve's hash), ak.symmetric (none), ak.key (P-256, P-384, RSA)
+//   (explicit; any SHA-2 with any of these keys, as TPM 2.0 Part 1 C.4.2 lets ECDSA shorten a
+//   longer digest to its order; SHA-1 does not parse), ak.symmetric (none), ak.key (P-256, P-384,
+//   RSA)
 std::vector<KeyRuleResult> CheckAttestationKey(const PublicArea& area);
 
 // CheckTlsKey: a P-256 signing key made in this TPM that never leaves it.

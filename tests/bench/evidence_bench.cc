@@ -5,6 +5,7 @@
 
 #include "attestation-server/evidence/verdict.h"
 #include "tests/fakes/event_log_builder.h"
+#include "tests/fakes/ima_list_builder.h"
 #include "tests/fakes/soft_tpm_key.h"
 
 namespace sallyport::server {
@@ -120,6 +121,73 @@ void FloorSha256OfTheLog(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(bench.log_bytes.size()));
 }
 BENCHMARK(FloorSha256OfTheLog)->Unit(benchmark::kMicrosecond);
+
+// A list of a boot: 2,000 files, all of them listed.
+struct ImaBench {
+  Bench& boot = Shared();
+  ImaListBuilder list;
+  ImaReferences references;
+  std::optional<AuthenticatedPcrs> pcrs;
+
+  ImaBench() {
+    auto expected = std::make_shared<ImaExpected>();
+    list.BootAggregate(std::vector<Bytes>(10, Bytes(32, 0)));
+    for (int i = 0; i < 2000; ++i) {
+      const std::string content = std::to_string(i);
+      list.File("/usr/lib/x86_64-linux-gnu/libexample.so." + content, content);
+      expected->files.insert(ToString(ImaListBuilder::FileDigest(content)));
+    }
+    references.parts.push_back(std::move(expected));
+    pcrs = Quote();
+  }
+  AuthenticatedPcrs Quote() {
+    std::vector<PcrValue> values;
+    pki::Hasher hasher(kSha256);
+    for (uint32_t pcr = 0; pcr <= kImaPcr; ++pcr) {
+      values.push_back({pcr, pcr == kImaPcr ? list.pcr() : PcrDigest::Filled(Bank::kSha256, 0)});
+      hasher.Update(values.back().value.view());
+    }
+    AttestFields fields;
+    fields.qualified_signer = boot.ak.qualified_name(pki::tpm::kEndorsement);
+    fields.extra_data = boot.nonce;
+    fields.body = QuoteBodyBytes({{pki::tpm::kAlgSha256, kImaPcrMask}}, hasher.Finish());
+    const Bytes attest = fields.Write();
+    QuoteExpectation wanted = boot.context.quote;
+    wanted.pcr_mask = kImaPcrMask;
+    CheckList checks(QuoteRules());
+    return CheckQuote(boot.key, {attest, boot.ak.Sign(attest), &values, nullptr}, wanted, checks)
+        ->pcrs;
+  }
+};
+
+ImaBench& SharedIma() {
+  static ImaBench bench;
+  return bench;
+}
+
+void ImaWholeList(benchmark::State& state) {
+  ImaBench& bench = SharedIma();
+  const ImaInput input{0, bench.list.list()};
+  for (auto _ : state) {
+    CheckList checks(ImaRules());
+    CheckIma(*bench.pcrs, BootId::FromArray({}), &input,
+             {ImaStart::OfBoot(Bank::kSha256), &bench.references}, checks);
+    SP_CHECK(checks.AllPassed());
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(bench.list.entries()));
+}
+BENCHMARK(ImaWholeList)->Unit(benchmark::kMicrosecond);
+
+// The two hashes that each entry takes, however it is judged.
+void FloorSha256OfImaEntries(benchmark::State& state) {
+  const Bytes data(120, 1);
+  PcrDigest pcr = PcrDigest::Filled(Bank::kSha256, 0);
+  for (auto _ : state)
+    pcr = HashWith(Bank::kSha256, pcr.view(), HashWith(Bank::kSha256, data).view());
+  benchmark::DoNotOptimize(pcr);
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(FloorSha256OfImaEntries);
 
 }  // namespace
 }  // namespace sallyport::server

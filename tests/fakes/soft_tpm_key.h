@@ -1,5 +1,4 @@
-// SoftTpmKey signs what a TPM would sign, with a software P-256 key: genuine statements and forged
-// ones.
+// SoftTpmKey signs what a TPM would sign, with a software key: genuine statements and forged ones.
 #pragma once
 
 #include <optional>
@@ -19,11 +18,17 @@ inline constexpr uint32_t kTlsAttributes = pki::tpm::kFixedTpm | pki::tpm::kFixe
                                            pki::tpm::kSensitiveDataOrigin |
                                            pki::tpm::kUserWithAuth | pki::tpm::kSign;
 
+// SoftKeyKind: `hash` is that of the scheme; a Name is always SHA-256.
+struct SoftKeyKind {
+  pki::KeyType type = pki::KeyType::kP256;
+  pki::SignatureScheme scheme = pki::SignatureScheme::kEcdsa;
+  pki::HashAlgorithm hash = pki::HashAlgorithm::kSha256;
+  unsigned rsa_bits = 2048;
+};
+
 class SoftTpmKey {
  public:
-  explicit SoftTpmKey(uint32_t attributes)
-      : key_(pki::PrivateKey::Generate(pki::KeyType::kP256).value()),
-        area_(AreaOf(key_.public_key(), attributes)) {}
+  explicit SoftTpmKey(uint32_t attributes, const SoftKeyKind& kind = {});
 
   const pki::PublicArea& area() const { return area_; }
   const pki::PrivateKey& key() const { return key_; }
@@ -31,34 +36,10 @@ class SoftTpmKey {
   Bytes qualified_name(uint32_t hierarchy) const {
     return pki::PrimaryQualifiedName(area_.name_alg, hierarchy, name());
   }
-
-  // Sign returns a TPMT_SIGNATURE (ECDSA, SHA-256).
-  Bytes Sign(ByteView attest) const {
-    const Bytes der = key_.Sign(attest).value();  // SEQUENCE of two INTEGERs, short lengths
-    ByteReader reader(der, "signature");
-    static_cast<void>(reader.Take(2).value());
-    ByteWriter out;
-    out.BigU16(pki::tpm::kAlgEcdsa).BigU16(pki::tpm::kAlgSha256);
-    for (int i = 0; i < 2; ++i) {
-      static_cast<void>(reader.U8().value());
-      const ByteView number = reader.Take(reader.U8().value()).value();
-      out.Sized16(number.size() == 33 ? number.subspan(1) : number);
-    }
-    return std::move(out).Take();
-  }
+  // Sign returns a TPMT_SIGNATURE in the scheme of the key.
+  Bytes Sign(ByteView attest) const;
 
  private:
-  static pki::PublicArea AreaOf(const pki::PublicKey& key, uint32_t attributes) {
-    const ByteView point = ByteView(key.spki()).last(64);
-    return {.name_alg = pki::HashAlgorithm::kSha256,
-            .attributes = attributes,
-            .auth_policy = {},
-            .symmetric_bits = std::nullopt,
-            .scheme = pki::KeyScheme{pki::SignatureScheme::kEcdsa, pki::HashAlgorithm::kSha256},
-            .unique = pki::EccUnique{pki::tpm::kCurveP256, ToBytes(point.first(32)),
-                                     ToBytes(point.last(32))}};
-  }
-
   pki::PrivateKey key_;
   pki::PublicArea area_;
 };

@@ -129,6 +129,21 @@ TEST_F(CheckQuoteRules, RefuseATrailingByte) {
   EXPECT_EQ(Failure(), "quote.structure");
 }
 
+TEST_F(CheckQuoteRules, CallASignedAttestThatEndsWithinItsHeaderMalformed) {
+  const Bytes attest = fields_.Write();
+  for (const size_t size : {1u, 3u, 5u})
+    EXPECT_EQ(FailureOf(Bytes(attest.begin(), attest.begin() + size)), "quote.structure") << size;
+}
+
+TEST_F(CheckQuoteRules, CallAMalformedSignatureMalformed) {
+  const Bytes attest = fields_.Write();
+  Bytes signature = ak_.Sign(attest);
+  EXPECT_EQ(FailureOf(attest, {}), "quote.structure");
+  EXPECT_EQ(FailureOf(attest, ToBytes(ByteView(signature).first(20))), "quote.structure");
+  signature.push_back(0);
+  EXPECT_EQ(FailureOf(attest, signature), "quote.structure");
+}
+
 TEST_F(CheckQuoteRules, RefuseOtherValuesThanQuoted) {
   values_[1].value = PcrDigest::Filled(Bank::kSha256, 8);
   EXPECT_EQ(Failure(), "quote.digest");
@@ -196,8 +211,8 @@ TEST_F(CheckQuoteRules, RefuseZeroAndOutOfRangeSignatureNumbers) {
   const ByteView s = reader.Sized16(64).value();
 
   EXPECT_EQ(with(r, s), "");
-  EXPECT_EQ(with(Bytes(32, 0), s), "quote.scheme");
-  EXPECT_EQ(with({}, s), "quote.scheme");
+  EXPECT_EQ(with(Bytes(32, 0), s), "quote.signature");
+  EXPECT_EQ(with({}, s), "quote.signature");
   EXPECT_EQ(with(r, order), "quote.signature");
   EXPECT_EQ(with(order, s), "quote.signature");
 }
@@ -297,6 +312,64 @@ TEST(JudgeClock, RefusesAClockThatDoesNotAdvanceWithinABoot) {
   EXPECT_FALSE(JudgeClock({1001, 5, 2, false}, last));
   EXPECT_TRUE(JudgeClock({1001, 5, 2, false}, ClockRecord{{1000, 5, 2, false}, 0}));
 }
+
+TEST(JudgeClock, ToleratesOneUnorderlyShutdownAndNotOneAfterTheOther) {
+  const ClockRecord safe{{1000, 5, 0, true}, 0};
+  const ClockRecord unsafe{{900, 6, 0, false}, 0};
+
+  EXPECT_EQ(JudgeClock({900, 6, 0, false}, safe)->relation, BootRelation::kNewBoot);
+  EXPECT_EQ(JudgeClock({901, 6, 0, false}, unsafe)->relation, BootRelation::kSameBoot);
+  const auto again = JudgeClock({900, 7, 0, false}, unsafe);
+  ASSERT_FALSE(again.has_value());
+  EXPECT_EQ(again.error().reason, Reason::kReplayed);
+  EXPECT_FALSE(JudgeClock({899, 6, 1, false}, unsafe));
+  EXPECT_FALSE(JudgeClock({1, 0, 0, false}, unsafe));
+  // Past what was seen nothing was lost, and a TPM that says so itself is believed.
+  EXPECT_TRUE(JudgeClock({901, 7, 0, false}, unsafe));
+  EXPECT_TRUE(JudgeClock({900, 7, 0, true}, unsafe));
+}
+
+// Kinds of AK: which hash signs is the key's own matter, as long as it says so.
+class AkKinds : public testing::TestWithParam<SoftKeyKind> {};
+
+TEST_P(AkKinds, SignQuotesOfBothBanks) {
+  const SoftTpmKey ak(kAkAttributes, GetParam());
+  const AttestationKey key = AttestationKey::FromArea(ak.area()).value();
+  for (const Bank bank : {Bank::kSha256, Bank::kSha384}) {
+    const std::vector<PcrValue> values{{4, PcrDigest::Filled(bank, 4)}};
+    AttestFields fields;
+    fields.qualified_signer = ak.qualified_name(pki::tpm::kEndorsement);
+    fields.extra_data = Bytes(32, 9);
+    fields.body = QuoteBodyBytes({{static_cast<uint16_t>(bank), 1u << 4}},
+                                 pki::Hash(GetParam().hash, {values[0].value.view()}));
+    const Bytes attest = fields.Write();
+    QuoteExpectation expected{};
+    expected.extra_data = fields.extra_data;
+    expected.bank = static_cast<pki::HashAlgorithm>(bank);
+    expected.pcr_mask = 1u << 4;
+    CheckList checks(AkRules());
+    checks.Add(QuoteRules());
+    CheckAk(key, ak.name(), checks);
+    EXPECT_TRUE(CheckQuote(key, {attest, ak.Sign(attest), &values, nullptr}, expected, checks));
+    EXPECT_TRUE(checks.AllPassed());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, AkKinds,
+    testing::Values(
+        SoftKeyKind{},
+        SoftKeyKind{pki::KeyType::kP256, pki::SignatureScheme::kEcdsa, pki::HashAlgorithm::kSha384},
+        SoftKeyKind{pki::KeyType::kP384, pki::SignatureScheme::kEcdsa, pki::HashAlgorithm::kSha256},
+        SoftKeyKind{pki::KeyType::kP384, pki::SignatureScheme::kEcdsa, pki::HashAlgorithm::kSha384},
+        SoftKeyKind{pki::KeyType::kRsa, pki::SignatureScheme::kRsaPkcs1,
+                    pki::HashAlgorithm::kSha256, 2048},
+        SoftKeyKind{pki::KeyType::kRsa, pki::SignatureScheme::kRsaPkcs1,
+                    pki::HashAlgorithm::kSha384, 3072},
+        SoftKeyKind{pki::KeyType::kRsa, pki::SignatureScheme::kRsaPss, pki::HashAlgorithm::kSha256,
+                    3072},
+        SoftKeyKind{pki::KeyType::kRsa, pki::SignatureScheme::kRsaPss, pki::HashAlgorithm::kSha384,
+                    2048}));
 
 std::string AkFailure(const pki::PublicArea& area,
                       const std::optional<Bytes>& frozen = std::nullopt) {

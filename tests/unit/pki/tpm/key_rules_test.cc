@@ -55,8 +55,15 @@ TEST(AttestationKeyRules, RefuseAKeyWithoutItsOneScheme) {
   PublicArea area = Ak();
   area.scheme.reset();
   EXPECT_EQ(AkRule(area), "ak.scheme");
-  area.scheme = KeyScheme{SignatureScheme::kEcdsa, HashAlgorithm::kSha384};
-  EXPECT_EQ(AkRule(area), "ak.scheme");
+}
+
+TEST(AttestationKeyRules, AcceptAnySha2InAnExplicitScheme) {
+  PublicArea area = Ak();
+  for (const HashAlgorithm hash :
+       {HashAlgorithm::kSha256, HashAlgorithm::kSha384, HashAlgorithm::kSha512}) {
+    area.scheme = KeyScheme{SignatureScheme::kEcdsa, hash};
+    EXPECT_EQ(AkRule(area), "");
+  }
 }
 
 TEST(AttestationKeyRules, RefuseASymmetricAlgorithmAndAPointOffTheCurve) {
