@@ -32,7 +32,7 @@ Result<OpenReferences> OpenReferencesOf(ExportFolder& folder, const StoredProof&
     rows.push_back({std::move(row), each.role});
   }
   ReferenceReader reader(rows.size() + 1);
-  return reader.Open(rows);
+  return reader.Open(rows, stored.ticket.bank);
 }
 
 }  // namespace

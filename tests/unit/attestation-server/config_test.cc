@@ -67,6 +67,36 @@ TEST(ServerConfig, TakesTheAdvisoriesThatAProfileAccepts) {
               HasSubstr("E-TYPE"));
 }
 
+TEST(ServerConfig, TakesWhatAProfileAsksOfItsTpms) {
+  const auto config = ParseConfig(
+      With("/etc/sallyport/ek}",
+           "/e, bank: sha384, tpm_banks: [sha1, sha256, sha384], firmware_floor: 0007005500000001, "
+           "tpm_kind: dtpm, require_null_name: true}"),
+      "server.yaml");
+  ASSERT_TRUE(config.has_value()) << config.error().ToString();
+  const ProfileConfig& profile = config->profiles.at("tpm");
+  EXPECT_EQ(profile.bank, "sha384");
+  EXPECT_EQ(profile.tpm_banks, (std::vector<std::string>{"sha1", "sha256", "sha384"}));
+  EXPECT_EQ(profile.firmware_floor, 0x0007005500000001u);
+  EXPECT_EQ(profile.tpm_kind, "dtpm");
+  EXPECT_TRUE(profile.require_null_name);
+}
+
+TEST(ServerConfig, SaysWhereAProfileAsksTheWrongThingOfItsTpms) {
+  const auto findings = [](const std::string& keys) {
+    return Findings(With("/etc/sallyport/ek}", "/e, " + keys + "}"));
+  };
+  EXPECT_THAT(findings("bank: sha1"), HasSubstr("server.yaml:7:26: error"));
+  EXPECT_THAT(findings("tpm_banks: [sha256, md5]"), HasSubstr("server.yaml:7:40: error E-RANGE"));
+  EXPECT_THAT(findings("tpm_banks: [sha256, sha256]"), HasSubstr("E-RANGE"));
+  EXPECT_THAT(findings("tpm_banks: all"), HasSubstr("E-TYPE"));
+  EXPECT_THAT(findings("tpm_banks: [sha1, sha384]"), HasSubstr("lacks the bank that is judged"));
+  EXPECT_THAT(findings("firmware_floor: 7.85"), HasSubstr("server.yaml:7:36: error E-RANGE"));
+  EXPECT_THAT(findings("firmware_floor: 00070055"), HasSubstr("E-RANGE"));
+  EXPECT_THAT(findings("tpm_kind: chip"), HasSubstr("server.yaml:7:30: error"));
+  EXPECT_THAT(findings("require_null_name: 1"), HasSubstr("E-TYPE"));
+}
+
 TEST(ServerConfig, SaysWhereAnUnknownKeyIs) {
   EXPECT_THAT(Findings(kGood + "colour: red\n"),
               HasSubstr("server.yaml:18:1: error E-UNKNOWN-KEY"));

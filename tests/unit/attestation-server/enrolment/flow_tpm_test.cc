@@ -202,7 +202,7 @@ TEST_F(TpmFlowTest, TheKindOfATpmIsUnknownUnlessVendorOrProfileTells) {
 TEST_F(TpmFlowTest, ADeviceOfAProfileThatIsGoneIsRefused) {
   FakeTpmDevice device(vendor_);
   MustEnrol(device);
-  Must([&](Connection& c) { return c.Execute("UPDATE devices SET profile = 'gone'"); });
+  Must([&](Connection& c) { return c.RunScript("UPDATE devices SET profile = 'gone'"); });
 
   EXPECT_EQ(RuleOf(flow_->BeginRenewal(IdOf(device), now_)), "profile.unknown");
   EXPECT_EQ(RuleOf(flow_->Begin(channel_, device.Begin(pki::Purpose::kReattest), now_)),

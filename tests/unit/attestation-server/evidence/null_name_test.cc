@@ -33,7 +33,9 @@ class NullName : public testing::Test {
     state_ = CheckNullName(key_, input, required, policy_, Quote(), checks);
     const Check* const failure = checks.FirstFailure();
     EXPECT_EQ(failure == nullptr, checks.AllPassed());
-    if (input) EXPECT_EQ(failure == nullptr, state_ == NullNameState::kCertified);
+    if (input) {
+      EXPECT_EQ(failure == nullptr, state_ == NullNameState::kCertified);
+    }
     return failure == nullptr ? "" : std::string(failure->rule);
   }
   AuthenticatedQuote Quote() {

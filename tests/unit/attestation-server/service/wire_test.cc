@@ -94,10 +94,18 @@ TEST(WireEvidence, RefusesEachReservedFieldThatIsSet) {
   ima.set_ima_delta("x");
   api::Evidence idevid = Evidence();
   idevid.add_idevid_chain("");
-  api::Evidence null_name = Evidence();
-  null_name.set_null_name_attest("x");
-  for (const api::Evidence& wire : {ima, idevid, null_name})
-    EXPECT_EQ(Rule(wire), "wire.reserved-field");
+  for (const api::Evidence& wire : {ima, idevid}) EXPECT_EQ(Rule(wire), "wire.reserved-field");
+}
+
+TEST(WireEvidence, TakesTheNullName) {
+  api::Evidence wire = Evidence();
+  wire.set_null_name("name");
+  wire.set_null_name_attest("attest");
+  wire.set_null_name_signature("signature");
+  const ReceivedEvidence evidence = FromWire("ticket", wire)->evidence;
+  EXPECT_EQ(evidence.null_name, ToBytes("name"));
+  EXPECT_EQ(evidence.null_name_attest, ToBytes("attest"));
+  EXPECT_EQ(evidence.null_name_signature, ToBytes("signature"));
 }
 
 TEST(WireEvidence, RefusesKeyCertificationsOutsideTheEnum) {
@@ -166,12 +174,15 @@ TEST(WireAnswers, CarryTheChallengeAndTheCertificate) {
   IssuedChallenge challenge;
   challenge.ticket = ToBytes("ticket");
   challenge.pcr_requests = {{"sha256", {0, 7}}};
+  challenge.bank_audit = {{0x0004, 0x000B}, {0, 7}};
   challenge.expires_in = Seconds(60);
   api::Challenge wire;
   ToWire(challenge, &wire);
   EXPECT_EQ(wire.ticket_id().size(), 16u);
   EXPECT_EQ(wire.nonce().size(), 32u);
   EXPECT_EQ(wire.pcr_requests(0).pcrs(1), 7u);
+  EXPECT_EQ(wire.bank_audit().banks(1), 0x000Bu);
+  EXPECT_EQ(wire.bank_audit().pcrs(1), 7u);
   EXPECT_EQ(wire.expires_in_ms(), 60000u);
 
   Admitted admitted;
