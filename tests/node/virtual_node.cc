@@ -132,7 +132,7 @@ Result<Unit> WriteConfig(FileSystem& files, const std::string& dir, const NodeSp
   members.push_back({"vendor_dir", std::filesystem::absolute(spec.vendor_dir).string()});
   members.push_back({"watchdog_ms", spec.watchdog.ms});
   std::vector<JsonValue> banks;
-  for (const PcrBankId bank : spec.banks) banks.push_back(uint64_t{bank});
+  for (const PcrBankId bank : spec.banks) banks.emplace_back(uint64_t{bank});
   members.push_back({"banks", JsonValue::Array(std::move(banks))});
   return WriteFileAtomically(files, dir + "/node.json",
                              AsBytes(WriteJson(JsonValue::Object(std::move(members)))));
