@@ -151,6 +151,7 @@ class Server::Impl {
   std::unique_ptr<PublicationOperations> publication_;
   std::unique_ptr<ReferenceOperations> references_;
   std::unique_ptr<EkBundleOperations> ek_bundles_;
+  std::unique_ptr<AuditExport> audit_export_;
   std::unique_ptr<EnrolmentService> enrolment_service_;
   std::unique_ptr<DeviceService> device_service_;
   std::unique_ptr<AdminService> admin_service_;
@@ -238,6 +239,11 @@ Result<Unit> Server::Impl::StartCore() {
                                            [this](const std::string& profile, pki::EkRoots roots) {
                                              flow_->ReplaceRoots(profile, std::move(roots));
                                            });
+  SP_TRY(CheckpointSigner checkpoints, CheckpointSigner::Make(keys_.audit_checkpoint));
+  audit_export_ =
+      std::make_unique<AuditExport>(*database_, blobs_, std::move(checkpoints),
+                                    AuditExport::Service{facts_.trust_domain, facts_.incarnation,
+                                                         pki::WriteTrustBundle(bundle_)});
   fleet_->Attach(*flow_, *streams_, *rollouts_);
   return Unit{};
 }
@@ -291,7 +297,7 @@ Result<Unit> Server::Impl::StartListeners() {
       DeviceService::Identity{bundle_.Anchors(), bundle_.trust_domain});
   admin_service_ = std::make_unique<AdminService>(
       AdminParts{*devices_, *tokens_, *rollouts_, *publication_, *references_, *ek_bundles_,
-                 *database_, world_.files, pool_, world_.clock},
+                 *audit_export_, *database_, world_.files, pool_, world_.clock},
       AdminIdentity());
   SP_TRY(enrol_listener_, StartListener(config_.listen.enrol, enrol_tls_, ClientCertificates::kNone,
                                         {enrolment_service_.get()}));

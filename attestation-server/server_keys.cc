@@ -27,6 +27,8 @@ Result<ServerKeys> OpenServerKeys(FileSystem& files, const StateLayout& layout,
   SP_TRY(pki::IssuerKey device_issuer, store.GetIssuer(kDeviceIssuerName));
   SP_TRY(pki::IssuerKey server_issuer, store.GetIssuer(kServerIssuerName));
   SP_TRY(pki::PrivateKey signed_time, store.GetKey(kSignedTimeName));
+  SP_TRY(pki::PrivateKey audit_checkpoint, store.GetKey(kAuditKeyName));
+  SP_TRY(pki::PrivateKey verdict, store.GetKey(kVerdictKeyName));
   SP_TRY(const std::string passphrase, OnlinePassphrase(files, unlock_path));
   const auto load = [&](std::string_view name) {
     return ota::LoadSigner(files, layout.update_keys() + "/" + std::string(name), passphrase);
@@ -38,6 +40,8 @@ Result<ServerKeys> OpenServerKeys(FileSystem& files, const StateLayout& layout,
   return ServerKeys{std::move(device_issuer),
                     std::move(server_issuer),
                     std::move(signed_time),
+                    std::move(audit_checkpoint),
+                    std::move(verdict),
                     std::move(image),
                     {targets.key, snapshot.key, timestamp.key}};
 }

@@ -25,6 +25,8 @@ struct StateLayout {
 inline constexpr std::string_view kDeviceIssuerName = "device-issuer";
 inline constexpr std::string_view kServerIssuerName = "server-issuer";
 inline constexpr std::string_view kSignedTimeName = "signed-time";
+inline constexpr std::string_view kAuditKeyName = "audit-checkpoint";
+inline constexpr std::string_view kVerdictKeyName = "verdict";
 inline constexpr std::string_view kPkiRootName = "pki-root";
 inline constexpr std::string_view kOperatorRootName = "operator-root";
 
@@ -38,6 +40,8 @@ struct ServerKeys {
   pki::IssuerKey device_issuer;
   pki::IssuerKey server_issuer;
   pki::PrivateKey signed_time;
+  pki::PrivateKey audit_checkpoint;  // Ed25519
+  pki::PrivateKey verdict;           // P-256
   ota::OnlineKeys image;
   DirectorKeys director;
 };

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "attestation-server/cli/archive_commands.h"
 #include "attestation-server/evidence/replay.h"
 #include "pki/base/json.h"
 
@@ -227,6 +228,7 @@ void AddEvidenceCommands(CLI::App& app, CommandSink& sink) {
   AddLogCommand(*parent, sink, "events", "List the events of a log",
                 "sallyport evidence events --log binary_bios_measurements", ListLogEvents);
   AddVerifyCommand(*parent, sink);
+  AddReplayVerdict(*parent, sink);
 }
 
 }  // namespace sallyport::server

@@ -42,14 +42,30 @@ Result<Unit> WriteUnlock(Tools& tools, const std::string& path) {
   return WriteText(tools, path, HexEncode(secret) + "\n");
 }
 
+// StatementKeys sign what the service states: the time, audit checkpoints, attestation results.
+struct StatementKeys {
+  pki::PrivateKey time;
+  pki::PrivateKey audit;
+  pki::PrivateKey verdict;
+};
+
+Result<StatementKeys> MakeStatementKeys() {
+  SP_TRY(pki::PrivateKey time, pki::PrivateKey::Generate(pki::KeyType::kEd25519));
+  SP_TRY(pki::PrivateKey audit, pki::PrivateKey::Generate(pki::KeyType::kEd25519));
+  SP_TRY(pki::PrivateKey verdict, pki::PrivateKey::Generate(pki::KeyType::kP256));
+  return StatementKeys{std::move(time), std::move(audit), std::move(verdict)};
+}
+
 Result<Unit> StoreIssuers(Tools& tools, const Places& places, const pki::Hierarchy& hierarchy,
-                          const pki::PrivateKey& time_key) {
+                          const StatementKeys& keys) {
   SP_TRY(const pki::UnlockSecret unlock, LoadUnlock(tools.files, places.unlock()));
   SP_TRY(pki::IssuerStore online, pki::IssuerStore::Create(tools.files, places.layout().issuers(),
                                                            unlock, {}, tools.random));
   SP_TRY(online.PutIssuer(kDeviceIssuerName, hierarchy.device_issuer, tools.random));
   SP_TRY(online.PutIssuer(kServerIssuerName, hierarchy.server_issuer, tools.random));
-  SP_TRY(online.PutKey(kSignedTimeName, time_key, tools.random));
+  SP_TRY(online.PutKey(kSignedTimeName, keys.time, tools.random));
+  SP_TRY(online.PutKey(kAuditKeyName, keys.audit, tools.random));
+  SP_TRY(online.PutKey(kVerdictKeyName, keys.verdict, tools.random));
   SP_TRY(const pki::UnlockSecret offline_unlock, LoadUnlock(tools.files, places.offline_unlock()));
   SP_TRY(pki::IssuerStore offline,
          pki::IssuerStore::Create(tools.files, places.offline() + "/issuers", offline_unlock, {},
@@ -134,14 +150,16 @@ Result<Unit> Found(Tools& tools, const Places& places, const InitOptions& option
   SP_TRY(ParseDuration(options.evidence_lifetime));
   SP_TRY(const pki::Hierarchy hierarchy,
          pki::CreateHierarchy({trust_domain, options.operator_name}, tools.random, tools.now));
-  SP_TRY(const pki::PrivateKey time_key, pki::PrivateKey::Generate(pki::KeyType::kEd25519));
+  SP_TRY(const StatementKeys keys, MakeStatementKeys());
   pki::TrustBundle bundle = pki::BundleOf(hierarchy, trust_domain, 1);
-  bundle.time_key = time_key.public_key();
+  bundle.time_key = keys.time.public_key();
+  bundle.audit_key = keys.audit.public_key();
+  bundle.verdict_key = keys.verdict.public_key();
   SP_TRY(tools.files.MakeDirectories(places.vendor()));
   SP_TRY(tools.files.MakeDirectories(places.layout().state));
   SP_TRY(WriteUnlock(tools, places.unlock()));
   SP_TRY(WriteUnlock(tools, places.offline_unlock()));
-  SP_TRY(StoreIssuers(tools, places, hierarchy, time_key));
+  SP_TRY(StoreIssuers(tools, places, hierarchy, keys));
   SP_TRY(FoundUpdates(tools, places, options));
   SP_TRY(WriteText(tools, places.layout().trust_bundle(), pki::WriteTrustBundle(bundle)));
   SP_TRY(WriteOperator(tools, places, options, hierarchy, bundle));

@@ -5,7 +5,8 @@
 #include <fstream>
 #include <thread>
 
-#include "attestation-server/cli/admin_session.h"
+#include "attestation-server/cli/audit_commands.h"
+#include "attestation-server/cli/command_group.h"
 #include "attestation-server/cli/progress.h"
 #include "attestation-server/enrolment/iak_evidence.h"
 #include "pki/base/json.h"
@@ -15,78 +16,6 @@ namespace sallyport::server {
 namespace {
 
 constexpr uint64_t kInputBytesMax = 16 * 1024 * 1024;  // a policy, a reference or an EK list
-
-// AskApproved sends `name` with this operator's approval of `action` on the name itself.
-CommandResult AskApproved(const CommonOptions& common, JsonRpc<api::ApprovedRequest> rpc,
-                          const std::string& name, std::string_view action,
-                          const Sha256Digest& digest) {
-  const Result<SignedApproval> approval = ApproveWithContext(common, action, digest);
-  if (!approval) return Failure(approval.error(), common.json);
-  api::ApprovedRequest request;
-  request.set_name(name);
-  api::Approval* const sent = request.add_approvals();
-  sent->set_body(ToString(approval->body));
-  sent->set_signature(ToString(approval->signature));
-  return Ask(common, rpc, request);
-}
-
-// Group registers commands with the options that all of them share.
-class Group {
- public:
-  Group(CLI::App& app, CommandSink& sink) : app_(app), sink_(sink) {}
-
-  CLI::App* Add(const std::string& name, const std::string& help, const std::string& example) {
-    CLI::App* const command = app_.add_subcommand(name, help);
-    command->footer("Example:\n  " + example);
-    return command;
-  }
-  std::shared_ptr<CommonOptions> AddCommon(CLI::App* command) { return AddCommonOptions(command); }
-  void Run(CLI::App* command, std::function<CommandResult()> run) {
-    command->callback([&sink = sink_, run = std::move(run)] { sink.Run(run); });
-  }
-  // AddList and AddNamed are the two commonest shapes.
-  void AddList(const std::string& name, const std::string& help, const std::string& example,
-               JsonRpc<api::ListRequest> rpc) {
-    CLI::App* const command = Add(name, help, example);
-    const auto common = AddCommon(command);
-    const auto request = std::make_shared<api::ListRequest>();
-    const auto limit = std::make_shared<unsigned>(0);
-    const auto after = std::make_shared<std::string>();
-    command->add_option("--limit", *limit, "Rows at most (default 100)")
-        ->check(CLI::Range(1, 10000));
-    command->add_option("--after", *after, "Start after this name");
-    Run(command, [=] {
-      request->set_limit(*limit);
-      request->set_after(*after);
-      return Ask(*common, rpc, *request);
-    });
-  }
-  void AddNamed(const std::string& name, const std::string& help, const std::string& example,
-                JsonRpc<api::NameRequest> rpc) {
-    CLI::App* const command = Add(name, help, example);
-    const auto common = AddCommon(command);
-    const auto target = std::make_shared<std::string>();
-    command->add_option("name", *target, "Name or id")->required();
-    Run(command, [=] {
-      api::NameRequest request;
-      request.set_name(*target);
-      return Ask(*common, rpc, request);
-    });
-  }
-  void AddApproved(const std::string& name, const std::string& help, const std::string& example,
-                   JsonRpc<api::ApprovedRequest> rpc, const std::string& action) {
-    CLI::App* const command = Add(name, help, example);
-    const auto common = AddCommon(command);
-    const auto target = std::make_shared<std::string>();
-    command->add_option("name", *target, "Name or id")->required();
-    Run(command,
-        [=] { return AskApproved(*common, rpc, *target, action, pki::Sha256(AsBytes(*target))); });
-  }
-
- private:
-  CLI::App& app_;
-  CommandSink& sink_;
-};
 
 struct TokenOptions {
   std::string name, out, site, device_class = "online", ek_sha256, device_name, expires = "24h";
@@ -127,7 +56,7 @@ CommandResult CreateToken(const CommonOptions& common, const TokenOptions& optio
 void AddTokenCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent = app.add_subcommand("token", "Enrolment files and their one-time tokens");
   parent->require_subcommand(1);
-  Group group(*parent, sink);
+  CommandGroup group(*parent, sink);
   CLI::App* const create =
       group.Add("create", "Make an enrolment file for a device or a batch",
                 "sallyport token create --out cam-1.json --name cam-1 --site berlin --tags camera");
@@ -193,7 +122,7 @@ CommandResult ImportDevices(const CommonOptions& common, const std::string& file
 void AddDeviceCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent = app.add_subcommand("device", "Devices of the fleet");
   parent->require_subcommand(1);
-  Group group(*parent, sink);
+  CommandGroup group(*parent, sink);
   CLI::App* const import = group.Add("import", "Allow the endorsement keys listed in a file",
                                      "sallyport device import eks.txt");
   const auto common = group.AddCommon(import);
@@ -261,7 +190,7 @@ CommandResult ChangeReference(const CommonOptions& common, JsonRpc<api::Approved
   return AskApproved(common, rpc, id, action, *digest);
 }
 
-void AddReferenceChange(Group& group, const std::string& name, const std::string& help,
+void AddReferenceChange(CommandGroup& group, const std::string& name, const std::string& help,
                         JsonRpc<api::ApprovedRequest> rpc, std::string_view action) {
   CLI::App* const command =
       group.Add(name, help, "sallyport reference " + name + " 3f1c...  (from reference list)");
@@ -275,7 +204,7 @@ void AddReferenceCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent =
       app.add_subcommand("reference", "Reference values that devices are judged by");
   parent->require_subcommand(1);
-  Group group(*parent, sink);
+  CommandGroup group(*parent, sink);
   CLI::App* const import =
       group.Add("import", "Propose a set of reference values for a class, with your approval",
                 "sallyport reference import base.json --class online");
@@ -358,7 +287,7 @@ void AddRolloutCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent =
       app.add_subcommand("rollout", "Deliver a release to the fleet, canaries first");
   parent->require_subcommand(1);
-  Group group(*parent, sink);
+  CommandGroup group(*parent, sink);
   CLI::App* const create =
       group.Add("create", "Draft a rollout of a published release",
                 "sallyport rollout create v2 --release edge-os/2.0.0 --canary cam-1");
@@ -406,37 +335,14 @@ void AddRolloutCommands(CLI::App& app, CommandSink& sink) {
   group.AddList("list", "List rollouts", "sallyport rollout list", &api::Admin::Stub::ListRollouts);
 }
 
-void AddAuditCommands(CLI::App& app, CommandSink& sink) {
-  CLI::App* const parent = app.add_subcommand("audit", "The tamper-evident record");
-  parent->require_subcommand(1);
-  Group group(*parent, sink);
-  CLI::App* const tail =
-      group.Add("tail", "Show the latest entries", "sallyport audit tail --limit 20");
-  const auto common = group.AddCommon(tail);
-  const auto limit = std::make_shared<unsigned>(20);
-  const auto after = std::make_shared<uint64_t>(0);
-  tail->add_option("--limit", *limit, "Entries at most")
-      ->check(CLI::Range(1, 10000))
-      ->capture_default_str();
-  tail->add_option("--after", *after, "Start after this sequence number");
-  group.Run(tail, [=] {
-    api::TailAuditRequest request;
-    request.set_limit(*limit);
-    request.set_after_seq(*after);
-    return Ask(*common, &api::Admin::Stub::TailAudit, request);
-  });
-  group.AddList("verify", "Check the whole hash chain", "sallyport audit verify",
-                &api::Admin::Stub::VerifyAudit);
-}
-
 void AddServiceCommands(CLI::App& app, CommandSink& sink) {
-  Group group(app, sink);
+  CommandGroup group(app, sink);
   CLI::App* const status = group.Add("status", "State of the service", "sallyport status --json");
   const auto common = group.AddCommon(status);
   group.Run(status, [=] { return Ask(*common, &api::Admin::Stub::Status, api::StatusRequest()); });
   CLI::App* const ca = app.add_subcommand("ca", "Issuers");
   ca->require_subcommand(1);
-  Group ca_group(*ca, sink);
+  CommandGroup ca_group(*ca, sink);
   ca_group.AddList("status", "Show issuers and their ends", "sallyport ca status",
                    &api::Admin::Stub::ShowCa);
 }

@@ -340,6 +340,15 @@ AdminService::Reactor* AdminService::VerifyAudit(Context* context, const api::Li
                 [this](const Operator&) { return CheckAudit(parts_.database); });
 }
 
+AdminService::Reactor* AdminService::ExportAudit(Context* context,
+                                                 const api::ExportAuditRequest* request,
+                                                 api::JsonReply* reply) {
+  return Answer(context, "ExportAudit", reply, [this, request](const Operator&) {
+    return parts_.audit_export.Answer({request->section(), request->key(), request->offset()},
+                                      parts_.clock.Wall());
+  });
+}
+
 AdminService::Reactor* AdminService::ShowCa(Context* context, const api::ListRequest*,
                                             api::JsonReply* reply) {
   return Answer(context, "ShowCa", reply,

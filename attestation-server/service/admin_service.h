@@ -6,6 +6,7 @@
 #include <map>
 
 #include "attestation-server/api/v1/admin.grpc.pb.h"
+#include "attestation-server/operations/audit_export.h"
 #include "attestation-server/operations/devices.h"
 #include "attestation-server/operations/ek_bundles.h"
 #include "attestation-server/operations/publication.h"
@@ -26,6 +27,7 @@ struct AdminParts {
   PublicationOperations& publication;
   ReferenceOperations& references;
   EkBundleOperations& ek_bundles;
+  AuditExport& audit_export;
   Database& database;
   FileSystem& files;
   WorkPool& pool;
@@ -81,6 +83,7 @@ class AdminService final : public api::Admin::CallbackService {
   Reactor* ListRollouts(Context*, const api::ListRequest*, api::JsonReply*) override;
   Reactor* TailAudit(Context*, const api::TailAuditRequest*, api::JsonReply*) override;
   Reactor* VerifyAudit(Context*, const api::ListRequest*, api::JsonReply*) override;
+  Reactor* ExportAudit(Context*, const api::ExportAuditRequest*, api::JsonReply*) override;
   Reactor* ShowCa(Context*, const api::ListRequest*, api::JsonReply*) override;
 
  private:

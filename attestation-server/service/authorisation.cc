@@ -50,6 +50,7 @@ constexpr RpcRule kTable[] = {
     {ADMIN "ListRollouts", Listener::kAdmin, Caller::kViewer},
     {ADMIN "TailAudit", Listener::kAdmin, Caller::kViewer},
     {ADMIN "VerifyAudit", Listener::kAdmin, Caller::kViewer},
+    {ADMIN "ExportAudit", Listener::kAdmin, Caller::kOperator},
     {ADMIN "ShowCa", Listener::kAdmin, Caller::kViewer},
 };
 

@@ -72,36 +72,57 @@ Result<Unit> InsertVerdict(Connection& connection, const VerdictRow& v) {
   return Unit{};
 }
 
+namespace {
+
+// ReadVerdict reads the columns that both queries below select, in their order.
+Result<VerdictRow> ReadVerdict(const Row& row) {
+  VerdictRow v;
+  v.id = row.Text(0);
+  v.purpose = row.Text(1);
+  v.passed = row.Integer(2) != 0;
+  v.rule = row.Text(3);
+  v.checks = row.Text(4);
+  v.diff = row.Text(5);
+  SP_TRY(v.evidence_hash, row.OptionalAt<Sha256Digest>(6));
+  SP_TRY(v.log_hash, row.OptionalAt<Sha256Digest>(7));
+  SP_TRY(v.reference_set, row.OptionalAt<Sha256Digest>(8));
+  v.reference_epoch = static_cast<uint64_t>(row.Integer(9));
+  v.policy_epoch = static_cast<uint64_t>(row.Integer(10));
+  v.issuer_epoch = static_cast<uint64_t>(row.Integer(11));
+  v.attested_at = row.Time(12);
+  v.valid_until = row.Time(13);
+  v.judged_at = row.Time(14);
+  v.device_id = row.Text(15);
+  return v;
+}
+
+}  // namespace
+
+Result<std::optional<VerdictRow>> FindVerdict(Connection& connection, std::string_view id) {
+  SP_TRY(const auto row,
+         connection.QueryOne(
+             "SELECT id, purpose, passed, rule, checks, diff, evidence_sha256, log_sha256, "
+             "reference_set, reference_epoch, policy_epoch, issuer_epoch, attested_at, "
+             "valid_until, judged_at, device_id FROM verdicts WHERE id = :id",
+             "ttittttttiiiiiit", {id}));
+  if (!row) return std::optional<VerdictRow>();
+  SP_TRY(VerdictRow verdict, ReadVerdict(*row));
+  return std::optional(std::move(verdict));
+}
+
 Result<std::vector<VerdictRow>> ListVerdicts(Connection& connection, std::string_view device_id,
                                              int64_t limit) {
-  SP_TRY(
-      const auto rows,
-      connection.Query(
-          "SELECT id, purpose, passed, rule, checks, diff, evidence_sha256, log_sha256, "
-          "reference_set, reference_epoch, policy_epoch, issuer_epoch, attested_at, valid_until, "
-          "judged_at FROM verdicts WHERE device_id = :device ORDER BY judged_at DESC, id LIMIT "
-          ":limit",
-          "ttittttttiiiiii", {device_id, std::min(limit, kListMax)}));
+  SP_TRY(const auto rows,
+         connection.Query(
+             "SELECT id, purpose, passed, rule, checks, diff, evidence_sha256, log_sha256, "
+             "reference_set, reference_epoch, policy_epoch, issuer_epoch, attested_at, "
+             "valid_until, judged_at, device_id FROM verdicts WHERE device_id = :device ORDER BY "
+             "judged_at DESC, id LIMIT :limit",
+             "ttittttttiiiiiit", {device_id, std::min(limit, kListMax)}));
   std::vector<VerdictRow> out;
   for (const Row& row : rows) {
-    VerdictRow v;
-    v.id = row.Text(0);
-    v.device_id = std::string(device_id);
-    v.purpose = row.Text(1);
-    v.passed = row.Integer(2) != 0;
-    v.rule = row.Text(3);
-    v.checks = row.Text(4);
-    v.diff = row.Text(5);
-    SP_TRY(v.evidence_hash, row.OptionalAt<Sha256Digest>(6));
-    SP_TRY(v.log_hash, row.OptionalAt<Sha256Digest>(7));
-    SP_TRY(v.reference_set, row.OptionalAt<Sha256Digest>(8));
-    v.reference_epoch = static_cast<uint64_t>(row.Integer(9));
-    v.policy_epoch = static_cast<uint64_t>(row.Integer(10));
-    v.issuer_epoch = static_cast<uint64_t>(row.Integer(11));
-    v.attested_at = row.Time(12);
-    v.valid_until = row.Time(13);
-    v.judged_at = row.Time(14);
-    out.push_back(std::move(v));
+    SP_TRY(VerdictRow verdict, ReadVerdict(row));
+    out.push_back(std::move(verdict));
   }
   return out;
 }
@@ -121,7 +142,8 @@ Result<int64_t> PruneHistory(Connection& connection, UnixTime now) {
          connection.Execute("DELETE FROM spent_tickets WHERE spent_at < :before",
                             {now - kSpentTicketsKept}));
   SP_TRY(const int64_t verdicts,
-         connection.Execute("DELETE FROM verdicts WHERE judged_at < :before AND passed = 1",
+         connection.Execute("DELETE FROM verdicts WHERE judged_at < :before AND passed = 1 AND "
+                            "evidence_sha256 IS NULL",
                             {now - kHistoryKept}));
   SP_TRY(const int64_t certificates,
          connection.Execute("DELETE FROM certificates WHERE not_after < :before",

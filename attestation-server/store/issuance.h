@@ -51,15 +51,16 @@ struct VerdictRow {
   UnixTime judged_at;
 };
 Result<Unit> InsertVerdict(Connection& connection, const VerdictRow& row);
+Result<std::optional<VerdictRow>> FindVerdict(Connection& connection, std::string_view id);
 Result<std::vector<VerdictRow>> ListVerdicts(Connection& connection, std::string_view device_id,
                                              int64_t limit);
 // CountSameFailure says how many devices showed the same failed rule and diff since `since`.
 Result<int64_t> CountSameFailure(Connection& connection, std::string_view rule,
                                  std::string_view diff, UnixTime since);
 
-// PruneHistory deletes spent tickets older than kSpentTicketsKept, and passed verdicts and ended
-// certificates older than kHistoryKept; returns how many. Run it often: it holds the writer for as
-// long as there is to delete.
+// PruneHistory deletes spent tickets older than kSpentTicketsKept, and verdicts of passed renewals
+// and ended certificates older than kHistoryKept; returns how many. Run it often: it holds the
+// writer for as long as there is to delete.
 Result<int64_t> PruneHistory(Connection& connection, UnixTime now);
 
 }  // namespace sallyport::server

@@ -23,7 +23,8 @@ inline constexpr uint64_t kEvidenceBlobMax = 5u << 20;
 inline constexpr int64_t kListMax = 10000;
 // Spent tickets: a ticket lives 60 s; an hour covers a clock that was set back.
 inline constexpr Duration kSpentTicketsKept = Hours(1);
-// Passed verdicts and ended certificates; failures and the audit stay.
+// Verdicts of passed renewals and ended certificates; failures, verdicts whose evidence is kept,
+// and the audit stay.
 inline constexpr Duration kHistoryKept = Days(30);
 // One audit record: events of a refusal with their diff fit; a flood of text does not.
 inline constexpr size_t kAuditRecordMax = 64u << 10;

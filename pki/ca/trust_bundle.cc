@@ -1,5 +1,7 @@
 #include "pki/ca/trust_bundle.h"
 
+#include <algorithm>
+
 #include "pki/crypto/hash.h"
 
 namespace sallyport::pki {
@@ -44,14 +46,28 @@ Result<std::vector<IssuerCertificate>> ReadIssuers(const JsonCursor& json, std::
   return out;
 }
 
-Result<std::optional<PublicKey>> ReadTimeKey(const JsonCursor& json) {
-  const std::optional<JsonCursor> member = json.Find("time_key");
+Result<std::optional<PublicKey>> ReadKey(const JsonCursor& json, std::string_view name,
+                                         KeyType type, std::string_view rule) {
+  const std::optional<JsonCursor> member = json.Find(name);
   if (!member) return std::optional<PublicKey>();
   SP_TRY(const std::string_view pem, member->String());
   Result<PublicKey> key = PublicKey::FromPem(pem);
-  if (!key || key->type() != KeyType::kEd25519)
-    return member->Refuse("expected an Ed25519 key", "bundle.time-key");
+  if (!key || key->type() != type) return member->Refuse("a key of another kind", rule);
   return std::optional<PublicKey>(*std::move(key));
+}
+
+Result<Unit> CheckStatementKeys(const TrustBundle& bundle,
+                                const std::vector<const IssuerCertificate*>& issuers) {
+  std::vector<Bytes> seen;
+  for (const IssuerCertificate* const issuer : issuers) seen.push_back(issuer->key.spki());
+  for (const std::optional<PublicKey>* const key :
+       {&bundle.time_key, &bundle.audit_key, &bundle.verdict_key}) {
+    if (!key->has_value()) continue;
+    if (std::ranges::find(seen, (*key)->spki()) != seen.end())
+      return Error{Reason::kMismatch, "one key has two roles", "bundle.role-twice"};
+    seen.push_back((*key)->spki());
+  }
+  return Ok();
 }
 
 // CheckRoles: one key, one role. Two certificates of one key would let one role pass as the other.
@@ -63,7 +79,7 @@ Result<Unit> CheckRoles(const TrustBundle& bundle) {
     for (size_t k = i + 1; k < all.size(); ++k)
       if (all[i]->key.spki() == all[k]->key.spki())
         return Error{Reason::kMismatch, "one key stands for two issuers", "bundle.role-twice"};
-  return Ok();
+  return CheckStatementKeys(bundle, all);
 }
 
 }  // namespace
@@ -92,7 +108,10 @@ JsonValue TrustBundleToJson(const TrustBundle& bundle) {
                                   {"device_issuers", Pems(bundle.device_issuers)},
                                   {"server_issuers", Pems(bundle.server_issuers)},
                                   {"operator_root", bundle.operator_root.ToPem()}};
-  if (bundle.time_key) members.push_back({"time_key", bundle.time_key->ToPem()});
+  for (const auto& [name, key] :
+       {std::pair("time_key", &bundle.time_key), std::pair("audit_key", &bundle.audit_key),
+        std::pair("verdict_key", &bundle.verdict_key)})
+    if (key->has_value()) members.push_back({name, (*key)->ToPem()});
   return JsonValue::Object(std::move(members));
 }
 
@@ -101,8 +120,9 @@ std::string WriteTrustBundle(const TrustBundle& bundle) {
 }
 
 Result<TrustBundle> TrustBundleFromJson(const JsonCursor& json) {
-  SP_TRY(json.OnlyKeys({"sallyport", "trust_domain", "sequence", "pki_root", "device_issuers",
-                        "server_issuers", "operator_root", "time_key"}));
+  SP_TRY(
+      json.OnlyKeys({"sallyport", "trust_domain", "sequence", "pki_root", "device_issuers",
+                     "server_issuers", "operator_root", "time_key", "audit_key", "verdict_key"}));
   SP_TRY(const std::string_view version, json.GetString("sallyport"));
   if (version != kVersion)
     return Error{Reason::kUnsupported, "trust bundle of another version", "bundle.version"};
@@ -116,7 +136,9 @@ Result<TrustBundle> TrustBundleFromJson(const JsonCursor& json) {
   TrustBundle bundle{std::move(trust_domain),   sequence,
                      std::move(pki_root),       std::move(device_issuers),
                      std::move(server_issuers), std::move(operator_root)};
-  SP_TRY(bundle.time_key, ReadTimeKey(json));
+  SP_TRY(bundle.time_key, ReadKey(json, "time_key", KeyType::kEd25519, "bundle.time-key"));
+  SP_TRY(bundle.audit_key, ReadKey(json, "audit_key", KeyType::kEd25519, "bundle.audit-key"));
+  SP_TRY(bundle.verdict_key, ReadKey(json, "verdict_key", KeyType::kP256, "bundle.verdict-key"));
   SP_TRY(CheckRoles(bundle));
   return bundle;
 }

@@ -24,6 +24,9 @@ struct TrustBundle {
   IssuerCertificate operator_root;
   // The Ed25519 key of the server's signed time; without one a device never learns the time.
   std::optional<PublicKey> time_key = {};
+  // The Ed25519 key of audit checkpoints and the P-256 key of attestation results (EAR).
+  std::optional<PublicKey> audit_key = {};
+  std::optional<PublicKey> verdict_key = {};
 
   RoleAnchors Anchors() const;
   // PkiRootDigest is SHA-256 of the root's DER.
@@ -35,9 +38,9 @@ TrustBundle BundleOf(const Hierarchy& hierarchy, const TrustDomain& trust_domain
 JsonValue TrustBundleToJson(const TrustBundle& bundle);
 std::string WriteTrustBundle(const TrustBundle& bundle);
 // ParseTrustBundle: errors of ParseJson and JsonCursor; kUnsupported (rule bundle.version);
-// kMalformed (rule bundle.time-key); kUntrusted (rules bundle.issuer-signature,
-// bundle.root-signature), kMismatch (rule bundle.role-twice), kTooLarge (rule bundle.issuers).
-// Pure.
+// kMalformed (rules bundle.time-key, bundle.audit-key, bundle.verdict-key); kUntrusted (rules
+// bundle.issuer-signature, bundle.root-signature), kMismatch (rule bundle.role-twice), kTooLarge
+// (rule bundle.issuers). Pure.
 Result<TrustBundle> ParseTrustBundle(std::string_view text);
 Result<TrustBundle> TrustBundleFromJson(const JsonCursor& json);
 

@@ -46,5 +46,28 @@ TEST_F(ProofTest, OnlyAnHonestProofOfThisChallengeAndAnOpenTokenComeIn) {
   EXPECT_TRUE(deployment_.Ask({"audit", "verify"}).has_value());
 }
 
+// The audit of a real proof leaves the house, and its verdict is reached again without the service.
+TEST_F(ProofTest, IsJudgedAgainFromAnExportOfTheAudit) {
+  const device::BeginAnswer begun = Begin();
+  const device::Evidence evidence = Proof(begun, MakeToken("good"));
+  ASSERT_TRUE(client_->Prove(begun.challenge.ticket, evidence).has_value()) << LastRefusal();
+  const auto exported = deployment_.Ask({"audit", "export", "--out", At("export"), "--json"});
+  ASSERT_TRUE(exported.has_value()) << exported.error().ToString();
+  EXPECT_THAT(*exported, ::testing::HasSubstr("\"verdicts\":1"));
+  const std::string bundle = deployment_.dir() + "/operator/trust-bundle.json";
+  const auto checked = deployment_.Ask(
+      {"audit", "verify", "--export", At("export"), "--trust-bundle", bundle, "--json"});
+  ASSERT_TRUE(checked.has_value()) << checked.error().ToString();
+
+  const auto names = files_.List(At("export") + "/verdicts");
+  ASSERT_TRUE(names.has_value());
+  ASSERT_EQ(names->size(), 1u);
+  const std::string id = names->front().substr(0, names->front().find('.'));
+  const auto again = deployment_.Ask({"evidence", "replay-verdict", "--id", id, "--export",
+                                      At("export"), "--trust-bundle", bundle, "--json"});
+  ASSERT_TRUE(again.has_value()) << again.error().ToString();
+  EXPECT_THAT(*again, ::testing::HasSubstr("\"same\":true"));
+}
+
 }  // namespace
 }  // namespace sallyport::testing_server

@@ -328,6 +328,15 @@ TEST_F(RepositoriesTest, IssuanceComesBackAndIsPruned) {
     EXPECT_EQ(PruneHistory(c, UnixTime{41} + kSpentTicketsKept).value(), 1);
     EXPECT_EQ(PruneHistory(c, UnixTime{60} + kHistoryKept).value(), 1);  // the failure stays
     EXPECT_EQ(ListVerdicts(c, certificate.device_id, 10).value().size(), 1u);
+    verdict.id = "v2";
+    verdict.passed = true;
+    SP_TRY(InsertVerdict(c, verdict));
+    verdict.id = "v3";
+    verdict.evidence_hash = HashOf(1);
+    SP_TRY(InsertVerdict(c, verdict));
+    EXPECT_EQ(PruneHistory(c, UnixTime{60} + kHistoryKept).value(), 1);  // the renewal
+    EXPECT_TRUE(FindVerdict(c, "v1").value() && FindVerdict(c, "v3").value());
+    EXPECT_FALSE(FindVerdict(c, "v2").value().has_value());
     EXPECT_FALSE(FindSpentTicket(c, TicketId::FromArray({})).value().has_value());
     return Unit{};
   });

@@ -58,6 +58,26 @@ TEST_F(TrustBundleTest, RefusesOneIssuerInTwoRoles) {
   EXPECT_EQ(Rule(bundle), "bundle.role-twice");
 }
 
+TEST_F(TrustBundleTest, NamesTheKeysOfStatementsEachForOneRole) {
+  const PublicKey ed25519 = PrivateKey::Generate(KeyType::kEd25519)->public_key();
+  const PublicKey p256 = PrivateKey::Generate(KeyType::kP256)->public_key();
+  bundle.audit_key = ed25519;
+  bundle.verdict_key = p256;
+  EXPECT_EQ(Rule(bundle), "accepted");
+  EXPECT_EQ(ParseTrustBundle(WriteTrustBundle(bundle))->audit_key->spki(), ed25519.spki());
+  bundle.time_key = ed25519;
+  EXPECT_EQ(Rule(bundle), "bundle.role-twice");
+  bundle = BundleOf(world.hierarchy, world.domain, 3);
+  bundle.verdict_key = bundle.pki_root.key;
+  EXPECT_EQ(Rule(bundle), "bundle.role-twice");
+  bundle = BundleOf(world.hierarchy, world.domain, 3);
+  bundle.audit_key = p256;
+  EXPECT_EQ(Rule(bundle), "bundle.audit-key");
+  bundle.audit_key = ed25519;
+  bundle.verdict_key = bundle.audit_key;
+  EXPECT_EQ(Rule(bundle), "bundle.verdict-key");
+}
+
 TEST_F(TrustBundleTest, RefusesTooManyIssuers) {
   bundle.device_issuers.assign(kIssuersPerRoleMax + 1, bundle.device_issuers[0]);
   EXPECT_EQ(Rule(bundle), "bundle.issuers");
