@@ -19,8 +19,8 @@ enum class ListenerName : uint8_t { kEnrol, kDevice, kAdmin, kContent, kHttp };
 
 struct DeploymentOptions {
   std::string evidence_lifetime = "1h";
-  std::string class_lines;    // of the class `online`, as YAML
-  std::string profile_lines;  // of the profile `default`
+  std::string class_lines = "";    // of the class `online`, as YAML
+  std::string profile_lines = "";  // of the profile `default`
 };
 
 // Deployment founds and starts when it is made, and ends the server with it.
