@@ -128,9 +128,10 @@ TEST_F(NodeTest, TheLogReplaysToEveryPcrOfTheTpmButTheKernels) {
   const Bytes bytes = Log(node);
   const auto replayed = server::Replay(*server::ParseEventLog(bytes), server::Bank::kSha256);
 
-  for (uint32_t pcr = 0; pcr < server::kPcrCount; ++pcr)
-    if (pcr != server::kImaPcr)
-      EXPECT_EQ(HexEncode(replayed.value(pcr).view()), HexEncode(Pcr(node, pcr))) << "PCR " << pcr;
+  for (uint32_t pcr = 0; pcr < server::kPcrCount; ++pcr) {
+    if (pcr == server::kImaPcr) continue;
+    EXPECT_EQ(HexEncode(replayed.value(pcr).view()), HexEncode(Pcr(node, pcr))) << "PCR " << pcr;
+  }
 }
 
 TEST_F(NodeTest, TheMeasurementListReplaysToPcr10) {
