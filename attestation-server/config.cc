@@ -47,10 +47,21 @@ void ReadPcrs(Config& out, const YamlNode& node, Diagnostics& findings) {
   if (out.pcrs.empty()) findings.Add(Code::kType, node.at, "expected a list of PCRs");
 }
 
+template <typename T>
+auto ReadFlag(bool T::* member) {
+  return [member](T& out, const YamlNode& node, Diagnostics& findings) {
+    if (node.text != "true" && node.text != "false")
+      return findings.Add(Code::kType, node.at, "expected true or false");
+    out.*member = node.text == "true";
+  };
+}
+
 const std::vector<ConfigKey<DeviceClass>>& ClassKeys() {
   static const std::vector<ConfigKey<DeviceClass>> keys{
       {"evidence_lifetime", "how long one proof and its certificate hold (default 1h)",
-       ConfigDuration(&DeviceClass::evidence_lifetime, Seconds(10), Days(7))}};
+       ConfigDuration(&DeviceClass::evidence_lifetime, Seconds(10), Days(7))},
+      {"ima", "true: devices show which files ran, judged by their references (default false)",
+       ReadFlag(&DeviceClass::ima)}};
   return keys;
 }
 
@@ -64,12 +75,6 @@ void ReadAdvisories(ProfileConfig& out, const YamlNode& node, Diagnostics& findi
   }
   if (out.accept_advisories.empty())
     findings.Add(Code::kType, node.at, "expected a list of CVE ids");
-}
-
-void ReadFlag(bool& out, const YamlNode& node, Diagnostics& findings) {
-  if (node.text != "true" && node.text != "false")
-    return findings.Add(Code::kType, node.at, "expected true or false");
-  out = node.text == "true";
 }
 
 void ReadTpmBanks(ProfileConfig& out, const YamlNode& node, Diagnostics& findings) {
@@ -99,14 +104,6 @@ void CheckBank(const ProfileConfig& profile, const YamlNode& node, Diagnostics& 
 }
 
 const std::vector<ConfigKey<ProfileConfig>>& ProfileKeys() {
-  static const auto read_vendor = [](ProfileConfig& out, const YamlNode& node,
-                                     Diagnostics& findings) {
-    ReadFlag(out.vendor, node, findings);
-  };
-  static const auto read_null_name = [](ProfileConfig& out, const YamlNode& node,
-                                        Diagnostics& findings) {
-    ReadFlag(out.require_null_name, node, findings);
-  };
   static const auto read_bank = [](ProfileConfig& out, const YamlNode& node,
                                    Diagnostics& findings) {
     policy::ReadConfigWord(out.bank, node, {"sha256", "sha384"}, findings);
@@ -118,7 +115,8 @@ const std::vector<ConfigKey<ProfileConfig>>& ProfileKeys() {
   static const std::vector<ConfigKey<ProfileConfig>> keys{
       {"roots", "directory with the accepted EK issuer certificates and their CRLs",
        ConfigText(&ProfileConfig::roots), true},
-      {"vendor", "false for test roots, in development only (default true)", read_vendor},
+      {"vendor", "false for test roots, in development only (default true)",
+       ReadFlag(&ProfileConfig::vendor)},
       {"accept_advisories", "CVEs of TPMs that warn where they would refuse (default none)",
        ReadAdvisories},
       {"iak_roots",
@@ -136,7 +134,7 @@ const std::vector<ConfigKey<ProfileConfig>>& ProfileKeys() {
        read_kind},
       {"require_null_name",
        "true: a new boot must certify the kernel's null name, Linux 6.10 (default false)",
-       read_null_name}};
+       ReadFlag(&ProfileConfig::require_null_name)}};
   return keys;
 }
 

@@ -79,6 +79,8 @@ const std::vector<ConfigKey<Config>>& Keys() {
       {"event_log", "firmware event log (default: the kernel's)", ConfigText(&Config::event_log)},
       {"null_name", "the kernel's null name, Linux 6.10 (default: the first TPM's in sysfs)",
        ConfigText(&Config::null_name)},
+      {"ima_list", "files that ran, sent when the server asks (default: the kernel's)",
+       ConfigText(&Config::ima_list)},
       {"enrolment_file", "file that the operator made", ConfigText(&Config::enrolment_file), true},
       {"hardware", "hardware id that releases name", ConfigText(&Config::hardware), true},
       {"advertise", "host:port at which peers reach the proxy", ConfigAddress(&Config::advertise)},

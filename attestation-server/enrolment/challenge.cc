@@ -1,6 +1,9 @@
 #include "attestation-server/enrolment/challenge.h"
 
+#include <set>
+
 #include "attestation-server/enrolment/iak_evidence.h"
+#include "attestation-server/enrolment/intake.h"
 #include "attestation-server/enrolment/limits.h"
 #include "attestation-server/evidence/bank_audit.h"
 #include "attestation-server/store/devices.h"
@@ -49,9 +52,9 @@ void LogWarnings(std::span<const std::string> warnings, const pki::PublicKey& ek
         {{"ek_sha256", HexEncode(pki::Sha256(ek.spki()))}, {"check", warning}});
 }
 
-// BankOf: the bank of the profiles that the ticket may be used for. The first decides; a proof for
-// another one that asks for another bank is refused (admission.bank).
-Result<pki::HashAlgorithm> BankOf(const Profiles& profiles, std::string_view name) {
+// JudgedBank: the bank of the profiles that the ticket may be used for. The first decides; a proof
+// for another one that asks for another bank is refused (admission.bank).
+Result<pki::HashAlgorithm> JudgedBank(const Profiles& profiles, std::string_view name) {
   const auto found = profiles.find(name);
   if (found == profiles.end())
     return Error{Reason::kPolicyDenied, "profile '" + std::string(name) + "' is not configured",
@@ -66,15 +69,25 @@ void SetTpm(const pki::EkCertificate& certificate, std::vector<std::string> prof
   out.ek_version = certificate.version;
 }
 
+std::vector<uint32_t> WithImaPcrs(const std::vector<uint32_t>& pcrs) {
+  std::set<uint32_t> all(pcrs.begin(), pcrs.end());
+  for (uint32_t pcr = 0; pcr <= kImaPcr; ++pcr) all.insert(pcr);
+  return {all.begin(), all.end()};
+}
+
+ImaStart WholeList(pki::HashAlgorithm bank) { return ImaStart::OfBoot(BankOf(bank)); }
+
 }  // namespace
 
 Challenger::Challenger(const FlowConfig& config, Database& database, Random& random,
-                       TicketSealer& sealer, Refusals& refusals)
+                       TicketSealer& sealer, Refusals& refusals, ImaStarts& ima_starts)
     : config_(config),
       database_(database),
       random_(random),
       sealer_(sealer),
       refusals_(refusals),
+      ima_starts_(ima_starts),
+      pcrs_with_ima_(WithImaPcrs(config.pcrs)),
       per_source_(config.limits.per_source, kRateLimitKeysMax),
       per_ek_(config.limits.per_ek, kRateLimitKeysMax),
       profiles_(std::make_shared<const Profiles>(config.profiles)) {}
@@ -172,11 +185,14 @@ Result<IssuedChallenge> Challenger::BeginEnrol(const BeginInput& input, UnixTime
   SP_TRY(TakeEkToken(AsText(ek_spki_hash.view()), now, retry_after));
   SP_TRY(Ticket ticket, Vouch(input, ek_key, now));
   SP_TRY(pki::RequireAll(pki::CheckAttestationKey(ak)));
-  SP_TRY(ticket.bank, BankOf(config_.profiles, ticket.profiles.front()));
+  SP_TRY(ticket.bank, JudgedBank(config_.profiles, ticket.profiles.front()));
   ticket.purpose = pki::Purpose::kEnrol;
   ticket.device_id = pki::DeviceIdFromEk(config_.trust_domain, ek_key.spki()).text();
   ticket.ek_spki_hash = ek_spki_hash;
   ticket.ak_public = input.ak_public;
+  // Its class is told by the token, which is not shown yet.
+  if (std::ranges::any_of(config_.classes, [](const auto& c) { return c.second.ima; }))
+    ticket.ima = WholeList(ticket.bank);
   ticket.secret.resize(32);
   random_.Fill(ticket.secret);
   SP_TRY(const pki::PublicArea ek, pki::EkPublicFromKey(ek_key));
@@ -205,11 +221,12 @@ Result<IssuedChallenge> Challenger::BeginReattest(const BeginInput& input, UnixT
     return Error{Reason::kPolicyDenied, device->name, "device.retired"};
   SP_TRY(TakeEkToken(AsText(device->tpm.ek_spki_hash.view()), now, retry_after));
   Ticket ticket;
-  SP_TRY(ticket.bank, BankOf(config_.profiles, device->tpm.profile));
+  SP_TRY(ticket.bank, JudgedBank(config_.profiles, device->tpm.profile));
   ticket.purpose = pki::Purpose::kReattest;
   ticket.device_id = device->id;
   ticket.ek_spki_hash = device->tpm.ek_spki_hash;
   ticket.ak_public = device->tpm.ak_public;
+  if (AsksForIma(device->placement.device_class)) ticket.ima = WholeList(ticket.bank);
   return Issue(std::move(ticket), device->tpm.profile, now);
 }
 
@@ -227,12 +244,21 @@ Result<IssuedChallenge> Challenger::Renewal(std::string_view device_id, UnixTime
   // A bucket of its own: strangers who know a device's AK must not use up what it renews with.
   SP_TRY(TakeEkToken(device->id, now, retry_after));
   Ticket ticket;
-  SP_TRY(ticket.bank, BankOf(config_.profiles, device->tpm.profile));
+  SP_TRY(ticket.bank, JudgedBank(config_.profiles, device->tpm.profile));
   ticket.purpose = pki::Purpose::kRenew;
   ticket.device_id = device->id;
   ticket.ek_spki_hash = device->tpm.ek_spki_hash;
   ticket.ak_public = std::move(device->tpm.ak_public);
+  if (AsksForIma(device->placement.device_class)) {
+    const std::shared_ptr<const ImaStart> kept = ima_starts_.Find(device->id);
+    ticket.ima = kept == nullptr ? WholeList(ticket.bank) : *kept;
+  }
   return Issue(std::move(ticket), device->tpm.profile, now);
+}
+
+bool Challenger::AsksForIma(const std::string& device_class) const {
+  const auto found = config_.classes.find(device_class);
+  return found != config_.classes.end() && found->second.ima;
 }
 
 IssuedChallenge Challenger::Issue(Ticket ticket, std::string_view profile, UnixTime now) {
@@ -244,12 +270,14 @@ IssuedChallenge Challenger::Issue(Ticket ticket, std::string_view profile, UnixT
   out.ticket = sealer_.Seal(ticket, now);
   out.ticket_id = ticket.id;
   out.nonce = ticket.nonce;
-  out.pcr_requests = {{std::string(pki::HashName(ticket.bank)), config_.pcrs}};
+  out.pcr_requests = {
+      {std::string(pki::HashName(ticket.bank)), ticket.ima ? pcrs_with_ima_ : config_.pcrs}};
   if (ticket.purpose != pki::Purpose::kRenew) {
     out.bank_audit = {config_.profiles.find(profile)->second.tpm.banks, {}};
     for (const uint32_t pcr : config_.pcrs)
       if ((kAuditPcrs >> pcr & 1) != 0) out.bank_audit->pcrs.push_back(pcr);
   }
+  if (ticket.ima) out.ima_first = ticket.ima->entries;
   out.device_id = ticket.device_id;
   out.ek_spki_hash = ticket.ek_spki_hash;
   out.expires_in = kTicketLifetime;

@@ -10,8 +10,9 @@ namespace sallyport::server {
 namespace {
 
 constexpr std::string_view kFormat = "evidence/v2";
-// Hex doubles what CheckSizes let in; the log is not in the document.
-constexpr JsonLimits kDocumentLimits{.size_max = 1 << 20, .depth_max = 4};
+// Hex doubles what CheckSizes let in, base64 adds a third to a measurement list; the log is not in
+// the document.
+constexpr JsonLimits kDocumentLimits{.size_max = 8 << 20, .depth_max = 4};
 constexpr int64_t kLifetimeMsMax = int64_t{366} * 24 * 3600 * 1000;
 
 // A TPM's counts are its own to choose: they do not always fit a JSON integer.
@@ -131,6 +132,45 @@ Result<std::optional<NewBootContext>> ReadNewBoot(const JsonCursor& json) {
   return std::optional(std::move(out));
 }
 
+JsonValue ImaStartJson(const std::optional<ImaStart>& start) {
+  if (!start) return JsonValue();
+  return JsonValue::Object({{"entries", Count(start->entries)},
+                            {"aggregate", HexEncode(start->aggregate.view())},
+                            {"boot_id", HexOrEmpty(start->boot_id)},
+                            {"references", HexEncode(start->references)}});
+}
+
+Result<std::optional<ImaStart>> ReadImaStart(const JsonCursor& json) {
+  if (json.value().kind() == JsonValue::Kind::kNull) return std::optional<ImaStart>();
+  SP_TRY(json.OnlyKeys({"entries", "aggregate", "boot_id", "references"}));
+  ImaStart start;
+  SP_TRY(start.entries, ReadCount(json, "entries"));
+  SP_TRY(const Bytes aggregate, ReadHex(json, "aggregate"));
+  if (aggregate.size() > kLogDigestBytesMax)
+    return json.Refuse("aggregate is no digest", "evidence.document");
+  start.aggregate = PcrDigest::Of(aggregate);
+  SP_TRY(ReadOptional(json, "boot_id", start.boot_id));
+  SP_TRY(ReadFixed(json, "references", start.references));
+  return std::optional(start);
+}
+
+JsonValue ImaJson(const std::optional<ReceivedIma>& ima) {
+  if (!ima) return JsonValue();
+  return JsonValue::Object({{"first", Count(ima->first)}, {"list", Base64Encode(ima->list)}});
+}
+
+Result<std::optional<ReceivedIma>> ReadIma(const JsonCursor& json) {
+  if (json.value().kind() == JsonValue::Kind::kNull) return std::optional<ReceivedIma>();
+  SP_TRY(json.OnlyKeys({"first", "list"}));
+  ReceivedIma ima;
+  SP_TRY(ima.first, ReadCount(json, "first"));
+  SP_TRY(const std::string_view text, json.GetString("list"));
+  Result<Bytes> list = Base64Decode(text);
+  if (!list) return json.Refuse("list is no base64", "evidence.document");
+  ima.list = *std::move(list);
+  return std::optional(std::move(ima));
+}
+
 JsonValue TermsJson(const JudgeTerms& terms) {
   return JsonValue::Object(
       {{"pcr_mask", terms.pcr_mask},
@@ -139,12 +179,14 @@ JsonValue TermsJson(const JudgeTerms& terms) {
        {"frozen_ak_name", terms.frozen_ak_name ? HexEncode(*terms.frozen_ak_name) : ""},
        {"last_clock", ClockJson(terms.last)},
        {"reference_epoch", terms.reference_epoch},
-       {"evidence_lifetime_ms", terms.evidence_lifetime.ms}});
+       {"evidence_lifetime_ms", terms.evidence_lifetime.ms},
+       {"ima", ImaStartJson(terms.ima)},
+       {"pcrs_elsewhere", terms.pcrs_elsewhere}});
 }
 
 Result<JudgeTerms> ReadTerms(const JsonCursor& json) {
   SP_TRY(json.OnlyKeys({"pcr_mask", "firmware_floor", "new_boot", "frozen_ak_name", "last_clock",
-                        "reference_epoch", "evidence_lifetime_ms"}));
+                        "reference_epoch", "evidence_lifetime_ms", "ima", "pcrs_elsewhere"}));
   JudgeTerms terms;
   SP_TRY(const int64_t mask, json.GetInteger("pcr_mask", 0, UINT32_MAX));
   terms.pcr_mask = static_cast<uint32_t>(mask);
@@ -159,6 +201,10 @@ Result<JudgeTerms> ReadTerms(const JsonCursor& json) {
   terms.reference_epoch = static_cast<uint64_t>(epoch);
   SP_TRY(const int64_t lifetime, json.GetInteger("evidence_lifetime_ms", 0, kLifetimeMsMax));
   terms.evidence_lifetime = Milliseconds(lifetime);
+  SP_TRY(const JsonCursor ima, json.Member("ima"));
+  SP_TRY(terms.ima, ReadImaStart(ima));
+  SP_TRY(const int64_t elsewhere, json.GetInteger("pcrs_elsewhere", 0, UINT32_MAX));
+  terms.pcrs_elsewhere = static_cast<uint32_t>(elsewhere);
   return terms;
 }
 
@@ -234,6 +280,8 @@ Result<Unit> ReadEvidence(const JsonCursor& json, ReceivedEvidence& e) {
   SP_TRY(e.null_name, ReadHex(json, "null_name"));
   SP_TRY(e.null_name_attest, ReadHex(json, "null_name_attest"));
   SP_TRY(e.null_name_signature, ReadHex(json, "null_name_signature"));
+  SP_TRY(const JsonCursor ima, json.Member("ima"));
+  SP_TRY(e.ima, ReadIma(ima));
   return Unit{};
 }
 
@@ -276,6 +324,7 @@ std::string WriteEvidenceDocument(const Case& proof, std::string_view trust_doma
        {"null_name", HexEncode(e.null_name)},
        {"null_name_attest", HexEncode(e.null_name_attest)},
        {"null_name_signature", HexEncode(e.null_name_signature)},
+       {"ima", ImaJson(e.ima)},
        {"terms", TermsJson(terms)},
        {"references", ReferencesJson(references)}}));
 }
@@ -295,7 +344,8 @@ Result<StoredProof> ReadEvidenceDocument(std::string_view text) {
        "quotes",           "event_log_sha256",    "tls_public",    "key_certification",
        "creation_data",    "key_attest",          "key_signature", "csr",
        "boot_slot",        "release_digest",      "epoch_held",    "null_name",
-       "null_name_attest", "null_name_signature", "terms",         "references"}));
+       "null_name_attest", "null_name_signature", "ima",           "terms",
+       "references"}));
   StoredProof out;
   SP_TRY(out.trust_domain, json.GetString("trust_domain"));
   SP_TRY(ReadFixed(json, "server_leaf_sha256", out.server_leaf_hash));

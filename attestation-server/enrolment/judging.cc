@@ -70,6 +70,7 @@ Verdict JudgeCase(const Case& proof, const JudgeTerms& terms,
   if (e.quotes.size() > 1) evidence.bank_audit = {e.quotes[1].attest, e.quotes[1].signature};
   if (!e.null_name_attest.empty())
     evidence.null_name = {e.null_name, e.null_name_attest, e.null_name_signature};
+  if (e.ima) evidence.ima = ImaInput{e.ima->first, e.ima->list};
   JudgeContext context;
   context.quote.extra_data = proof.quote_extra_data.view();
   context.quote.bank = proof.ticket.bank;
@@ -84,6 +85,8 @@ Verdict JudgeCase(const Case& proof, const JudgeTerms& terms,
   context.reference_version = std::to_string(terms.reference_epoch);
   context.challenge_made_at = proof.ticket.made_at;
   context.evidence_lifetime = terms.evidence_lifetime;
+  context.ima = terms.ima;
+  context.pcrs_elsewhere = terms.pcrs_elsewhere;
   return Judge(evidence, context);
 }
 

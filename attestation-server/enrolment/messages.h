@@ -63,14 +63,21 @@ struct IssuedChallenge {
   std::string device_id;
   Sha256Digest ek_spki_hash = Sha256Digest::FromArray({});
   Duration expires_in;
-  Bytes credential_blob;   // TPM2B_ID_OBJECT contents, enrol only
-  Bytes encrypted_secret;  // TPM2B_ENCRYPTED_SECRET contents, enrol only
+  Bytes credential_blob;                   // TPM2B_ID_OBJECT contents, enrol only
+  Bytes encrypted_secret;                  // TPM2B_ENCRYPTED_SECRET contents, enrol only
+  std::optional<uint64_t> ima_first = {};  // the measurement list is wanted from this entry on
 };
 
 struct ReceivedQuote {
   Bytes attest;     // TPMS_ATTEST
   Bytes signature;  // TPMT_SIGNATURE
   std::map<uint32_t, Bytes> pcr_values;
+};
+
+// ReceivedIma is part of a measurement list: whole entries from number `first` on.
+struct ReceivedIma {
+  uint64_t first = 0;
+  Bytes list;
 };
 
 struct ReceivedEvidence {
@@ -93,6 +100,7 @@ struct ReceivedEvidence {
   Bytes null_name;         // as the device's kernel shows it; these three are empty: not offered
   Bytes null_name_attest;  // TPMS_ATTEST of TPM2_Certify
   Bytes null_name_signature;
+  std::optional<ReceivedIma> ima = {};
 };
 
 struct ProveInput {

@@ -48,7 +48,7 @@ Result<BeginInput> FromWire(const api::BeginRequest& wire) {
 }
 
 Result<ProveInput> FromWire(const std::string& ticket, const api::Evidence& wire) {
-  if (!wire.ima_delta().empty() || wire.idevid_chain_size() > 0)
+  if (wire.idevid_chain_size() > 0)
     return Unsupported("wire.reserved-field", "evidence of a kind that this server does not judge");
   ProveInput input;
   input.ticket = ToBytes(ticket);
@@ -76,6 +76,8 @@ Result<ProveInput> FromWire(const std::string& ticket, const api::Evidence& wire
   out.null_name = ToBytes(wire.null_name());
   out.null_name_attest = ToBytes(wire.null_name_attest());
   out.null_name_signature = ToBytes(wire.null_name_signature());
+  if (wire.has_ima_delta())
+    out.ima = ReceivedIma{wire.ima_delta().first_entry(), ToBytes(wire.ima_delta().entries())};
   return input;
 }
 
@@ -96,6 +98,7 @@ void ToWire(const IssuedChallenge& challenge, api::Challenge* wire) {
   wire->set_device_id(challenge.device_id);
   wire->set_ek_spki_sha256(ToString(challenge.ek_spki_hash.view()));
   wire->set_expires_in_ms(static_cast<uint64_t>(challenge.expires_in.ms));
+  if (challenge.ima_first) wire->mutable_ima()->set_first_entry(*challenge.ima_first);
 }
 
 void ToWire(const Admitted& admitted, api::Certificate* wire) {

@@ -1,6 +1,8 @@
 #include "device-client/agent/attester.h"
 
+#include "pki/base/log.h"
 #include "pki/crypto/hash.h"
+#include "pki/tpm/measurement_list.h"
 #include "pki/tpm/name.h"
 #include "pki/tpm/public_area.h"
 #include "pki/x509/csr.h"
@@ -61,7 +63,7 @@ Result<Unit> Attester::AttestBoot(const Challenge& challenge, const Sha256Digest
   SP_TRY(const pki::PcrSelection selection, SelectionOf(*challenge.bank_audit));
   SP_TRY(TpmAttestation audit, tpm_.QuoteBanks(selection, extra_data.view()));
   out.quotes.push_back({std::move(audit.attest), std::move(audit.signature), {}});
-  const auto shown = ReadFile(files_, null_name_path_, kNullNameBytesMax);
+  const auto shown = ReadFile(files_, paths_.null_name, kNullNameBytesMax);
   if (!shown && shown.error().reason == Reason::kNotFound) return Ok();
   SP_TRY(const Bytes text, std::move(shown));
   std::string_view hex = AsText(text);
@@ -73,9 +75,23 @@ Result<Unit> Attester::AttestBoot(const Challenge& challenge, const Sha256Digest
   return Ok();
 }
 
+std::optional<ImaPart> Attester::ReadImaList(uint64_t first) {
+  const auto unusable = [](const Error& error) {
+    Log(LogLevel::kError, "measurement_list_unusable", {{"reason", error.ToString()}});
+    return std::nullopt;
+  };
+  const Result<Bytes> list = ReadFile(files_, paths_.ima_list, kImaListBytesMax);
+  if (!list) return unusable(list.error());
+  const auto added = pki::AfterEntries(*list, first);
+  if (!added) return unusable(added.error());
+  // Fewer entries than the server has seen: another boot, or another list.
+  if (!added->has_value()) return ImaPart{0, *list};
+  return ImaPart{first, ToBytes(**added)};
+}
+
 Result<Evidence> Attester::Attest(const AttestationTask& task) {
   Evidence out;
-  SP_TRY(const Bytes log, ReadFile(files_, event_log_path_, kEventLogBytesMax));
+  SP_TRY(const Bytes log, ReadFile(files_, paths_.event_log, kEventLogBytesMax));
   out.event_log_hash = pki::Sha256(log);
   if (task.send_log) out.event_log = log;
   out.tls_public = task.tls_key.public_area;
@@ -118,6 +134,8 @@ Result<Evidence> Attester::Attest(const AttestationTask& task) {
         {quote.signed_by_ak.attest, quote.signed_by_ak.signature, std::move(quote.pcr_values)});
   }
   SP_TRY(AttestBoot(task.challenge, pki::QuoteExtraData(transcript), out));
+  // After the quote: the kernel lists an entry before it extends the PCR.
+  if (task.challenge.ima_first) out.ima = ReadImaList(*task.challenge.ima_first);
   if (task.secret != nullptr)
     out.activation_proof = ToBytes(pki::ActivationProof(task.secret->view(), transcript).view());
   return out;

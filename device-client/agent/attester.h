@@ -13,6 +13,10 @@ namespace sallyport::device {
 inline constexpr uint64_t kNullNameBytesMax = 256;              // 68 hex digits and a newline
 inline constexpr uint64_t kEventLogBytesMax = 4 * 1024 * 1024;  // the verifier's cap
 
+// Larger lists are cut by the server's cap on what travels, not here: after the first time only new
+// entries do.
+inline constexpr uint64_t kImaListBytesMax = 64 * 1024 * 1024;
+
 // BootClaim is what the device says it runs; the verdict judges it.
 struct BootClaim {
   pki::BootSlot slot = pki::BootSlot::kUnknown;
@@ -35,31 +39,35 @@ struct AttestationTask {
   bool send_log = true;  // false: name the log by its hash only
 };
 
+// EvidencePaths are the files that the kernel keeps. A null name that is not there is not offered.
+struct EvidencePaths {
+  std::string event_log;
+  std::string ima_list;
+  std::string null_name;
+};
+
 // Attester borrows its parts; used by one thread.
 class Attester {
  public:
-  // A null name that is not there is not offered to the server.
-  Attester(Tpm& tpm, FileSystem& files, std::string event_log_path, std::string null_name_path)
-      : tpm_(tpm),
-        files_(files),
-        event_log_path_(std::move(event_log_path)),
-        null_name_path_(std::move(null_name_path)) {}
+  Attester(Tpm& tpm, FileSystem& files, EvidencePaths paths)
+      : tpm_(tpm), files_(files), paths_(std::move(paths)) {}
 
   // Attest: errors of the TPM; kUnsupported ("challenge.bank") for banks other than sha256 and
   // sha384;
   // kUnavailable when the event log cannot be read (a device without a log has nothing to prove its
-  // boot with).
+  // boot with). A measurement list that cannot be read is left out: the server knows what that
+  // means for this class.
   Result<Evidence> Attest(const AttestationTask& task);
 
  private:
   Result<Bytes> MakeRequest(const TlsKey& key);
   Result<Unit> AttestBoot(const Challenge& challenge, const Sha256Digest& extra_data,
                           Evidence& out);
+  std::optional<ImaPart> ReadImaList(uint64_t first);
 
   Tpm& tpm_;
   FileSystem& files_;
-  const std::string event_log_path_;
-  const std::string null_name_path_;
+  const EvidencePaths paths_;
 };
 
 }  // namespace sallyport::device

@@ -31,12 +31,19 @@ struct Challenge {
   std::string device_id;
   Sha256Digest ek_spki_hash = Sha256Digest::FromArray({});
   std::optional<BankAuditRequest> bank_audit;  // of a new boot
+  std::optional<uint64_t> ima_first;           // the measurement list is wanted from this entry on
 };
 
 struct Quote {
   Bytes attest;
   Bytes signature;
   std::map<unsigned, Bytes> pcr_values;
+};
+
+// ImaPart is part of the kernel's measurement list: whole entries from number `first` on.
+struct ImaPart {
+  uint64_t first = 0;
+  Bytes entries;
 };
 
 enum class KeyCertification : uint8_t { kCreation, kCertify };
@@ -60,6 +67,7 @@ struct Evidence {
   Bytes null_name;  // as the kernel shows it; these three are empty when it shows none
   Bytes null_name_attest;
   Bytes null_name_signature;
+  std::optional<ImaPart> ima;
 };
 
 struct IssuedCertificate {

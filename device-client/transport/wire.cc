@@ -14,8 +14,8 @@ Result<Challenge> FromWire(const api::Challenge& wire) {
   if (wire.ticket().empty() || wire.pcr_requests().empty())
     return Error{Reason::kMalformed, "challenge without ticket or pcr selection",
                  "challenge.incomplete"};
-  Challenge out{ToBytes(wire.ticket()), ticket_id,    nonce,       {},
-                wire.device_id(),       ek_spki_hash, std::nullopt};
+  Challenge out{ToBytes(wire.ticket()), ticket_id,    nonce,        {},
+                wire.device_id(),       ek_spki_hash, std::nullopt, std::nullopt};
   for (const api::PcrRequest& request : wire.pcr_requests())
     out.pcr_requests.push_back({request.bank(), {request.pcrs().begin(), request.pcrs().end()}});
   if (wire.has_bank_audit()) {
@@ -23,6 +23,7 @@ Result<Challenge> FromWire(const api::Challenge& wire) {
     out.bank_audit = {{audit.banks().begin(), audit.banks().end()},
                       {audit.pcrs().begin(), audit.pcrs().end()}};
   }
+  if (wire.has_ima()) out.ima_first = wire.ima().first_entry();
   return out;
 }
 
@@ -75,6 +76,10 @@ void ToWire(const Evidence& evidence, api::Evidence* wire) {
   wire->set_null_name(ToString(evidence.null_name));
   wire->set_null_name_attest(ToString(evidence.null_name_attest));
   wire->set_null_name_signature(ToString(evidence.null_name_signature));
+  if (evidence.ima) {
+    wire->mutable_ima_delta()->set_first_entry(evidence.ima->first);
+    wire->mutable_ima_delta()->set_entries(ToString(evidence.ima->entries));
+  }
 }
 
 void ToWire(const UpdateReport& report, api::UpdateReport* wire) {

@@ -66,7 +66,24 @@ FakeTpmDevice::FakeTpmDevice(const FakeTpmVendor& vendor, const FakeTpmSpec& spe
 void FakeTpmDevice::Boot(std::string_view image) {
   ++reset_count_;
   tls_key_.reset();
+  ima_.reset();
   log_ = BootLog(image, spec_.banks).bytes();
+}
+
+server::ImaListBuilder& FakeTpmDevice::MeasureFiles() {
+  const server::ReplayedLog log = server::ReplayedLog::Make(log_, kSha256).value();
+  std::vector<Bytes> pcrs;
+  for (uint32_t pcr = 0; pcr < server::kImaPcr; ++pcr)
+    pcrs.push_back(ToBytes(log.pcrs().value(pcr).view()));
+  return ima_.emplace().BootAggregate(pcrs);
+}
+
+void FakeTpmDevice::SendIma(uint64_t first, const ProofOptions& options,
+                            server::ReceivedEvidence& out) const {
+  if (!ima_ || !options.send_ima) return;
+  const auto added = pki::AfterEntries(ima_->list(), first).value();
+  out.ima =
+      added ? server::ReceivedIma{first, ToBytes(*added)} : server::ReceivedIma{0, ima_->list()};
 }
 
 server::BeginInput FakeTpmDevice::Begin(pki::Purpose purpose) const {
@@ -98,14 +115,18 @@ void FakeTpmDevice::Quote(const Sha256Digest& extra_data, const server::PcrReque
   const server::ReplayedBank values = server::Replay(log, bank);
   pki::Hasher digest(spec_.ak.hash);
   uint32_t mask = 0;
+  std::map<uint32_t, Bytes> sent;
   for (const uint32_t pcr : request.pcrs) {
     mask |= 1u << pcr;
-    digest.Update(values.value(pcr).view());
+    const bool measured = ima_ && pcr == server::kImaPcr;
+    const server::PcrDigest value = measured ? ima_->pcr() : values.value(pcr);
+    digest.Update(value.view());
+    if (ima_) sent.emplace(pcr, ToBytes(value.view()));
   }
   AttestFields fields = Attest(pki::tpm::AttestType::kQuote, extra_data);
   fields.body = QuoteBodyBytes({{static_cast<uint16_t>(bank), mask}}, digest.Finish());
   const Bytes attest = fields.Write();
-  out.quotes.push_back({attest, ak_.Sign(attest), {}});
+  out.quotes.push_back({attest, ak_.Sign(attest), std::move(sent)});
   clock_ms_ += kTick;
 }
 
@@ -206,6 +227,8 @@ server::ProveInput FakeTpmDevice::Prove(pki::Purpose purpose,
   if (options.null_name || options.other_null_name)
     CertifyNullName(extra_data, options.other_null_name, e);
   CertifyKey(pki::KeyQualifyingData(transcript), nonce, options, e);
+  if (challenge.ima_first) SendIma(*challenge.ima_first, options, e);
+  if (options.other_ima) e.ima = options.other_ima;
   if (purpose != pki::Purpose::kEnrol) return out;
   const auto secret =
       ek_.Activate(challenge.credential_blob, challenge.encrypted_secret, ak_.name());

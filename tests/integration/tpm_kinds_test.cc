@@ -70,7 +70,9 @@ class TpmKind : public FlowTest {
     if (!kind_.ak.empty() && !ak_made_) MakeAk();
     tpm_ = *device::Tpm::Open(node_->tpm()->tcti(), system_random_);
     ak_public_ = *tpm_->EnsureAttestationKey();
-    attester_.emplace(*tpm_, disk_, node_->EventLogPath(), NullNamePath());
+    attester_.emplace(
+        *tpm_, disk_,
+        device::EvidencePaths{node_->EventLogPath(), node_->ImaListPath(), NullNamePath()});
   }
   std::string NullNamePath() const { return directory_ + "/null_name"; }
   void MakeAk() {
