@@ -196,7 +196,8 @@ JudgeTerms Prover::TermsOf(const Case& proof, const Standing& standing, const Tp
   terms.pcr_mask = pcr_mask_;
   if (proof.ticket.ima.has_value()) {
     terms.pcr_mask |= kImaPcrMask;
-    terms.pcrs_elsewhere = 1u << kImaPcr;
+    // At enrolment the class is known too late: what was quoted for another's sake is not judged.
+    terms.pcrs_elsewhere = times.ima ? 1u << kImaPcr : kImaPcrMask & ~pcr_mask_;
     if (times.ima) terms.ima = proof.ticket.ima;
   }
   terms.firmware_floor = tpm.firmware_floor;

@@ -28,8 +28,10 @@ struct Kind {
 const Kind kP256{"P256", "", {node::kSha256Bank}};
 const Kind kRsa{"Rsa2048", "rsa2048:rsassa-sha256:null", {node::kSha1Bank, node::kSha256Bank}};
 const Kind kPss{"Rsa3072Pss", "rsa3072:rsapss-sha384:null", {node::kSha256Bank}};
-const Kind kP384{
-    "P384", "ecc384:ecdsa-sha384:null", {node::kSha256Bank, node::kSha384Bank}, pki::HashAlgorithm::kSha384};
+const Kind kP384{"P384",
+                 "ecc384:ecdsa-sha384:null",
+                 {node::kSha256Bank, node::kSha384Bank},
+                 pki::HashAlgorithm::kSha384};
 const Kind kSha384{
     "Sha384Bank", "", {node::kSha256Bank, node::kSha384Bank}, pki::HashAlgorithm::kSha384};
 
