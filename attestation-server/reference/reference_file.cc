@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "attestation-server/reference/ima_section.h"
 #include "pki/base/json.h"
 
 namespace sallyport::server {
@@ -155,7 +156,7 @@ Result<ReferenceFile> ParseReferenceFile(std::string_view json) {
   SP_TRY(const std::string_view format, root.GetString("sallyport"));
   if (format != kFormat)
     return Error{Reason::kUnsupported, "format " + std::string(format), "reference.format"};
-  SP_TRY(root.OnlyKeys({"sallyport", "class", "bank", "secure_boot", "pcrs"}));
+  SP_TRY(root.OnlyKeys({"sallyport", "class", "bank", "secure_boot", "pcrs", "ima"}));
   ReferenceFile out;
   SP_TRY(out.device_class, ParseText(root, "class"));
   SP_TRY(out.bank, ParseBank(root));
@@ -171,6 +172,12 @@ Result<ReferenceFile> ParseReferenceFile(std::string_view json) {
     SP_TRY(PcrExpectation expectation, ParseExpectation(pcr, cursor, out.bank));
     out.expectation.pcrs.emplace(pcr, std::move(expectation));
   }
+  if (root.Find("ima")) {
+    SP_TRY(const JsonCursor section, root.Member("ima"));
+    SP_TRY(ImaExpected ima, ParseImaSection(section));
+    ima.hash = pki::Sha256(AsBytes(json));
+    out.expectation.ima.push_back(std::make_shared<const ImaExpected>(std::move(ima)));
+  }
   out.expectation.label = "reference " + out.device_class;
   return out;
 }
@@ -185,6 +192,9 @@ std::string WriteReferenceFile(const ReferenceFile& file) {
                                   {"pcrs", JsonValue::Object(std::move(pcrs))}};
   if (file.expectation.secure_boot)
     members.push_back({"secure_boot", *file.expectation.secure_boot});
+  // A file has one section: only the alternatives of a device have those of several files.
+  if (!file.expectation.ima.empty())
+    members.push_back({"ima", WriteImaSection(*file.expectation.ima.front())});
   return WriteJson(JsonValue::Object(std::move(members)));
 }
 

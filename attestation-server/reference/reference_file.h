@@ -5,6 +5,7 @@
 // `secure_boot` is optional: the alternative then holds only for devices in that state. `type` and
 // `what` of an event are optional. PCR 7 may also be judged by what it says (SecureBootExpected):
 //   "7":{"secure_boot":{"pk":["x509:<hex>"],"kek":[...],"db":[...],"dbx":["sha256:<hex>"],"events":[]}}
+// Which files may run is the optional section `ima` (ima_section.h).
 // where pk, kek and db are what is allowed at most, and dbx what is revoked at least.
 #pragma once
 
@@ -24,8 +25,8 @@ struct ReferenceFile {
 };
 
 // ParseReferenceFile refuses unknown keys, an empty `pcrs` (it would accept anything), a PCR that
-// is not judged by exactly one of value, events and secure_boot, digests that are not the bank's, and SHA-1.
-// kMalformed (rules of pki/base/json.h, reference.pcrs, reference.pcr, reference.digest,
+// is not judged by exactly one of value, events and secure_boot, digests that are not the bank's,
+// and SHA-1. kMalformed (rules of pki/base/json.h, reference.pcrs, reference.pcr, reference.digest,
 // reference.event, reference.signature), kUnsupported (reference.format, reference.bank).
 Result<ReferenceFile> ParseReferenceFile(std::string_view json);
 
