@@ -320,20 +320,22 @@ Result<TpmAttestation> TpmCommands::CertifyCreation(TlsKeyId key, ByteView quali
 
 Result<TpmAttestation> TpmCommands::Certify(TlsKeyId key, ByteView qualifying_data) {
   SP_TRY(const Primary* made, FindTlsKey(key));
-  return CertifyObject(made->object.handle(), qualifying_data);
+  SP_TRY(const ESYS_TR ak, AttestationKey());
+  return CertifyWith(made->object.handle(), ak, qualifying_data);
 }
 
 Result<TpmAttestation> TpmCommands::CertifyNullPrimary(ByteView qualifying_data) {
+  SP_TRY(const ESYS_TR ak, AttestationKey());
   SP_TRY(const Primary made, CreatePrimary(ESYS_TR_RH_NULL, NullTemplate(), {}));
-  return CertifyObject(made.object.handle(), qualifying_data);
+  return CertifyWith(made.object.handle(), ak, qualifying_data);
 }
 
-Result<TpmAttestation> TpmCommands::CertifyObject(ESYS_TR object, ByteView qualifying_data) {
-  SP_TRY(const ESYS_TR ak, AttestationKey());
+Result<TpmAttestation> TpmCommands::CertifyWith(ESYS_TR object, ESYS_TR signer,
+                                                ByteView qualifying_data) {
   SP_TRY(const TPM2B_DATA qualifying, QualifyingData(qualifying_data));
   TPM2B_ATTEST* attest = nullptr;
   TPMT_SIGNATURE* signature = nullptr;
-  SP_TRY(CheckRc(Esys_Certify(context(), object, ak, ESYS_TR_PASSWORD, ESYS_TR_PASSWORD,
+  SP_TRY(CheckRc(Esys_Certify(context(), object, signer, ESYS_TR_PASSWORD, ESYS_TR_PASSWORD,
                               ESYS_TR_NONE, &qualifying, &kSchemeOfKey, &attest, &signature),
                  "tpm.certify"));
   const EsysPtr<TPM2B_ATTEST> owned_attest(attest);
