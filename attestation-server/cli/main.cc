@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "attestation-server/cli/bench_command.h"
 #include "attestation-server/cli/command.h"
 #include "attestation-server/cli/ek_bundle_command.h"
 #include "attestation-server/cli/ek_commands.h"
@@ -33,6 +34,7 @@ int main(int argc, char** argv) {
   server::AddPublishCommands(app, sink);
   server::AddOperateCommands(app, sink);
   server::AddEkBundleCommand(app, sink);
+  server::AddBenchCommands(app, sink);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

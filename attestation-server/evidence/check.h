@@ -8,18 +8,12 @@
 #include <vector>
 
 #include "pki/base/result.h"
+#include "pki/x509/ek_check.h"
 
 namespace sallyport::server {
 
-enum class CheckResult : uint8_t { kNotRun, kPass, kFail };
-constexpr std::string_view CheckResultName(CheckResult result) {
-  switch (result) {
-    case CheckResult::kNotRun: return "not-run";
-    case CheckResult::kPass: return "pass";
-    case CheckResult::kFail: return "fail";
-  }
-  std::abort();
-}
+using pki::CheckResult;
+using pki::CheckResultName;
 
 // Check: `rule` is dotted and has static storage ("quote.magic"); `detail` is for people.
 struct Check {

@@ -97,9 +97,7 @@ EkCheck CheckOf(const EkAdvisory& advisory, bool told, bool accepted) {
   std::string detail = std::string(advisory.summary) + " (" + std::string(advisory.source) + ")";
   const bool refused = advisory.effect == AdvisoryEffect::kRefuse && told && !accepted;
   if (refused) return FailedCheck(advisory.rule, Reason::kPolicyDenied, std::move(detail));
-  EkCheck check = PassedCheck(advisory.rule, std::move(detail));
-  check.warning = true;
-  return check;
+  return WarnedCheck(advisory.rule, std::move(detail));
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "pki/x509/ek_bundle.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 
 #include <algorithm>
 #include <tuple>
@@ -11,7 +10,6 @@
 namespace sallyport::pki {
 namespace {
 
-constexpr std::string_view kPemHeader = "-----BEGIN";
 constexpr int kStrengthMin = 112;  // bits: RSA-2048, P-256
 
 // Vendors by what their names contain; the ids are the TCG's.
@@ -40,42 +38,18 @@ std::string VendorOf(const std::string& folder, const std::string& subject) {
   return "other";
 }
 
-Bytes EncodeDer(const X509* certificate) {
-  unsigned char* out = nullptr;
-  const int size = i2d_X509(certificate, &out);
-  if (size <= 0) return {};
-  Bytes der(out, out + size);
-  OPENSSL_free(out);
-  return der;
-}
-
 std::string SubjectOf(const X509* certificate) {
   return NameText(X509_get_subject_name(certificate));
 }
 
-// ReadCertificates reads one DER certificate or every PEM block; a file with one that does not
-// parse gives those before it and a refusal.
 void ReadCertificates(const EkBundleFile& file, std::vector<Candidate>& out, EkBundle& report) {
-  const auto keep = [&](X509Ptr certificate) {
+  X509File read = ReadX509File(file.bytes);
+  for (X509Ptr& certificate : read.certificates) {
     std::string vendor = VendorOf(file.vendor, SubjectOf(certificate.get()));
     out.push_back({std::move(certificate), std::move(vendor), file.name});
-  };
-  const auto refuse = [&](std::string detail) {
-    report.refused.push_back({file.name, "", "bundle.certificate", std::move(detail)});
-  };
-  if (AsText(file.bytes).find(kPemHeader) == std::string_view::npos) {
-    if (X509Ptr one = DecodeX509(file.bytes)) return keep(std::move(one));
-    return refuse("not a certificate");
   }
-  ERR_clear_error();
-  const BioPtr bio(BIO_new_mem_buf(file.bytes.data(), static_cast<int>(file.bytes.size())));
-  const size_t before = out.size();
-  while (X509Ptr one{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) keep(std::move(one));
-  if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-    refuse("a PEM block does not parse");
-  else if (out.size() == before)
-    refuse("PEM without a certificate");
-  ERR_clear_error();
+  if (!read.fault.empty())
+    report.refused.push_back({file.name, "", "bundle.certificate", std::move(read.fault)});
 }
 
 Result<Unit> CheckCa(X509* certificate) {
@@ -151,7 +125,7 @@ Standing StandingOf(const Candidate& one, std::span<const Candidate> sound,
 }
 
 void Keep(const Candidate& one, bool anchor, EkBundle& report) {
-  Bytes der = EncodeDer(one.certificate.get());
+  Bytes der = DerOf<i2d_X509>(one.certificate.get());
   if (std::ranges::find(report.certificates, der, &EkBundleEntry::der) != report.certificates.end())
     return;
   const Result<UnixTime> until =

@@ -71,23 +71,10 @@ Result<Unit> ReadTpm(const X509* certificate, EkCertificate& out) {
   return Unit{};
 }
 
-Bytes SpkiOf(const X509* certificate) {
-  unsigned char* out = nullptr;
-  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &out);
-  if (size <= 0) return {};
-  Bytes spki(out, out + size);
-  OPENSSL_free(out);
-  return spki;
-}
-
 Result<PublicKey> PublicKeyOf(const X509* certificate) {
   const EvpPkey key = KeyOf(certificate);
-  unsigned char* out = nullptr;
-  const int size = key == nullptr ? 0 : i2d_PUBKEY(key.get(), &out);
-  if (size <= 0) return Error{Reason::kUnsupported, "no key that OpenSSL knows", "ek.key"};
-  const Bytes spki(out, out + size);
-  OPENSSL_free(out);
-  return PublicKey::FromSpki(spki);
+  if (key == nullptr) return Error{Reason::kUnsupported, "no key that OpenSSL knows", "ek.key"};
+  return PublicKey::FromSpki(DerOf<i2d_PUBKEY>(key.get()));
 }
 
 }  // namespace
@@ -118,7 +105,7 @@ Result<EkCertificate> ReadEkCertificate(ByteView bytes) {
   SP_TRY(const UnixTime not_before, TimeOf(X509_get0_notBefore(certificate.get()), "ek.der"));
   SP_TRY(const UnixTime not_after, TimeOf(X509_get0_notAfter(certificate.get()), "ek.der"));
   EkCertificate out{.der = std::move(taken.front()),
-                    .spki = SpkiOf(certificate.get()),
+                    .spki = DerOf<i2d_X509_PUBKEY>(X509_get_X509_PUBKEY(certificate.get())),
                     .key = std::nullopt,
                     .key_name = KeyNameOf(certificate.get()),
                     .manufacturer = {},

@@ -1,7 +1,6 @@
 #include "pki/x509/ek_chain.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 
 #include <optional>
@@ -16,37 +15,11 @@ struct FreeX509Stack {
 };
 using X509Stack = std::unique_ptr<STACK_OF(X509), FreeX509Stack>;
 
-constexpr std::string_view kPemHeader = "-----BEGIN";
 constexpr int kAuthLevel = 2;  // OpenSSL: 112 bits, so RSA from 2048 bits and no SHA-1
 
 // Push gives `certificate` to `stack`.
 void Push(const X509Stack& stack, X509Ptr certificate) {
   if (sk_X509_push(stack.get(), certificate.get()) > 0) static_cast<void>(certificate.release());
-}
-
-Bytes EncodeDer(const X509* certificate) {
-  unsigned char* out = nullptr;
-  const int size = i2d_X509(certificate, &out);
-  if (size <= 0) return {};
-  Bytes der(out, out + size);
-  OPENSSL_free(out);
-  return der;
-}
-
-// ReadAll reads one DER certificate or every PEM block of a file; none when one does not parse.
-std::vector<X509Ptr> ReadAll(ByteView file) {
-  std::vector<X509Ptr> out;
-  if (AsText(file).find(kPemHeader) == std::string_view::npos) {
-    if (X509Ptr one = DecodeX509(file)) out.push_back(std::move(one));
-    return out;
-  }
-  ERR_clear_error();
-  const BioPtr bio(BIO_new_mem_buf(file.data(), static_cast<int>(file.size())));
-  while (X509Ptr one{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)})
-    out.push_back(std::move(one));
-  if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) out.clear();
-  ERR_clear_error();
-  return out;
 }
 
 // Findings are what a chain has against it that does not stop its being built.
@@ -100,7 +73,8 @@ EkCheck ChainFailure(int code, int depth, std::string detail) {
 std::vector<Bytes> ChainOf(X509_STORE_CTX* context) {
   std::vector<Bytes> out;
   const STACK_OF(X509)* const chain = X509_STORE_CTX_get0_chain(context);
-  for (int i = 0; i < sk_X509_num(chain); ++i) out.push_back(EncodeDer(sk_X509_value(chain, i)));
+  for (int i = 0; i < sk_X509_num(chain); ++i)
+    out.push_back(DerOf<i2d_X509>(sk_X509_value(chain, i)));
   return out;
 }
 
@@ -122,9 +96,9 @@ Result<EkRoots> EkRoots::FromCertificates(std::span<const Bytes> files,
   state->intermediates.reset(sk_X509_new_null());
   state->crls.assign(crls.begin(), crls.end());
   for (const Bytes& file : files) {
-    std::vector<X509Ptr> certificates = ReadAll(file);
-    if (certificates.empty()) return Error{Reason::kMalformed, "not a certificate", "ek.root"};
-    for (X509Ptr& certificate : certificates) {
+    X509File read = ReadX509File(file);
+    if (!read.fault.empty()) return Error{Reason::kMalformed, read.fault, "ek.root"};
+    for (X509Ptr& certificate : read.certificates) {
       if (X509_check_ca(certificate.get()) == 0) continue;
       const bool root = SelfIssued(certificate.get());
       if (X509_STORE_add_cert(state->pinned.get(), certificate.get()) != 1 ||

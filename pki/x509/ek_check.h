@@ -33,6 +33,9 @@ struct EkCheck {
 inline EkCheck PassedCheck(std::string_view rule, std::string detail = "") {
   return {rule, CheckResult::kPass, std::move(detail)};
 }
+inline EkCheck WarnedCheck(std::string_view rule, std::string detail) {
+  return {rule, CheckResult::kPass, std::move(detail), true};
+}
 inline EkCheck FailedCheck(std::string_view rule, Reason reason, std::string detail) {
   return {rule, CheckResult::kFail, std::move(detail), false, reason};
 }

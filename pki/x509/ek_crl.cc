@@ -181,14 +181,7 @@ Result<std::vector<EkCrl>> EkCrl::FromFile(ByteView bytes) {
 
 std::string EkCrl::issuer() const { return NameText(X509_CRL_get_issuer(state_->crl.get())); }
 
-Bytes EkCrl::ToDer() const {
-  unsigned char* out = nullptr;
-  const int size = i2d_X509_CRL(state_->crl.get(), &out);
-  if (size <= 0) return {};
-  Bytes der(out, out + size);
-  OPENSSL_free(out);
-  return der;
-}
+Bytes EkCrl::ToDer() const { return DerOf<i2d_X509_CRL>(state_->crl.get()); }
 
 Result<UnixTime> CheckList(const EkCrl& crl, ByteView issuer, UnixTime now) {
   const X509Ptr certificate = DecodeX509(issuer);

@@ -43,11 +43,8 @@ Result<Unit> CheckSubject(const X509* certificate) {
 
 EkCheck DerCheck(const EkCertificate& certificate) {
   if (certificate.deviation.empty()) return PassedCheck("ek.der");
-  EkCheck check =
-      PassedCheck("ek.der-lenient",
-                  "not strict DER, judged over the bytes as received: " + certificate.deviation);
-  check.warning = true;
-  return check;
+  return WarnedCheck("ek.der-lenient",
+                     "not strict DER, judged over the bytes as received: " + certificate.deviation);
 }
 
 EkCheck NameCheck(const EkCertificate& certificate) {

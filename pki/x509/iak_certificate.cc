@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "pki/x509/tpm_certificate_rules.h"
 #include "pki/x509/der.h"
+#include "pki/x509/tpm_certificate_rules.h"
 #include "pki/x509/x509_native.h"
 
 namespace sallyport::pki {
@@ -84,16 +84,12 @@ EkCheck CheckPolicy(const X509* certificate) {
     if (std::ranges::find(kVerifiedInTpm, oid) != std::end(kVerifiedInTpm))
       return PassedCheck("iak.policy", oid);
   }
-  EkCheck check = PassedCheck("iak.policy", "the CA does not say that it saw the key in a TPM");
-  check.warning = true;
-  return check;
+  return WarnedCheck("iak.policy", "the CA does not say that it saw the key in a TPM");
 }
 
 EkCheck DerCheck(const IakCertificate& iak) {
   if (iak.certificate.deviation.empty()) return PassedCheck("iak.der");
-  EkCheck check = PassedCheck("iak.der-lenient", "not strict DER: " + iak.certificate.deviation);
-  check.warning = true;
-  return check;
+  return WarnedCheck("iak.der-lenient", "not strict DER: " + iak.certificate.deviation);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 
 #include <algorithm>
 #include <array>
@@ -15,6 +16,28 @@ X509Ptr DecodeX509(ByteView der) {
   if (certificate != nullptr && at != der.data() + der.size()) certificate.reset();
   ERR_clear_error();
   return certificate;
+}
+
+X509File ReadX509File(ByteView file) {
+  constexpr std::string_view kPemHeader = "-----BEGIN";
+  X509File out;
+  if (AsText(file).find(kPemHeader) == std::string_view::npos) {
+    if (X509Ptr one = DecodeX509(file))
+      out.certificates.push_back(std::move(one));
+    else
+      out.fault = "not a certificate";
+    return out;
+  }
+  ERR_clear_error();
+  const BioPtr bio(BIO_new_mem_buf(file.data(), static_cast<int>(file.size())));
+  while (X509Ptr one{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)})
+    out.certificates.push_back(std::move(one));
+  if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+    out.fault = "a PEM block does not parse";
+  else if (out.certificates.empty())
+    out.fault = "PEM without a certificate";
+  ERR_clear_error();
+  return out;
 }
 
 std::string OidText(const ASN1_OBJECT* object) {

@@ -4,6 +4,7 @@
 #include <openssl/x509v3.h>
 
 #include <string>
+#include <vector>
 
 #include "pki/base/bytes.h"
 #include "pki/base/time.h"
@@ -16,6 +17,25 @@ using BasicConstraintsPtr = Owned<BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free>;
 using BitStringPtr = Owned<ASN1_BIT_STRING, ASN1_BIT_STRING_free>;
 using ExtendedKeyUsagePtr = Owned<EXTENDED_KEY_USAGE, EXTENDED_KEY_USAGE_free>;
 using AsnObjectPtr = Owned<ASN1_OBJECT, ASN1_OBJECT_free>;
+
+// DerOf is an object's encoding, `DerOf<i2d_X509>(certificate)`; empty when OpenSSL has none.
+template <auto Encode, typename Object>
+Bytes DerOf(const Object* object) {
+  unsigned char* out = nullptr;
+  const int size = Encode(object, &out);
+  if (size <= 0) return {};
+  Bytes der(out, out + size);
+  OPENSSL_free(out);
+  return der;
+}
+
+// X509File is the certificates of a file; `fault` says why there are not more.
+struct X509File {
+  std::vector<X509Ptr> certificates;
+  std::string fault;  // empty: there is at least one, and every one was read
+};
+// ReadX509File reads one DER certificate or every PEM block.
+X509File ReadX509File(ByteView file);
 
 // DecodeX509 reads exactly one certificate; null otherwise.
 X509Ptr DecodeX509(ByteView der);

@@ -3,7 +3,7 @@
 // the server process's own clock, all in (gRPC, TLS, store, timers). Budgets (docs/architecture.md
 // 9): enrolment 5 ms, renewal 0.6 ms; a reconnect is reported apart. The floors are the curve's
 // price on this machine and a bare TLS connection to the same server.
-//   service_bench [enrol|renew|reconnect|all] [--devices N] [--rounds N] [--json]
+// `sallyport bench` runs it: sallyport-bench enrol|renew|reconnect DEVICES ROUNDS text|json
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <semaphore>
@@ -21,6 +22,7 @@
 #include "device-client/transport/enrol_client.h"
 #include "device-client/transport/wire.h"
 #include "pki/base/file_system.h"
+#include "pki/base/json.h"
 #include "pki/base/random.h"
 #include "pki/ca/enrolment_file.h"
 #include "pki/ca/trust_bundle.h"
@@ -104,12 +106,13 @@ class ControlPlane {
   static std::string Address(unsigned listener) {
     return "127.0.0.1:" + std::to_string(kBasePort + listener);
   }
-  double RssMib() const {
+  // MemoryKib is a line of /proc/PID/status, "VmRSS" or "VmHWM".
+  int64_t MemoryKib(std::string_view key) const {
     const Bytes status =
         ReadFile(files_, "/proc/" + std::to_string(server_) + "/status", 1 << 16).value();
     const std::string_view text = AsText(status);
-    const size_t at = text.find("VmRSS:");
-    return at == text.npos ? 0 : std::strtod(text.data() + at + 6, nullptr) / 1024;
+    const size_t at = text.find(key);
+    return at == text.npos ? 0 : std::strtol(text.data() + at + key.size() + 1, nullptr, 10);
   }
 
  private:
@@ -140,7 +143,7 @@ class ControlPlane {
       SP_CHECK(waitpid(probe, &status, 0) == probe);
       if (status == 0) return;
     }
-    std::fprintf(stderr, "service_bench: no server; see %s\n", (root_ + "/server.log").c_str());
+    std::fprintf(stderr, "sallyport-bench: no server; see %s\n", (root_ + "/server.log").c_str());
     std::abort();
   }
   void Stop() {
@@ -191,8 +194,8 @@ server::IssuedChallenge ChallengeOf(const device::Challenge& from) {
 }
 
 [[noreturn]] void Die(const Error& error) {
-  std::fprintf(stderr, "service_bench: %s\n", error.ToString().c_str());
-  std::abort();
+  std::fprintf(stderr, "sallyport-bench: %s\n", error.ToString().c_str());
+  ::_exit(4);  // the server goes with this process
 }
 
 // Device enrols and holds what it was given.
@@ -330,6 +333,13 @@ struct Figures {
   double server_cpu_seconds = 0;
   std::vector<double> latencies = {};
 
+  void Add(const Figures& more) {
+    operations += more.operations;
+    wall_seconds += more.wall_seconds;
+    server_cpu_seconds += more.server_cpu_seconds;
+    latencies.insert(latencies.end(), more.latencies.begin(), more.latencies.end());
+  }
+  double PerSecond() const { return static_cast<double>(operations) / wall_seconds; }
   double CpuMicroseconds() const {
     return server_cpu_seconds / static_cast<double>(operations) * 1e6;
   }
@@ -340,29 +350,55 @@ struct Figures {
 };
 
 struct Options {
-  std::string what = "all";
-  size_t devices = 400;  // the enrol listener lets 500 of one address in at once
-  size_t rounds = 3;     // renewals of each device
+  std::string_view what;
+  size_t devices = 0;
+  size_t rounds = 0;  // renewals of each device
   bool json = false;
-
-  bool Wants(std::string_view name) const { return what == "all" || what == name; }
 };
 
-void Print(Figures& f, bool json) {
-  const double rate = static_cast<double>(f.operations) / f.wall_seconds;
-  if (json)
-    std::printf(
-        "{\"name\":\"%s\",\"operations\":%zu,\"per_second\":%.1f,\"server_cpu_us\":%.1f,"
-        "\"p50_ms\":%.2f,\"p99_ms\":%.2f}\n",
-        f.name, f.operations, rate, f.CpuMicroseconds(), f.Percentile(0.5), f.Percentile(0.99));
-  else
-    std::printf("%-28s %8zu ops %8.1f /s %10.1f us server CPU each   p50 %7.2f ms  p99 %7.2f ms\n",
-                f.name, f.operations, rate, f.CpuMicroseconds(), f.Percentile(0.5),
+struct Floor {
+  const char* what;
+  double microseconds;
+};
+
+struct Report {
+  std::vector<Figures> figures = {};  // what was asked for first, then what explains it
+  std::vector<Floor> floors = {};
+  int64_t server_rss_kib = 0;
+  int64_t server_peak_rss_kib = 0;  // of opening the keys with Argon2id, when there is little load
+};
+
+void PrintText(Report& report) {
+  for (Figures& f : report.figures)
+    std::printf("%-32s %6zu ops %9.1f /s %9.1f us server CPU each   p50 %7.2f ms  p99 %7.2f ms\n",
+                f.name, f.operations, f.PerSecond(), f.CpuMicroseconds(), f.Percentile(0.5),
                 f.Percentile(0.99));
+  for (const Floor& floor : report.floors)
+    std::printf("floor: %s: %.1f us\n", floor.what, floor.microseconds);
+  std::printf("server RSS: %lld MiB, at its peak %lld MiB\n",
+              static_cast<long long>(report.server_rss_kib / 1024),
+              static_cast<long long>(report.server_peak_rss_kib / 1024));
 }
 
-void PrintOne(const char* name, double value, bool json) {
-  std::printf(json ? "{\"name\":\"%s\",\"value\":%.1f}\n" : "%s: %.1f\n", name, value);
+JsonValue Rounded(double value) { return static_cast<int64_t>(std::lround(value)); }
+
+void PrintJson(Report& report) {
+  std::vector<JsonValue> figures, floors;
+  for (Figures& f : report.figures)
+    figures.push_back(JsonValue::Object({{"name", f.name},
+                                         {"operations", static_cast<int64_t>(f.operations)},
+                                         {"per_second", Rounded(f.PerSecond())},
+                                         {"server_cpu_us", Rounded(f.CpuMicroseconds())},
+                                         {"p50_us", Rounded(f.Percentile(0.5) * 1e3)},
+                                         {"p99_us", Rounded(f.Percentile(0.99) * 1e3)}}));
+  for (const Floor& floor : report.floors)
+    floors.push_back(
+        JsonValue::Object({{"name", floor.what}, {"cpu_us", Rounded(floor.microseconds)}}));
+  const JsonValue out = JsonValue::Object({{"figures", JsonValue::Array(std::move(figures))},
+                                           {"floors", JsonValue::Array(std::move(floors))},
+                                           {"server_rss_kib", report.server_rss_kib},
+                                           {"server_peak_rss_kib", report.server_peak_rss_kib}});
+  std::printf("%s\n", WriteJson(out).c_str());
 }
 
 // InParallel runs `body(i)` for each i below `count`, kClients at a time.
@@ -392,7 +428,7 @@ Figures InParallel(const char* name, const ControlPlane& plane, size_t count, Bo
 }
 
 Figures BareConnections(const ControlPlane& plane, size_t count) {
-  return InParallel("floor: bare TLS connection", plane, count, [&](size_t) {
+  return InParallel("bare TLS connection", plane, count, [&](size_t) {
     const auto channel = device::MakeChannel(ControlPlane::Address(0), plane.Trust(), std::nullopt);
     SP_CHECK(
         channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(10)));
@@ -400,8 +436,8 @@ Figures BareConnections(const ControlPlane& plane, size_t count) {
 }
 
 // Every renewal is pushed by the server when it falls due, within seconds of the last.
-Figures Renewals(const ControlPlane& plane, std::vector<std::unique_ptr<Device>>& devices,
-                 size_t rounds) {
+Figures PushedRenewals(const ControlPlane& plane, std::vector<std::unique_ptr<Device>>& devices,
+                       size_t rounds) {
   Renewed renewed(0);
   std::vector<std::unique_ptr<LiveStream>> streams(devices.size());
   InParallel("open", plane, devices.size(), [&](size_t i) {
@@ -426,84 +462,74 @@ Figures Renewals(const ControlPlane& plane, std::vector<std::unique_ptr<Device>>
 
 // A herd: every device renews at once, again and again. What asking for the challenge costs is
 // measured alone and taken off, since a live stream has its challenge pushed.
-void PrintHerd(const ControlPlane& plane, std::vector<std::unique_ptr<Device>>& devices,
-               const Options& options) {
+Figures Herd(const ControlPlane& plane, std::vector<std::unique_ptr<Device>>& devices,
+             size_t rounds) {
   std::vector<std::unique_ptr<LiveStream>> streams(devices.size());
   InParallel("open", plane, devices.size(),
              [&](size_t i) { streams[i] = std::make_unique<LiveStream>(plane, *devices[i]); });
-  const size_t count = devices.size() * options.rounds;
-  Figures asked = InParallel("ask for a challenge", plane, count,
-                             [&](size_t i) { (void)streams[i % streams.size()]->Ask(); });
-  Figures renewed = InParallel("ask and renew, herd", plane, count,
-                               [&](size_t i) { streams[i % streams.size()]->Renew(); });
-  Print(asked, options.json);
-  Print(renewed, options.json);
-  PrintOne("renew on a live stream, herd, us server CPU",
-           renewed.CpuMicroseconds() - asked.CpuMicroseconds(), options.json);
+  Figures asked{.name = "ask for a challenge"};
+  Figures out{.name = "renew, all at once"};
+  for (size_t round = 0; round < rounds; ++round) {  // one call of a stream at a time
+    asked.Add(InParallel("", plane, streams.size(), [&](size_t i) { (void)streams[i]->Ask(); }));
+    out.Add(InParallel("", plane, streams.size(), [&](size_t i) { streams[i]->Renew(); }));
+  }
+  out.server_cpu_seconds -= asked.server_cpu_seconds;
+  return out;
 }
 
-// The curve's price of what a renewal cannot do without, on this thread.
-double CurveFloorMicroseconds() {
+// CurveFloors is what P-256 costs this thread, as `openssl speed ecdsap256` has it; a renewal
+// cannot do without three verifications and one signature.
+std::vector<Floor> CurveFloors() {
   constexpr int kRounds = 300;
   const pki::PrivateKey key = pki::PrivateKey::Generate(pki::KeyType::kP256).value();
   const Bytes message(120, 1);
   const Bytes signature = key.Sign(message).value();
-  timespec before{}, after{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
-  for (int i = 0; i < kRounds; ++i) {
-    for (int j = 0; j < 3; ++j) SP_CHECK(key.public_key().Verify(message, signature).has_value());
-    SP_CHECK(key.Sign(message).has_value());
-  }
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
-  return (Seconds(after) - Seconds(before)) / kRounds * 1e6;
+  const auto cost = [&](auto operation) {
+    timespec before{}, after{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+    for (int i = 0; i < kRounds; ++i) SP_CHECK(operation());
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+    return (Seconds(after) - Seconds(before)) / kRounds * 1e6;
+  };
+  const double sign = cost([&] { return key.Sign(message).has_value(); });
+  const double verify =
+      cost([&] { return key.public_key().Verify(message, signature).has_value(); });
+  return {{"P-256 signature", sign},
+          {"P-256 verification", verify},
+          {"renewal: 3 verifications, 1 signature", 3 * verify + sign}};
 }
 
-int Run(const Options& options) {
+void Run(const Options& options) {
   ControlPlane plane;
   std::vector<std::unique_ptr<Device>> devices;
   std::vector<pki::PublicKey> eks;
   for (size_t i = 0; i < options.devices; ++i)
     eks.push_back(devices.emplace_back(std::make_unique<Device>(plane))->ek());
   plane.Allow(eks);
+  Report report{.floors = CurveFloors()};
   Figures enrolled =
       InParallel("enrol", plane, devices.size(), [&](size_t i) { devices[i]->Enrol(); });
-  if (options.Wants("enrol")) {
-    Print(enrolled, options.json);
-    Figures bare = BareConnections(plane, devices.size());
-    Print(bare, options.json);
+  if (options.what == "renew") {
+    report.figures.push_back(Herd(plane, devices, options.rounds));
+    report.figures.push_back(PushedRenewals(plane, devices, options.rounds));
+  } else if (options.what == "reconnect") {
+    report.figures.push_back(InParallel("reconnect", plane, devices.size(),
+                                        [&](size_t i) { LiveStream(plane, *devices[i]); }));
+  } else {
+    report.figures.push_back(std::move(enrolled));
   }
-  if (options.Wants("renew")) {
-    PrintHerd(plane, devices, options);
-    Figures f = Renewals(plane, devices, options.rounds);
-    Print(f, options.json);
-    PrintOne("floor: 3 verifies, 1 signature, us", CurveFloorMicroseconds(), options.json);
-  }
-  if (options.Wants("reconnect")) {
-    Figures f = InParallel("reconnect", plane, devices.size(),
-                           [&](size_t i) { LiveStream(plane, *devices[i]); });
-    Print(f, options.json);
-  }
-  PrintOne("server RSS, MiB", plane.RssMib(), options.json);
-  return 0;
+  report.figures.push_back(BareConnections(plane, devices.size()));
+  report.server_rss_kib = plane.MemoryKib("VmRSS");
+  report.server_peak_rss_kib = plane.MemoryKib("VmHWM");
+  options.json ? PrintJson(report) : PrintText(report);
 }
 
 }  // namespace
 }  // namespace sallyport
 
 int main(int argc, char** argv) {
+  if (argc != 5) return 2;
   sallyport::server::PrepareTls();
-  std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  sallyport::Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (argument == "--json")
-      options.json = true;
-    else if (argument == "--devices" && i + 1 < argc)
-      options.devices = std::strtoul(argv[++i], nullptr, 10);
-    else if (argument == "--rounds" && i + 1 < argc)
-      options.rounds = std::strtoul(argv[++i], nullptr, 10);
-    else
-      options.what = argument;
-  }
-  return sallyport::Run(options);
+  sallyport::Run({argv[1], std::strtoul(argv[2], nullptr, 10), std::strtoul(argv[3], nullptr, 10),
+                  std::string_view(argv[4]) == "json"});
 }

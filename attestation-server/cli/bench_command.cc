@@ -1,0 +1,75 @@
+#include "attestation-server/cli/bench_command.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+
+namespace sallyport::server {
+namespace {
+
+struct BenchOptions {
+  unsigned devices = 400;
+  unsigned rounds = 3;
+  bool json = false;
+};
+
+// The enrol listener takes 500 at once of one address; a device may ask for ten challenges at once,
+// and uses one to enrol and two in each round.
+constexpr unsigned kDevicesMax = 480;
+constexpr unsigned kRoundsMax = 4;
+
+std::string ProgramBeside() {
+  std::error_code ignored;
+  return std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / "sallyport-bench";
+}
+
+CommandResult Bench(const std::string& what, const BenchOptions& options) {
+  return Failure(
+      ExitCode::kUsage,
+      RunBench(ProgramBeside(), {what, std::to_string(options.devices),
+                                 std::to_string(options.rounds), options.json ? "json" : "text"}),
+      options.json);
+}
+
+}  // namespace
+
+Error RunBench(const std::string& program, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), program);
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  ::execv(program.c_str(), argv.data());
+  return {Reason::kNotFound, program + " does not start; build the target sallyport-bench",
+          "bench.missing"};
+}
+
+void AddBenchCommands(CLI::App& app, CommandSink& sink) {
+  CLI::App* const bench = app.add_subcommand(
+      "bench", "Measure a server of its own on this machine, in a scratch directory");
+  bench->require_subcommand(1);
+  const auto add = [&](const char* what, const char* help) {
+    CLI::App* const command = bench->add_subcommand(what, help);
+    command->footer(
+        "Prints operations per second, CPU of the server process per operation, latencies, the\n"
+        "server's peak memory, and beside them what the curve and a bare TLS connection cost "
+        "here.\n\nExamples:\n  sallyport bench " +
+        std::string(what) + "\n  sallyport bench " + what + " --devices 50 --json");
+    const auto options = std::make_shared<BenchOptions>();
+    command->add_option("--devices", options->devices, "Devices, each with a software TPM")
+        ->check(CLI::Range(1u, kDevicesMax))
+        ->capture_default_str();
+    if (std::string_view(what) == "renew")
+      command->add_option("--rounds", options->rounds, "Renewals of each device")
+          ->check(CLI::Range(1u, kRoundsMax))
+          ->capture_default_str();
+    command->add_flag("--json", options->json, "One JSON object");
+    command->callback(
+        [&sink, what, options] { sink.Run([what, options] { return Bench(what, *options); }); });
+  };
+  add("enrol", "First enrolments, each on a TLS connection of its own");
+  add("renew", "Attested renewals on live streams: all at once, and pushed when due");
+  add("reconnect", "New streams of enrolled devices");
+}
+
+}  // namespace sallyport::server
