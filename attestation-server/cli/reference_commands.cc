@@ -128,6 +128,15 @@ Result<ReferenceFile> CheckProposal(const std::string& json, const AcceptOptions
   return file;
 }
 
+// Signed says whom a set is for, by the bytes that were signed.
+std::string Signed(const ReferenceFile& file) {
+  if (file.devices.empty()) return "for every device of class " + file.device_class;
+  std::string out = "for " + std::to_string(file.devices.size()) + " device(s) of class " +
+                    file.device_class + ":";
+  for (const std::string& id : file.devices) out += " " + id;
+  return out;
+}
+
 // AcceptBoot asks for the set that would accept a failed boot, and signs it: the first operator
 // imports it, the next ones approve what is there.
 CommandResult AcceptBoot(const CommonOptions& common, const AcceptOptions& options) {
@@ -145,10 +154,12 @@ CommandResult AcceptBoot(const CommonOptions& common, const AcceptOptions& optio
   const Result<ReferenceFile> file = CheckProposal(*json, options);
   if (!file) return Failure(file.error(), common.json);
   const bool stored = FieldOf(*answer, "state").has_value();
-  if (stored)
-    return ChangeReference(common, &api::Admin::Stub::ApproveReference,
-                           HexEncode(pki::Sha256(AsBytes(*json))), kReferenceApproveAction);
-  return SendImport(common, *client, file->device_class, AsBytes(*json));
+  CommandResult result =
+      stored ? ChangeReference(common, &api::Admin::Stub::ApproveReference,
+                               HexEncode(pki::Sha256(AsBytes(*json))), kReferenceApproveAction)
+             : SendImport(common, *client, file->device_class, AsBytes(*json));
+  if (result.code == ExitCode::kYes) result.err = "signed " + Signed(*file) + "\n";
+  return result;
 }
 
 void AddReferenceChange(CommandGroup& group, const std::string& name, const std::string& help,

@@ -43,14 +43,14 @@ class ObserveTest : public testing::Test {
 TEST_F(ObserveTest, ReplacesWhatDiffersAndKeepsTheRest) {
   log_.Application("new");
   Expectation base = Image("old");
-  base.pcrs.emplace(11, PcrDigest::Zero(Bank::kSha256));
+  base.pcrs.emplace(11, PcrDigest::Filled(Bank::kSha256, 0));
   const Expectation seen = Seen(&base).value();
   ASSERT_EQ(seen.pcrs.size(), 2u);
   const auto& events = std::get<PcrEventsExpected>(seen.pcrs.at(4));
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0].digest, DigestOf("new"));
   EXPECT_EQ(events[0].what, "") << "what an event says of itself is no reference value";
-  EXPECT_EQ(std::get<PcrValueExpected>(seen.pcrs.at(11)), PcrDigest::Zero(Bank::kSha256));
+  EXPECT_EQ(std::get<PcrValueExpected>(seen.pcrs.at(11)), PcrDigest::Filled(Bank::kSha256, 0));
 }
 
 TEST_F(ObserveTest, WithoutABaseEveryQuotedPcrIsJudged) {
@@ -66,7 +66,7 @@ TEST_F(ObserveTest, WithoutABaseEveryQuotedPcrIsJudged) {
 TEST_F(ObserveTest, AValueStaysAValue) {
   log_.Application("new");
   Expectation base;
-  base.pcrs.emplace(4, PcrDigest::Zero(Bank::kSha256));
+  base.pcrs.emplace(4, PcrDigest::Filled(Bank::kSha256, 0));
   const Expectation seen = Seen(&base).value();
   EXPECT_TRUE(std::holds_alternative<PcrValueExpected>(seen.pcrs.at(4)));
 }
@@ -77,7 +77,7 @@ TEST_F(ObserveTest, ALogThatBreaksAGrammarIsNeverTaken) {
   EXPECT_EQ(Refused(&base), "observe.grammar");
   EXPECT_EQ(Refused(nullptr), "observe.grammar");
   Expectation by_value;
-  by_value.pcrs.emplace(4, PcrDigest::Zero(Bank::kSha256));
+  by_value.pcrs.emplace(4, PcrDigest::Filled(Bank::kSha256, 0));
   EXPECT_EQ(Refused(&by_value), "observe.grammar") << "a value would hide it";
 }
 
@@ -91,7 +91,7 @@ TEST_F(ObserveTest, SecureBootKeysAreWrittenByHand) {
 TEST_F(ObserveTest, WhatWasNotQuotedIsNotInvented) {
   log_.Application("new");
   Expectation base = Image("new");
-  base.pcrs.emplace(9, PcrDigest::Zero(Bank::kSha256));
+  base.pcrs.emplace(9, PcrDigest::Filled(Bank::kSha256, 0));
   EXPECT_EQ(Refused(&base), "observe.refused");
 }
 
