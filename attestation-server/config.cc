@@ -46,10 +46,21 @@ void ReadPcrs(Config& out, const YamlNode& node, Diagnostics& findings) {
   if (out.pcrs.empty()) findings.Add(Code::kType, node.at, "expected a list of PCRs");
 }
 
+template <typename T>
+auto ReadFlag(bool T::* member) {
+  return [member](T& out, const YamlNode& node, Diagnostics& findings) {
+    if (node.text != "true" && node.text != "false")
+      return findings.Add(Code::kType, node.at, "expected true or false");
+    out.*member = node.text == "true";
+  };
+}
+
 const std::vector<ConfigKey<DeviceClass>>& ClassKeys() {
   static const std::vector<ConfigKey<DeviceClass>> keys{
       {"evidence_lifetime", "how long one proof and its certificate hold (default 1h)",
-       ConfigDuration(&DeviceClass::evidence_lifetime, Seconds(10), Days(7))}};
+       ConfigDuration(&DeviceClass::evidence_lifetime, Seconds(10), Days(7))},
+      {"ima", "true: devices show which files ran, judged by their references (default false)",
+       ReadFlag(&DeviceClass::ima)}};
   return keys;
 }
 
@@ -66,16 +77,11 @@ void ReadAdvisories(ProfileConfig& out, const YamlNode& node, Diagnostics& findi
 }
 
 const std::vector<ConfigKey<ProfileConfig>>& ProfileKeys() {
-  static const auto read_vendor = [](ProfileConfig& out, const YamlNode& node,
-                                     Diagnostics& findings) {
-    if (node.text != "true" && node.text != "false")
-      return findings.Add(Code::kType, node.at, "expected true or false");
-    out.vendor = node.text == "true";
-  };
   static const std::vector<ConfigKey<ProfileConfig>> keys{
       {"roots", "directory with the accepted EK issuer certificates and their CRLs",
        ConfigText(&ProfileConfig::roots), true},
-      {"vendor", "false for test roots, in development only (default true)", read_vendor},
+      {"vendor", "false for test roots, in development only (default true)",
+       ReadFlag(&ProfileConfig::vendor)},
       {"accept_advisories", "CVEs of TPMs that warn where they would refuse (default none)",
        ReadAdvisories},
       {"iak_roots",

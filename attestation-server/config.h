@@ -16,6 +16,7 @@ namespace sallyport::server {
 // DeviceClass: how long one proof of a kind of device holds; its certificates live no longer.
 struct DeviceClass {
   Duration evidence_lifetime = Hours(1);
+  bool ima = false;  // devices show which files ran
 };
 
 // ProfileConfig: which TPMs may enrol.

@@ -215,7 +215,7 @@ Result<Unit> Server::Impl::StartCore() {
                   .pcrs = config_.pcrs,
                   .limits = {}};
   for (const auto& [name, device_class] : config_.classes)
-    flow.classes.emplace(name, ClassTimes{device_class.evidence_lifetime});
+    flow.classes.emplace(name, ClassTimes{device_class.evidence_lifetime, false, device_class.ima});
   flow_ = std::make_unique<EnrolmentFlow>(
       std::move(flow), FlowParts{*database_, blobs_, world_.random, *fleet_},
       std::make_shared<const pki::DeviceLeafSigner>(std::move(signer)));

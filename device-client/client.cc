@@ -45,7 +45,7 @@ Client::Client(ClientParts parts, Config config, pki::EnrolmentFile enrolment, A
       trust_(TrustOf(enrolment_)),
       state_(std::move(state)),
       time_(parts.clock, state_.last_signed_time),
-      attester_(parts.tpm, parts.files, config_.event_log),
+      attester_(parts.tpm, parts.files, config_.event_log, config_.ima_list),
       backoff_(parts.random, config_.backoff_max),
       machine_(state_.device_id.empty() ? State::kEnrol : State::kReattest) {}
 

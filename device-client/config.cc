@@ -77,6 +77,8 @@ const std::vector<ConfigKey<Config>>& Keys() {
       {"state", "directory of the agent's state", ConfigText(&Config::state), true},
       {"tcti", "device:/dev/tpmrm0 or swtpm:path=SOCKET", ConfigText(&Config::tcti), true},
       {"event_log", "firmware event log (default: the kernel's)", ConfigText(&Config::event_log)},
+      {"ima_list", "files that ran, sent when the server asks (default: the kernel's)",
+       ConfigText(&Config::ima_list)},
       {"enrolment_file", "file that the operator made", ConfigText(&Config::enrolment_file), true},
       {"hardware", "hardware id that releases name", ConfigText(&Config::hardware), true},
       {"advertise", "host:port at which peers reach the proxy", ConfigAddress(&Config::advertise)},

@@ -36,6 +36,7 @@ struct Config {
   std::string state;  // directory
   std::string tcti;   // device:/dev/tpmrm0 or swtpm:path=SOCKET
   std::string event_log = "/sys/kernel/security/tpm0/binary_bios_measurements";
+  std::string ima_list = "/sys/kernel/security/integrity/ima/binary_runtime_measurements";
   std::string enrolment_file;
   std::string hardware;   // hardware id that releases name
   std::string advertise;  // host:port of the proxy as peers reach it

@@ -37,6 +37,14 @@ class BoundedCache {
     entries_.pop_back();
   }
 
+  void Erase(const Key& key) {
+    const std::lock_guard lock(entries_mutex_);
+    const auto found = by_key_.find(key);
+    if (found == by_key_.end()) return;
+    entries_.erase(found->second);
+    by_key_.erase(found);
+  }
+
  private:
   using Entries = std::list<std::pair<Key, std::shared_ptr<const Value>>>;
   const size_t entries_max_;

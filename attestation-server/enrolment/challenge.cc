@@ -1,6 +1,9 @@
 #include "attestation-server/enrolment/challenge.h"
 
+#include <set>
+
 #include "attestation-server/enrolment/iak_evidence.h"
+#include "attestation-server/enrolment/intake.h"
 #include "attestation-server/enrolment/limits.h"
 #include "attestation-server/store/devices.h"
 #include "pki/base/log.h"
@@ -55,15 +58,25 @@ void SetTpm(const pki::EkCertificate& certificate, std::vector<std::string> prof
   out.ek_version = certificate.version;
 }
 
+std::vector<uint32_t> WithImaPcrs(const std::vector<uint32_t>& pcrs) {
+  std::set<uint32_t> all(pcrs.begin(), pcrs.end());
+  for (uint32_t pcr = 0; pcr <= kImaPcr; ++pcr) all.insert(pcr);
+  return {all.begin(), all.end()};
+}
+
+const ImaStart kWholeList = ImaStart::OfBoot(BankOf(kJudgedBank));
+
 }  // namespace
 
 Challenger::Challenger(const FlowConfig& config, Database& database, Random& random,
-                       TicketSealer& sealer, Refusals& refusals)
+                       TicketSealer& sealer, Refusals& refusals, ImaStarts& ima_starts)
     : config_(config),
       database_(database),
       random_(random),
       sealer_(sealer),
       refusals_(refusals),
+      ima_starts_(ima_starts),
+      pcrs_with_ima_(WithImaPcrs(config.pcrs)),
       per_source_(config.limits.per_source, kRateLimitKeysMax),
       per_ek_(config.limits.per_ek, kRateLimitKeysMax),
       profiles_(std::make_shared<const Profiles>(config.profiles)) {}
@@ -165,6 +178,9 @@ Result<IssuedChallenge> Challenger::BeginEnrol(const BeginInput& input, UnixTime
   ticket.device_id = pki::DeviceIdFromEk(config_.trust_domain, ek_key.spki()).text();
   ticket.ek_spki_hash = ek_spki_hash;
   ticket.ak_public = input.ak_public;
+  // Its class is told by the token, which is not shown yet.
+  if (std::ranges::any_of(config_.classes, [](const auto& c) { return c.second.ima; }))
+    ticket.ima = kWholeList;
   ticket.secret.resize(32);
   random_.Fill(ticket.secret);
   SP_TRY(const pki::PublicArea ek, pki::EkPublicFromKey(ek_key));
@@ -196,6 +212,7 @@ Result<IssuedChallenge> Challenger::BeginReattest(const BeginInput& input, UnixT
   ticket.device_id = device->id;
   ticket.ek_spki_hash = device->tpm.ek_spki_hash;
   ticket.ak_public = device->tpm.ak_public;
+  if (AsksForIma(device->placement.device_class)) ticket.ima = kWholeList;
   return Issue(std::move(ticket), now);
 }
 
@@ -217,7 +234,16 @@ Result<IssuedChallenge> Challenger::Renewal(std::string_view device_id, UnixTime
   ticket.device_id = device->id;
   ticket.ek_spki_hash = device->tpm.ek_spki_hash;
   ticket.ak_public = std::move(device->tpm.ak_public);
+  if (AsksForIma(device->placement.device_class)) {
+    const std::shared_ptr<const ImaStart> kept = ima_starts_.Find(device->id);
+    ticket.ima = kept == nullptr ? kWholeList : *kept;
+  }
   return Issue(std::move(ticket), now);
+}
+
+bool Challenger::AsksForIma(const std::string& device_class) const {
+  const auto found = config_.classes.find(device_class);
+  return found != config_.classes.end() && found->second.ima;
 }
 
 IssuedChallenge Challenger::Issue(Ticket ticket, UnixTime now) {
@@ -229,7 +255,9 @@ IssuedChallenge Challenger::Issue(Ticket ticket, UnixTime now) {
   out.ticket = sealer_.Seal(ticket, now);
   out.ticket_id = ticket.id;
   out.nonce = ticket.nonce;
-  out.pcr_requests = {{std::string(pki::HashName(pki::HashAlgorithm::kSha256)), config_.pcrs}};
+  out.pcr_requests = {
+      {std::string(pki::HashName(kJudgedBank)), ticket.ima ? pcrs_with_ima_ : config_.pcrs}};
+  if (ticket.ima) out.ima_first = ticket.ima->entries;
   out.device_id = ticket.device_id;
   out.ek_spki_hash = ticket.ek_spki_hash;
   out.expires_in = kTicketLifetime;

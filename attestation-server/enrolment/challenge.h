@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "attestation-server/enrolment/flow.h"
+#include "attestation-server/enrolment/ima_starts.h"
 #include "attestation-server/enrolment/refusals.h"
 #include "attestation-server/enrolment/ticket.h"
 
@@ -14,7 +15,7 @@ namespace sallyport::server {
 class Challenger {
  public:
   Challenger(const FlowConfig& config, Database& database, Random& random, TicketSealer& sealer,
-             Refusals& refusals);
+             Refusals& refusals, ImaStarts& ima_starts);
 
   Answer<IssuedChallenge> Begin(const Channel& channel, const BeginInput& input, UnixTime now);
   // ReplaceRoots swaps the roots of a configured profile.
@@ -32,6 +33,8 @@ class Challenger {
   // chain or an IAK chain. The EK is then one of a known template.
   Result<Ticket> Vouch(const BeginInput& input, const pki::PublicKey& ek_key, UnixTime now);
   Result<Unit> CheckKnown(const Sha256Digest& ek_spki_hash, const Bytes& ak_name);
+  // AsksForIma: the class shows which files ran.
+  bool AsksForIma(const std::string& device_class) const;
   IssuedChallenge Issue(Ticket ticket, UnixTime now);
 
   const FlowConfig& config_;
@@ -39,6 +42,8 @@ class Challenger {
   Random& random_;
   TicketSealer& sealer_;
   Refusals& refusals_;
+  ImaStarts& ima_starts_;
+  const std::vector<uint32_t> pcrs_with_ima_;
   RateLimiter per_source_;
   RateLimiter per_ek_;
   std::mutex profiles_mutex_;  // guards profiles_, not what it points to

@@ -10,8 +10,9 @@ namespace sallyport::server {
 namespace {
 
 constexpr std::string_view kFormat = "evidence/v2";
-// Hex doubles what CheckSizes let in; the log is not in the document.
-constexpr JsonLimits kDocumentLimits{.size_max = 1 << 20, .depth_max = 4};
+// Hex doubles what CheckSizes let in, base64 adds a third to a measurement list; the log is not in
+// the document.
+constexpr JsonLimits kDocumentLimits{.size_max = 8 << 20, .depth_max = 4};
 constexpr int64_t kLifetimeMsMax = int64_t{366} * 24 * 3600 * 1000;
 
 // A TPM's counts are its own to choose: they do not always fit a JSON integer.
@@ -106,18 +107,59 @@ Result<std::vector<OpenReference>> ReadReferences(const JsonCursor& json) {
   return out;
 }
 
+JsonValue ImaStartJson(const std::optional<ImaStart>& start) {
+  if (!start) return JsonValue();
+  return JsonValue::Object({{"entries", Count(start->entries)},
+                            {"aggregate", HexEncode(start->aggregate.view())},
+                            {"boot_id", HexOrEmpty(start->boot_id)},
+                            {"references", HexEncode(start->references)}});
+}
+
+Result<std::optional<ImaStart>> ReadImaStart(const JsonCursor& json) {
+  if (json.value().kind() == JsonValue::Kind::kNull) return std::optional<ImaStart>();
+  SP_TRY(json.OnlyKeys({"entries", "aggregate", "boot_id", "references"}));
+  ImaStart start;
+  SP_TRY(start.entries, ReadCount(json, "entries"));
+  SP_TRY(const Bytes aggregate, ReadHex(json, "aggregate"));
+  if (aggregate.size() > kLogDigestBytesMax)
+    return json.Refuse("aggregate is no digest", "evidence.document");
+  start.aggregate = PcrDigest::Of(aggregate);
+  SP_TRY(ReadOptional(json, "boot_id", start.boot_id));
+  SP_TRY(ReadFixed(json, "references", start.references));
+  return std::optional(start);
+}
+
+JsonValue ImaJson(const std::optional<ReceivedIma>& ima) {
+  if (!ima) return JsonValue();
+  return JsonValue::Object({{"first", Count(ima->first)}, {"list", Base64Encode(ima->list)}});
+}
+
+Result<std::optional<ReceivedIma>> ReadIma(const JsonCursor& json) {
+  if (json.value().kind() == JsonValue::Kind::kNull) return std::optional<ReceivedIma>();
+  SP_TRY(json.OnlyKeys({"first", "list"}));
+  ReceivedIma ima;
+  SP_TRY(ima.first, ReadCount(json, "first"));
+  SP_TRY(const std::string_view text, json.GetString("list"));
+  Result<Bytes> list = Base64Decode(text);
+  if (!list) return json.Refuse("list is no base64", "evidence.document");
+  ima.list = *std::move(list);
+  return std::optional(std::move(ima));
+}
+
 JsonValue TermsJson(const JudgeTerms& terms) {
   return JsonValue::Object(
       {{"pcr_mask", terms.pcr_mask},
        {"frozen_ak_name", terms.frozen_ak_name ? HexEncode(*terms.frozen_ak_name) : ""},
        {"last_clock", ClockJson(terms.last)},
        {"reference_epoch", terms.reference_epoch},
-       {"evidence_lifetime_ms", terms.evidence_lifetime.ms}});
+       {"evidence_lifetime_ms", terms.evidence_lifetime.ms},
+       {"ima", ImaStartJson(terms.ima)},
+       {"pcrs_elsewhere", terms.pcrs_elsewhere}});
 }
 
 Result<JudgeTerms> ReadTerms(const JsonCursor& json) {
-  SP_TRY(json.OnlyKeys(
-      {"pcr_mask", "frozen_ak_name", "last_clock", "reference_epoch", "evidence_lifetime_ms"}));
+  SP_TRY(json.OnlyKeys({"pcr_mask", "frozen_ak_name", "last_clock", "reference_epoch",
+                        "evidence_lifetime_ms", "ima", "pcrs_elsewhere"}));
   JudgeTerms terms;
   SP_TRY(const int64_t mask, json.GetInteger("pcr_mask", 0, UINT32_MAX));
   terms.pcr_mask = static_cast<uint32_t>(mask);
@@ -129,6 +171,10 @@ Result<JudgeTerms> ReadTerms(const JsonCursor& json) {
   terms.reference_epoch = static_cast<uint64_t>(epoch);
   SP_TRY(const int64_t lifetime, json.GetInteger("evidence_lifetime_ms", 0, kLifetimeMsMax));
   terms.evidence_lifetime = Milliseconds(lifetime);
+  SP_TRY(const JsonCursor ima, json.Member("ima"));
+  SP_TRY(terms.ima, ReadImaStart(ima));
+  SP_TRY(const int64_t elsewhere, json.GetInteger("pcrs_elsewhere", 0, UINT32_MAX));
+  terms.pcrs_elsewhere = static_cast<uint32_t>(elsewhere);
   return terms;
 }
 
@@ -199,6 +245,8 @@ Result<Unit> ReadEvidence(const JsonCursor& json, ReceivedEvidence& e) {
   SP_TRY(e.boot_slot, json.GetString("boot_slot"));
   SP_TRY(ReadOptional(json, "release_digest", e.release_digest));
   SP_TRY(e.epoch_held, ReadCount(json, "epoch_held"));
+  SP_TRY(const JsonCursor ima, json.Member("ima"));
+  SP_TRY(e.ima, ReadIma(ima));
   return Unit{};
 }
 
@@ -237,6 +285,7 @@ std::string WriteEvidenceDocument(const Case& proof, std::string_view trust_doma
        {"boot_slot", e.boot_slot},
        {"release_digest", HexOrEmpty(e.release_digest)},
        {"epoch_held", Count(e.epoch_held)},
+       {"ima", ImaJson(e.ima)},
        {"terms", TermsJson(terms)},
        {"references", ReferencesJson(references)}}));
 }
@@ -271,6 +320,7 @@ Result<StoredProof> ReadEvidenceDocument(std::string_view text) {
                         "boot_slot",
                         "release_digest",
                         "epoch_held",
+                        "ima",
                         "terms",
                         "references"}));
   StoredProof out;

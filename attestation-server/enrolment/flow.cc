@@ -1,6 +1,7 @@
 #include "attestation-server/enrolment/flow.h"
 
 #include "attestation-server/enrolment/challenge.h"
+#include "attestation-server/enrolment/limits.h"
 #include "attestation-server/enrolment/prover.h"
 
 namespace sallyport::server {
@@ -12,8 +13,9 @@ class EnrolmentFlow::Impl {
       : config_(std::move(config)),
         sealer_(parts.random, config_.incarnation),
         refusals_(parts.database, parts.random, config_.limits.refusal_audit),
-        challenger_(config_, parts.database, parts.random, sealer_, refusals_),
-        prover_(config_, parts, sealer_, refusals_, std::move(signer)) {}
+        ima_starts_(kImaStartsMax),
+        challenger_(config_, parts.database, parts.random, sealer_, refusals_, ima_starts_),
+        prover_(config_, parts, sealer_, refusals_, ima_starts_, std::move(signer)) {}
 
   Challenger& challenger() { return challenger_; }
   Prover& prover() { return prover_; }
@@ -22,6 +24,7 @@ class EnrolmentFlow::Impl {
   const FlowConfig config_;
   TicketSealer sealer_;
   Refusals refusals_;
+  ImaStarts ima_starts_;
   Challenger challenger_;
   Prover prover_;
 };

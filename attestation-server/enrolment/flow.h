@@ -26,6 +26,8 @@ struct ClassTimes {
   // A TLS key outside the null hierarchy survives a reboot; allowed only where an offline reboot
   // must work.
   bool key_may_outlive_boot = false;
+  // The device shows which files ran (evidence/ima.h); PCR 0 to 10 are quoted besides the others.
+  bool ima = false;
 };
 
 struct FlowConfig {

@@ -69,6 +69,7 @@ Result<Unit> CheckSizes(const ProveInput& input) {
   SP_TRY(Fits(e.key_attest.size(), pki::kAttestBytesMax, "key attestation"));
   SP_TRY(Fits(e.key_signature.size(), pki::kTpmSignatureBytesMax, "key signature"));
   SP_TRY(Fits(e.csr.size(), pki::kCsrBytesMax, "csr"));
+  if (e.ima) SP_TRY(Fits(e.ima->list.size(), pki::kMeasurementListBytesMax, "measurement list"));
   if (!IsHostAndPort(e.advertise))
     return Error{Reason::kMalformed, "not host:port", "evidence.advertise"};
   return Unit{};
@@ -95,6 +96,7 @@ Sha256Digest EvidenceHash(const ProveInput& input) {
         AsBytes(e.advertise)})
     out.Sized32(field);
   out.U8(static_cast<uint8_t>(e.key_certification)).BigU64(e.epoch_held);
+  if (e.ima) out.BigU64(e.ima->first).Raw(pki::Sha256(e.ima->list).view());
   return pki::Sha256(out.bytes());
 }
 

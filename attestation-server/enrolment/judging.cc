@@ -67,6 +67,7 @@ Verdict JudgeCase(const Case& proof, const JudgeTerms& terms,
   evidence.log = {proof.log.get(), proof.log_refusal};
   evidence.key = KeyInput{e.key_certification, e.tls_public,    e.creation_data,
                           e.key_attest,        e.key_signature, proof.csr_spki};
+  if (e.ima) evidence.ima = ImaInput{e.ima->first, e.ima->list};
   JudgeContext context;
   context.quote.extra_data = proof.quote_extra_data.view();
   context.quote.bank = kJudgedBank;
@@ -79,6 +80,8 @@ Verdict JudgeCase(const Case& proof, const JudgeTerms& terms,
   context.reference_version = std::to_string(terms.reference_epoch);
   context.challenge_made_at = proof.ticket.made_at;
   context.evidence_lifetime = terms.evidence_lifetime;
+  context.ima = terms.ima;
+  context.pcrs_elsewhere = terms.pcrs_elsewhere;
   return Judge(evidence, context);
 }
 

@@ -18,6 +18,8 @@ struct JudgeTerms {
   std::optional<ClockRecord> last;
   uint64_t reference_epoch = 0;
   Duration evidence_lifetime;
+  std::optional<ImaStart> ima = {};  // the class asks for the files that ran
+  uint32_t pcrs_elsewhere = 0;       // quoted for their sake, whatever the class asks for
 };
 
 Verdict JudgeCase(const Case& proof, const JudgeTerms& terms,

@@ -22,4 +22,7 @@ inline constexpr size_t kAkCacheMax = 20'000;
 // Reference files kept in their parsed form.
 inline constexpr size_t kReferenceCacheMax = 256;
 
+// Devices whose measurement list is known as far as it was judged; 250 bytes each.
+inline constexpr size_t kImaStartsMax = 100'000;
+
 }  // namespace sallyport::server

@@ -56,14 +56,21 @@ struct IssuedChallenge {
   std::string device_id;
   Sha256Digest ek_spki_hash = Sha256Digest::FromArray({});
   Duration expires_in;
-  Bytes credential_blob;   // TPM2B_ID_OBJECT contents, enrol only
-  Bytes encrypted_secret;  // TPM2B_ENCRYPTED_SECRET contents, enrol only
+  Bytes credential_blob;                   // TPM2B_ID_OBJECT contents, enrol only
+  Bytes encrypted_secret;                  // TPM2B_ENCRYPTED_SECRET contents, enrol only
+  std::optional<uint64_t> ima_first = {};  // the measurement list is wanted from this entry on
 };
 
 struct ReceivedQuote {
   Bytes attest;     // TPMS_ATTEST
   Bytes signature;  // TPMT_SIGNATURE
   std::map<uint32_t, Bytes> pcr_values;
+};
+
+// ReceivedIma is part of a measurement list: whole entries from number `first` on.
+struct ReceivedIma {
+  uint64_t first = 0;
+  Bytes list;
 };
 
 struct ReceivedEvidence {
@@ -83,6 +90,7 @@ struct ReceivedEvidence {
   std::optional<Sha256Digest> activation_proof;  // enrol only
   std::string token;                             // enrol only
   std::string advertise;
+  std::optional<ReceivedIma> ima = {};
 };
 
 struct ProveInput {

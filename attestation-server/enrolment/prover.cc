@@ -68,11 +68,13 @@ JsonValue AuditRecord(const Case& proof, const DeviceRecord& device, const Verdi
 }  // namespace
 
 Prover::Prover(const FlowConfig& config, const FlowParts& parts, TicketSealer& sealer,
-               Refusals& refusals, std::shared_ptr<const pki::DeviceLeafSigner> signer)
+               Refusals& refusals, ImaStarts& ima_starts,
+               std::shared_ptr<const pki::DeviceLeafSigner> signer)
     : config_(config),
       parts_(parts),
       sealer_(sealer),
       refusals_(refusals),
+      ima_starts_(ima_starts),
       intake_(parts.blobs, config.trust_domain.name()),
       references_(kReferenceCacheMax),
       signer_(std::move(signer)) {
@@ -109,6 +111,8 @@ Result<Admitted> Prover::Open(std::initializer_list<pki::Purpose> accepted,
   about.device_id = ticket.device_id;
   if (!device_id.empty() && ticket.device_id != device_id)
     return Error{Reason::kMismatch, "ticket of another device", "ticket.other-device"};
+  if (input.evidence.ima && !ticket.ima)
+    return Error{Reason::kInvalidArgument, "no measurement list was asked for", "ima.unasked"};
   const Sha256Digest evidence_hash = EvidenceHash(input);
   const TicketId ticket_id = ticket.id;
   if (std::optional<Admitted> kept = answers_.Find(ticket_id, evidence_hash, now))
@@ -174,9 +178,15 @@ Result<Prover::Standing> Prover::Read(const Case& proof, UnixTime now) {
   return out;
 }
 
-JudgeTerms Prover::TermsOf(const Standing& standing, const ClassTimes& times) const {
+JudgeTerms Prover::TermsOf(const Standing& standing, const ClassTimes& times,
+                           const std::optional<ImaStart>& asked) const {
   JudgeTerms terms;
   terms.pcr_mask = pcr_mask_;
+  if (asked.has_value()) {
+    terms.pcr_mask |= kImaPcrMask;
+    terms.pcrs_elsewhere = 1u << kImaPcr;
+    if (times.ima) terms.ima = asked;
+  }
   terms.reference_epoch = standing.epochs.reference;
   terms.evidence_lifetime = times.evidence_lifetime;
   if (!standing.device.has_value()) return terms;
@@ -195,7 +205,10 @@ Result<Admitted> Prover::Attempt(const Case& proof, const std::string& source, U
   if (times == config_.classes.end())
     return Error{Reason::kPolicyDenied, "class '" + standing.device_class + "' is not configured",
                  "class.unknown"};
-  standing.terms = TermsOf(standing, times->second);
+  if (times->second.ima && !proof.ticket.ima)
+    return Error{Reason::kPolicyDenied, "the challenge is older than what the class asks for",
+                 "ima.not-asked"};
+  standing.terms = TermsOf(standing, times->second, proof.ticket.ima);
   const Verdict verdict = JudgeCase(proof, standing.terms, standing.references.candidates);
   about.ak_verified = MayDisclose(verdict);
   about.events.clear();
@@ -231,6 +244,8 @@ Result<Admitted> Prover::Admit(const Case& proof, const Standing& standing, cons
   if (plan.device.state == DeviceState::kActive) PlanCertificate(standing, verdict, plan, now);
   if (proof.ticket.purpose != pki::Purpose::kRenew) SP_TRY(KeepEvidence(proof, standing, plan));
   SP_TRY(Commit(proof, standing, plan, now));
+  if (verdict.ima_end.has_value())
+    ima_starts_.Put(plan.device.id, std::make_shared<const ImaStart>(*verdict.ima_end));
   SP_TRY(Admitted admitted, Sign(standing, verdict, plan));
   if (!admitted.pending) parts_.events.OnAdmitted(plan.device);
   return admitted;
@@ -243,6 +258,8 @@ Error Prover::Fail(const Case& proof, const Standing& standing, const Verdict& v
                 failure != nullptr ? failure->detail : "not everything was shown", verdict.rule()};
   if (proof.log_unknown() && about.ak_verified) return *proof.log_refusal;
   Learn(proof, standing, verdict, now);
+  // Whatever was wrong, the next list is a whole one.
+  if (proof.ticket.ima.has_value()) ima_starts_.Erase(proof.ticket.device_id);
   // A device that never came in leaves nothing but the audit entry: no record, no spent token.
   if (!standing.device.has_value() || !IsPostureFailure(proof, verdict)) return refusal;
   about.reference_id = refusals_.NewReferenceId();

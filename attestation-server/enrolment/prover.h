@@ -8,6 +8,7 @@
 
 #include "attestation-server/enrolment/answers.h"
 #include "attestation-server/enrolment/decision.h"
+#include "attestation-server/enrolment/ima_starts.h"
 #include "attestation-server/enrolment/judging.h"
 #include "attestation-server/enrolment/refusals.h"
 #include "attestation-server/store/issuance.h"
@@ -20,7 +21,7 @@ namespace sallyport::server {
 class Prover {
  public:
   Prover(const FlowConfig& config, const FlowParts& parts, TicketSealer& sealer, Refusals& refusals,
-         std::shared_ptr<const pki::DeviceLeafSigner> signer);
+         ImaStarts& ima_starts, std::shared_ptr<const pki::DeviceLeafSigner> signer);
 
   void ReplaceSigner(std::shared_ptr<const pki::DeviceLeafSigner> signer);
   // Prove takes tickets of the purposes in `accepted`; with `device_id` only those of that device.
@@ -56,7 +57,8 @@ class Prover {
                            RefusalCase& about);
   Result<Standing> Read(const Case& proof, UnixTime now);
   Result<AdmissionGround> Ground(Connection& connection, const Case& proof, UnixTime now);
-  JudgeTerms TermsOf(const Standing& standing, const ClassTimes& times) const;
+  JudgeTerms TermsOf(const Standing& standing, const ClassTimes& times,
+                     const std::optional<ImaStart>& asked) const;
   Result<Admitted> Admit(const Case& proof, const Standing& standing, const Verdict& verdict,
                          const ClassTimes& times, DeviceRecord device, UnixTime now);
   Error Fail(const Case& proof, const Standing& standing, const Verdict& verdict,
@@ -78,6 +80,7 @@ class Prover {
   const FlowParts parts_;
   TicketSealer& sealer_;
   Refusals& refusals_;
+  ImaStarts& ima_starts_;
   Intake intake_;
   ReferenceReader references_;
   Answers answers_;

@@ -11,6 +11,29 @@ namespace {
 constexpr std::string_view kLabel = "sallyport/ticket/v1";
 constexpr size_t kFieldMax = 2048;  // no field of a ticket comes near
 
+void WriteIma(const std::optional<ImaStart>& ima, ByteWriter& out) {
+  out.U8(ima.has_value() ? 1 : 0);
+  if (!ima.has_value()) return;
+  out.BigU64(ima->entries).Sized16(ima->aggregate.view()).Raw(ima->references.view());
+  out.Sized16(ima->boot_id.has_value() ? ima->boot_id->view() : ByteView());
+}
+
+Result<std::optional<ImaStart>> ReadIma(ByteReader& in) {
+  SP_TRY(const uint8_t asked, in.U8());
+  if (asked == 0) return std::optional<ImaStart>();
+  ImaStart ima;
+  SP_TRY(ima.entries, in.BigU64());
+  SP_TRY(const ByteView aggregate, in.Sized16(kLogDigestBytesMax));
+  ima.aggregate = PcrDigest::Of(aggregate);
+  SP_TRY(const ByteView references, in.Take(Sha256Digest::kSize));
+  SP_TRY(ima.references, Sha256Digest::FromView(references));
+  SP_TRY(const ByteView boot_id, in.Sized16(BootId::kSize));
+  if (!boot_id.empty()) {
+    SP_TRY(ima.boot_id, BootId::FromView(boot_id));
+  }
+  return std::optional(ima);
+}
+
 Bytes Write(const Ticket& t) {
   ByteWriter out;
   out.U8(static_cast<uint8_t>(t.purpose))
@@ -22,6 +45,7 @@ Bytes Write(const Ticket& t) {
         AsBytes(t.ek_model), AsBytes(t.ek_version),
         t.serial_listing.has_value() ? t.serial_listing->view() : ByteView()})
     out.Sized16(field);
+  WriteIma(t.ima, out);
   for (const std::string& profile : t.profiles) out.Sized16(AsBytes(profile));
   return std::move(out).Take();
 }
@@ -60,6 +84,7 @@ Result<Ticket> Read(ByteView bytes) {
   if (!listing.empty()) {
     SP_TRY(t.serial_listing, Sha256Digest::FromView(listing));
   }
+  SP_TRY(t.ima, ReadIma(in));
   while (in.remaining() > 0) {
     SP_TRY(const ByteView profile, in.Sized16(kFieldMax));
     t.profiles.push_back(ToString(profile));

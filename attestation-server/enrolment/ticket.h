@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "attestation-server/evidence/ima.h"
 #include "pki/base/digest.h"
 #include "pki/base/random.h"
 #include "pki/base/time.h"
@@ -39,6 +40,9 @@ struct Ticket {
   std::string ek_version;
   // Enrol only: where the device must stand on the allow-list when its maker vouches for it.
   std::optional<Sha256Digest> serial_listing;
+  // A measurement list was asked for, from this state on. Carried here, so that any server judges
+  // the answer by what was asked, whatever became of its cache since.
+  std::optional<ImaStart> ima = {};
 };
 
 // TicketSealer: thread-safe. A restart makes new keys: tickets of before are foreign, and devices

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -41,6 +42,8 @@ struct SecureBootExpected {
 };
 using PcrExpectation = std::variant<PcrValueExpected, PcrEventsExpected, SecureBootExpected>;
 
+struct ImaExpected;  // evidence/ima.h
+
 // Expectation is one complete alternative: every PCR in it must match.
 struct Expectation {
   std::string label;
@@ -48,6 +51,8 @@ struct Expectation {
   // When set, the alternative is only for devices whose (quoted) PCR 7 shows Secure Boot in this
   // state.
   std::optional<bool> secure_boot = {};
+  // Files that may run, shared with a cache. A device may run what any of its alternatives allows.
+  std::vector<std::shared_ptr<const ImaExpected>> ima = {};
 };
 
 // Candidate is an alternative a device may be judged under.

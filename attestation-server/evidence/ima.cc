@@ -178,6 +178,16 @@ Result<ImaStart> StartOf(const ImaInput& input, const ImaStart& kept, Bank bank,
 
 }  // namespace
 
+ImaReferences ImaReferences::Of(std::span<const Candidate> candidates) {
+  ImaReferences out;
+  for (const Candidate& candidate : candidates)
+    for (const auto& part : candidate.expectation.ima)
+      if (std::ranges::find(out.parts, part->hash, [](const auto& p) { return p->hash; }) ==
+          out.parts.end())
+        out.parts.push_back(part);
+  return out;
+}
+
 bool ImaReferences::Allows(ByteView digest) const {
   return std::ranges::any_of(
       parts, [&](const auto& part) { return part->files.contains(AsText(digest)); });

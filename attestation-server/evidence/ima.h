@@ -46,13 +46,15 @@ struct ImaSigner {
 struct ImaExpected {
   ImaFiles files;  // raw digests, SHA-256 and longer
   std::vector<ImaSigner> signers;
-  Sha256Digest hash = Sha256Digest::FromArray({});  // of the reference file
+  Sha256Digest hash = Sha256Digest::FromArray({});  // of the reference file that holds it
 };
 
 // ImaReferences: a file is allowed when any part allows it. The parts are shared with a cache.
 struct ImaReferences {
   std::vector<std::shared_ptr<const ImaExpected>> parts;
 
+  // Of collects what the alternatives of a device allow, each part once.
+  static ImaReferences Of(std::span<const Candidate> candidates);
   bool Allows(ByteView digest) const;
   std::vector<const ImaSigner*> SignersOf(uint32_t key_id) const;
   // Hash names this set of parts, in whatever order.

@@ -23,11 +23,12 @@ PcrExpectation Seen(uint32_t pcr, bool by_value, const AuthenticatedPcrs& pcrs,
   return PcrExpectation(std::move(events));
 }
 
-Expectation Whole(const AuthenticatedPcrs& pcrs, const ReplayedLog& log) {
+Expectation Whole(const AuthenticatedPcrs& pcrs, const ReplayedLog& log, uint32_t pcrs_elsewhere) {
   Expectation out;
   out.secure_boot = SecureBootState(pcrs, &log);
   for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr)
-    if (pcrs.selected(pcr)) out.pcrs.emplace(pcr, Seen(pcr, false, pcrs, log));
+    if (pcrs.selected(pcr) && (pcrs_elsewhere >> pcr & 1) == 0)
+      out.pcrs.emplace(pcr, Seen(pcr, false, pcrs, log));
   return out;
 }
 
@@ -47,6 +48,7 @@ bool LacksReferenceOnly(const Verdict& verdict) {
   if (!verdict.quote || verdict.passing()) return false;
   return std::ranges::all_of(verdict.checks.checks(), [](const Check& check) {
     return check.result == CheckResult::kPass ||
+           (check.result == CheckResult::kNotRun && check.rule.starts_with("ima.")) ||
            (check.result == CheckResult::kFail && IsReferenceRule(check.rule));
   });
 }
@@ -60,8 +62,10 @@ std::vector<uint32_t> DiffersOn(const Expectation& expected, const Authenticated
 }
 
 Result<Expectation> Observe(const Expectation* base, const AuthenticatedPcrs& pcrs,
-                            const ReplayedLog& log, std::span<const Candidate> known) {
-  Expectation out = base == nullptr ? Whole(pcrs, log) : *base;
+                            const ReplayedLog& log, std::span<const Candidate> known,
+                            uint32_t pcrs_elsewhere) {
+  Expectation out = base == nullptr ? Whole(pcrs, log, pcrs_elsewhere) : *base;
+  out.ima.clear();
   std::vector<uint32_t> seen;
   for (const auto& [pcr, ignored] : out.pcrs) seen.push_back(pcr);
   if (base != nullptr) seen = DiffersOn(*base, pcrs, log, known);

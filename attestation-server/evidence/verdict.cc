@@ -52,8 +52,7 @@ void JudgeBoot(const EvidenceInput& evidence, const JudgeContext& context, const
   const AuthenticatedPcrs& pcrs = verdict.quote->pcrs;
   verdict.boot_id = ComputeBootId(evidence.ak->name(), verdict.quote->boot.generation,
                                   verdict.quote->clock, log.hash());
-  const uint32_t elsewhere = context.ima ? 1u << kImaPcr : 0;
-  if (auto difference = CheckReplay(pcrs, log, verdict.checks, elsewhere)) {
+  if (auto difference = CheckReplay(pcrs, log, verdict.checks, context.pcrs_elsewhere)) {
     verdict.diff.push_back(*std::move(difference));
     return;
   }
@@ -66,13 +65,14 @@ void JudgeBoot(const EvidenceInput& evidence, const JudgeContext& context, const
   if (outcome.matched) verdict.matched = outcome.nearest->role;
 }
 
-void JudgeIma(const EvidenceInput& evidence, const ImaExpectation& expected, Verdict& verdict) {
+void JudgeIma(const EvidenceInput& evidence, const JudgeContext& context, Verdict& verdict) {
   const bool clean = verdict.passing() && verdict.quote && verdict.boot_id;
   verdict.checks.Add(ImaRules());
   if (!clean) return;
+  const ImaReferences references = ImaReferences::Of(context.candidates);
   std::optional<ImaOutcome> outcome =
       CheckIma(verdict.quote->pcrs, *verdict.boot_id, evidence.ima ? &*evidence.ima : nullptr,
-               expected, verdict.checks);
+               {*context.ima, &references}, verdict.checks);
   if (!outcome) return;
   verdict.ima_end = outcome->end;
   verdict.diff = std::move(outcome->diff);
@@ -176,7 +176,7 @@ Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context) {
         KeyRules(evidence.key ? evidence.key->certification : KeyCertification::kCreation));
     if (evidence.key) out.key = CheckKey(*evidence.ak, *evidence.key, *context.key, out.checks);
   }
-  if (context.ima) JudgeIma(evidence, *context.ima, out);
+  if (context.ima) JudgeIma(evidence, context, out);
 
   if (!out.passing()) return out;
   out.tier = std::min(judges_boot ? pki::Tier::kMeasured : pki::Tier::kAttested, context.tier_cap);

@@ -36,8 +36,12 @@ struct JudgeContext {
   QuoteExpectation quote;
   std::optional<Bytes> frozen_ak_name;  // nothing at the first enrolment
   std::optional<KeyExpectation> key;    // set when a TLS key must be proven
-  // Set when the class asks for the files that ran; `quote.pcr_mask` then covers kImaPcrMask.
-  std::optional<ImaExpectation> ima = {};
+  // Set when the class asks for the files that ran: where the list goes on. `quote.pcr_mask` then
+  // covers kImaPcrMask; what may run is in `candidates`.
+  std::optional<ImaStart> ima = {};
+  // PCRs that were quoted and that the event log says nothing of: kImaPcr when a list was asked
+  // for.
+  uint32_t pcrs_elsewhere = 0;
   std::span<const Candidate> candidates;
   std::string reference_version;  // named in the verdict
   UnixTime challenge_made_at;     // attested_at: never when the evidence arrived

@@ -10,7 +10,7 @@ namespace sallyport::server {
 // ProposalScope: the device of the verdict alone, unless one of these.
 struct ProposalScope {
   bool whole_class = false;
-  bool all_same = false;             // every failing device of the class that shows the same
+  bool all_same = false;                  // every failing device of the class that shows the same
   std::vector<std::string> devices = {};  // names or ids, besides the device of the verdict
 };
 

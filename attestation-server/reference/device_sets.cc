@@ -9,6 +9,7 @@ std::optional<Expectation> Combine(const Expectation& platform, const Expectatio
   Expectation out = platform;
   for (const auto& [pcr, expectation] : release.pcrs) out.pcrs.insert_or_assign(pcr, expectation);
   if (release.secure_boot) out.secure_boot = release.secure_boot;
+  out.ima.insert(out.ima.end(), release.ima.begin(), release.ima.end());
   out.label = release.label + " on " + platform.label;
   return out;
 }

@@ -25,9 +25,10 @@ struct DeviceSets {
 // ChooseCandidates combines every open release alternative with every platform alternative; on a
 // PCR that both name the release wins, because an update changes it and the class's file cannot. A
 // device without a committed release is also judged under the platform alternatives alone.
-// Alternatives for different Secure Boot states do not combine. An own alternative stands for
-// itself, whatever release is committed, and is one more platform for releases to combine with. The
-// order is committed, pending, recovery, own. Empty sets give no candidate: such a device fails.
+// Alternatives for different Secure Boot states do not combine. Files that may run are those of
+// both. An own alternative stands for itself, whatever release is committed, and is one more
+// platform for releases to combine with. The order is committed, pending, recovery, own. Empty sets
+// give no candidate: such a device fails.
 std::vector<Candidate> ChooseCandidates(const DeviceSets& sets);
 
 // ExpectationsOfRelease makes the alternatives of a signed release: PCR 4 by the events it lists,

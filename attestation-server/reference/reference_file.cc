@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "attestation-server/reference/device_sets.h"
+#include "attestation-server/reference/ima_section.h"
 #include "pki/base/json.h"
 #include "pki/spiffe/spiffe_id.h"
 
@@ -190,7 +191,7 @@ Result<ReferenceFile> ParseReferenceFile(std::string_view json) {
   if (format != kFormat)
     return Error{Reason::kUnsupported, "format " + std::string(format), "reference.format"};
   SP_TRY(root.OnlyKeys(
-      {"sallyport", "class", "bank", "secure_boot", "pcrs", "devices", "supersedes"}));
+      {"sallyport", "class", "bank", "secure_boot", "pcrs", "ima", "devices", "supersedes"}));
   ReferenceFile out;
   SP_TRY(out.device_class, ParseText(root, "class"));
   SP_TRY(out.bank, ParseBank(root));
@@ -207,6 +208,12 @@ Result<ReferenceFile> ParseReferenceFile(std::string_view json) {
     SP_TRY(const uint32_t pcr, ParsePcr(key, cursor));
     SP_TRY(PcrExpectation expectation, ParseExpectation(pcr, cursor, out.bank));
     out.expectation.pcrs.emplace(pcr, std::move(expectation));
+  }
+  if (root.Find("ima")) {
+    SP_TRY(const JsonCursor section, root.Member("ima"));
+    SP_TRY(ImaExpected ima, ParseImaSection(section));
+    ima.hash = pki::Sha256(AsBytes(json));
+    out.expectation.ima.push_back(std::make_shared<const ImaExpected>(std::move(ima)));
   }
   out.expectation.label = "reference " + out.device_class;
   return out;
@@ -240,6 +247,9 @@ std::string WriteReferenceFile(const ReferenceFile& file) {
   if (!supersedes.empty()) members.push_back({"supersedes", JsonValue::Strings(supersedes)});
   if (file.expectation.secure_boot)
     members.push_back({"secure_boot", *file.expectation.secure_boot});
+  // A file has one section: only the alternatives of a device have those of several files.
+  if (!file.expectation.ima.empty())
+    members.push_back({"ima", WriteImaSection(*file.expectation.ima.front())});
   return WriteJson(JsonValue::Object(std::move(members)));
 }
 

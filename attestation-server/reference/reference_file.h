@@ -8,6 +8,7 @@
 // `secure_boot` is optional: the alternative then holds only for devices in that state. `type` and
 // `what` of an event are optional. PCR 7 may also be judged by what it says (SecureBootExpected):
 //   "7":{"secure_boot":{"pk":["x509:<hex>"],"kek":[...],"db":[...],"dbx":["sha256:<hex>"],"events":[]}}
+// Which files may run is the optional section `ima` (ima_section.h).
 // where pk, kek and db are what is allowed at most, and dbx what is revoked at least.
 #pragma once
 

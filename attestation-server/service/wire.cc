@@ -48,7 +48,7 @@ Result<BeginInput> FromWire(const api::BeginRequest& wire) {
 }
 
 Result<ProveInput> FromWire(const std::string& ticket, const api::Evidence& wire) {
-  if (!wire.ima_delta().empty() || wire.idevid_chain_size() > 0 || !wire.null_name_attest().empty())
+  if (wire.idevid_chain_size() > 0 || !wire.null_name_attest().empty())
     return Unsupported("wire.reserved-field", "evidence of a kind that this server does not judge");
   ProveInput input;
   input.ticket = ToBytes(ticket);
@@ -73,6 +73,8 @@ Result<ProveInput> FromWire(const std::string& ticket, const api::Evidence& wire
   SP_TRY(out.activation_proof, Optional<Sha256Digest>(wire.activation_proof()));
   out.token = wire.token();
   out.advertise = wire.advertise();
+  if (wire.has_ima_delta())
+    out.ima = ReceivedIma{wire.ima_delta().first_entry(), ToBytes(wire.ima_delta().entries())};
   return input;
 }
 
@@ -88,6 +90,7 @@ void ToWire(const IssuedChallenge& challenge, api::Challenge* wire) {
   wire->set_device_id(challenge.device_id);
   wire->set_ek_spki_sha256(ToString(challenge.ek_spki_hash.view()));
   wire->set_expires_in_ms(static_cast<uint64_t>(challenge.expires_in.ms));
+  if (challenge.ima_first) wire->mutable_ima()->set_first_entry(*challenge.ima_first);
 }
 
 void ToWire(const Admitted& admitted, api::Certificate* wire) {

@@ -1,6 +1,8 @@
 #include "device-client/agent/attester.h"
 
+#include "pki/base/log.h"
 #include "pki/crypto/hash.h"
+#include "pki/tpm/measurement_list.h"
 #include "pki/tpm/name.h"
 #include "pki/tpm/public_area.h"
 #include "pki/x509/csr.h"
@@ -34,6 +36,20 @@ Result<Bytes> Attester::MakeRequest(const TlsKey& key) {
   return pki::MakeCsr(public_key.spki(), [&](ByteView to_be_signed) {
     return tpm_.Sign(key.id, pki::Sha256(to_be_signed));
   });
+}
+
+std::optional<ImaPart> Attester::ReadImaList(uint64_t first) {
+  const auto unusable = [](const Error& error) {
+    Log(LogLevel::kError, "measurement_list_unusable", {{"reason", error.ToString()}});
+    return std::nullopt;
+  };
+  const Result<Bytes> list = ReadFile(files_, ima_list_path_, kImaListBytesMax);
+  if (!list) return unusable(list.error());
+  const auto added = pki::AfterEntries(*list, first);
+  if (!added) return unusable(added.error());
+  // Fewer entries than the server has seen: another boot, or another list.
+  if (!added->has_value()) return ImaPart{0, *list};
+  return ImaPart{first, ToBytes(**added)};
 }
 
 Result<Evidence> Attester::Attest(const AttestationTask& task) {
@@ -80,6 +96,8 @@ Result<Evidence> Attester::Attest(const AttestationTask& task) {
     out.quotes.push_back(
         {quote.signed_by_ak.attest, quote.signed_by_ak.signature, std::move(quote.pcr_values)});
   }
+  // After the quote: the kernel lists an entry before it extends the PCR.
+  if (task.challenge.ima_first) out.ima = ReadImaList(*task.challenge.ima_first);
   if (task.secret != nullptr)
     out.activation_proof = ToBytes(pki::ActivationProof(task.secret->view(), transcript).view());
   return out;

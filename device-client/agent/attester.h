@@ -12,6 +12,10 @@ namespace sallyport::device {
 
 inline constexpr uint64_t kEventLogBytesMax = 4 * 1024 * 1024;  // the verifier's cap
 
+// Larger lists are cut by the server's cap on what travels, not here: after the first time only new
+// entries do.
+inline constexpr uint64_t kImaListBytesMax = 64 * 1024 * 1024;
+
 // BootClaim is what the device says it runs; the verdict judges it.
 struct BootClaim {
   pki::BootSlot slot = pki::BootSlot::kUnknown;
@@ -37,20 +41,26 @@ struct AttestationTask {
 // Attester borrows its parts; used by one thread.
 class Attester {
  public:
-  Attester(Tpm& tpm, FileSystem& files, std::string event_log_path)
-      : tpm_(tpm), files_(files), event_log_path_(std::move(event_log_path)) {}
+  Attester(Tpm& tpm, FileSystem& files, std::string event_log_path, std::string ima_list_path)
+      : tpm_(tpm),
+        files_(files),
+        event_log_path_(std::move(event_log_path)),
+        ima_list_path_(std::move(ima_list_path)) {}
 
   // Attest: errors of the TPM; kUnsupported ("challenge.bank") for a bank other than sha256;
   // kUnavailable when the event log cannot be read (a device without a log has nothing to prove its
-  // boot with).
+  // boot with). A measurement list that cannot be read is left out: the server knows what that
+  // means for this class.
   Result<Evidence> Attest(const AttestationTask& task);
 
  private:
   Result<Bytes> MakeRequest(const TlsKey& key);
+  std::optional<ImaPart> ReadImaList(uint64_t first);
 
   Tpm& tpm_;
   FileSystem& files_;
   const std::string event_log_path_;
+  const std::string ima_list_path_;
 };
 
 }  // namespace sallyport::device

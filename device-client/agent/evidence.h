@@ -24,12 +24,19 @@ struct Challenge {
   std::vector<PcrRequest> pcr_requests;
   std::string device_id;
   Sha256Digest ek_spki_hash = Sha256Digest::FromArray({});
+  std::optional<uint64_t> ima_first;  // the measurement list is wanted from this entry on
 };
 
 struct Quote {
   Bytes attest;
   Bytes signature;
   std::map<unsigned, Bytes> pcr_values;
+};
+
+// ImaPart is part of the kernel's measurement list: whole entries from number `first` on.
+struct ImaPart {
+  uint64_t first = 0;
+  Bytes entries;
 };
 
 enum class KeyCertification : uint8_t { kCreation, kCertify };
@@ -50,6 +57,7 @@ struct Evidence {
   Bytes activation_proof;
   std::string token;
   std::string advertise;
+  std::optional<ImaPart> ima;
 };
 
 struct IssuedCertificate {

@@ -14,9 +14,10 @@ Result<Challenge> FromWire(const api::Challenge& wire) {
   if (wire.ticket().empty() || wire.pcr_requests().empty())
     return Error{Reason::kMalformed, "challenge without ticket or pcr selection",
                  "challenge.incomplete"};
-  Challenge out{ToBytes(wire.ticket()), ticket_id, nonce, {}, wire.device_id(), ek_spki_hash};
+  Challenge out{ToBytes(wire.ticket()), ticket_id, nonce, {}, wire.device_id(), ek_spki_hash, {}};
   for (const api::PcrRequest& request : wire.pcr_requests())
     out.pcr_requests.push_back({request.bank(), {request.pcrs().begin(), request.pcrs().end()}});
+  if (wire.has_ima()) out.ima_first = wire.ima().first_entry();
   return out;
 }
 
@@ -66,6 +67,10 @@ void ToWire(const Evidence& evidence, api::Evidence* wire) {
   wire->set_activation_proof(ToString(evidence.activation_proof));
   wire->set_token(evidence.token);
   wire->set_advertise(evidence.advertise);
+  if (evidence.ima) {
+    wire->mutable_ima_delta()->set_first_entry(evidence.ima->first);
+    wire->mutable_ima_delta()->set_entries(ToString(evidence.ima->entries));
+  }
 }
 
 void ToWire(const UpdateReport& report, api::UpdateReport* wire) {

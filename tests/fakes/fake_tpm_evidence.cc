@@ -64,7 +64,24 @@ FakeTpmDevice::FakeTpmDevice(const FakeTpmVendor& vendor, uint32_t ak_attributes
 void FakeTpmDevice::Boot(std::string_view image) {
   ++reset_count_;
   tls_key_.reset();
+  ima_.reset();
   log_ = BootLog(image).bytes();
+}
+
+server::ImaListBuilder& FakeTpmDevice::MeasureFiles() {
+  const server::ReplayedLog log = server::ReplayedLog::Make(log_, kSha256).value();
+  std::vector<Bytes> pcrs;
+  for (uint32_t pcr = 0; pcr < server::kImaPcr; ++pcr)
+    pcrs.push_back(ToBytes(log.pcrs().value(pcr).view()));
+  return ima_.emplace().BootAggregate(pcrs);
+}
+
+void FakeTpmDevice::SendIma(uint64_t first, const ProofOptions& options,
+                            server::ReceivedEvidence& out) const {
+  if (!ima_ || !options.send_ima) return;
+  const auto added = pki::AfterEntries(ima_->list(), first).value();
+  out.ima =
+      added ? server::ReceivedIma{first, ToBytes(*added)} : server::ReceivedIma{0, ima_->list()};
 }
 
 server::BeginInput FakeTpmDevice::Begin(pki::Purpose purpose) const {
@@ -93,14 +110,18 @@ void FakeTpmDevice::Quote(const Sha256Digest& extra_data, const std::vector<uint
   const server::ReplayedLog log = server::ReplayedLog::Make(log_, kSha256).value();
   pki::Hasher digest(kSha256);
   uint32_t mask = 0;
+  std::map<uint32_t, Bytes> values;
   for (const uint32_t pcr : pcrs) {
     mask |= 1u << pcr;
-    digest.Update(log.pcrs().value(pcr).view());
+    const bool measured = ima_ && pcr == server::kImaPcr;
+    const server::PcrDigest value = measured ? ima_->pcr() : log.pcrs().value(pcr);
+    digest.Update(value.view());
+    if (ima_) values.emplace(pcr, ToBytes(value.view()));
   }
   AttestFields fields = Attest(pki::tpm::AttestType::kQuote, extra_data);
   fields.body = QuoteBodyBytes({{pki::tpm::kAlgSha256, mask}}, digest.Finish());
   const Bytes attest = fields.Write();
-  out.quotes.push_back({attest, ak_.Sign(attest), {}});
+  out.quotes.push_back({attest, ak_.Sign(attest), std::move(values)});
   clock_ms_ += kTick;
 }
 
@@ -162,6 +183,8 @@ server::ProveInput FakeTpmDevice::Prove(pki::Purpose purpose,
        .highest_epoch = options.epoch_held});
   Quote(pki::QuoteExtraData(transcript), challenge.pcr_requests.front().pcrs, e);
   CertifyKey(pki::KeyQualifyingData(transcript), nonce, options, e);
+  if (challenge.ima_first) SendIma(*challenge.ima_first, options, e);
+  if (options.other_ima) e.ima = options.other_ima;
   if (purpose != pki::Purpose::kEnrol) return out;
   const auto secret =
       ek_.Activate(challenge.credential_blob, challenge.encrypted_secret, ak_.name());

@@ -8,6 +8,7 @@
 
 #include "attestation-server/enrolment/messages.h"
 #include "tests/fakes/event_log_builder.h"
+#include "tests/fakes/ima_list_builder.h"
 #include "tests/fakes/soft_ek.h"
 #include "tests/fakes/soft_tpm_key.h"
 
@@ -33,6 +34,8 @@ struct ProofOptions {
   std::optional<Nonce> nonce = {};  // another than the challenge's
   bool key_in_null_hierarchy = true;
   uint32_t tls_attributes = kTlsAttributes;
+  bool send_ima = true;  // a device with a measurement list sends what is asked for
+  std::optional<server::ReceivedIma> other_ima = {};  // sent instead, asked for or not
 };
 
 class FakeTpmDevice {
@@ -43,6 +46,10 @@ class FakeTpmDevice {
   void Boot(std::string_view image);
   // Clear is TPM2_Clear: the counts go to zero.
   void Clear() { reset_count_ = restart_count_ = 0; }
+
+  // MeasureFiles is a kernel with IMA: the list of this boot, with its boot_aggregate.
+  server::ImaListBuilder& MeasureFiles();
+  server::ImaListBuilder& ima() { return *ima_; }
 
   server::BeginInput Begin(pki::Purpose purpose) const;
   // Prove answers `challenge` over a channel whose server showed `server_leaf`.
@@ -61,6 +68,7 @@ class FakeTpmDevice {
   AttestFields Attest(pki::tpm::AttestType type, const Sha256Digest& qualifying) const;
   void Quote(const Sha256Digest& extra_data, const std::vector<uint32_t>& pcrs,
              server::ReceivedEvidence& out);
+  void SendIma(uint64_t first, const ProofOptions& options, server::ReceivedEvidence& out) const;
   void CertifyKey(const Sha256Digest& qualifying, const Nonce& nonce, const ProofOptions& options,
                   server::ReceivedEvidence& out);
 
@@ -69,6 +77,7 @@ class FakeTpmDevice {
   std::vector<Bytes> ek_certificates_;
   std::unique_ptr<SoftTpmKey> tls_key_;
   Bytes log_;
+  std::optional<server::ImaListBuilder> ima_;
   uint64_t clock_ms_ = 1000;
   uint32_t reset_count_ = 0;
   uint32_t restart_count_ = 0;

@@ -40,7 +40,7 @@ std::string Program(const std::string& name) {
 
 }  // namespace
 
-Deployment::Deployment() {
+Deployment::Deployment(DeploymentOptions options) : options_(std::move(options)) {
   const Result<Unit> founded = Found();
   const Result<Unit> started = founded ? StartServer() : founded;
   EXPECT_TRUE(started.has_value()) << started.error().ToString();
@@ -48,12 +48,17 @@ Deployment::Deployment() {
 
 Result<Unit> Deployment::Found() {
   base_port_ = FreePorts();
-  SP_TRY(auto init, node::ChildProcess::Start({Program("sallyport"), "init", "--dir", dir(),
-                                               "--trust-domain", "edge.example", "--development",
-                                               "--base-port", std::to_string(base_port_)},
-                                              dir() + "/init.log"));
+  SP_TRY(auto init, node::ChildProcess::Start(
+                        {Program("sallyport"), "init", "--dir", dir(), "--trust-domain",
+                         "edge.example", "--development", "--evidence-lifetime",
+                         options_.evidence_lifetime, "--base-port", std::to_string(base_port_)},
+                        dir() + "/init.log"));
   if (init.Wait(kPatience) != 0) return Error{Reason::kInternal, Read("init.log")};
   PosixFileSystem files;
+  std::string config = Read("sallyportd.yaml");
+  config.insert(config.find("profiles:\n"), options_.class_lines);
+  config += options_.profile_lines;
+  SP_TRY(WriteFileAtomically(files, dir() + "/sallyportd.yaml", AsBytes(config)));
   const server::StateLayout layout{dir() + "/state"};
   SP_TRY(keys_, server::OpenServerKeys(files, layout, dir() + "/unlock.key"));
   SP_TRY(bundle_, pki::ParseTrustBundle(Read("state/trust-bundle.json")));

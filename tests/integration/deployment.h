@@ -17,10 +17,16 @@ namespace sallyport::testing_server {
 // Of which listener; the position is its port's distance from the first.
 enum class ListenerName : uint8_t { kEnrol, kDevice, kAdmin, kContent, kHttp };
 
+struct DeploymentOptions {
+  std::string evidence_lifetime = "1h";
+  std::string class_lines = "";    // of the class `online`, as YAML
+  std::string profile_lines = "";  // of the profile `default`
+};
+
 // Deployment founds and starts when it is made, and ends the server with it.
 class Deployment {
  public:
-  Deployment();
+  explicit Deployment(DeploymentOptions options = {});
 
   int port(ListenerName listener) const { return base_port_ + static_cast<int>(listener); }
   std::string address(ListenerName listener) const {
@@ -46,6 +52,7 @@ class Deployment {
   Result<Unit> StartServer();
   std::string Read(const std::string& name) const;
 
+  const DeploymentOptions options_;
   TemporaryDirectory directory_;
   int base_port_ = 0;
   SystemRandom random_;

@@ -7,6 +7,7 @@
 #include "ota/measure/pe_image.h"
 #include "pki/base/json.h"
 #include "pki/crypto/hash.h"
+#include "tests/node/kernel_list.h"
 
 namespace sallyport::node {
 namespace {
@@ -111,6 +112,7 @@ Result<Unit> WriteHardware(FileSystem& files, const std::string& dir) {
   text += "state: " + at + "/state\n";
   text += "tcti: swtpm:path=" + at + "/tpm/tpm.sock\n";
   text += "event_log: " + at + "/run/binary_bios_measurements\n";
+  text += "ima_list: " + at + "/run/binary_runtime_measurements\n";
   text += "enrolment_file: " + at + "/enrolment.json\n";
   text += "update:\n  slot_a: " + at + "/slot-a.img\n  slot_b: " + at + "/slot-b.img\n";
   text += "  esp: " + at + "/esp\n  efivars: " + at + "/efivars\n";
@@ -199,6 +201,7 @@ Result<BootReport> VirtualNode::PowerOn(Random& random) {
   SP_TRY(WriteFileAtomically(files_, EventLogPath(), firmware.event_log));
   if (!firmware.image)
     return BootReport{BootOutcome::kNoImage, {}, std::move(firmware.refusals), {}};
+  SP_TRY(KernelList(files_, commands, ImaListPath()).Begin());
   SP_TRY(BootReport report, StartKernel(*firmware.image));
   report.refusals = std::move(firmware.refusals);
   return report;
@@ -230,6 +233,12 @@ Result<Unit> VirtualNode::CheckSlotImage(Slot slot, std::string_view cmdline) {
   if (!Equal(found.view(), wanted))
     return Error{Reason::kMismatch, "the slot does not hold the image of this kernel"};
   return Ok();
+}
+
+Result<Unit> VirtualNode::RunFile(const std::string& file, std::string_view content) {
+  SP_CHECK(tpm_.has_value());
+  SP_TRY(EsysTpm commands, EsysTpm::Connect(tpm_->tcti()));
+  return KernelList(files_, commands, ImaListPath()).Measure(file, AsBytes(content));
 }
 
 void VirtualNode::CutPower() {

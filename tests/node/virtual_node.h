@@ -3,9 +3,9 @@
 // files.
 //
 //   node.json   tpm/   efivars/   esp/EFI/sallyport/{a,b}.efi   slot-{a,b}.img
-//   run/binary_bios_measurements state/ (the agent's)   ek-{p256,rsa2048}.der   hardware.yaml (the
-//   part of agent.yaml that names all these) agent.yaml and enrolment.json are put there by whoever
-//   enrols the node.
+//   run/binary_bios_measurements run/binary_runtime_measurements state/ (the agent's)
+//   ek-{p256,rsa2048}.der   hardware.yaml (the part of agent.yaml that names all these) agent.yaml
+//   and enrolment.json are put there by whoever enrols the node.
 #pragma once
 
 #include <optional>
@@ -64,6 +64,9 @@ class VirtualNode {
   void CutPower();
   void PowerOff();
 
+  // RunFile is a program of this content that starts on the running node: its kernel lists it.
+  Result<Unit> RunFile(const std::string& file, std::string_view content);
+
   // Tamper flips one bit of the image that BootOrder starts first; a second call flips it back.
   Result<Unit> Tamper();
   // SwapTpm puts a new TPM of the same vendor into the node, which must be off.
@@ -75,6 +78,7 @@ class VirtualNode {
   // tcti and the TPM are valid while the node is on.
   SwTpm* tpm() { return tpm_ ? &*tpm_ : nullptr; }
   std::string EventLogPath() const { return dir_ + "/run/binary_bios_measurements"; }
+  std::string ImaListPath() const { return dir_ + "/run/binary_runtime_measurements"; }
   std::string EfiVariablesDir() const { return dir_ + "/efivars"; }
   // BootConfig names the boot entries as the agent's boot control knows them.
   ota::EfiBootConfig BootConfig() const { return {.variables = EfiVariablesDir()}; }

@@ -92,6 +92,26 @@ TEST_F(EvidenceDocumentTest, NoLogIsRefusedAgain) {
   ExpectSame(Rejudge(Document(then)), then);
 }
 
+TEST_F(EvidenceDocumentTest, FilesThatRanAreJudgedTheSameAgain) {
+  ima_ = true;
+  Restart();
+  ImportFiles({"init"});
+  device_.MeasureFiles().File("/init", "init");
+  MustEnrol(device_);
+  const VerdictRow enrolled = Newest();
+  ASSERT_TRUE(enrolled.passed);
+  ExpectSame(Rejudge(Document(enrolled)), enrolled);
+
+  device_.ima().File("/tmp/evil", "evil");
+  now_ = now_ + Seconds(1);
+  ASSERT_EQ(RuleOf(Renew(device_)), "ima.file");
+  const VerdictRow failed = Newest();
+  const StoredProof stored = ReadEvidenceDocument(Document(failed)).value();
+  EXPECT_EQ(stored.terms.ima->entries, 2u);
+  EXPECT_EQ(stored.evidence.ima->first, 2u);
+  ExpectSame(Rejudge(Document(failed)), failed);
+}
+
 TEST_F(EvidenceDocumentTest, ARenewalKeepsNone) {
   MustEnrol(device_);
   now_ = now_ + Seconds(1);

@@ -6,6 +6,7 @@
 
 #include "attestation-server/enrolment/flow.h"
 #include "attestation-server/enrolment/tokens.h"
+#include "attestation-server/reference/reference_file.h"
 #include "attestation-server/store/issuance.h"
 #include "attestation-server/store/meta.h"
 #include "attestation-server/store/references.h"
@@ -45,7 +46,7 @@ class FlowTest : public StoreTest {
     FlowConfig config{.trust_domain = pki::TrustDomain::Parse("edge.example").value(),
                       .development = true,
                       .incarnation = 1,
-                      .classes = {{"online", {Hours(1), false}}, {"edge", {Hours(24), true}}},
+                      .classes = {{"online", {Hours(1), false, ima_}}, {"edge", {Hours(24), true}}},
                       .profiles = {},
                       .pcrs = {0, 4, 7},
                       .limits = limits_};
@@ -64,12 +65,24 @@ class FlowTest : public StoreTest {
     ASSERT_TRUE(done.has_value()) << done.error().ToString();
   }
   void ImportReference(std::string_view image) {
+    ImportReferenceJson(ReferenceJson(image, "online"));
+  }
+  void ImportReferenceJson(std::string json) {
     ReferenceRow row;
     row.device_class = "online";
-    row.json = ReferenceJson(image, row.device_class);
+    row.json = std::move(json);
     row.id = pki::Sha256(AsBytes(row.json));
     row.state = ReferenceState::kActive;
     Must([&](Connection& c) { return References(c).Insert(row); });
+  }
+  // ImportFiles puts a file in force that has the PCRs of the other one, and allows these contents.
+  void ImportFiles(const std::vector<std::string>& contents) {
+    ReferenceFile file = ParseReferenceFile(ReferenceJson("uki 1", "online")).value();
+    auto expected = std::make_shared<ImaExpected>();
+    for (const std::string& content : contents)
+      expected->files.insert(ToString(ImaListBuilder::FileDigest(content)));
+    file.expectation.ima.push_back(std::move(expected));
+    ImportReferenceJson(WriteReferenceFile(file));
   }
   // MakeToken stores a token that auto-approves one device, with the differences in `record`.
   std::string MakeToken(TokenRecord record) {
@@ -160,6 +173,7 @@ class FlowTest : public StoreTest {
   UnixTime now_ = kStart;
   RateLimits limits_;
   bool vendor_profile_ = true;
+  bool ima_ = false;  // class online shows its files; Restart makes it so
   Sha256Digest leaf_ = HashOf(0x77);
   Channel channel_{"192.0.2.9", {HashOf(0x77)}};
   FakeTpmVendor vendor_;

@@ -86,7 +86,7 @@ TEST_F(IakTest, TheIakMayBeTheAkItself) {
   const BeginInput begin = Begin();
   EXPECT_TRUE(ScreenIak(claim, claim.iak_public, begin.ek_public, kDomain, MakerProfiles(), now_)
                   .has_value());
-  EXPECT_EQ(Rule(claim), "iak.scheme");
+  EXPECT_EQ(Rule(claim), "iak.structure");
 }
 
 TEST_F(IakTest, RefusesCertificationsOfAnotherKeyServerOrEk) {
@@ -196,7 +196,8 @@ TEST_F(IakFlowTest, TakesOneVoucherAndNoMoreThanItsSizes) {
     spoil(*begin.iak);
     return RuleOf(flow_->Begin(channel_, begin, now_));
   };
-  EXPECT_EQ(rule([](IakClaim& claim) { claim.chain.resize(pki::kEkChainMax + 1); }), "iak.chain-length");
+  EXPECT_EQ(rule([](IakClaim& claim) { claim.chain.resize(pki::kEkChainMax + 1); }),
+            "iak.chain-length");
   EXPECT_EQ(rule([](IakClaim& claim) { claim.chain[0].resize(pki::kEkCertificateBytesMax + 1); }),
             "iak.certificate-size");
   EXPECT_EQ(rule([](IakClaim& claim) { claim.attest.resize(1 << 16); }), "iak.size");

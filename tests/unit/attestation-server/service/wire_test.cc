@@ -90,14 +90,24 @@ TEST(WireEvidence, CarriesEveryField) {
 }
 
 TEST(WireEvidence, RefusesEachReservedFieldThatIsSet) {
-  api::Evidence ima = Evidence();
-  ima.set_ima_delta("x");
   api::Evidence idevid = Evidence();
   idevid.add_idevid_chain("");
   api::Evidence null_name = Evidence();
   null_name.set_null_name_attest("x");
-  for (const api::Evidence& wire : {ima, idevid, null_name})
+  for (const api::Evidence& wire : {idevid, null_name})
     EXPECT_EQ(Rule(wire), "wire.reserved-field");
+}
+
+TEST(WireEvidence, TellsNoMeasurementListFromAnEmptyOne) {
+  api::Evidence wire = Evidence();
+  EXPECT_FALSE(FromWire("", wire)->evidence.ima.has_value());
+  wire.mutable_ima_delta()->set_first_entry(7);
+  const auto empty = FromWire("", wire)->evidence.ima;
+  ASSERT_TRUE(empty.has_value());
+  EXPECT_EQ(empty->first, 7u);
+  EXPECT_TRUE(empty->list.empty());
+  wire.mutable_ima_delta()->set_entries("entries");
+  EXPECT_EQ(FromWire("", wire)->evidence.ima->list, ToBytes("entries"));
 }
 
 TEST(WireEvidence, RefusesKeyCertificationsOutsideTheEnum) {
@@ -173,6 +183,10 @@ TEST(WireAnswers, CarryTheChallengeAndTheCertificate) {
   EXPECT_EQ(wire.nonce().size(), 32u);
   EXPECT_EQ(wire.pcr_requests(0).pcrs(1), 7u);
   EXPECT_EQ(wire.expires_in_ms(), 60000u);
+  EXPECT_FALSE(wire.has_ima());
+  challenge.ima_first = 0;
+  ToWire(challenge, &wire);
+  EXPECT_TRUE(wire.has_ima());
 
   Admitted admitted;
   admitted.chain = {ToBytes("leaf"), ToBytes("issuer")};
