@@ -294,7 +294,8 @@ Result<Unit> Prover::CaptureBoot(const Case& proof, const Standing& standing,
     if (!window || now >= window->closes_at) return Unit{};
   }
   SP_TRY(const Expectation seen,
-         Observe(nullptr, verdict.quote->pcrs, *proof.log, standing.references.candidates));
+         Observe(nullptr, verdict.quote->pcrs, *proof.log, standing.references.candidates,
+                 standing.terms.pcrs_elsewhere));
   ReferenceRow row;
   row.device_class = standing.device_class;
   row.state = ReferenceState::kLearning;

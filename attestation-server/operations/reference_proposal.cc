@@ -120,7 +120,8 @@ Result<JsonValue> ReferenceProposals::Propose(std::string_view verdict_id,
   const Expectation* const base = nearest == nullptr ? nullptr : &nearest->expectation;
   const auto& candidates = judged->references.candidates;
   const AuthenticatedPcrs& pcrs = judged->verdict.quote->pcrs;
-  SP_TRY(const Expectation seen, Observe(base, pcrs, *judged->proof.log, candidates));
+  SP_TRY(const Expectation seen,
+         Observe(base, pcrs, *judged->proof.log, candidates, judged->stored.terms.pcrs_elsewhere));
   std::vector<uint32_t> changed;
   if (base != nullptr) changed = DiffersOn(*base, pcrs, *judged->proof.log, candidates);
   if (scope.whole_class && DecidedByRelease(*judged, nearest, changed))

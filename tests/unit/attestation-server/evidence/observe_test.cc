@@ -63,6 +63,14 @@ TEST_F(ObserveTest, WithoutABaseEveryQuotedPcrIsJudged) {
   EXPECT_EQ(seen.secure_boot, false);
 }
 
+TEST_F(ObserveTest, PcrsThatAreJudgedElsewhereAreLeftToIt) {
+  log_.Application("new");
+  static_cast<void>(Seen(nullptr));
+  const Expectation seen = Observe(nullptr, *outcome_.pcrs, *replayed_, {}, 1u << 11).value();
+  EXPECT_FALSE(seen.pcrs.contains(11));
+  EXPECT_TRUE(seen.pcrs.contains(4));
+}
+
 TEST_F(ObserveTest, AValueStaysAValue) {
   log_.Application("new");
   Expectation base;

@@ -61,6 +61,9 @@ TEST(LacksReferenceOnly, SaysYesToReferenceRulesAlone) {
   EXPECT_FALSE(
       lacks(R"([{"rule":"pcr.4","result":"fail"},{"rule":"log.replay","result":"not-run"}])"));
   EXPECT_FALSE(lacks(R"([{"rule":"secure-boot.off","result":"fail"}])"));
+  EXPECT_TRUE(
+      lacks(R"([{"rule":"pcr.4","result":"fail"},{"rule":"ima.file","result":"not-run"}])"));
+  EXPECT_FALSE(lacks(R"([{"rule":"pcr.4","result":"fail"},{"rule":"ima.file","result":"fail"}])"));
   EXPECT_FALSE(lacks("[]"));
   EXPECT_FALSE(lacks("{}"));
 }
