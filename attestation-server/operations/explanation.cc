@@ -25,6 +25,7 @@ std::string_view ThingOf(int64_t pcr, std::string_view type) {
     case 7: return "secure boot variable or authority";
     case 8: return "boot loader command";
     case 9: return "file that the boot loader read";
+    case 10: return "file that ran";
     case 11: return "section of the kernel image";
     case 12: return "kernel command line or add-on";
     case 14: return "shim key";
