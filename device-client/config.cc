@@ -60,8 +60,17 @@ const std::vector<ConfigKey<Config>>& Keys() {
   };
   static const auto ek = [](Config& out, const YamlNode& node, Diagnostics& findings) {
     std::string word;
-    policy::ReadConfigWord(word, node, {"p-256", "rsa-2048"}, findings);
-    out.ek = word == "rsa-2048" ? pki::EkTemplate::kL1Rsa2048 : pki::EkTemplate::kL2P256;
+    static constexpr std::pair<std::string_view, pki::EkTemplate> kWords[] = {
+        {"p-256", pki::EkTemplate::kL2P256},      {"rsa-2048", pki::EkTemplate::kL1Rsa2048},
+        {"p-256-high", pki::EkTemplate::kH2P256}, {"rsa-2048-high", pki::EkTemplate::kH1Rsa2048},
+        {"p-384", pki::EkTemplate::kH3P384},      {"rsa-3072", pki::EkTemplate::kH6Rsa3072},
+        {"rsa-4096", pki::EkTemplate::kH7Rsa4096}};
+    policy::ReadConfigWord(
+        word, node,
+        {"p-256", "rsa-2048", "p-256-high", "rsa-2048-high", "p-384", "rsa-3072", "rsa-4096"},
+        findings);
+    for (const auto& [known, ek_template] : kWords)
+      if (word == known) out.ek = ek_template;
   };
   static const auto log_level = [](Config& out, const YamlNode& node, Diagnostics& findings) {
     policy::ReadConfigWord(out.log_level, node, {"debug", "info", "warning", "error"}, findings);
@@ -82,7 +91,10 @@ const std::vector<ConfigKey<Config>>& Keys() {
       {"enrolment_file", "file that the operator made", ConfigText(&Config::enrolment_file), true},
       {"hardware", "hardware id that releases name", ConfigText(&Config::hardware), true},
       {"advertise", "host:port at which peers reach the proxy", ConfigAddress(&Config::advertise)},
-      {"ek", "endorsement key: p-256 or rsa-2048 (default p-256)", ek},
+      {"ek",
+       "endorsement key: p-256, rsa-2048, or of the high range p-256-high, rsa-2048-high, p-384, "
+       "rsa-3072, rsa-4096 (default p-256)",
+       ek},
       {"backoff_max", "longest wait after failures (default 5m)",
        ConfigDuration(&Config::backoff_max, Seconds(1), Hours(1))},
       {"log_level", "debug, info, warning or error (default info)", log_level},

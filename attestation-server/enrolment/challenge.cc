@@ -152,9 +152,7 @@ Result<Ticket> Challenger::Vouch(const BeginInput& input, const pki::PublicKey& 
   // Its own EK chain would say more, but two vouchers that differ say nothing.
   if (!input.ek_certificates.empty())
     return Error{Reason::kInvalidArgument, "an EK chain or an IAK chain", "begin.voucher"};
-  SP_TRY(const pki::PublicArea ek, pki::EkPublicFromKey(ek_key));
-  if (!Equal(ek.Marshal(), input.ek_public))
-    return Error{Reason::kMismatch, "EK is not of the known template", "ek.key-match"};
+  SP_TRY(pki::MatchEkTemplate(ek_key, input.ek_public));
   SP_TRY(ScreenedIak iak, ScreenIak(*input.iak, input.ak_public, input.ek_public,
                                     config_.trust_domain.name(), *profiles, now));
   ticket.serial_listing = SerialListingKey(iak.certificate.serial);
@@ -183,7 +181,7 @@ Result<IssuedChallenge> Challenger::BeginEnrol(const BeginInput& input, UnixTime
     ticket.ima = kWholeList;
   ticket.secret.resize(32);
   random_.Fill(ticket.secret);
-  SP_TRY(const pki::PublicArea ek, pki::EkPublicFromKey(ek_key));
+  SP_TRY(const pki::PublicArea ek, pki::MatchEkTemplate(ek_key, input.ek_public));
   SP_TRY(pki::MadeCredential credential, pki::MakeCredential(ek, ak_name, ticket.secret));
   IssuedChallenge out = Issue(std::move(ticket), now);
   out.credential_blob = std::move(credential.credential_blob);

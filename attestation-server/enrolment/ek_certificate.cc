@@ -11,11 +11,7 @@ namespace {
 Result<pki::PublicArea> AreaOf(const pki::EkCertificate& certificate, ByteView ek_public) {
   if (!certificate.key.has_value())
     return Error{Reason::kUnsupported, "no template for " + certificate.key_name, "ek.key-type"};
-  SP_TRY(pki::PublicArea area, pki::EkPublicFromKey(*certificate.key));
-  if (!Equal(area.Marshal(), ek_public))
-    return Error{Reason::kMismatch, "EK is not the key of its certificate in the known template",
-                 "ek.key-match"};
-  return area;
+  return pki::MatchEkTemplate(*certificate.key, ek_public);
 }
 
 std::vector<pki::EkCheck> JudgeFor(const Profile& profile, const pki::EkCertificate& certificate,

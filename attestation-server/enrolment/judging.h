@@ -19,7 +19,7 @@ struct JudgeTerms {
   uint64_t reference_epoch = 0;
   Duration evidence_lifetime;
   std::optional<ImaStart> ima = {};  // the class asks for the files that ran
-  uint32_t pcrs_elsewhere = 0;       // quoted for their sake, whatever the class asks for
+  uint32_t pcrs_elsewhere = 0;       // quoted, and not of the event log or not judged
 };
 
 Verdict JudgeCase(const Case& proof, const JudgeTerms& terms,

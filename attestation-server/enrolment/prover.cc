@@ -184,7 +184,8 @@ JudgeTerms Prover::TermsOf(const Standing& standing, const ClassTimes& times,
   terms.pcr_mask = pcr_mask_;
   if (asked.has_value()) {
     terms.pcr_mask |= kImaPcrMask;
-    terms.pcrs_elsewhere = 1u << kImaPcr;
+    // At enrolment the class is known too late: what was quoted for another's sake is not judged.
+    terms.pcrs_elsewhere = times.ima ? 1u << kImaPcr : kImaPcrMask & ~pcr_mask_;
     if (times.ima) terms.ima = asked;
   }
   terms.reference_epoch = standing.epochs.reference;

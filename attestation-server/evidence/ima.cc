@@ -36,11 +36,12 @@ class ImaChecker {
     out.end.aggregate = *pcrs_.value(kImaPcr);
     const bool aggregate = CheckBootAggregate(start.entries);
     const size_t skip = start.entries == 0 ? 1 : 0;
-    for (size_t i = skip; i < entries_.size(); ++i)
+    // A few differences say what happened; more of them would only cost signature checks.
+    for (size_t i = skip; i < entries_.size() && out.diff.size() < kImaDifferencesMax; ++i)
       if (std::optional<Fault> fault = JudgeFile(entries_[i]))
         Record(*std::move(fault), start.entries + i, entries_[i], out.diff);
     for (const std::string_view rule : kFileRules)
-      if (checks_.Of(rule) == CheckResult::kNotRun) checks_.Pass(rule);
+      if (out.diff.empty()) checks_.Pass(rule);
     if (!aggregate && out.diff.empty() && !entries_.empty())
       out.diff.push_back(Difference(start.entries, entries_.front(), "not the hash of PCR 0 to 9"));
     return out;
@@ -121,6 +122,8 @@ class ImaChecker {
   }
 
   std::optional<Fault> JudgeSignature(const ImaEntry& entry) {
+    // The same content under many names is checked once.
+    if (signed_.contains(AsText(entry.digest))) return std::nullopt;
     const Result<ImaSignature> signature = ParseImaSignature(entry.signature);
     if (!signature) return Fault{"ima.file", "not allowed, and has " + signature.error().detail};
     const std::vector<const ImaSigner*> signers = references_.SignersOf(signature->key_id);
@@ -128,7 +131,9 @@ class ImaChecker {
     for (const ImaSigner* const signer : signers) {
       if (++signatures_ > kImaSignaturesMax)
         return Fault{"ima.signature", "more signatures than are checked for one proof"};
-      if (VerifyImaSignature(signer->key, *signature, entry)) return std::nullopt;
+      if (!VerifyImaSignature(signer->key, *signature, entry)) continue;
+      signed_.insert(AsText(entry.digest));
+      return std::nullopt;
     }
     return Fault{"ima.signature", "its signature does not verify"};
   }
@@ -137,8 +142,7 @@ class ImaChecker {
               std::vector<EventDifference>& diff) {
     if (checks_.Of(fault.rule) == CheckResult::kNotRun)
       checks_.Fail(fault.rule, DescribePath(entry.path) + ": " + fault.what);
-    if (diff.size() < kImaDifferencesMax)
-      diff.push_back(Difference(number, entry, std::move(fault.what)));
+    diff.push_back(Difference(number, entry, std::move(fault.what)));
   }
 
   static EventDifference Difference(uint64_t number, const ImaEntry& entry, std::string what) {
@@ -154,6 +158,7 @@ class ImaChecker {
   const ImaReferences& references_;
   CheckList& checks_;
   std::vector<ImaEntry> entries_;
+  std::unordered_set<std::string_view> signed_;  // digests whose signature was verified
   size_t signatures_ = 0;
 };
 

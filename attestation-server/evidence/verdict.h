@@ -39,8 +39,7 @@ struct JudgeContext {
   // Set when the class asks for the files that ran: where the list goes on. `quote.pcr_mask` then
   // covers kImaPcrMask; what may run is in `candidates`.
   std::optional<ImaStart> ima = {};
-  // PCRs that were quoted and that the event log says nothing of: kImaPcr when a list was asked
-  // for.
+  // Quoted PCRs that the event log need not replay to: kImaPcr, or those that nothing judges.
   uint32_t pcrs_elsewhere = 0;
   std::span<const Candidate> candidates;
   std::string reference_version;  // named in the verdict

@@ -8,9 +8,7 @@
 namespace sallyport::device {
 namespace {
 
-// TCG EK Credential Profile 2.5, section 2.2.1.4.
-constexpr uint32_t kEkCertificateRsaIndex = 0x01C00002;
-constexpr uint32_t kEkCertificateP256Index = 0x01C0000A;
+// TCG EK Credential Profile 2.6, section 2.2.1.4.
 constexpr uint32_t kEkChainFirst = 0x01C00100;
 constexpr uint32_t kEkChainLast = 0x01C001FF;
 
@@ -191,8 +189,7 @@ Result<Bytes> TpmCommands::ReadNv(uint32_t index) {
 }
 
 Result<EkCertificates> TpmCommands::ReadEkCertificates(pki::EkTemplate key) {
-  SP_TRY(const Bytes nv, ReadNv(key == pki::EkTemplate::kL1Rsa2048 ? kEkCertificateRsaIndex
-                                                                   : kEkCertificateP256Index));
+  SP_TRY(const Bytes nv, ReadNv(pki::EkCertificateIndex(key)));
   SP_TRY(Bytes leaf, TakeCertificate(nv));
   // A chain longer than one index continues in the next: join first, then cut at the certificates.
   Bytes joined;
@@ -211,22 +208,25 @@ Result<Bytes> TpmCommands::EkPublic(pki::EkTemplate key) {
   return FromEsys(ek.area->publicArea);
 }
 
-// EkSession fulfils PolicyA and encrypts what comes back; its salt can be opened by this EK only.
-Result<TransientObject> TpmCommands::EkSession(ESYS_TR ek) {
+// EkSession may use the EK and encrypts what comes back; its salt can be opened by this EK only. A
+// key of the high range takes its empty password, one of the low range a session that fulfils
+// PolicyA.
+Result<TransientObject> TpmCommands::EkSession(ESYS_TR ek, bool high_range) {
   TPMT_SYM_DEF aes{};
   aes.algorithm = TPM2_ALG_AES;
   aes.keyBits.aes = 128;
   aes.mode.aes = TPM2_ALG_CFB;
   ESYS_TR handle = ESYS_TR_NONE;
-  SP_TRY(CheckRc(
-      Esys_StartAuthSession(context(), ek, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                            nullptr, TPM2_SE_POLICY, &aes, TPM2_ALG_SHA256, &handle),
-      "tpm.start-auth-session"));
+  SP_TRY(CheckRc(Esys_StartAuthSession(
+                     context(), ek, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr,
+                     high_range ? TPM2_SE_HMAC : TPM2_SE_POLICY, &aes, TPM2_ALG_SHA256, &handle),
+                 "tpm.start-auth-session"));
   TransientObject session(context(), handle);
   constexpr TPMA_SESSION kAttributes =
       TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_ENCRYPT | TPMA_SESSION_DECRYPT;
   SP_TRY(CheckRc(Esys_TRSess_SetAttributes(context(), handle, kAttributes, 0xFF),
                  "tpm.session-attributes"));
+  if (high_range) return session;
   SP_TRY(CheckRc(
       Esys_PolicySecret(context(), ESYS_TR_RH_ENDORSEMENT, handle, ESYS_TR_PASSWORD, ESYS_TR_NONE,
                         ESYS_TR_NONE, nullptr, nullptr, nullptr, 0, nullptr, nullptr),
@@ -243,7 +243,7 @@ Result<pki::SecretBytes> TpmCommands::ActivateCredential(pki::EkTemplate key,
   TPM2B_ENCRYPTED_SECRET secret{};
   SP_TRY(FillTpm2b(secret, secret.secret, sizeof secret.secret, encrypted_secret));
   SP_TRY(const Primary ek, CreatePrimary(ESYS_TR_RH_ENDORSEMENT, pki::EkTemplateArea(key), {}));
-  SP_TRY(const TransientObject session, EkSession(ek.object.handle()));
+  SP_TRY(const TransientObject session, EkSession(ek.object.handle(), pki::EkIsHighRange(key)));
   TPM2B_DIGEST* raw = nullptr;
   SP_TRY(CheckRc(Esys_ActivateCredential(context(), ak, ek.object.handle(), ESYS_TR_PASSWORD,
                                          session.handle(), ESYS_TR_NONE, &blob, &secret, &raw),

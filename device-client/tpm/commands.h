@@ -54,7 +54,7 @@ class TpmCommands {
   Result<ESYS_TR> AttestationKey() const;
   Result<Primary*> FindTlsKey(TlsKeyId key);
   Result<Bytes> ReadNv(uint32_t index);
-  Result<TransientObject> EkSession(ESYS_TR ek);
+  Result<TransientObject> EkSession(ESYS_TR ek, bool high_range);
   Result<PcrReading> ReadPcrsOnce(const pki::PcrBank& selection);
 
   Esys esys_;

@@ -13,20 +13,9 @@
 namespace sallyport::pki {
 namespace {
 
-constexpr size_t kSecretBytesMax = 32;  // a digest of the EK's nameAlg, SHA-256
-constexpr uint16_t kAesBits = 128;      // of both templates
-constexpr size_t kAesKeyBytes = kAesBits / 8;
-constexpr size_t kSeedBytes = 32;
-constexpr size_t kCoordinateBytes = 32;
-constexpr uint16_t kRsaBits = 2048;
-constexpr uint32_t kEkAttributes = tpm::kFixedTpm | tpm::kFixedParent | tpm::kSensitiveDataOrigin |
-                                   tpm::kAdminWithPolicy | tpm::kRestricted | tpm::kDecrypt;
+constexpr size_t kSecretBytesMax = 32;  // the shortest digest that an EK has as nameAlg
 // TPM 2.0 Part 1, 24.4: the label and its terminating zero are part of the input.
 constexpr std::string_view kIdentityLabel{"IDENTITY", 9};
-
-constexpr uint8_t kPolicyA[] = {0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xB3, 0xF8, 0x1A, 0x90, 0xCC,
-                                0x8D, 0x46, 0xA5, 0xD7, 0x24, 0xFD, 0x52, 0xD7, 0x6E, 0x06, 0x52,
-                                0x0B, 0x64, 0xF2, 0xA1, 0xDA, 0x1B, 0x33, 0x14, 0x69, 0xAA};
 
 using KdfCtx = Owned<EVP_KDF_CTX, EVP_KDF_CTX_free>;
 
@@ -49,12 +38,17 @@ Result<SecretBytes> Derive(EVP_KDF* kdf, const OSSL_PARAM* params, size_t size) 
   return out;
 }
 
-// KdfA of TPM 2.0 Part 1, 11.4.10.2 with SHA-256.
-Result<SecretBytes> KdfA(ByteView key, std::string_view label, ByteView context, size_t size) {
+const char* OpenSslName(HashAlgorithm hash) {
+  return hash == HashAlgorithm::kSha384 ? "SHA384" : "SHA256";
+}
+
+// KdfA of TPM 2.0 Part 1, 11.4.10.2.
+Result<SecretBytes> KdfA(HashAlgorithm hash, ByteView key, std::string_view label, ByteView context,
+                         size_t size) {
   static EVP_KDF* const kdf = EVP_KDF_fetch(nullptr, "KBKDF", nullptr);
   const OSSL_PARAM params[] = {TextParam(OSSL_KDF_PARAM_MODE, "counter"),
                                TextParam(OSSL_KDF_PARAM_MAC, "HMAC"),
-                               TextParam(OSSL_KDF_PARAM_DIGEST, "SHA256"),
+                               TextParam(OSSL_KDF_PARAM_DIGEST, OpenSslName(hash)),
                                BytesParam(OSSL_KDF_PARAM_KEY, key),
                                BytesParam(OSSL_KDF_PARAM_SALT, AsBytes(label)),
                                BytesParam(OSSL_KDF_PARAM_INFO, context),
@@ -62,16 +56,17 @@ Result<SecretBytes> KdfA(ByteView key, std::string_view label, ByteView context,
   return Derive(kdf, params, size);
 }
 
-// KdfE of TPM 2.0 Part 1, 11.4.10.3 with SHA-256.
-Result<SecretBytes> KdfE(ByteView shared_x, ByteView party_u_x, ByteView party_v_x) {
+// KdfE of TPM 2.0 Part 1, 11.4.10.3.
+Result<SecretBytes> KdfE(HashAlgorithm hash, ByteView shared_x, ByteView party_u_x,
+                         ByteView party_v_x) {
   static EVP_KDF* const kdf = EVP_KDF_fetch(nullptr, "SSKDF", nullptr);
   Bytes info = ToBytes(kIdentityLabel);
   Append(info, party_u_x);
   Append(info, party_v_x);
-  const OSSL_PARAM params[] = {TextParam(OSSL_KDF_PARAM_DIGEST, "SHA256"),
+  const OSSL_PARAM params[] = {TextParam(OSSL_KDF_PARAM_DIGEST, OpenSslName(hash)),
                                BytesParam(OSSL_KDF_PARAM_KEY, shared_x),
                                BytesParam(OSSL_KDF_PARAM_INFO, info), OSSL_PARAM_construct_end()};
-  return Derive(kdf, params, kSeedBytes);
+  return Derive(kdf, params, DigestSize(hash));
 }
 
 struct SharedSeed {
@@ -79,19 +74,19 @@ struct SharedSeed {
   Bytes encrypted;  // contents of TPM2B_ENCRYPTED_SECRET
 };
 
-Result<Bytes> Coordinate(const EVP_PKEY* key, const char* name) {
+Result<Bytes> Coordinate(const EVP_PKEY* key, const char* name, size_t size) {
   BIGNUM* raw = nullptr;
   const bool got = EVP_PKEY_get_bn_param(key, name, &raw) == 1;
   const BignumPtr number(raw);
-  Bytes out(kCoordinateBytes);
+  Bytes out(size);
   if (!got || BN_bn2binpad(number.get(), out.data(), static_cast<int>(out.size())) < 0)
     return OpenSslFailed("coordinate");
   return out;
 }
 
-Result<SecretBytes> SharedX(EVP_PKEY* own, EVP_PKEY* peer) {
+Result<SecretBytes> SharedX(EVP_PKEY* own, EVP_PKEY* peer, size_t coordinate_bytes) {
   const EvpPkeyCtx context{EVP_PKEY_CTX_new_from_pkey(nullptr, own, nullptr)};
-  SecretBytes out(kCoordinateBytes);
+  SecretBytes out(coordinate_bytes);
   size_t size = out.size();
   if (context == nullptr || EVP_PKEY_derive_init(context.get()) != 1 ||
       EVP_PKEY_derive_set_peer(context.get(), peer) != 1 ||
@@ -100,40 +95,44 @@ Result<SecretBytes> SharedX(EVP_PKEY* own, EVP_PKEY* peer) {
   return out;
 }
 
-Result<SharedSeed> EccSeed(const PublicKey& ek, ByteView ek_x) {
-  const EvpPkey ephemeral{EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")};
+Result<SharedSeed> EccSeed(const PublicKey& ek, HashAlgorithm hash, const EccUnique& point) {
+  const size_t size = point.x.size();
+  const EvpPkey ephemeral{EVP_PKEY_Q_keygen(nullptr, nullptr, "EC",
+                                            point.curve == tpm::kCurveP384 ? "P-384" : "P-256")};
   if (ephemeral == nullptr) return OpenSslFailed("ephemeral key");
-  SP_TRY(const Bytes x, Coordinate(ephemeral.get(), OSSL_PKEY_PARAM_EC_PUB_X));
-  SP_TRY(const Bytes y, Coordinate(ephemeral.get(), OSSL_PKEY_PARAM_EC_PUB_Y));
-  SP_TRY(const SecretBytes shared, SharedX(ephemeral.get(), static_cast<EVP_PKEY*>(ek.native())));
-  SP_TRY(SecretBytes seed, KdfE(shared.view(), x, ek_x));
-  ByteWriter point;
-  point.Sized16(x).Sized16(y);
-  return SharedSeed{std::move(seed), std::move(point).Take()};
+  SP_TRY(const Bytes x, Coordinate(ephemeral.get(), OSSL_PKEY_PARAM_EC_PUB_X, size));
+  SP_TRY(const Bytes y, Coordinate(ephemeral.get(), OSSL_PKEY_PARAM_EC_PUB_Y, size));
+  SP_TRY(const SecretBytes shared,
+         SharedX(ephemeral.get(), static_cast<EVP_PKEY*>(ek.native()), size));
+  SP_TRY(SecretBytes seed, KdfE(hash, shared.view(), x, point.x));
+  ByteWriter out;
+  out.Sized16(x).Sized16(y);
+  return SharedSeed{std::move(seed), std::move(out).Take()};
 }
 
-bool SetOaep(EVP_PKEY_CTX* context) {
+bool SetOaep(EVP_PKEY_CTX* context, const char* digest) {
   // OpenSSL takes ownership of the label when it accepts it.
   void* const label = OPENSSL_memdup(kIdentityLabel.data(), kIdentityLabel.size());
   if (label == nullptr) return false;
   const bool good = EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_OAEP_PADDING) == 1 &&
-                    EVP_PKEY_CTX_set_rsa_oaep_md_name(context, "SHA256", nullptr) == 1 &&
-                    EVP_PKEY_CTX_set_rsa_mgf1_md_name(context, "SHA256", nullptr) == 1 &&
+                    EVP_PKEY_CTX_set_rsa_oaep_md_name(context, digest, nullptr) == 1 &&
+                    EVP_PKEY_CTX_set_rsa_mgf1_md_name(context, digest, nullptr) == 1 &&
                     EVP_PKEY_CTX_set0_rsa_oaep_label(context, label,
                                                      static_cast<int>(kIdentityLabel.size())) == 1;
   if (!good) OPENSSL_free(label);
   return good;
 }
 
-Result<SharedSeed> RsaSeed(const PublicKey& ek) {
-  SecretBytes seed(kSeedBytes);
+Result<SharedSeed> RsaSeed(const PublicKey& ek, HashAlgorithm hash) {
+  SecretBytes seed(DigestSize(hash));
   if (RAND_priv_bytes(seed.writable().data(), static_cast<int>(seed.size())) != 1)
     return OpenSslFailed("seed");
   const EvpPkeyCtx context{
       EVP_PKEY_CTX_new_from_pkey(nullptr, static_cast<EVP_PKEY*>(ek.native()), nullptr)};
-  Bytes out(kRsaBits / 8);
+  Bytes out(ek.bits() / 8);
   size_t size = out.size();
-  if (context == nullptr || EVP_PKEY_encrypt_init(context.get()) != 1 || !SetOaep(context.get()) ||
+  if (context == nullptr || EVP_PKEY_encrypt_init(context.get()) != 1 ||
+      !SetOaep(context.get(), OpenSslName(hash)) ||
       EVP_PKEY_encrypt(context.get(), out.data(), &size, seed.view().data(), seed.size()) != 1 ||
       size != out.size())
     return OpenSslFailed("OAEP");
@@ -142,13 +141,15 @@ Result<SharedSeed> RsaSeed(const PublicKey& ek) {
 
 Result<SharedSeed> MakeSeed(const PublicArea& ek) {
   SP_TRY(const PublicKey key, ek.ToPublicKey());
-  if (const auto* ecc = std::get_if<EccUnique>(&ek.unique)) return EccSeed(key, ecc->x);
-  return RsaSeed(key);
+  if (const auto* ecc = std::get_if<EccUnique>(&ek.unique)) return EccSeed(key, ek.name_alg, *ecc);
+  return RsaSeed(key, ek.name_alg);
 }
 
-// AES-128-CFB with a zero IV over the size-prefixed secret (TPM 2.0 Part 1, 24.5).
+// AES-CFB with a zero IV over the size-prefixed secret (TPM 2.0 Part 1, 24.5).
 Result<Bytes> EncryptIdentity(ByteView key, ByteView secret) {
-  static EVP_CIPHER* const cipher = EVP_CIPHER_fetch(nullptr, "AES-128-CFB", nullptr);
+  static EVP_CIPHER* const aes128 = EVP_CIPHER_fetch(nullptr, "AES-128-CFB", nullptr);
+  static EVP_CIPHER* const aes256 = EVP_CIPHER_fetch(nullptr, "AES-256-CFB", nullptr);
+  EVP_CIPHER* const cipher = key.size() == 32 ? aes256 : aes128;
   constexpr uint8_t kZeroIv[16] = {};
   ByteWriter plain;
   plain.Sized16(secret);
@@ -163,81 +164,37 @@ Result<Bytes> EncryptIdentity(ByteView key, ByteView secret) {
   return out;
 }
 
-bool IsTemplateArea(const PublicArea& ek) {
-  const auto* ecc = std::get_if<EccUnique>(&ek.unique);
-  const auto* rsa = std::get_if<RsaUnique>(&ek.unique);
-  const bool key_fits = ecc != nullptr ? ecc->curve == tpm::kCurveP256 : rsa->key_bits == kRsaBits;
-  return key_fits && ek.name_alg == HashAlgorithm::kSha256 && ek.symmetric_bits == kAesBits;
-}
-
-PublicArea EkArea(std::variant<EccUnique, RsaUnique> unique) {
-  return {.name_alg = HashAlgorithm::kSha256,
-          .attributes = kEkAttributes,
-          .auth_policy = ToBytes(EkPolicyA()),
-          .symmetric_bits = kAesBits,
-          .scheme = std::nullopt,
-          .unique = std::move(unique)};
-}
-
-Error RefusedKey() {
-  return {Reason::kUnsupported, "neither RSA-2048 with exponent 65537 nor P-256", "ek.key-type"};
-}
-
-Result<PublicArea> RsaEk(const EVP_PKEY* key) {
-  BIGNUM* raw_n = nullptr;
-  BIGNUM* raw_e = nullptr;
-  const bool got = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &raw_n) == 1 &&
-                   EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &raw_e) == 1;
-  const BignumPtr n(raw_n);
-  const BignumPtr e(raw_e);
-  if (!got) return OpenSslFailed("RSA key");
-  if (BN_num_bits(n.get()) != kRsaBits || BN_is_word(e.get(), RSA_F4) != 1) return RefusedKey();
-  Bytes modulus(kRsaBits / 8);
-  if (BN_bn2binpad(n.get(), modulus.data(), static_cast<int>(modulus.size())) < 0)
-    return OpenSslFailed("modulus");
-  return EkArea(RsaUnique{kRsaBits, 0, std::move(modulus)});
-}
-
-Result<PublicArea> EccEk(const EVP_PKEY* key) {
-  SP_TRY(Bytes x, Coordinate(key, OSSL_PKEY_PARAM_EC_PUB_X));
-  SP_TRY(Bytes y, Coordinate(key, OSSL_PKEY_PARAM_EC_PUB_Y));
-  return EkArea(EccUnique{tpm::kCurveP256, std::move(x), std::move(y)});
+Result<Bytes> Mac(HashAlgorithm hash, ByteView key, ByteView identity, ByteView name) {
+  Bytes message = ToBytes(identity);
+  Append(message, name);
+  Bytes out(DigestSize(hash));
+  size_t size = 0;
+  if (EVP_Q_mac(nullptr, "HMAC", nullptr, OpenSslName(hash), nullptr, key.data(), key.size(),
+                message.data(), message.size(), out.data(), out.size(), &size) == nullptr ||
+      size != out.size())
+    return OpenSslFailed("HMAC");
+  return out;
 }
 
 }  // namespace
-
-ByteView EkPolicyA() { return kPolicyA; }
-
-PublicArea EkTemplateArea(EkTemplate ek_template) {
-  switch (ek_template) {
-    case EkTemplate::kL1Rsa2048: return EkArea(RsaUnique{kRsaBits, 0, Bytes(kRsaBits / 8, 0)});
-    case EkTemplate::kL2P256:
-      return EkArea(
-          EccUnique{tpm::kCurveP256, Bytes(kCoordinateBytes, 0), Bytes(kCoordinateBytes, 0)});
-  }
-  std::abort();
-}
-
-Result<PublicArea> EkPublicFromKey(const PublicKey& key) {
-  ERR_clear_error();
-  if (key.type() == KeyType::kRsa) return RsaEk(static_cast<const EVP_PKEY*>(key.native()));
-  if (key.type() == KeyType::kP256) return EccEk(static_cast<const EVP_PKEY*>(key.native()));
-  return RefusedKey();
-}
 
 Result<MadeCredential> MakeCredential(const PublicArea& ek, ByteView object_name, ByteView secret) {
   if (secret.empty() || secret.size() > kSecretBytesMax)
     return Error{Reason::kInvalidArgument, std::to_string(secret.size()) + " bytes",
                  "credential.secret-size"};
-  if (!IsTemplateArea(ek)) return RefusedKey();
+  if (!FindEkTemplate(ek))
+    return Error{Reason::kUnsupported, "not of a known template", "ek.key-type"};
   ERR_clear_error();
+  const HashAlgorithm hash = ek.name_alg;
   SP_TRY(const SharedSeed shared, MakeSeed(ek));
-  SP_TRY(const SecretBytes aes_key, KdfA(shared.seed.view(), "STORAGE", object_name, kAesKeyBytes));
+  SP_TRY(const SecretBytes aes_key,
+         KdfA(hash, shared.seed.view(), "STORAGE", object_name, *ek.symmetric_bits / 8u));
   SP_TRY(const Bytes identity, EncryptIdentity(aes_key.view(), secret));
-  SP_TRY(const SecretBytes mac_key, KdfA(shared.seed.view(), "INTEGRITY", {}, kSeedBytes));
-  const Sha256Digest mac = HmacSha256(mac_key.view(), {identity, object_name});
+  SP_TRY(const SecretBytes mac_key,
+         KdfA(hash, shared.seed.view(), "INTEGRITY", {}, DigestSize(hash)));
+  SP_TRY(const Bytes mac, Mac(hash, mac_key.view(), identity, object_name));
   ByteWriter blob;
-  blob.Sized16(mac.view()).Raw(identity);
+  blob.Sized16(mac).Raw(identity);
   return MadeCredential{std::move(blob).Take(), shared.encrypted};
 }
 

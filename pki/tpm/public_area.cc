@@ -64,7 +64,8 @@ Result<EccUnique> ReadEcc(ByteReader& reader) {
 
 Result<RsaUnique> ReadRsa(ByteReader& reader) {
   SP_TRY(const uint16_t bits, reader.BigU16());
-  if (bits != 2048 && bits != 3072) return Unsupported("public.key-bits", "RSA-" + Number(bits));
+  if (bits != 2048 && bits != 3072 && bits != 4096)
+    return Unsupported("public.key-bits", "RSA-" + Number(bits));
   SP_TRY(const uint32_t exponent, reader.BigU32());
   if (exponent != 0 && exponent != kDefaultExponent)
     return Unsupported("public.exponent", "exponent " + Number(exponent));

@@ -27,7 +27,7 @@ struct EccUnique {
 };
 
 struct RsaUnique {
-  uint16_t key_bits;  // 2048 or 3072
+  uint16_t key_bits;  // 2048, 3072 or 4096
   uint32_t exponent;  // as on the wire: 0 stands for 65537
   Bytes modulus;      // key_bits / 8 bytes
   bool operator==(const RsaUnique&) const = default;

@@ -69,5 +69,27 @@ TEST_F(ProofTest, IsJudgedAgainFromAnExportOfTheAudit) {
   EXPECT_THAT(*again, ::testing::HasSubstr("\"same\":true"));
 }
 
+class HighRangeTest : public ProvingNode, public ::testing::WithParamInterface<pki::EkTemplate> {
+ protected:
+  HighRangeTest() : ProvingNode({}, "", GetParam()) {}
+};
+
+TEST_P(HighRangeTest, ADeviceWithAnEkOfTheHighRangeComesIn) {
+  const device::BeginAnswer begun = Begin();
+  const auto answer = client_->Prove(begun.challenge.ticket, Proof(begun, MakeToken("cam")));
+
+  ASSERT_TRUE(answer.has_value()) << answer.error().ToString() << LastRefusal();
+  EXPECT_TRUE(answer->certificate.has_value());
+}
+
+INSTANTIATE_TEST_SUITE_P(Templates, HighRangeTest,
+                         ::testing::Values(pki::EkTemplate::kH2P256, pki::EkTemplate::kH3P384,
+                                           pki::EkTemplate::kH6Rsa3072),
+                         [](const auto& tested) {
+                           std::string name(pki::EkTemplateName(tested.param));
+                           std::erase(name, '-');
+                           return name;
+                         });
+
 }  // namespace
 }  // namespace sallyport::testing_server

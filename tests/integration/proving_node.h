@@ -40,7 +40,9 @@ class ProvingNode : public ::testing::Test {
   static void SetUpTestSuite() { server::PrepareTls(); }
 
   ProvingNode() : ProvingNode(DeploymentOptions{}, "") {}
-  ProvingNode(const DeploymentOptions& options, const std::string& ima) : deployment_(options) {
+  ProvingNode(const DeploymentOptions& options, const std::string& ima,
+              pki::EkTemplate ek = pki::EkTemplate::kL2P256)
+      : ek_(ek), deployment_(options) {
     MakeNode();
     tpm_ = *device::Tpm::Open(node_->tpm()->tcti(), random_);
     ak_public_ = *tpm_->EnsureAttestationKey();
@@ -70,8 +72,23 @@ class ProvingNode : public ::testing::Test {
                               .watchdog = Seconds(1)};
     const auto made = node::VirtualNode::Create(At("cam-1"), spec, clock_.Wall(), random_);
     SP_CHECK(made.has_value());
+    if (pki::EkIsHighRange(ek_)) CertifyHighRange();
     node_.emplace(*node::VirtualNode::Open(At("cam-1")));
     SP_CHECK(node_->PowerOn(random_)->outcome == node::BootOutcome::kRunning);
+  }
+  // CertifyHighRange is a manufacturer who certified another EK of this TPM as well.
+  void CertifyHighRange() {
+    auto swtpm = *node::SwTpm::Start(At("cam-1") + "/tpm");
+    const auto area =
+        *pki::ParsePublicArea(*(*device::Tpm::Open(swtpm.tcti(), random_))->EkPublic(ek_));
+    const bool ecc = std::holds_alternative<pki::EccUnique>(area.unique);
+    const auto vendor = *node::VendorCa::Load(files_, deployment_.VendorDir());
+    const Bytes certificate = *vendor.IssueEk(ecc ? node::EkKind::kP256 : node::EkKind::kRsa2048,
+                                              area.ToPublicKey()->spki(), clock_.Wall(), random_);
+    auto maker = *node::EsysTpm::Connect(swtpm.tcti());
+    SP_CHECK(maker.WriteCertificate(pki::EkCertificateIndex(ek_), certificate).has_value());
+    SP_CHECK(maker.WriteCertificate(0x01C00100, vendor.intermediate()).has_value());
+    swtpm.Stop();
   }
   void ImportReference(const std::string& ima) {
     const std::string replay =
@@ -91,10 +108,10 @@ class ProvingNode : public ::testing::Test {
   }
 
   device::BeginAnswer Begin() {
-    const device::EkCertificates ek = *tpm_->ReadEkCertificates(kEk);
+    const device::EkCertificates ek = *tpm_->ReadEkCertificates(ek_);
     std::vector<Bytes> chain{ek.leaf};
     chain.insert(chain.end(), ek.chain.begin(), ek.chain.end());
-    return *client_->Begin(pki::Purpose::kEnrol, chain, *tpm_->EkPublic(kEk), ak_public_);
+    return *client_->Begin(pki::Purpose::kEnrol, chain, *tpm_->EkPublic(ek_), ak_public_);
   }
   // Proof proves `begun`; `nonce` replaces the one that the server chose.
   device::Evidence Proof(const device::BeginAnswer& begun, const std::string& token,
@@ -102,7 +119,7 @@ class ProvingNode : public ::testing::Test {
     device::Challenge challenge = begun.challenge;
     if (nonce) challenge.nonce = *nonce;
     const auto secret =
-        *tpm_->ActivateCredential(kEk, begun.credential_blob, begun.encrypted_secret);
+        *tpm_->ActivateCredential(ek_, begun.credential_blob, begun.encrypted_secret);
     if (key_) tpm_->FlushTlsKey(key_->id);
     key_ = *tpm_->MakeTlsKey(challenge.nonce.view());
     return *attester_->Attest({.purpose = pki::Purpose::kEnrol,
@@ -128,7 +145,7 @@ class ProvingNode : public ::testing::Test {
     return *deployment_.Ask({"audit", "tail", "--limit", "1", "--json"});
   }
 
-  static constexpr auto kEk = pki::EkTemplate::kL2P256;
+  const pki::EkTemplate ek_;
   Deployment deployment_;
   PosixFileSystem files_;
   SystemRandom random_;

@@ -67,6 +67,14 @@ TEST(ServerConfig, TakesTheAdvisoriesThatAProfileAccepts) {
               HasSubstr("E-TYPE"));
 }
 
+TEST(ServerConfig, AsksForFilesThatRanWhereAClassSaysSo) {
+  EXPECT_FALSE(ParseConfig(kGood, "server.yaml")->classes.at("edge").ima);
+  const auto config = ParseConfig(With("30m}", "30m, ima: true}"), "server.yaml");
+  ASSERT_TRUE(config.has_value()) << config.error().ToString();
+  EXPECT_TRUE(config->classes.at("edge").ima);
+  EXPECT_THAT(Findings(With("30m}", "30m, ima: some}")), HasSubstr("server.yaml:17:39: error"));
+}
+
 TEST(ServerConfig, SaysWhereAnUnknownKeyIs) {
   EXPECT_THAT(Findings(kGood + "colour: red\n"),
               HasSubstr("server.yaml:18:1: error E-UNKNOWN-KEY"));

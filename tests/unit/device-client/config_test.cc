@@ -28,6 +28,7 @@ TEST(AgentConfig, HasDefaultsForWhatMayBeLeftOut) {
 
   EXPECT_EQ(config.state, "/var/lib/sallyport");
   EXPECT_EQ(config.event_log, "/sys/kernel/security/tpm0/binary_bios_measurements");
+  EXPECT_EQ(config.ima_list, "/sys/kernel/security/integrity/ima/binary_runtime_measurements");
   EXPECT_EQ(config.ek, pki::EkTemplate::kL2P256);
   EXPECT_EQ(config.backoff_max, Minutes(5));
   EXPECT_EQ(config.proxy.listen, "0.0.0.0:15008");
@@ -37,6 +38,7 @@ TEST(AgentConfig, HasDefaultsForWhatMayBeLeftOut) {
 TEST(AgentConfig, ReadsWhatIsThere) {
   const Config config = *Parse(
       "event_log: /log\n"
+      "ima_list: /ima\n"
       "ek: rsa-2048\n"
       "backoff_max: 2s\n"
       "log_level: debug\n"
@@ -47,6 +49,7 @@ TEST(AgentConfig, ReadsWhatIsThere) {
       "  outbound: [{service: video, to: cam-1, listen: 127.0.0.1:9000}]\n");
 
   EXPECT_EQ(config.event_log, "/log");
+  EXPECT_EQ(config.ima_list, "/ima");
   EXPECT_EQ(config.ek, pki::EkTemplate::kL1Rsa2048);
   EXPECT_EQ(config.backoff_max, Seconds(2));
   EXPECT_EQ(config.log_level, "debug");
@@ -55,6 +58,16 @@ TEST(AgentConfig, ReadsWhatIsThere) {
   EXPECT_EQ(config.proxy.inbound.at("video"), "127.0.0.1:8080");
   ASSERT_EQ(config.proxy.outbound.size(), 1u);
   EXPECT_EQ(config.proxy.outbound[0].to, "cam-1");
+}
+
+TEST(AgentConfig, KnowsTheEksOfBothRanges) {
+  const auto ek = [](const std::string& word) { return Parse("ek: " + word + "\n")->ek; };
+  EXPECT_EQ(ek("p-256"), pki::EkTemplate::kL2P256);
+  EXPECT_EQ(ek("p-256-high"), pki::EkTemplate::kH2P256);
+  EXPECT_EQ(ek("rsa-2048-high"), pki::EkTemplate::kH1Rsa2048);
+  EXPECT_EQ(ek("p-384"), pki::EkTemplate::kH3P384);
+  EXPECT_EQ(ek("rsa-3072"), pki::EkTemplate::kH6Rsa3072);
+  EXPECT_EQ(ek("rsa-4096"), pki::EkTemplate::kH7Rsa4096);
 }
 
 TEST(AgentConfig, NamesFileLineAndKeyOfEveryFinding) {

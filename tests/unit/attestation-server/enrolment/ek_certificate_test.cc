@@ -68,7 +68,8 @@ TEST_F(ScreenEkTest, RefusesAChainToNoProfile) {
 
 TEST_F(ScreenEkTest, RefusesNoneAndTooManyCertificates) {
   EXPECT_EQ(Rule({}, EkPublic()), "ek.missing");
-  EXPECT_EQ(Rule(std::vector<Bytes>(pki::kEkChainMax + 1, Chain().front()), EkPublic()), "ek.chain-length");
+  EXPECT_EQ(Rule(std::vector<Bytes>(pki::kEkChainMax + 1, Chain().front()), EkPublic()),
+            "ek.chain-length");
 }
 
 TEST_F(ScreenEkTest, KeepsWarningsAndTakesAcceptedAdvisoriesOfTheProfile) {
@@ -87,9 +88,18 @@ TEST_F(ScreenEkTest, KeepsWarningsAndTakesAcceptedAdvisoriesOfTheProfile) {
 }
 
 TEST_F(ScreenEkTest, RefusesAKeyWithoutATemplate) {
-  const auto p384 = pki::PrivateKey::Generate(pki::KeyType::kP384)->public_key();
-  EXPECT_EQ(Rule({vendor_.EkCertificate(p384), vendor_.intermediate_der()}, EkPublic()),
+  const auto ed25519 = pki::PrivateKey::Generate(pki::KeyType::kEd25519)->public_key();
+  EXPECT_EQ(Rule({vendor_.EkCertificate(ed25519), vendor_.intermediate_der()}, EkPublic()),
             "ek.key-type");
+}
+
+TEST_F(ScreenEkTest, TakesEksOfTheHighRange) {
+  const auto p384 = pki::PrivateKey::Generate(pki::KeyType::kP384)->public_key();
+  const std::vector<Bytes> chain{vendor_.EkCertificate(p384), vendor_.intermediate_der()};
+  EXPECT_EQ(Rule(chain, pki::EkPublicFromKey(p384)->Marshal()), "");
+  pki::PublicArea high = pki::EkTemplateArea(pki::EkTemplate::kH2P256);
+  high.unique = pki::EkPublicFromKey(ek_.public_key())->unique;
+  EXPECT_EQ(Rule(Chain(), high.Marshal()), "");
 }
 
 }  // namespace

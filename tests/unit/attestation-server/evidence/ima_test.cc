@@ -298,6 +298,16 @@ TEST_F(ImaTest, RefusesAQuoteThatDoesNotCoverWhatItNeeds) {
       "ima.replay");
 }
 
+TEST_F(ImaTest, ChecksTheSignatureOfOneContentOnce) {
+  ImaListBuilder list = GoodBoot();
+  const Bytes good = ecc_.OfFile("content");
+  for (int i = 0; i < 50; ++i) list.Signed("/x" + std::to_string(i), "content", good);
+  EXPECT_EQ(Judge(list).rule(), "");
+  list.File("/y", "content");  // without its signature
+  EXPECT_EQ(Judge(list).rule(), "ima.file");
+  EXPECT_THAT(Judge(list).outcome->diff, SizeIs(1));
+}
+
 TEST_F(ImaTest, ChecksABoundedNumberOfSignatures) {
   ImaListBuilder list = GoodBoot();
   const Bytes forged = ecc_.OfFile("another file");
