@@ -89,6 +89,8 @@ Result<std::unique_ptr<Connection>> Connection::Open(const std::string& path, Co
     state->session.once << "PRAGMA journal_mode=WAL";
     state->session.once << "PRAGMA synchronous=FULL";
     state->session.once << "PRAGMA foreign_keys=ON";
+    // The journals of savepoints would be files, made and removed with each batch of units.
+    state->session.once << "PRAGMA temp_store=MEMORY";
     if (mode == ConnectionMode::kReader) state->session.once << "PRAGMA query_only=ON";
   } catch (const soci::soci_error& error) {
     return Translate(error, state->db).WithContext(path);

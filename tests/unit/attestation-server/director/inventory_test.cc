@@ -5,25 +5,14 @@
 #include "attestation-server/store/policies.h"
 #include "attestation-server/store/rollouts.h"
 #include "pki/crypto/hash.h"
-#include "policies/decision/canonical.h"
-#include "policies/language/reader.h"
 #include "tests/fakes/tuf_repository.h"
+#include "tests/unit/attestation-server/director/site_policy.h"
 #include "tests/unit/attestation-server/store/store_fixture.h"
 
 namespace sallyport::server {
 namespace {
 
-constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
 constexpr const char* kReleasePath = "releases/edge-os/2.0.0/release.json";
-constexpr std::string_view kPolicy = R"(sallyport: policy/v1
-name: site
-groups:
-  cameras: {tags: [camera]}
-services:
-  rtsp: [tcp/8554]
-grants:
-  - {id: g, from: cameras, to: cameras, service: rtsp, expires: 2035-01-01T00:00:00Z}
-)";
 
 pki::PrivateKey NewKey() { return pki::PrivateKey::Generate(pki::KeyType::kEd25519).value(); }
 
@@ -39,16 +28,12 @@ class InventoryTest : public StoreTest {
     ASSERT_TRUE(
         Write([&](Transaction& t) { return Devices(t.connection()).Insert(device); }).has_value());
   }
-  // PutInForce stores `source` with the manifest that was signed for kPolicy.
+  // PutInForce stores `source` with the manifest that was signed for kSitePolicy.
   void PutInForce(std::string_view source) {
-    policy::Diagnostics findings("policy");
-    const auto read = policy::ReadPolicy(kPolicy, zones_, findings);
-    const auto rules = policy::Lower(*read, nullptr, findings);
     PolicyRow row;
     row.version = 1;
     row.name = "site";
-    row.manifest = policy::WritePolicyManifest(policy::MakePolicyManifest(
-        *rules, {.version = 1, .not_before = kNow, .expires = kNow + Days(30)}));
+    row.manifest = ManifestOf(kSitePolicy, 1);
     row.manifest_hash = pki::Sha256(AsBytes(row.manifest));
     row.source = source;
     row.applied_by = "alice";
@@ -101,7 +86,7 @@ class InventoryTest : public StoreTest {
   }
 
   std::vector<DeviceRecord> devices_;
-  policy::ZoneLookup zones_ = [](std::string_view name) { return policy::ZoneRule::Parse(name); };
+  policy::ZoneLookup zones_ = Zones();
   LocalDirectorSigner signer_{"edge.example", NewKey(), NewKey(), NewKey()};
   Manifests manifests_{{Open(), signer_, zones_},
                        {"edge.example", 1, Hours(24), {ToBytes("root")}}};
@@ -111,7 +96,7 @@ TEST_F(InventoryTest, ManifestsAreForKnownDevicesOnlyWithAndWithoutAPolicy) {
   const std::string unknown(52, 'z');
   EXPECT_EQ(ReasonOf(manifests_.For(unknown, kNow)), Reason::kNotFound);
   EXPECT_EQ(ReasonOf(manifests_.Generation(unknown, kNow)), Reason::kNotFound);
-  PutInForce(kPolicy);
+  PutInForce(kSitePolicy);
   EXPECT_EQ(ReasonOf(manifests_.For(unknown, kNow)), Reason::kNotFound);
 }
 

@@ -3,23 +3,18 @@
 
 #include "attestation-server/store/meta.h"
 #include "attestation-server/store/policies.h"
-#include "policies/decision/canonical.h"
-#include "policies/language/reader.h"
+#include "tests/unit/attestation-server/director/site_policy.h"
 #include "tests/unit/attestation-server/store/store_fixture.h"
 
 namespace sallyport::server {
 namespace {
 
-constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
-constexpr std::string_view kPolicy = R"(sallyport: policy/v1
-name: site
-groups:
-  cameras: {tags: [camera]}
-services:
-  rtsp: [tcp/8554]
-grants:
-  - {id: g, from: cameras, to: cameras, service: rtsp, same: site, expires: 2035-01-01T00:00:00Z}
-)";
+// SameSite is the site policy with a grant for peers of one site only.
+std::string SameSite() {
+  std::string out(kSitePolicy);
+  out.insert(out.find("expires:"), "same: site, ");
+  return out;
+}
 
 class ManifestsTest : public StoreTest {
  protected:
@@ -43,13 +38,7 @@ class ManifestsTest : public StoreTest {
         Write([&](Transaction& t) -> Result<Unit> { return body(t.connection()); }).has_value());
   }
   void Apply(std::string_view source, uint64_t version) {
-    policy::Diagnostics findings("policy");
-    const auto read = policy::ReadPolicy(source, zones_, findings);
-    const auto rules = policy::Lower(*read, nullptr, findings);
-    const std::string manifest = policy::WritePolicyManifest(
-        policy::MakePolicyManifest(*rules, {.version = static_cast<int64_t>(version),
-                                            .not_before = kNow,
-                                            .expires = kNow + Days(30)}));
+    const std::string manifest = ManifestOf(source, static_cast<int64_t>(version));
     Do([&](Connection& c) {
       return Policies(c).Apply({version, "site", pki::Sha256(AsBytes(manifest)), manifest,
                                 std::string(source), "alice", kNow});
@@ -68,7 +57,7 @@ class ManifestsTest : public StoreTest {
     return pki::PrivateKey::Generate(pki::KeyType::kEd25519).value();
   }
   std::vector<std::string> ids_;
-  policy::ZoneLookup zones_ = [](std::string_view name) { return policy::ZoneRule::Parse(name); };
+  policy::ZoneLookup zones_ = Zones();
   LocalDirectorSigner signer_{"edge.example", NewKey(), NewKey(), NewKey()};
   std::unique_ptr<Manifests> manifests_;
 };
@@ -79,14 +68,14 @@ TEST_F(ManifestsTest, WithoutAPolicyTheSliceIsEmptyAndNothingIsAllowed) {
 }
 
 TEST_F(ManifestsTest, SliceNamesThePeersThatAPolicyLetsIn) {
-  Apply(kPolicy, 1);
+  Apply(SameSite(), 1);
   const std::string slice = SliceOf(0);
   EXPECT_NE(slice.find(ids_[1]), std::string::npos);
   EXPECT_EQ(slice.find(ids_[2]), std::string::npos) << "of another site";
 }
 
 TEST_F(ManifestsTest, AskingAgainMakesNothingNew) {
-  Apply(kPolicy, 1);
+  Apply(SameSite(), 1);
   const auto first = manifests_->For(ids_[0], kNow);
   const auto second = manifests_->For(ids_[0], kNow + Minutes(1));
   EXPECT_EQ(first->targets, second->targets);
@@ -94,9 +83,9 @@ TEST_F(ManifestsTest, AskingAgainMakesNothingNew) {
 }
 
 TEST_F(ManifestsTest, NewPolicyIsNewsForThoseItConcerns) {
-  Apply(kPolicy, 1);
+  Apply(SameSite(), 1);
   const uint64_t camera = Generation(0);
-  std::string wider(kPolicy);
+  std::string wider(SameSite());
   wider.replace(wider.find("tcp/8554"), 8, "tcp/8555");
 
   Apply(wider, 2);
@@ -105,7 +94,7 @@ TEST_F(ManifestsTest, NewPolicyIsNewsForThoseItConcerns) {
 }
 
 TEST_F(ManifestsTest, ChangeThatDoesNotConcernADeviceIsNoNews) {
-  Apply(kPolicy, 1);
+  Apply(SameSite(), 1);
   const uint64_t oslo = Generation(2);
   Do([&](Connection& c) -> Result<Unit> {
     DeviceRecord device = *Devices(c).Find(ids_[0]).value();
@@ -119,7 +108,7 @@ TEST_F(ManifestsTest, ChangeThatDoesNotConcernADeviceIsNoNews) {
 }
 
 TEST_F(ManifestsTest, QuarantinedPeerLeavesTheSlice) {
-  Apply(kPolicy, 1);
+  Apply(SameSite(), 1);
   const uint64_t before = Generation(0);
   ASSERT_NE(SliceOf(0).find(ids_[1]), std::string::npos);
   Do([&](Connection& c) -> Result<Unit> {
@@ -135,13 +124,13 @@ TEST_F(ManifestsTest, QuarantinedPeerLeavesTheSlice) {
 }
 
 TEST_F(ManifestsTest, HalfOfTheLeaseIsNewsByItself) {
-  Apply(kPolicy, 1);
+  Apply(SameSite(), 1);
   const uint64_t before = Generation(0);
   EXPECT_GT(Generation(0, kNow + Hours(12)), before);
 }
 
 TEST_F(ManifestsTest, VersionsNeverRepeat) {
-  Apply(kPolicy, 1);
+  Apply(SameSite(), 1);
   std::set<std::string> seen;
   for (int half = 0; half < 4; ++half)
     seen.insert(ToString(manifests_->For(ids_[0], kNow + Hours(12 * half))->targets));
@@ -150,7 +139,7 @@ TEST_F(ManifestsTest, VersionsNeverRepeat) {
 }
 
 TEST_F(ManifestsTest, PolicyInForceThatNoLongerReadsGivesNobodyAnything) {
-  Apply(kPolicy, 1);
+  Apply(SameSite(), 1);
   Do([&](Connection& c) -> Result<Unit> {
     SP_TRY(c.Execute("UPDATE policies SET source = 'sallyport: policy/v1'"));
     return Unit{};
@@ -162,8 +151,8 @@ TEST_F(ManifestsTest, PolicyInForceThatNoLongerReadsGivesNobodyAnything) {
 }
 
 TEST_F(ManifestsTest, SignedRulesAndStoredSourceMustAgree) {
-  Apply(kPolicy, 1);
-  std::string wider(kPolicy);
+  Apply(SameSite(), 1);
+  std::string wider(SameSite());
   wider.replace(wider.find("same: site, "), 12, "");
   Do([&](Connection& c) -> Result<Unit> {
     SP_TRY(c.Execute("UPDATE policies SET source = :source", {wider}));

@@ -15,21 +15,12 @@
 #include "pki/crypto/hash.h"
 #include "tests/fakes/fake_tpm_evidence.h"
 #include "tests/fakes/memory_file_system.h"
+#include "tests/unit/attestation-server/store/recorded_events.h"
 #include "tests/unit/attestation-server/store/store_fixture.h"
 
 namespace sallyport::server {
 
 constexpr UnixTime kStart = UnixTime::FromSeconds(1'790'000'000);
-
-class RecordedEvents final : public FlowEvents {
- public:
-  void OnAdmitted(const DeviceRecord& device) override { admitted.push_back(device.id); }
-  void OnRevoked(const std::string& device_id, uint64_t min_epoch) override {
-    revoked.emplace_back(device_id, min_epoch);
-  }
-  std::vector<std::string> admitted;
-  std::vector<std::pair<std::string, uint64_t>> revoked;
-};
 
 class FlowTest : public StoreTest {
  protected:

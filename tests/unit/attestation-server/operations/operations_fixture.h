@@ -3,19 +3,10 @@
 
 #include "attestation-server/operations/operator.h"
 #include "pki/crypto/hash.h"
+#include "tests/unit/attestation-server/store/recorded_events.h"
 #include "tests/unit/attestation-server/store/store_fixture.h"
 
 namespace sallyport::server {
-
-class RecordedEvents final : public FlowEvents {
- public:
-  void OnAdmitted(const DeviceRecord& device) override { admitted.push_back(device.id); }
-  void OnRevoked(const std::string& device_id, uint64_t min_epoch) override {
-    revoked.emplace_back(device_id, min_epoch);
-  }
-  std::vector<std::string> admitted;
-  std::vector<std::pair<std::string, uint64_t>> revoked;
-};
 
 class OperationsTest : public StoreTest {
  protected:

@@ -2,26 +2,20 @@
 #include "attestation-server/operations/publication.h"
 
 #include "ota/repository/policy_release.h"
-#include "policies/decision/canonical.h"
-#include "policies/language/reader.h"
+#include "tests/unit/attestation-server/director/site_policy.h"
 #include "tests/unit/attestation-server/operations/operations_fixture.h"
 #include "tests/unit/ota/repository/repository_fixture.h"
 
 namespace sallyport::server {
 namespace {
 
-constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
-constexpr std::string_view kPolicy = R"(sallyport: policy/v1
-name: site
-groups:
-  cameras: {tags: [camera]}
-services:
-  rtsp: [tcp/8554]
-grants:
-  - {id: g, from: cameras, to: cameras, service: rtsp, expires: 2035-01-01T00:00:00Z}
-tests:
+// TestedPolicy is the site policy with a test over the inventory.
+std::string TestedPolicy() {
+  return std::string(kSitePolicy) + R"(tests:
   - {from: cam-1, to: cam-2, service: rtsp, expect: allow, by: g}
 )";
+}
+
 struct FoundedRepository final : ota::RepositoryFixture {
   void TestBody() override {}
   using RepositoryFixture::files_;
@@ -44,11 +38,7 @@ class PublicationOperationsTest : public OperationsTest {
   }
   // SignAndPublish puts the manifest of `source` into the repository, signed by two people.
   void SignAndPublish(std::string_view source, int64_t version) {
-    policy::Diagnostics findings("policy");
-    const auto read = policy::ReadPolicy(source, zones_, findings);
-    const auto rules = policy::Lower(*read, nullptr, findings);
-    const std::string manifest = policy::WritePolicyManifest(policy::MakePolicyManifest(
-        *rules, {.version = version, .not_before = kNow, .expires = kNow + Days(30)}));
+    const std::string manifest = ManifestOf(source, version);
     for (const char* person : {"policy-1", "policy-2"})
       ASSERT_TRUE(ota::SignPolicy(repository_.folder_, AsBytes(manifest), kNow + Days(90),
                                   repository_.Key(person)));
@@ -60,7 +50,7 @@ class PublicationOperationsTest : public OperationsTest {
   }
 
   FoundedRepository repository_;
-  policy::ZoneLookup zones_ = [](std::string_view name) { return policy::ZoneRule::Parse(name); };
+  policy::ZoneLookup zones_ = Zones();
   int changes_ = 0;
   PublicationOperations operations_{
       Parts(),
@@ -86,15 +76,15 @@ TEST_F(PublicationOperationsTest, UploadsGoToStagedRolesAndTargetsOnly) {
 }
 
 TEST_F(PublicationOperationsTest, PolicyMustBePublishedBeforeItApplies) {
-  EXPECT_NE(Apply(kPolicy), "accepted");
+  EXPECT_NE(Apply(TestedPolicy()), "accepted");
   EXPECT_EQ(Count("SELECT COUNT(*) FROM policies"), 0);
 }
 
 TEST_F(PublicationOperationsTest, PublishedPolicyComesInForce) {
-  SignAndPublish(kPolicy, 1);
+  SignAndPublish(TestedPolicy(), 1);
   changes_ = 0;
 
-  EXPECT_EQ(Apply(kPolicy), "accepted");
+  EXPECT_EQ(Apply(TestedPolicy()), "accepted");
 
   EXPECT_EQ(Count("SELECT version FROM policies"), 1);
   EXPECT_EQ(Count("SELECT COUNT(*) FROM audit WHERE event = 'policy.applied'"), 1);
@@ -102,8 +92,8 @@ TEST_F(PublicationOperationsTest, PublishedPolicyComesInForce) {
 }
 
 TEST_F(PublicationOperationsTest, SourceMustBeWhatWasSigned) {
-  SignAndPublish(kPolicy, 1);
-  std::string other(kPolicy);
+  SignAndPublish(TestedPolicy(), 1);
+  std::string other(TestedPolicy());
   other.replace(other.find("2035"), 4, "2036");
 
   EXPECT_NE(Apply(other), "accepted");
@@ -112,7 +102,7 @@ TEST_F(PublicationOperationsTest, SourceMustBeWhatWasSigned) {
 }
 
 TEST_F(PublicationOperationsTest, TestsOfThePolicyMustHoldOverTodaysDevices) {
-  std::string wrong(kPolicy);
+  std::string wrong(TestedPolicy());
   wrong.replace(wrong.find("allow, by: g"), 12, "deny");
   SignAndPublish(wrong, 1);
 
@@ -120,38 +110,38 @@ TEST_F(PublicationOperationsTest, TestsOfThePolicyMustHoldOverTodaysDevices) {
 }
 
 TEST_F(PublicationOperationsTest, PolicyIsValidFromItsBeginToItsEnd) {
-  SignAndPublish(kPolicy, 1);
+  SignAndPublish(TestedPolicy(), 1);
 
-  EXPECT_EQ(Apply(kPolicy, kNow - Seconds(1)), "policy.validity");
-  EXPECT_EQ(Apply(kPolicy, kNow + Days(30)), "policy.validity");
-  EXPECT_EQ(Apply(kPolicy, kNow + Days(30) - Seconds(1)), "accepted");
+  EXPECT_EQ(Apply(TestedPolicy(), kNow - Seconds(1)), "policy.validity");
+  EXPECT_EQ(Apply(TestedPolicy(), kNow + Days(30)), "policy.validity");
+  EXPECT_EQ(Apply(TestedPolicy(), kNow + Days(30) - Seconds(1)), "accepted");
 }
 
 TEST_F(PublicationOperationsTest, OlderPolicyDoesNotComeBack) {
-  SignAndPublish(kPolicy, 2);
-  ASSERT_EQ(Apply(kPolicy), "accepted");
-  EXPECT_EQ(Apply(kPolicy), "accepted") << "the same again changes nothing";
+  SignAndPublish(TestedPolicy(), 2);
+  ASSERT_EQ(Apply(TestedPolicy()), "accepted");
+  EXPECT_EQ(Apply(TestedPolicy()), "accepted") << "the same again changes nothing";
 
-  SignAndPublish(kPolicy, 1);
+  SignAndPublish(TestedPolicy(), 1);
 
-  EXPECT_EQ(Apply(kPolicy), "policy.version");
+  EXPECT_EQ(Apply(TestedPolicy()), "policy.version");
   EXPECT_EQ(Count("SELECT MAX(version) FROM policies"), 2);
 }
 
 TEST_F(PublicationOperationsTest, DamagedTargetIsNotTaken) {
-  SignAndPublish(kPolicy, 1);
+  SignAndPublish(TestedPolicy(), 1);
   const std::vector<std::string> names = repository_.files_.List("/repo/targets/policy").value();
   ASSERT_FALSE(names.empty());
   for (const std::string& name : names)
     ASSERT_TRUE(WriteFileAtomically(repository_.files_, "/repo/targets/policy/" + name,
                                     AsBytes(std::string_view("{}"))));
 
-  EXPECT_EQ(Apply(kPolicy), "publish.damaged");
+  EXPECT_EQ(Apply(TestedPolicy()), "publish.damaged");
 }
 
 TEST_F(PublicationOperationsTest, ListsPolicies) {
-  SignAndPublish(kPolicy, 1);
-  ASSERT_EQ(Apply(kPolicy), "accepted");
+  SignAndPublish(TestedPolicy(), 1);
+  ASSERT_EQ(Apply(TestedPolicy()), "accepted");
 
   const auto policies = operations_.ListPolicies(10);
   ASSERT_TRUE(policies.has_value()) << policies.error().ToString();
