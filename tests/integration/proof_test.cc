@@ -73,7 +73,8 @@ TEST_F(ProofTest, IsJudgedAgainFromAnExportOfTheAudit) {
 
 // Field is a member of the JSON that a command prints; of its first row when it prints a list.
 std::string Field(const std::string& printed, std::string_view key) {
-  const JsonValue json = *ParseJson(printed.substr(0, printed.find_last_not_of('\n') + 1));
+  const size_t start = printed.find_first_of("{[");  // what goes to standard error may stand around
+  const JsonValue json = *ParseJson(printed.substr(start, printed.find_last_of("}]") + 1 - start));
   const JsonCursor rows(json);
   const JsonCursor row = json.if_array() != nullptr ? rows.Elements()->front() : rows;
   return std::string(*row.GetString(key));
@@ -116,7 +117,7 @@ TEST_F(ProofTest, AnUnknownBootIsExplainedAndAcceptedByCommand) {
   ExpectRefused(third.challenge.ticket, Proof(third, token));
   EXPECT_THAT(LastRefusal(), ::testing::HasSubstr("quarantine.same-boot"));
   EXPECT_TRUE(deployment_.Ask(
-      {"reference", "import", At("reference.json"), "--class", "online", "--device", device}));
+      {"reference", "import", At("other.json"), "--class", "online", "--device", device}));
   EXPECT_TRUE(deployment_.Ask({"reference", "learn", "--class", "online", "--for", "1h"}));
   EXPECT_TRUE(deployment_.Ask({"reference", "learn", "--class", "online", "--close"}));
   EXPECT_TRUE(deployment_.Ask({"audit", "verify"}));
