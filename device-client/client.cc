@@ -165,17 +165,27 @@ Result<TlsKey> Client::NewKey(const Challenge& challenge) {
   return parts_.tpm.MakeTlsKey(challenge.nonce.view());
 }
 
-Result<ProveAnswer> Client::Prove(pki::Purpose purpose, EnrolClient& server) {
-  std::vector<Bytes> ek_certificates;
-  Bytes ek_public;
-  const bool enrol = purpose == pki::Purpose::kEnrol;
-  if (enrol) {
-    SP_TRY(const EkCertificates ek, parts_.tpm.ReadEkCertificates(config_.ek));
-    ek_certificates.push_back(ek.leaf);
-    for (const Bytes& issuer : ek.chain) ek_certificates.push_back(issuer);
-    SP_TRY(ek_public, parts_.tpm.EkPublic(config_.ek));
+// Begin lets the maker of the machine vouch for a TPM whose EK has no certificate.
+Result<BeginAnswer> Client::Begin(pki::Purpose purpose, EnrolClient& server) {
+  if (purpose != pki::Purpose::kEnrol) return server.Begin(purpose, {}, {}, ak_public_);
+  SP_TRY(const Bytes ek_public, parts_.tpm.EkPublic(config_.ek));
+  const Result<EkCertificates> ek = parts_.tpm.ReadEkCertificates(config_.ek);
+  if (ek) {
+    std::vector<Bytes> certificates{ek->leaf};
+    certificates.insert(certificates.end(), ek->chain.begin(), ek->chain.end());
+    return server.Begin(purpose, certificates, ek_public, ak_public_);
   }
-  SP_TRY(const BeginAnswer begin, server.Begin(purpose, ek_certificates, ek_public, ak_public_));
+  if (ek.error().reason != Reason::kNotFound) return ek.error();
+  Result<IakVoucher> iak = parts_.tpm.VouchByIak(enrolment_.trust_domain.name(), ek_public);
+  if (!iak && iak.error().reason == Reason::kNotFound) return ek.error();
+  if (!iak) return iak.error();
+  Log(LogLevel::kInfo, "enrolling_by_iak", {{"why", ek.error().ToString()}});
+  return server.Begin(purpose, {}, ek_public, ak_public_, *std::move(iak));
+}
+
+Result<ProveAnswer> Client::Prove(pki::Purpose purpose, EnrolClient& server) {
+  const bool enrol = purpose == pki::Purpose::kEnrol;
+  SP_TRY(const BeginAnswer begin, Begin(purpose, server));
   std::optional<pki::SecretBytes> secret;
   if (enrol) {
     SP_TRY(pki::SecretBytes opened, parts_.tpm.ActivateCredential(config_.ek, begin.credential_blob,

@@ -109,6 +109,7 @@ class Client final : public LinkHandler {
   void Move(Event event);
   void Attempt(pki::Purpose purpose);
   Result<ProveAnswer> Prove(pki::Purpose purpose, EnrolClient& server);
+  Result<BeginAnswer> Begin(pki::Purpose purpose, EnrolClient& server);
   Result<TlsKey> NewKey(const Challenge& challenge);
   void Admit(IssuedCertificate certificate);
   void Failed(const Error& error, const CallFailure& failure);

@@ -7,11 +7,11 @@
 #include "pki/crypto/secret.h"
 #include "pki/tpm/key_rules.h"
 #include "pki/tpm/name.h"
+#include "pki/tpm/transcript.h"
 
 namespace sallyport::server {
 namespace {
 
-constexpr std::string_view kCertifyLabel{"sallyport/iak/v1\0", 17};
 constexpr std::string_view kSerialLabel{"sallyport/serial/v1\0", 20};
 constexpr AttestRules kAttestRules{"iak.size",  "iak.scheme", "iak.signature",
                                    "iak.magic", "iak.type",   "iak.structure"};
@@ -79,14 +79,6 @@ Result<ScreenedIak> ScreenChain(std::span<const Bytes> chain, const Profiles& pr
 
 }  // namespace
 
-Sha256Digest IakQualifyingData(std::string_view trust_domain, ByteView ak_name,
-                               ByteView ek_public) {
-  ByteWriter out;
-  out.Raw(AsBytes(kCertifyLabel));
-  out.Sized32(AsBytes(trust_domain)).Sized32(ak_name).Sized32(ek_public);
-  return pki::Sha256(out.bytes());
-}
-
 Sha256Digest SerialListingKey(std::string_view serial) {
   return pki::Sha256({AsBytes(kSerialLabel), AsBytes(serial)});
 }
@@ -99,7 +91,8 @@ Result<ScreenedIak> ScreenIak(const IakClaim& claim, ByteView ak_public, ByteVie
   if (Equal(claim.iak_public, ak_public)) return out;
   SP_TRY(const pki::PublicArea ak, pki::ParsePublicArea(ak_public));
   const Bytes ak_name = pki::ObjectName(ak);
-  SP_TRY(CheckCertify(iak, claim, ak_name, IakQualifyingData(trust_domain, ak_name, ek_public)));
+  SP_TRY(
+      CheckCertify(iak, claim, ak_name, pki::IakQualifyingData(trust_domain, ak_name, ek_public)));
   return out;
 }
 

@@ -13,11 +13,6 @@
 
 namespace sallyport::server {
 
-// IakQualifyingData is what the IAK certifies the AK with: SHA-256 over `sallyport/iak/v1\0`, the
-// trust domain, the AK's Name and the EK's public area, each with its size in 32 bits. It needs no
-// nonce: that two keys are in one TPM does not change, and the AK answers the challenge.
-Sha256Digest IakQualifyingData(std::string_view trust_domain, ByteView ak_name, ByteView ek_public);
-
 // SerialListingKey is where a serial number stands on the allow-list, beside the hashes of EKs:
 // SHA-256 over `sallyport/serial/v1\0` and the serial number.
 Sha256Digest SerialListingKey(std::string_view serial);

@@ -290,13 +290,17 @@ Result<TpmAttestation> TpmCommands::CertifyCreation(TlsKeyId key, ByteView quali
 Result<TpmAttestation> TpmCommands::Certify(TlsKeyId key, ByteView qualifying_data) {
   SP_TRY(const ESYS_TR ak, AttestationKey());
   SP_TRY(const Primary* made, FindTlsKey(key));
+  return CertifyWith(made->object.handle(), ak, qualifying_data);
+}
+
+Result<TpmAttestation> TpmCommands::CertifyWith(ESYS_TR object, ESYS_TR signer,
+                                                ByteView qualifying_data) {
   SP_TRY(const TPM2B_DATA qualifying, QualifyingData(qualifying_data));
   TPM2B_ATTEST* attest = nullptr;
   TPMT_SIGNATURE* signature = nullptr;
-  SP_TRY(
-      CheckRc(Esys_Certify(context(), made->object.handle(), ak, ESYS_TR_PASSWORD, ESYS_TR_PASSWORD,
-                           ESYS_TR_NONE, &qualifying, &kSchemeOfKey, &attest, &signature),
-              "tpm.certify"));
+  SP_TRY(CheckRc(Esys_Certify(context(), object, signer, ESYS_TR_PASSWORD, ESYS_TR_PASSWORD,
+                              ESYS_TR_NONE, &qualifying, &kSchemeOfKey, &attest, &signature),
+                 "tpm.certify"));
   const EsysPtr<TPM2B_ATTEST> owned_attest(attest);
   const EsysPtr<TPMT_SIGNATURE> owned_signature(signature);
   return ToAttestation(*attest, *signature);

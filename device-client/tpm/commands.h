@@ -27,6 +27,7 @@ class TpmCommands {
   Result<TpmAttestation> Certify(TlsKeyId key, ByteView qualifying_data);
   Result<Bytes> Sign(TlsKeyId key, const Sha256Digest& digest);
   void FlushTlsKey(TlsKeyId key) { tls_keys_.erase(key); }
+  Result<IakVoucher> VouchByIak(std::string_view trust_domain, ByteView ek_public);
   Result<TpmQuote> Quote(const pki::PcrBank& selection, ByteView qualifying_data);
   Result<std::map<unsigned, Bytes>> ReadPcrs(const pki::PcrBank& selection);
   Result<pki::ClockInfo> ReadClock();
@@ -52,6 +53,9 @@ class TpmCommands {
   Result<std::optional<ESYS_TR>> FindPersistent(uint32_t handle);
   Result<Bytes> PublicOf(ESYS_TR handle, uint32_t hierarchy);
   Result<ESYS_TR> AttestationKey() const;
+  // CertifyWith lets `signer` certify `object`; both have empty passwords.
+  Result<TpmAttestation> CertifyWith(ESYS_TR object, ESYS_TR signer, ByteView qualifying_data);
+  Result<std::vector<Bytes>> ReadMakerCertificates();
   Result<Primary*> FindTlsKey(TlsKeyId key);
   Result<Bytes> ReadNv(uint32_t index);
   Result<TransientObject> EkSession(ESYS_TR ek, bool high_range);

@@ -43,6 +43,9 @@ Result<Bytes> Tpm::EnsureAttestationKey() {
 Result<EkCertificates> Tpm::ReadEkCertificates(pki::EkTemplate key) {
   return owner_->Run([&](TpmCommands& tpm) { return tpm.ReadEkCertificates(key); });
 }
+Result<IakVoucher> Tpm::VouchByIak(std::string_view trust_domain, ByteView ek_public) {
+  return owner_->Run([&](TpmCommands& tpm) { return tpm.VouchByIak(trust_domain, ek_public); });
+}
 Result<Bytes> Tpm::EkPublic(pki::EkTemplate key) {
   return owner_->Run([&](TpmCommands& tpm) { return tpm.EkPublic(key); });
 }

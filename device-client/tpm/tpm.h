@@ -42,6 +42,13 @@ struct TpmAttestation {
   Bytes signature;  // TPMT_SIGNATURE
 };
 
+// IakVoucher is the maker's word on this TPM (docs/protocol.md, Begin).
+struct IakVoucher {
+  std::vector<Bytes> chain;  // DER, IAK certificate first
+  Bytes iak_public;          // TPMT_PUBLIC
+  TpmAttestation certified;  // TPM2_Certify of the AK by the IAK
+};
+
 struct TpmQuote {
   TpmAttestation signed_by_ak;
   std::map<unsigned, Bytes> pcr_values;  // read around the quote without a change between
@@ -65,6 +72,10 @@ class Tpm {
   // ReadEkCertificates: kNotFound when the TPM's NV holds none for `key`; kMalformed
   // (ek-certificate.der).
   Result<EkCertificates> ReadEkCertificates(pki::EkTemplate key);
+  // VouchByIak finds an Initial Attestation Key with its certificate, and lets it certify the AK
+  // for this trust domain and EK. Needs EnsureAttestationKey. kNotFound (iak.missing) when the
+  // TPM's NV and reserved handles hold no such pair.
+  Result<IakVoucher> VouchByIak(std::string_view trust_domain, ByteView ek_public);
   // EkPublic makes the endorsement key again from its template and returns its TPMT_PUBLIC. Seconds
   // with RSA on real TPMs.
   Result<Bytes> EkPublic(pki::EkTemplate key);

@@ -25,7 +25,8 @@ Error EnrolClient::Failed(const grpc::Status& status) {
 
 Result<BeginAnswer> EnrolClient::Begin(pki::Purpose purpose,
                                        const std::vector<Bytes>& ek_certificates,
-                                       ByteView ek_public, ByteView ak_public) {
+                                       ByteView ek_public, ByteView ak_public,
+                                       const std::optional<IakVoucher>& iak) {
   api::BeginRequest request;
   request.set_protocol_version(pki::kProtocolVersion);
   request.set_purpose(purpose == pki::Purpose::kEnrol ? api::PURPOSE_ENROL : api::PURPOSE_REATTEST);
@@ -33,6 +34,12 @@ Result<BeginAnswer> EnrolClient::Begin(pki::Purpose purpose,
     request.add_ek_certificates(ToString(certificate));
   request.set_ek_public(ToString(ek_public));
   request.set_ak_public(ToString(ak_public));
+  if (iak) {
+    for (const Bytes& certificate : iak->chain) request.add_idevid_chain(ToString(certificate));
+    request.set_iak_public(ToString(iak->iak_public));
+    request.set_iak_attest(ToString(iak->certified.attest));
+    request.set_iak_signature(ToString(iak->certified.signature));
+  }
   grpc::ClientContext context;
   SetDeadline(context);
   api::BeginResponse response;

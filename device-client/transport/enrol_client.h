@@ -6,6 +6,7 @@
 
 #include "attestation-server/api/v1/enrolment.grpc.pb.h"
 #include "device-client/agent/evidence.h"
+#include "device-client/tpm/tpm.h"
 #include "device-client/transport/channel.h"
 
 namespace sallyport::device {
@@ -25,8 +26,10 @@ struct ProveAnswer {
 class EnrolClient {
  public:
   EnrolClient(const std::string& address, const ServerTrust& trust);
+  // Begin: `iak` instead of `ek_certificates`, when the maker vouches for the TPM.
   Result<BeginAnswer> Begin(pki::Purpose purpose, const std::vector<Bytes>& ek_certificates,
-                            ByteView ek_public, ByteView ak_public);
+                            ByteView ek_public, ByteView ak_public,
+                            const std::optional<IakVoucher>& iak = std::nullopt);
   Result<ProveAnswer> Prove(ByteView ticket, const Evidence& evidence);
   const CallFailure& failure() const { return failure_; }
 

@@ -46,4 +46,11 @@ Sha256Digest ActivationProof(ByteView secret, const Transcript& transcript) {
   return HmacSha256(secret, {AsBytes(kActivateLabel), ByteView(kZero), transcript.view()});
 }
 
+Sha256Digest IakQualifyingData(std::string_view trust_domain, ByteView ak_name,
+                               ByteView ek_public) {
+  ByteWriter out;
+  out.Sized32(AsBytes(trust_domain)).Sized32(ak_name).Sized32(ek_public);
+  return LabelledDigest("sallyport/iak/v1", {out.bytes()});
+}
+
 }  // namespace sallyport::pki

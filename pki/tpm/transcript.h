@@ -68,4 +68,9 @@ Sha256Digest KeyQualifyingData(const Transcript& transcript);
 // bytes): HMAC-SHA256(secret, "sallyport/activate/v1\0" || T). Compare with ConstantTimeEqual.
 Sha256Digest ActivationProof(ByteView secret, const Transcript& transcript);
 
+// IakQualifyingData is what an IAK certifies the AK with: SHA-256 over `sallyport/iak/v1\0`, the
+// trust domain, the AK's Name and the EK's public area, each with its size in 32 bits. It needs no
+// nonce: that two keys are in one TPM does not change, and the AK answers the challenge.
+Sha256Digest IakQualifyingData(std::string_view trust_domain, ByteView ak_name, ByteView ek_public);
+
 }  // namespace sallyport::pki

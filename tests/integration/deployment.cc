@@ -57,7 +57,7 @@ Result<Unit> Deployment::Found() {
   PosixFileSystem files;
   std::string config = Read("sallyportd.yaml");
   config.insert(config.find("profiles:\n"), options_.class_lines);
-  config += options_.profile_lines;
+  if (options_.maker) config += "    iak_roots: " + dir() + "/iak-roots\n";
   SP_TRY(WriteFileAtomically(files, dir() + "/sallyportd.yaml", AsBytes(config)));
   const server::StateLayout layout{dir() + "/state"};
   SP_TRY(keys_, server::OpenServerKeys(files, layout, dir() + "/unlock.key"));
@@ -66,6 +66,17 @@ Result<Unit> Deployment::Found() {
   SP_TRY(vendor.Save(files, VendorDir()));
   for (const std::string name : {"/root.pem", "/intermediate.pem"})
     SP_TRY(WriteFileAtomically(files, dir() + "/vendor" + name, AsBytes(Read("made" + name))));
+  return options_.maker ? FoundMaker() : Unit{};
+}
+
+Result<Unit> Deployment::FoundMaker() {
+  PosixFileSystem files;
+  SP_TRY(const node::VendorCa maker, node::VendorCa::Make(RealClock().Wall(), random_));
+  SP_TRY(maker.Save(files, MakerDir()));
+  SP_TRY(files.MakeDirectories(dir() + "/iak-roots"));
+  for (const std::string name : {"/root.pem", "/intermediate.pem"})
+    SP_TRY(WriteFileAtomically(files, dir() + "/iak-roots" + name,
+                               AsBytes(Read("machine-maker" + name))));
   return Unit{};
 }
 

@@ -19,8 +19,8 @@ enum class ListenerName : uint8_t { kEnrol, kDevice, kAdmin, kContent, kHttp };
 
 struct DeploymentOptions {
   std::string evidence_lifetime = "1h";
-  std::string class_lines = "";    // of the class `online`, as YAML
-  std::string profile_lines = "";  // of the profile `default`
+  std::string class_lines = "";  // of the class `online`, as YAML
+  bool maker = false;            // a maker of machines, whose IAK certificates open a second way in
 };
 
 // Deployment founds and starts when it is made, and ends the server with it.
@@ -40,6 +40,8 @@ class Deployment {
   Result<std::string> Ask(std::vector<std::string> arguments) const;
   // VendorDir has the keys of the TPM vendor whose devices may enrol.
   std::string VendorDir() const { return dir() + "/made"; }
+  // MakerDir has those of the maker of machines.
+  std::string MakerDir() const { return dir() + "/machine-maker"; }
 
   device::ServerTrust Trust() const;
   // Device and Server are signed by the issuers of the deployment; nobody enrolled this device.
@@ -49,6 +51,7 @@ class Deployment {
 
  private:
   Result<Unit> Found();
+  Result<Unit> FoundMaker();
   Result<Unit> StartServer();
   std::string Read(const std::string& name) const;
 

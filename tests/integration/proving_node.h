@@ -42,7 +42,7 @@ class ProvingNode : public ::testing::Test {
   ProvingNode() : ProvingNode(DeploymentOptions{}, "") {}
   ProvingNode(const DeploymentOptions& options, const std::string& ima,
               pki::EkTemplate ek = pki::EkTemplate::kL2P256)
-      : ek_(ek), deployment_(options) {
+      : ek_(ek), maker_(options.maker), deployment_(options) {
     MakeNode();
     tpm_ = *device::Tpm::Open(node_->tpm()->tcti(), random_);
     ak_public_ = *tpm_->EnsureAttestationKey();
@@ -73,6 +73,7 @@ class ProvingNode : public ::testing::Test {
     const auto made = node::VirtualNode::Create(At("cam-1"), spec, clock_.Wall(), random_);
     SP_CHECK(made.has_value());
     if (pki::EkIsHighRange(ek_)) CertifyHighRange();
+    if (maker_) CertifyIak();
     node_.emplace(*node::VirtualNode::Open(At("cam-1")));
     SP_CHECK(node_->PowerOn(random_)->outcome == node::BootOutcome::kRunning);
   }
@@ -88,6 +89,17 @@ class ProvingNode : public ::testing::Test {
     auto maker = *node::EsysTpm::Connect(swtpm.tcti());
     SP_CHECK(maker.WriteCertificate(pki::EkCertificateIndex(ek_), certificate).has_value());
     SP_CHECK(maker.WriteCertificate(0x01C00100, vendor.intermediate()).has_value());
+    swtpm.Stop();
+  }
+  // CertifyIak is the maker of the machine, with a CA of its own.
+  void CertifyIak() {
+    auto swtpm = *node::SwTpm::Start(At("cam-1") + "/tpm");
+    const auto maker = *node::VendorCa::Load(files_, deployment_.MakerDir());
+    auto factory = *node::EsysTpm::Connect(swtpm.tcti());
+    const Bytes spki = *factory.MakeIak(0x81020001);
+    Bytes chain = *maker.IssueIak(spki, "SN-4711", clock_.Wall(), random_);
+    Append(chain, maker.intermediate());
+    SP_CHECK(factory.WriteCertificate(0x01C90010, chain).has_value());
     swtpm.Stop();
   }
   void ImportReference(const std::string& ima) {
@@ -146,6 +158,7 @@ class ProvingNode : public ::testing::Test {
   }
 
   const pki::EkTemplate ek_;
+  const bool maker_;
   Deployment deployment_;
   PosixFileSystem files_;
   SystemRandom random_;

@@ -171,6 +171,35 @@ INSTANTIATE_TEST_SUITE_P(Templates, EndorsementTest,
                            return name;
                          });
 
+// ---- Initial attestation key
+
+TEST_F(TpmTest, VouchesOnlyByAKeyThatHasAnIakCertificate) {
+  constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
+  EnsureAk();
+  const auto reason = [this] {
+    return tpm_->VouchByIak("edge.example", Bytes(40, 1)).error().reason;
+  };
+  EXPECT_EQ(reason(), Reason::kNotFound);
+  const node::VendorCa maker = *node::VendorCa::Make(kNow, random_);
+  auto factory = *node::EsysTpm::Connect(swtpm_->tcti());
+  const Bytes spki = *factory.MakeIak(0x81020005);
+  EXPECT_EQ(reason(), Reason::kNotFound);
+  const Bytes other_spki = pki::PrivateKey::Generate(pki::KeyType::kP256)->public_key().spki();
+  for (const Bytes& other : {*maker.IssueIak(other_spki, "SN-1", kNow, random_),
+                             *maker.IssueEk(node::EkKind::kP256, spki, kNow, random_)}) {
+    ASSERT_TRUE(factory.WriteCertificate(0x01C90000, other).has_value());
+    EXPECT_EQ(reason(), Reason::kNotFound);
+  }
+  const Bytes leaf = *maker.IssueIak(spki, "SN-1", kNow, random_);
+  ASSERT_TRUE(factory.WriteCertificate(0x01C90000, maker.intermediate()).has_value());
+  ASSERT_TRUE(factory.WriteCertificate(0x01C90011, leaf).has_value());
+
+  const auto voucher = tpm_->VouchByIak("edge.example", Bytes(40, 1));
+  ASSERT_TRUE(voucher.has_value()) << voucher.error().ToString();
+  EXPECT_EQ(voucher->chain, (std::vector<Bytes>{leaf, maker.intermediate()}));
+  EXPECT_EQ(Parsed(voucher->iak_public).ToPublicKey()->spki(), spki);
+}
+
 // ---- TLS key
 
 TEST_F(TpmTest, TlsKeyIsCertifiedAtItsCreation) {

@@ -134,6 +134,36 @@ Result<Bytes> EsysTpm::EkSpki(EkKind kind) {
   return Spki(made->publicArea);
 }
 
+Result<Bytes> EsysTpm::MakeIak(uint32_t handle) {
+  TPM2B_PUBLIC area{};
+  TPMT_PUBLIC& key = area.publicArea;
+  key = EkTemplate(EkKind::kP256);
+  key.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
+                         TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
+                         TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_SIGN_ENCRYPT;
+  key.authPolicy.size = 0;
+  key.parameters.eccDetail.symmetric = {};
+  key.parameters.eccDetail.symmetric.algorithm = TPM2_ALG_NULL;
+  key.parameters.eccDetail.scheme.scheme = TPM2_ALG_ECDSA;
+  key.parameters.eccDetail.scheme.details.ecdsa.hashAlg = TPM2_ALG_SHA256;
+  key.unique.ecc.x.buffer[0] = 'I';
+  const TPM2B_SENSITIVE_CREATE sensitive{};
+  const TPM2B_DATA outside{};
+  const TPML_PCR_SELECTION pcrs{};
+  ESYS_TR made = ESYS_TR_NONE, persistent = ESYS_TR_NONE;
+  TPM2B_PUBLIC* out = nullptr;
+  SP_TRY(Check(Esys_CreatePrimary(state_->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD,
+                                  ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &area, &outside, &pcrs,
+                                  &made, &out, nullptr, nullptr, nullptr),
+               "TPM2_CreatePrimary"));
+  const EsysOwned<TPM2B_PUBLIC> owned(out);
+  SP_TRY(Check(Esys_EvictControl(state_->esys, ESYS_TR_RH_OWNER, made, ESYS_TR_PASSWORD,
+                                 ESYS_TR_NONE, ESYS_TR_NONE, handle, &persistent),
+               "TPM2_EvictControl"));
+  SP_TRY(Check(Esys_FlushContext(state_->esys, made), "TPM2_FlushContext"));
+  return Spki(out->publicArea);
+}
+
 Result<Unit> EsysTpm::WriteCertificate(uint32_t nv_index, ByteView certificate) {
   ESYS_CONTEXT* esys = state_->esys;
   ESYS_TR handle = ESYS_TR_NONE;

@@ -29,6 +29,9 @@ class EsysTpm {
   Result<Unit> OnlySha256Bank();
   // EkSpki makes the endorsement key of the TCG's low-range template, and forgets the handle again.
   Result<Bytes> EkSpki(EkKind kind);
+  // MakeIak makes an Initial Attestation Key (P-256, endorsement hierarchy) at `handle`, and
+  // returns its SubjectPublicKeyInfo.
+  Result<Bytes> MakeIak(uint32_t handle);
   // WriteCertificate defines `nv_index` as a manufacturer does (platform-created, no dictionary
   // attack protection, readable by all) and writes it. An index of that name is replaced.
   Result<Unit> WriteCertificate(uint32_t nv_index, ByteView certificate);

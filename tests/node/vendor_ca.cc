@@ -34,11 +34,13 @@ Bytes BitString(ByteView bytes) { return Tlv(0x03, {Bytes{0}, bytes}); }
 // OBJECT IDENTIFIERs with their tag and length.
 const Bytes kEcdsaWithSha256{0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2};
 const Bytes kCommonName{0x06, 3, 0x55, 4, 3};
-const Bytes kTpmManufacturer{0x06, 5, 0x67, 0x81, 5, 2, 1};     // 2.23.133.2.1
-const Bytes kTpmModel{0x06, 5, 0x67, 0x81, 5, 2, 2};            // 2.23.133.2.2
-const Bytes kTpmVersion{0x06, 5, 0x67, 0x81, 5, 2, 3};          // 2.23.133.2.3
-const Bytes kTpmSpecification{0x06, 5, 0x67, 0x81, 5, 2, 16};   // 2.23.133.2.16
-const Bytes kEkCertificateUsage{0x06, 5, 0x67, 0x81, 5, 8, 1};  // 2.23.133.8.1
+const Bytes kTpmManufacturer{0x06, 5, 0x67, 0x81, 5, 2, 1};      // 2.23.133.2.1
+const Bytes kTpmModel{0x06, 5, 0x67, 0x81, 5, 2, 2};             // 2.23.133.2.2
+const Bytes kTpmVersion{0x06, 5, 0x67, 0x81, 5, 2, 3};           // 2.23.133.2.3
+const Bytes kTpmSpecification{0x06, 5, 0x67, 0x81, 5, 2, 16};    // 2.23.133.2.16
+const Bytes kEkCertificateUsage{0x06, 5, 0x67, 0x81, 5, 8, 1};   // 2.23.133.8.1
+const Bytes kIakCertificateUsage{0x06, 5, 0x67, 0x81, 5, 8, 3};  // 2.23.133.8.3
+const Bytes kSerialNumber{0x06, 3, 0x55, 4, 5};
 const Bytes kSubjectDirectory{0x06, 3, 0x55, 0x1d, 9};
 const Bytes kSubjectKeyId{0x06, 3, 0x55, 0x1d, 14};
 const Bytes kKeyUsage{0x06, 3, 0x55, 0x1d, 15};
@@ -169,6 +171,23 @@ Result<Bytes> VendorCa::IssueEk(EkKind kind, ByteView spki, UnixTime now, Random
                       now - Hours(1),
                       never,
                       EkExtensions(kind, key_.public_key().spki())};
+  return Sign(fields, key_, random);
+}
+
+Result<Bytes> VendorCa::IssueIak(ByteView spki, std::string_view machine, UnixTime now,
+                                 Random& random) const {
+  SP_TRY(const UnixTime never, ParseRfc3339("9999-12-31T23:59:59Z"));
+  Bytes extensions = Extension(kBasicConstraints, true, Seq({}));
+  Append(extensions, Extension(kExtendedKeyUsage, false, Seq({kIakCertificateUsage})));
+  Append(extensions, Extension(kKeyUsage, true, Bytes{0x03, 2, 7, 0x80}));  // digitalSignature
+  Append(extensions,
+         Extension(kAuthorityKeyId, false, Seq({Tlv(0x80, {KeyId(key_.public_key().spki())})})));
+  const Fields fields{CommonName(kIntermediateName),
+                      Seq({Rdn(kSerialNumber, machine)}),
+                      ToBytes(spki),
+                      now - Hours(1),
+                      never,
+                      std::move(extensions)};
   return Sign(fields, key_, random);
 }
 

@@ -32,6 +32,9 @@ class VendorCa {
   // IssueEk certifies an endorsement key: empty subject, critical SAN with the TPM's maker, model
   // and version, without expiry, as the software TPM's own tool does.
   Result<Bytes> IssueEk(EkKind kind, ByteView spki, UnixTime now, Random& random) const;
+  // IssueIak certifies the attestation key of the machine with that serial number (the maker's CA).
+  Result<Bytes> IssueIak(ByteView spki, std::string_view machine, UnixTime now,
+                         Random& random) const;
 
  private:
   VendorCa(Bytes root, Bytes intermediate, pki::PrivateKey key)

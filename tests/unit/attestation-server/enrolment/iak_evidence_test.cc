@@ -47,7 +47,7 @@ class IakTest : public FlowTest {
     fields.type = static_cast<uint16_t>(options.type);
     fields.qualified_signer = iak_.qualified_name(pki::tpm::kEndorsement);
     fields.extra_data =
-        ToBytes(IakQualifyingData(options.domain, device_.ak().name(),
+        ToBytes(pki::IakQualifyingData(options.domain, device_.ak().name(),
                                   options.ek_public.empty() ? begin.ek_public : options.ek_public)
                     .view());
     const Bytes name = options.name.empty() ? device_.ak().name() : options.name;
