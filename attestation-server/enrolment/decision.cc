@@ -115,10 +115,10 @@ bool IsPostureFailure(const Case& proof, const Verdict& verdict) {
   for (const std::string_view rule : {"quote.qualified-signer", "quote.selection", "quote.clock"})
     if (verdict.checks.Of(rule) != CheckResult::kPass) return false;
   constexpr std::array kPostureRules{
-      std::string_view("log."),          std::string_view("pcr."),
-      std::string_view("ima."),          std::string_view("reference.match"),
-      std::string_view("quote.digest"),  std::string_view("quote.values"),
-      std::string_view("quote.firmware")};
+      std::string_view("log."),           std::string_view("pcr."),
+      std::string_view("ima."),           std::string_view("reference.match"),
+      std::string_view("quote.digest"),   std::string_view("quote.values"),
+      std::string_view("quote.firmware"), std::string_view("secure-boot.")};
   const Check* const failure = verdict.checks.FirstFailure();
   // These two say nothing of the device: what was kept of its list, and what nobody has imported.
   if (failure != nullptr &&

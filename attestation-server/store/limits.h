@@ -26,6 +26,10 @@ inline constexpr Duration kSpentTicketsKept = Hours(1);
 // Verdicts of passed renewals and ended certificates; failures, verdicts whose evidence is kept,
 // and the audit stay.
 inline constexpr Duration kHistoryKept = Days(30);
+// What differed on devices that failed is counted for as long as anybody may still ask.
+inline constexpr Duration kObservedKept = Days(30);
+// Different boots that one class may show while it is learned: more is no class.
+inline constexpr int64_t kLearnedSetsMax = 32;
 // One audit record: events of a refusal with their diff fit; a flood of text does not.
 inline constexpr size_t kAuditRecordMax = 64u << 10;
 
