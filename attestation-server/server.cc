@@ -168,6 +168,8 @@ class Server::Impl {
   std::unique_ptr<ReferenceOperations> references_;
   std::unique_ptr<EkBundleOperations> ek_bundles_;
   std::unique_ptr<AuditExport> audit_export_;
+  std::unique_ptr<ReferenceProposals> proposals_;
+  std::unique_ptr<AttestationResults> results_;
   std::unique_ptr<EnrolmentService> enrolment_service_;
   std::unique_ptr<DeviceService> device_service_;
   std::unique_ptr<AdminService> admin_service_;
@@ -256,6 +258,10 @@ Result<Unit> Server::Impl::StartCore() {
                                              flow_->ReplaceRoots(profile, std::move(roots));
                                            });
   SP_TRY(CheckpointSigner checkpoints, CheckpointSigner::Make(keys_.audit_checkpoint));
+  proposals_ = std::make_unique<ReferenceProposals>(*database_, blobs_);
+  SP_TRY(pki::VerdictSigner verdicts, pki::VerdictSigner::Make(keys_.verdict));
+  SP_TRY(const pki::SpiffeId verifier, pki::ServerSpiffeId(bundle_.trust_domain, config_.name));
+  results_ = std::make_unique<AttestationResults>(*database_, std::move(verdicts), verifier.text());
   audit_export_ =
       std::make_unique<AuditExport>(*database_, blobs_, std::move(checkpoints),
                                     AuditExport::Service{facts_.trust_domain, facts_.incarnation,
@@ -313,7 +319,8 @@ Result<Unit> Server::Impl::StartListeners() {
       DeviceService::Identity{bundle_.Anchors(), bundle_.trust_domain});
   admin_service_ = std::make_unique<AdminService>(
       AdminParts{*devices_, *tokens_, *rollouts_, *publication_, *references_, *ek_bundles_,
-                 *audit_export_, *database_, world_.files, pool_, world_.clock},
+                 *audit_export_, *proposals_, *results_, *database_, world_.files, pool_,
+                 world_.clock},
       AdminIdentity());
   SP_TRY(enrol_listener_, StartListener(config_.listen.enrol, enrol_tls_, ClientCertificates::kNone,
                                         {enrolment_service_.get()}));
@@ -368,6 +375,9 @@ void Server::Impl::Maintain() {
     const Result<Unit> renewed = publication_->Renew(now);
     if (!renewed)
       Log(LogLevel::kError, "online_roles_not_renewed", {{"reason", renewed.error().ToString()}});
+    const Result<size_t> aged = references_->RetireAged(now);
+    if (!aged)
+      Log(LogLevel::kError, "references_not_retired", {{"reason", aged.error().ToString()}});
     const Result<Unit> pruned =
         database_->writer().Run([now](Transaction& transaction) -> Result<Unit> {
           SP_TRY(PruneHistory(transaction.connection(), now));

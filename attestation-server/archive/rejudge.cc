@@ -21,14 +21,15 @@ Result<JudgedEntry> FindEntry(ExportFolder& folder, const std::string& verdict_i
   return *std::move(found);
 }
 
-Result<OpenReferences> OpenReferencesOf(ExportFolder& folder, const StoredProof& stored) {
+Result<OpenReferences> OpenReferencesOf(const StoredProof& stored,
+                                        const ReferenceTextReader& reference) {
   std::vector<JudgedReference> rows;
   for (const OpenReference& each : stored.references) {
     ReferenceRow row;
     row.id = each.id;
     row.device_class = each.device_class;
     row.release = each.release;
-    SP_TRY(row.json, folder.ReadReference(each.id));
+    SP_TRY(row.json, reference(each.id));
     rows.push_back({std::move(row), each.role});
   }
   ReferenceReader reader(rows.size() + 1);
@@ -36,6 +37,21 @@ Result<OpenReferences> OpenReferencesOf(ExportFolder& folder, const StoredProof&
 }
 
 }  // namespace
+
+Result<std::unique_ptr<StoredJudgement>> JudgeStored(std::string_view document,
+                                                     const BlobReader& blob,
+                                                     const ReferenceTextReader& reference) {
+  auto out = std::make_unique<StoredJudgement>();
+  SP_TRY(out->stored, ReadEvidenceDocument(document));
+  Bytes log;
+  if (out->stored.sent_log()) {
+    SP_TRY(log, blob(out->stored.log_hash));
+  }
+  SP_TRY(out->references, OpenReferencesOf(out->stored, reference));
+  SP_TRY(out->proof, OpenStored(out->stored, std::move(log)));
+  out->verdict = JudgeCase(out->proof, out->stored.terms, out->references.candidates);
+  return out;
+}
 
 std::string CompareVerdicts(const VerdictRow& then, const VerdictRow& now) {
   if (then.passed != now.passed) return "passed";
@@ -55,14 +71,12 @@ Result<Rejudgement> Rejudge(ExportFolder& folder, const std::string& verdict_id)
   SP_TRY(out.then, folder.ReadVerdict(entry));
   SP_TRY(const Sha256Digest hash, ParseSha256(entry.document));
   SP_TRY(const Bytes document, folder.ReadBlob(hash));
-  SP_TRY(const StoredProof stored, ReadEvidenceDocument(AsText(document)));
-  Bytes log;
-  if (stored.sent_log()) {
-    SP_TRY(log, folder.ReadBlob(stored.log_hash));
-  }
-  SP_TRY(const OpenReferences references, OpenReferencesOf(folder, stored));
-  SP_TRY(const Case proof, OpenStored(stored, std::move(log)));
-  out.now = RowOf(proof, JudgeCase(proof, stored.terms, references.candidates), references);
+  SP_TRY(
+      const auto again,
+      JudgeStored(
+          AsText(document), [&folder](const Sha256Digest& name) { return folder.ReadBlob(name); },
+          [&folder](const Sha256Digest& id) { return folder.ReadReference(id); }));
+  out.now = RowOf(again->proof, again->verdict, again->references);
   out.difference = CompareVerdicts(out.then, out.now);
   return out;
 }

@@ -1,56 +1,62 @@
 #include "attestation-server/cli/context.h"
 
-#include <yaml-cpp/yaml.h>
-
-#include <array>
 #include <cstdlib>
+#include <map>
 #include <utility>
+
+#include "policies/language/config_reader.h"
 
 namespace sallyport::server {
 namespace {
 
+using policy::Code;
+using policy::ConfigKey;
+using policy::ConfigText;
+using policy::Diagnostics;
+using policy::YamlEntry;
+using policy::YamlNode;
+
 constexpr uint64_t kConfigBytesMax = 64 * 1024;  // a hand-written file
 
-struct Field {
-  const char* key;
-  std::string Context::* member;
-  bool path;
+struct Contexts {
+  std::string current;
+  std::map<std::string, Context> by_name;
 };
-constexpr std::array<Field, 5> kFields{{{"server", &Context::server, false},
-                                        {"server_id", &Context::server_id, false},
-                                        {"trust_bundle", &Context::trust_bundle, true},
-                                        {"certificate", &Context::certificate, true},
-                                        {"private_key", &Context::private_key, true}}};
 
-Error At(const std::string& file, const YAML::Mark& mark, std::string what) {
-  return Error{Reason::kMalformed, file + ":" + std::to_string(mark.line + 1) + ":" +
-                                       std::to_string(mark.column + 1) + ": " + std::move(what)};
+const std::vector<ConfigKey<Context>>& ContextKeys() {
+  static const std::vector<ConfigKey<Context>> keys{
+      {"server", "host:port of the admin listener", ConfigText(&Context::server), true},
+      {"server_id", "SPIFFE id the server must present", ConfigText(&Context::server_id), true},
+      {"trust_bundle", "file", ConfigText(&Context::trust_bundle), true},
+      {"certificate", "file, PEM", ConfigText(&Context::certificate), true},
+      {"private_key", "file, PEM", ConfigText(&Context::private_key), true}};
+  return keys;
 }
 
-std::string Resolve(const std::string& file, const std::string& path) {
+const std::vector<ConfigKey<Contexts>>& Keys() {
+  static const auto version = [](Contexts&, const YamlNode& node, Diagnostics& findings) {
+    std::string word;
+    policy::ReadConfigWord(word, node, {"contexts/v1"}, findings);
+  };
+  static const auto contexts = [](Contexts& out, const YamlNode& node, Diagnostics& findings) {
+    if (node.kind != YamlNode::Kind::kMap)
+      return findings.Add(Code::kType, node.at, "expected a map of contexts");
+    for (const YamlEntry& entry : node.entries)
+      ReadConfigMap(out.by_name[entry.key], entry.value, ContextKeys(), findings);
+  };
+  static const auto current = [](Contexts& out, const YamlNode& node, Diagnostics& findings) {
+    if (policy::IsConfigText(node, findings)) out.current = node.text;
+  };
+  static const std::vector<ConfigKey<Contexts>> keys{
+      {"sallyport", "contexts/v1", version, true},
+      {"current", "name of the context in use", current, true},
+      {"contexts", "contexts by name", contexts, true}};
+  return keys;
+}
+
+void Resolve(const std::string& file, std::string& path) {
   const size_t slash = file.rfind('/');
-  return path.starts_with('/') || slash == std::string::npos ? path
-                                                             : file.substr(0, slash + 1) + path;
-}
-
-Result<Context> ReadContext(const YAML::Node& node, const std::string& file) {
-  Context context;
-  if (!node.IsMap()) return At(file, node.Mark(), "the current context is not a map");
-  for (const auto& entry : node) {
-    const std::string key = entry.first.Scalar();
-    const auto found =
-        std::ranges::find_if(kFields, [&](const Field& field) { return key == field.key; });
-    if (found == kFields.end()) return At(file, entry.first.Mark(), "unknown key '" + key + "'");
-    if (!entry.second.IsScalar()) return At(file, entry.second.Mark(), "'" + key + "' is not text");
-    if (!(context.*(found->member)).empty())
-      return At(file, entry.first.Mark(), "duplicate key '" + key + "'");
-    context.*(found->member) =
-        found->path ? Resolve(file, entry.second.Scalar()) : entry.second.Scalar();
-  }
-  for (const Field& field : kFields)
-    if ((context.*(field.member)).empty())
-      return At(file, node.Mark(), std::string("'") + field.key + "' is missing");
-  return context;
+  if (!path.starts_with('/') && slash != std::string::npos) path = file.substr(0, slash + 1) + path;
 }
 
 std::string EnvironmentOr(const char* name, std::string fallback) {
@@ -61,22 +67,18 @@ std::string EnvironmentOr(const char* name, std::string fallback) {
 }  // namespace
 
 Result<Context> ParseContexts(std::string_view text, const std::string& file) {
-  try {
-    const YAML::Node root = YAML::Load(std::string(text));
-    if (!root.IsMap()) return At(file, root.Mark(), "not a map");
-    for (const auto& entry : root) {
-      const std::string key = entry.first.Scalar();
-      if (key != "sallyport" && key != "current" && key != "contexts")
-        return At(file, entry.first.Mark(), "unknown key '" + key + "'");
-    }
-    if (!root["sallyport"] || root["sallyport"].Scalar() != "contexts/v1")
-      return At(file, root.Mark(), "'sallyport: contexts/v1' is missing");
-    const YAML::Node chosen = root["contexts"][root["current"].Scalar()];
-    if (!chosen) return At(file, root.Mark(), "'current' names no context");
-    return ReadContext(chosen, file);
-  } catch (const YAML::Exception& error) {
-    return At(file, error.mark, error.msg);
-  }
+  Diagnostics findings(file);
+  Contexts read;
+  const std::optional<YamlNode> root = policy::ReadYaml(text, findings);
+  if (root) ReadConfigMap(read, *root, Keys(), findings);
+  const auto chosen = read.by_name.find(read.current);
+  if (root && !findings.has_errors() && chosen == read.by_name.end())
+    findings.Add(Code::kRef, root->at, "no context '" + read.current + "'");
+  if (findings.has_errors()) return policy::ConfigError(findings);
+  for (std::string* const path :
+       {&chosen->second.trust_bundle, &chosen->second.certificate, &chosen->second.private_key})
+    Resolve(file, *path);
+  return chosen->second;
 }
 
 Result<Context> LoadContext(FileSystem& files, const ServerChoice& choice) {

@@ -25,7 +25,8 @@ struct ServerChoice {
 };
 
 // ParseContexts reads the text of a config file (`sallyport: contexts/v1`) and returns its current
-// context. kMalformed with file:line:column in the detail. `directory` resolves relative paths.
+// context. kMalformed ("config") with file:line:column in the detail. Relative paths are resolved
+// beside the file.
 Result<Context> ParseContexts(std::string_view text, const std::string& file);
 
 // LoadContext: --config, else SALLYPORT_CONFIG, else ~/.config/sallyport/config.yaml; then --server

@@ -190,6 +190,8 @@ void AddVerifyCommand(CLI::App& parent, CommandSink& sink) {
   command->add_option("--pcr-values", options->pcr_values,
                       "PCR values: {\"sha256\":{\"0\":\"<hex>\"}}");
   command->add_option("--log", options->log, "Event log");
+  command->add_option("--ima", options->ima,
+                      "Files that ran: binary_runtime_measurements or ascii_runtime_measurements");
   command->add_option("--reference", options->references,
                       "Reference file; several are alternatives");
   command->add_option("--ak-parent", options->ak_parent,

@@ -29,14 +29,16 @@ struct EvidenceVerifyOptions {
   std::string pcrs;                          // "sha256:0,1,2"
   std::string pcr_values = {};               // JSON, optional
   std::string log = {};                      // optional
+  std::string ima = {};                      // measurement list, binary or ascii; optional
   std::vector<std::string> references = {};  // alternatives, optional
   std::string ak_parent = "endorsement";
   bool json = false;
 };
 
-// VerifyEvidence: exit code 0 when signature, structure, nonce and selection pass and nothing
-// failed; 1 otherwise, malformed evidence included; 2 for wrong usage, unreadable files and
-// references that do not parse.
+// VerifyEvidence: a measurement list is judged by the references; without values of PCR 0 to 10, or
+// without references that say which files may run, it fails. Exit code 0 when signature, structure,
+// nonce and selection pass and nothing failed; 1 otherwise, malformed evidence included; 2 for
+// wrong usage, unreadable files and references that do not parse.
 CommandResult VerifyEvidence(FileSystem& files, const EvidenceVerifyOptions& options);
 
 void AddEvidenceCommands(CLI::App& app, CommandSink& sink);

@@ -29,7 +29,7 @@ struct Inputs {
   Bytes ak, attest, signature, nonce;
   Selection selection;
   AkParent ak_parent = AkParent::kEndorsement;
-  std::optional<Bytes> pcr_values, log;
+  std::optional<Bytes> pcr_values, log, ima;
   std::vector<Candidate> candidates;
 };
 
@@ -114,6 +114,12 @@ Result<Inputs> ReadInputs(Reader& reader, const EvidenceVerifyOptions& options) 
   }
   if (!options.log.empty()) {
     SP_TRY(out.log, reader.Read(options.log));
+  }
+  if (!options.ima.empty()) {
+    SP_TRY(Bytes list, reader.Read(options.ima));
+    // An ascii list begins with the PCR in decimal, a binary one with a small number and zeros.
+    const bool ascii = !list.empty() && (list[0] == ' ' || (list[0] >= '0' && list[0] <= '9'));
+    SP_TRY(out.ima, ascii ? ImaListFromAscii(AsText(list)) : Result<Bytes>(std::move(list)));
   }
   SP_TRY(out.candidates, ReadReferences(reader, options, out.selection));
   return out;
@@ -221,10 +227,24 @@ class Verifier {
     const QuoteExpectation expected{in_.nonce,     bank,         in_.selection.mask,
                                     in_.ak_parent, std::nullopt, 0};
     const std::optional<AuthenticatedQuote> verified = CheckQuote(ak, quote, expected, out_.checks);
-    if (verified)
-      JudgePcrs(verified->pcrs, log);
-    else if (!in_.candidates.empty())
+    if (verified) JudgePcrs(verified->pcrs, log);
+    if (in_.ima) JudgeIma(verified ? &verified->pcrs : nullptr);
+    if (verified) return;
+    if (!in_.candidates.empty())
       out_.checks.Fail("reference.available", "no authenticated pcr values to judge");
+  }
+
+  // JudgeIma takes the whole list: a file knows of no earlier proof.
+  void JudgeIma(const AuthenticatedPcrs* pcrs) {
+    out_.checks.Add(ImaRules());
+    if (pcrs == nullptr)
+      return out_.checks.Fail("ima.replay", "no authenticated pcr values to judge");
+    const ImaReferences references = ImaReferences::Of(in_.candidates);
+    const ImaInput input{0, *in_.ima};
+    const std::optional<ImaOutcome> judged =
+        CheckIma(*pcrs, BootId::FromArray({}), &input,
+                 {ImaStart::OfBoot(pcrs->bank()), &references}, out_.checks);
+    if (judged) out_.diff.insert(out_.diff.end(), judged->diff.begin(), judged->diff.end());
   }
 
   const ReplayedLog* ReadLog(pki::HashAlgorithm bank) {
@@ -243,7 +263,7 @@ class Verifier {
 
   void JudgePcrs(const AuthenticatedPcrs& pcrs, const ReplayedLog* log) {
     if (log != nullptr) {
-      if (auto difference = CheckReplay(pcrs, *log, out_.checks)) {
+      if (auto difference = CheckReplay(pcrs, *log, out_.checks, in_.ima ? 1u << kImaPcr : 0)) {
         out_.diff.push_back(*std::move(difference));
         return;
       }

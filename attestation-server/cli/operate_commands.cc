@@ -8,14 +8,13 @@
 #include "attestation-server/cli/audit_commands.h"
 #include "attestation-server/cli/command_group.h"
 #include "attestation-server/cli/progress.h"
+#include "attestation-server/cli/reference_commands.h"
 #include "attestation-server/enrolment/iak_evidence.h"
 #include "pki/base/json.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::server {
 namespace {
-
-constexpr uint64_t kInputBytesMax = 16 * 1024 * 1024;  // a policy, a reference or an EK list
 
 struct TokenOptions {
   std::string name, out, site, device_class = "online", ek_sha256, device_name, expires = "24h";
@@ -134,8 +133,7 @@ void AddDeviceCommands(CLI::App& app, CommandSink& sink) {
                 &api::Admin::Stub::ListDevices);
   group.AddNamed("show", "Show one device", "sallyport device show cam-1",
                  &api::Admin::Stub::ShowDevice);
-  group.AddNamed("explain", "Say why a device was admitted or refused, event by event",
-                 "sallyport device explain cam-1", &api::Admin::Stub::ExplainDevice);
+  AddExplain(group);
   group.AddApproved("approve", "Admit a device that waits", "sallyport device approve cam-1",
                     &api::Admin::Stub::ApproveDevice, "device.approve");
   group.AddApproved("release", "Lift a quarantine (two operators)",
@@ -160,66 +158,6 @@ void AddDeviceCommands(CLI::App& app, CommandSink& sink) {
     wire.set_why((*request)[2]);
     return Ask(*quarantine_common, &api::Admin::Stub::QuarantineDevice, wire);
   });
-}
-
-CommandResult ImportReference(const CommonOptions& common, const std::string& file,
-                              const std::string& device_class) {
-  PosixFileSystem files;
-  const Result<Bytes> json = ReadFile(files, file, kInputBytesMax);
-  if (!json) return Failure(ExitCode::kUsage, json.error(), common.json);
-  const Result<SignedApproval> approval =
-      ApproveWithContext(common, kReferenceApproveAction, pki::Sha256(*json));
-  if (!approval) return Failure(approval.error(), common.json);
-  api::ImportReferenceRequest request;
-  request.set_device_class(device_class);
-  request.set_json(ToString(*json));
-  api::Approval* const sent = request.add_approvals();
-  sent->set_body(ToString(approval->body));
-  sent->set_signature(ToString(approval->signature));
-  return Ask(common, &api::Admin::Stub::ImportReference, request);
-}
-
-// ChangeReference signs `action` on the set itself: its id is the digest of its bytes.
-CommandResult ChangeReference(const CommonOptions& common, JsonRpc<api::ApprovedRequest> rpc,
-                              const std::string& id, std::string_view action) {
-  const Result<Sha256Digest> digest = [&]() -> Result<Sha256Digest> {
-    SP_TRY(const Bytes bytes, HexDecode(id));
-    return Sha256Digest::FromView(bytes);
-  }();
-  if (!digest) return Failure(ExitCode::kUsage, digest.error(), common.json);
-  return AskApproved(common, rpc, id, action, *digest);
-}
-
-void AddReferenceChange(CommandGroup& group, const std::string& name, const std::string& help,
-                        JsonRpc<api::ApprovedRequest> rpc, std::string_view action) {
-  CLI::App* const command =
-      group.Add(name, help, "sallyport reference " + name + " 3f1c...  (from reference list)");
-  const auto common = group.AddCommon(command);
-  const auto id = std::make_shared<std::string>();
-  command->add_option("id", *id, "Id of the set: 64 hex digits")->required();
-  group.Run(command, [=] { return ChangeReference(*common, rpc, *id, action); });
-}
-
-void AddReferenceCommands(CLI::App& app, CommandSink& sink) {
-  CLI::App* const parent =
-      app.add_subcommand("reference", "Reference values that devices are judged by");
-  parent->require_subcommand(1);
-  CommandGroup group(*parent, sink);
-  CLI::App* const import =
-      group.Add("import", "Propose a set of reference values for a class, with your approval",
-                "sallyport reference import base.json --class online");
-  const auto common = group.AddCommon(import);
-  const auto file = std::make_shared<std::string>();
-  const auto device_class = std::make_shared<std::string>();
-  import->add_option("file", *file, "reference/v1 JSON")->required();
-  import->add_option("--class", *device_class, "Device class")->required();
-  group.Run(import, [=] { return ImportReference(*common, *file, *device_class); });
-  AddReferenceChange(group, "approve", "Sign your approval of a candidate (two operators)",
-                     &api::Admin::Stub::ApproveReference, kReferenceApproveAction);
-  AddReferenceChange(group, "retire", "End a set for good (two operators)",
-                     &api::Admin::Stub::RetireReference, kReferenceRetireAction);
-  group.AddList("list", "List sets and their states", "sallyport reference list",
-                &api::Admin::Stub::ListReferences);
 }
 
 // ApproveRollout fetches the rollout's digest, so that what is signed is what the server holds.

@@ -18,6 +18,7 @@ std::vector<Expectation>& SetOf(DeviceSets& sets, ReferenceRole role) {
     case ReferenceRole::kCommitted: return sets.committed;
     case ReferenceRole::kPending: return sets.pending;
     case ReferenceRole::kRecovery: return sets.recovery;
+    case ReferenceRole::kOwn: return sets.own;
   }
   std::abort();
 }

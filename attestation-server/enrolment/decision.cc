@@ -123,7 +123,8 @@ bool IsPostureFailure(const Case& proof, const Verdict& verdict) {
       std::string_view("ima."),           std::string_view("reference.match"),
       std::string_view("quote.digest"),   std::string_view("quote.values"),
       std::string_view("quote.firmware"), std::string_view("bank.log"),
-      std::string_view("bank.replay"),    std::string_view("null-name.kernel")};
+      std::string_view("bank.replay"),    std::string_view("null-name.kernel"),
+      std::string_view("secure-boot.")};
   const Check* const failure = verdict.checks.FirstFailure();
   // These two say nothing of the device: what was kept of its list, and what nobody has imported.
   if (failure != nullptr &&

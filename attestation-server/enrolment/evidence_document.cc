@@ -2,8 +2,10 @@
 
 #include <charconv>
 
+#include "attestation-server/store/limits.h"
 #include "pki/base/json.h"
 #include "pki/crypto/hash.h"
+#include "pki/tpm/measurement_list.h"
 #include "pki/tpm/public_area.h"
 
 namespace sallyport::server {
@@ -13,6 +15,9 @@ constexpr std::string_view kFormat = "evidence/v2";
 // Hex doubles what CheckSizes let in, base64 adds a third to a measurement list; the log is not in
 // the document.
 constexpr JsonLimits kDocumentLimits{.size_max = 8 << 20, .depth_max = 4};
+// Whatever is taken in can be stored, and read again.
+static_assert(kDocumentLimits.size_max == kEvidenceBlobMax &&
+              kEvidenceBlobMax > pki::kMeasurementListBytesMax / 3 * 4 + (size_t{1} << 20));
 constexpr int64_t kLifetimeMsMax = int64_t{366} * 24 * 3600 * 1000;
 
 // A TPM's counts are its own to choose: they do not always fit a JSON integer.

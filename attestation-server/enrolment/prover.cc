@@ -3,7 +3,9 @@
 #include "attestation-server/enrolment/evidence_document.h"
 #include "attestation-server/enrolment/limits.h"
 #include "attestation-server/enrolment/tokens.h"
+#include "attestation-server/evidence/observe.h"
 #include "attestation-server/store/tokens.h"
+#include "pki/base/log.h"
 #include "pki/ca/hierarchy.h"
 #include "pki/crypto/hash.h"
 
@@ -270,6 +272,7 @@ Error Prover::Fail(const Case& proof, const Standing& standing, const Verdict& v
   Error refusal{Reason::kPolicyDenied,
                 failure != nullptr ? failure->detail : "not everything was shown", verdict.rule()};
   if (proof.log_unknown() && about.ak_verified) return *proof.log_refusal;
+  Learn(proof, standing, verdict, now);
   // Whatever was wrong, the next list is a whole one.
   if (proof.ticket.ima.has_value()) ima_starts_.Erase(proof.ticket.device_id);
   // A device that never came in leaves nothing but the audit entry: no record, no spent token.
@@ -279,6 +282,8 @@ Error Prover::Fail(const Case& proof, const Standing& standing, const Verdict& v
   plan.device = ApplyFailure(std::move(device), proof, verdict, config_.incarnation, now);
   plan.verdict = MakeVerdictRow(proof, standing, verdict, about.reference_id, now);
   plan.audit_event = "device-failed";
+  for (const EventDifference& difference : verdict.diff)
+    if (!difference.got.empty()) plan.observed.push_back({difference.pcr, difference.got});
   if (Result<Unit> kept = KeepEvidence(proof, standing, plan); !kept.has_value())
     return std::move(kept).error();
   if (Result<Unit> done = Commit(proof, standing, plan, now); !done.has_value())
@@ -286,6 +291,42 @@ Error Prover::Fail(const Case& proof, const Standing& standing, const Verdict& v
   about.audited = true;
   parts_.events.OnRevoked(plan.device.id, plan.device.epoch);
   return refusal;
+}
+
+void Prover::Learn(const Case& proof, const Standing& standing, const Verdict& verdict,
+                   UnixTime now) {
+  if (proof.log == nullptr || !LacksReferenceOnly(verdict)) return;
+  if (const Result<Unit> captured = CaptureBoot(proof, standing, verdict, now); !captured)
+    Log(LogLevel::kInfo, "not_learned",
+        {{"device", proof.ticket.device_id}, {"reason", captured.error().ToString()}});
+}
+
+Result<Unit> Prover::CaptureBoot(const Case& proof, const Standing& standing,
+                                 const Verdict& verdict, UnixTime now) {
+  {
+    SP_TRY(Snapshot snapshot, parts_.database.Read());
+    SP_TRY(const auto window, FindWindow(snapshot.connection(), standing.device_class));
+    if (!window || now >= window->closes_at) return Unit{};
+  }
+  SP_TRY(const Expectation seen,
+         Observe(nullptr, verdict.quote->pcrs, *proof.log, standing.references.candidates,
+                 standing.terms.pcrs_elsewhere));
+  ReferenceRow row;
+  row.device_class = standing.device_class;
+  row.state = ReferenceState::kLearning;
+  row.json = WriteReferenceFile(
+      {.device_class = row.device_class, .bank = kJudgedBank, .expectation = seen});
+  row.id = pki::Sha256(AsBytes(row.json));
+  row.created_at = now;
+  return parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
+    SP_TRY(const Flag captured, Capture(transaction.connection(), row, proof.ticket.device_id));
+    if (!captured.value) return Unit{};
+    SP_TRY(transaction.Audit("reference.learned",
+                             JsonValue::Object({{"id", HexEncode(row.id)},
+                                                {"class", row.device_class},
+                                                {"device", proof.ticket.device_id}})));
+    return Unit{};
+  });
 }
 
 VerdictRow Prover::MakeVerdictRow(const Case& proof, const Standing& standing,
@@ -350,6 +391,8 @@ Result<Unit> Prover::Commit(const Case& proof, const Standing& standing, const P
     SP_TRY(plan.insert ? Devices(connection).Insert(plan.device)
                        : Devices(connection).Update(plan.device));
     SP_TRY(InsertVerdict(connection, plan.verdict));
+    for (const Observed& observed : plan.observed)
+      SP_TRY(RecordObserved(connection, plan.device.id, observed, now));
     if (plan.certificate.has_value()) SP_TRY(InsertCertificate(connection, *plan.certificate));
     SP_TRY(transaction.Audit(plan.audit_event, record));
     return Unit{};

@@ -12,6 +12,7 @@
 #include "attestation-server/enrolment/judging.h"
 #include "attestation-server/enrolment/refusals.h"
 #include "attestation-server/store/issuance.h"
+#include "attestation-server/store/learning.h"
 #include "attestation-server/store/meta.h"
 
 namespace sallyport::server {
@@ -45,6 +46,7 @@ class Prover {
     std::string token_id;  // to be spent; empty: none
     VerdictRow verdict;
     std::optional<CertificateRow> certificate;
+    std::vector<Observed> observed;  // of a failure: what no reference has
     std::string audit_event;
   };
 
@@ -62,6 +64,11 @@ class Prover {
                          const ClassTimes& times, DeviceRecord device, UnixTime now);
   Error Fail(const Case& proof, const Standing& standing, const Verdict& verdict,
              DeviceRecord device, UnixTime now, RefusalCase& about);
+  // Learn captures what a device showed that lacks nothing but reference values, when its class is
+  // being learned. It changes nothing about the refusal.
+  void Learn(const Case& proof, const Standing& standing, const Verdict& verdict, UnixTime now);
+  Result<Unit> CaptureBoot(const Case& proof, const Standing& standing, const Verdict& verdict,
+                           UnixTime now);
   VerdictRow MakeVerdictRow(const Case& proof, const Standing& standing, const Verdict& verdict,
                             std::string id, UnixTime now) const;
   Result<Unit> KeepEvidence(const Case& proof, const Standing& standing, Plan& plan);

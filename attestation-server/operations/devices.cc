@@ -1,7 +1,10 @@
 #include "attestation-server/operations/devices.h"
 
+#include "attestation-server/operations/explanation.h"
 #include "attestation-server/store/devices.h"
 #include "attestation-server/store/issuance.h"
+#include "attestation-server/store/learning.h"
+#include "attestation-server/store/rollouts.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::server {
@@ -56,6 +59,117 @@ JsonValue Full(const DeviceRecord& device, bool online, UnixTime now) {
   return JsonValue::Object(std::move(members));
 }
 
+// NearestOf names the set that a verdict was compared with.
+Result<Nearest> NearestOf(Connection& connection, const VerdictRow& verdict) {
+  if (!verdict.reference_set) return Nearest{};
+  SP_TRY(const std::optional<ReferenceRow> row,
+         References(connection).Find(*verdict.reference_set));
+  if (!row) return Nearest{"a set that is gone"};
+  if (row->release) {
+    SP_TRY(const std::optional<ReleaseRow> release, FindRelease(connection, *row->release));
+    if (release) return Nearest{release->product + " " + release->version};
+  }
+  return Nearest{"reference set " + HexEncode(row->id).substr(0, 12) + " of class " +
+                 row->device_class};
+}
+
+// Observations are what a verdict's diff shows that no reference has.
+Result<std::vector<Observed>> Observations(const JsonCursor& diff) {
+  SP_TRY(const std::vector<JsonCursor> entries, diff.Elements());
+  std::vector<Observed> out;
+  for (const JsonCursor& entry : entries) {
+    SP_TRY(const int64_t pcr, entry.GetInteger("pcr", 0, UINT32_MAX));
+    SP_TRY(const std::string_view got, entry.GetString("got"));
+    if (!got.empty()) out.push_back({static_cast<uint32_t>(pcr), std::string(got)});
+  }
+  return out;
+}
+
+Result<Others> OthersOf(Connection& connection, const DeviceRecord& device,
+                        const JsonCursor& difference) {
+  SP_TRY(const int64_t pcr, difference.GetInteger("pcr", 0, UINT32_MAX));
+  SP_TRY(const std::string_view got, difference.GetString("got"));
+  if (got.empty()) return Others{};
+  return CountOthers(connection, device.id, {static_cast<uint32_t>(pcr), std::string(got)});
+}
+
+// DiffShown is the stored diff, each entry with who else shows it.
+Result<JsonValue> DiffShown(Connection& connection, const DeviceRecord& device,
+                            const JsonValue& diff) {
+  std::vector<JsonValue> out;
+  SP_TRY(const std::vector<JsonCursor> entries, JsonCursor(diff).Elements());
+  for (const JsonCursor& entry : entries) {
+    SP_TRY(const Others others, OthersOf(connection, device, entry));
+    std::vector<JsonMember> members = *entry.value().if_object();
+    members.push_back({"others", others.devices});
+    members.push_back({"others_failing", others.failing});
+    members.push_back({"since", TimeOrNull(others.since)});
+    out.push_back(JsonValue::Object(std::move(members)));
+  }
+  return JsonValue::Array(std::move(out));
+}
+
+Result<JsonValue> VerdictShown(Connection& connection, const DeviceRecord& device,
+                               const VerdictRow& verdict, UnixTime now) {
+  SP_TRY(const JsonValue diff, ParseJson(verdict.diff.empty() ? "[]" : verdict.diff));
+  SP_TRY(const JsonValue checks, ParseJson(verdict.checks.empty() ? "[]" : verdict.checks));
+  SP_TRY(JsonValue shown, DiffShown(connection, device, diff));
+  SP_TRY(const Nearest nearest, NearestOf(connection, verdict));
+  int64_t same = 0;
+  if (!verdict.passed) {
+    SP_TRY(same, CountSameFailure(connection, verdict.rule, verdict.diff, now - Days(1)));
+  }
+  return JsonValue::Object({{"at", FormatRfc3339(verdict.judged_at)},
+                            {"at_ms", verdict.judged_at.ms},
+                            {"purpose", verdict.purpose},
+                            {"verdict", verdict.passed ? "pass" : "fail"},
+                            {"rule", verdict.rule},
+                            {"diff", std::move(shown)},
+                            {"nearest", nearest.name},
+                            {"same_in_last_day", same},
+                            {"checks", checks},
+                            {"evidence_kept", verdict.evidence_hash.has_value()},
+                            {"reference", verdict.id}});
+}
+
+std::string Standing(const DeviceRecord& device, UnixTime now) {
+  std::string out = device.name + " is " + std::string(TextOf(device.state));
+  if (!device.causes.empty()) out += " (" + JoinCauses(device.causes) + ")";
+  out += ", posture " + std::string(TextOf(PostureAt(device, now)));
+  if (device.reason.empty()) return out;
+  const std::string meaning = ExplainRule(device.reason);
+  return out + ": " + device.reason + (meaning.empty() ? "" : ", " + meaning);
+}
+
+Result<std::vector<std::string>> Sentences(Connection& connection, const DeviceRecord& device,
+                                           const VerdictRow& verdict) {
+  SP_TRY(const JsonValue diff, ParseJson(verdict.diff));
+  SP_TRY(const std::vector<JsonCursor> entries, JsonCursor(diff).Elements());
+  SP_TRY(const Nearest nearest, NearestOf(connection, verdict));
+  std::vector<std::string> out;
+  for (const JsonCursor& entry : entries) {
+    SP_TRY(const Others others, OthersOf(connection, device, entry));
+    SP_TRY(std::string sentence, ExplainDifference(entry, nearest, others));
+    out.push_back(std::move(sentence));
+  }
+  return out;
+}
+
+// AcceptCommand is null unless all that is wrong is that nobody approved this boot.
+Result<JsonValue> AcceptCommand(Connection& connection, const DeviceRecord& device,
+                                const VerdictRow& verdict) {
+  SP_TRY(const JsonValue checks, ParseJson(verdict.checks));
+  if (!verdict.evidence_hash || !LacksReferenceOnly(JsonCursor(checks))) return JsonValue();
+  SP_TRY(const JsonValue diff, ParseJson(verdict.diff));
+  SP_TRY(const std::vector<Observed> observed, Observations(JsonCursor(diff)));
+  SP_TRY(const std::vector<std::string> same,
+         FailingWith(connection, device.placement.device_class, observed));
+  return JsonValue::Object({{"verdict", verdict.id},
+                            {"devices", std::max<size_t>(same.size(), 1)},
+                            {"command", "sallyport reference accept " + verdict.id +
+                                            (same.size() <= 1 ? "" : " --same")}});
+}
+
 // VoidReleases: approvals of a release count for one quarantine and its causes, no other.
 Result<Unit> VoidReleases(Transaction& transaction, const DeviceRecord& device) {
   for (const std::string& name : {device.name, device.id})
@@ -104,26 +218,27 @@ Result<JsonValue> DeviceOperations::Explain(std::string_view name, UnixTime now)
          ListVerdicts(snapshot.connection(), device.id, kVerdictsShown));
   std::vector<JsonValue> rows;
   for (const VerdictRow& verdict : verdicts) {
-    SP_TRY(const JsonValue diff, ParseJson(verdict.diff.empty() ? "[]" : verdict.diff));
-    SP_TRY(const JsonValue checks, ParseJson(verdict.checks.empty() ? "[]" : verdict.checks));
-    int64_t same = 0;
-    if (!verdict.passed) {
-      SP_TRY(same,
-             CountSameFailure(snapshot.connection(), verdict.rule, verdict.diff, now - Days(1)));
-    }
-    rows.push_back(JsonValue::Object({{"at", FormatRfc3339(verdict.judged_at)},
-                                      {"at_ms", verdict.judged_at.ms},
-                                      {"purpose", verdict.purpose},
-                                      {"verdict", verdict.passed ? "pass" : "fail"},
-                                      {"rule", verdict.rule},
-                                      {"diff", diff},
-                                      {"same_in_last_day", same},
-                                      {"checks", checks},
-                                      {"reference", verdict.id}}));
+    SP_TRY(JsonValue row, VerdictShown(snapshot.connection(), device, verdict, now));
+    rows.push_back(std::move(row));
+  }
+  JsonValue accept;
+  std::vector<std::string> summary{Standing(device, now)};
+  const auto failed = std::ranges::find(verdicts, false, &VerdictRow::passed);
+  if (device.posture == Posture::kFailing && failed != verdicts.end()) {
+    SP_TRY(const std::vector<std::string> sentences,
+           Sentences(snapshot.connection(), device, *failed));
+    summary.insert(summary.end(), sentences.begin(), sentences.end());
+    SP_TRY(accept, AcceptCommand(snapshot.connection(), device, *failed));
+    if (const JsonValue* const command = accept.Find("command"))
+      summary.push_back("to approve this boot for " +
+                        std::to_string(*accept.Find("devices")->if_integer()) +
+                        " device(s): " + *command->if_string());
   }
   return JsonValue::Object({{"name", device.name},
                             {"posture", TextOf(PostureAt(device, now))},
                             {"reason", device.reason},
+                            {"summary", JsonValue::Strings(summary)},
+                            {"accept", std::move(accept)},
                             {"verdicts", JsonValue::Array(std::move(rows))}});
 }
 

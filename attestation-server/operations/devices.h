@@ -21,8 +21,9 @@ class DeviceOperations {
 
   Result<JsonValue> List(std::string_view after, int64_t limit, UnixTime now);
   Result<JsonValue> Show(std::string_view name, UnixTime now);
-  // Explain shows the last verdicts: the failed rule, the device's events that did not match, and
-  // how many other verdicts of the last day show the same.
+  // Explain says in plain words why a device fails, event by event: what differs from the nearest
+  // reference, how many other devices show the same and since when, and with which command it could
+  // be accepted. Shows the last verdicts.
   Result<JsonValue> Explain(std::string_view name, UnixTime now);
 
   // Approve admits a pending device. kConflict ("device.state") in another state.

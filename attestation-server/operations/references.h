@@ -14,6 +14,9 @@ namespace sallyport::server {
 
 inline constexpr size_t kReferenceApprovals = 2;  // architecture 8: nobody admits a boot alone
 inline constexpr size_t kReferenceApprovalsInDevelopment = 1;
+// A superseded set is judged by for as long as a device may be away: longer than any offline lease.
+inline constexpr Duration kReferenceOverlap = Days(30);
+inline constexpr Duration kLearningMax = Days(7);  // a window is for a bench, not for a fleet
 
 // ReferenceOperations is thread-safe. Answers hold id, class, state, approvals and needed.
 class ReferenceOperations {
@@ -25,7 +28,9 @@ class ReferenceOperations {
 
   // Import adds a set for a class as a candidate, with the caller's approval of its bytes; it is
   // active at once where that is enough. Rules of ParseReferenceFile; kMismatch
-  // ("reference.class"); kAlreadyExists for the same bytes.
+  // ("reference.class"); kAlreadyExists for the same bytes; kNotFound "device.unknown",
+  // "reference.supersedes" and kMismatch "reference.device", "reference.supersedes" when the file
+  // names devices or sets that are not of the class.
   Result<JsonValue> Import(const Operator& caller, std::string_view device_class, ByteView json,
                            const std::vector<SignedApproval>& approvals, UnixTime now);
   // Approve records the caller's approval of a candidate; the last one that was needed makes it
@@ -33,11 +38,28 @@ class ReferenceOperations {
   // the values of a release: a rollout opens those, for the devices it assigns.
   Result<JsonValue> Approve(const Operator& caller, std::string_view id,
                             const std::vector<SignedApproval>& approvals, UnixTime now);
-  // Retire ends a set for good: devices that still boot it fail at their next proof. kConflict
+  // A set that becomes active is assigned to the devices it names, and the sets it supersedes
+  // retire after kReferenceOverlap.
+  // Retire ends a set for good: devices that still boot it fail at their next proof; sets that it
+  // superseded and that are still retiring are active again. kConflict
   // ("reference.state") when it is retired.
   Result<JsonValue> Retire(const Operator& caller, std::string_view id,
                            const std::vector<SignedApproval>& approvals, UnixTime now);
   Result<JsonValue> List(int64_t limit);
+  // Show is a set with its values, the devices it is for, and those it was learned from.
+  Result<JsonValue> Show(std::string_view id);
+
+  // Learn opens a window: until `until`, authentic boots of the class that lack nothing but
+  // reference values are captured as sets in state learning, which judge nobody. kInvalidArgument
+  // ("learning.time") unless it ends within kLearningMax.
+  Result<JsonValue> Learn(const Operator& caller, std::string_view device_class, UnixTime until,
+                          UnixTime now);
+  // StopLearning closes the window and turns what was captured into candidates, each of which needs
+  // its approvals. kNotFound ("learning.closed") when there is neither.
+  Result<JsonValue> StopLearning(const Operator& caller, std::string_view device_class);
+
+  // RetireAged ends superseded sets whose overlap is over; returns how many.
+  Result<size_t> RetireAged(UnixTime now);
 
  private:
   struct Act {
@@ -50,6 +72,10 @@ class ReferenceOperations {
   // Fire records `approval` and, when it is the last one needed, moves the set along `act.event`.
   Result<JsonValue> Fire(Transaction& transaction, ReferenceRow row, const Act& act,
                          const ApprovalRow& approval, UnixTime now) const;
+
+  // Activate and Withdraw do what follows from a set's new state.
+  static Result<Unit> Activate(Transaction& transaction, const ReferenceRow& row, UnixTime now);
+  static Result<Unit> Withdraw(Transaction& transaction, const ReferenceRow& row);
 
   OperationParts parts_;
   const size_t needed_;

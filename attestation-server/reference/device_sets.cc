@@ -38,9 +38,12 @@ std::vector<Candidate> ChooseCandidates(const DeviceSets& sets) {
   std::vector<Candidate> out;
   if (sets.committed.empty())
     for (const Expectation& base : sets.platform) out.push_back({ReferenceRole::kCommitted, base});
-  AddRole(ReferenceRole::kCommitted, sets.committed, sets.platform, out);
-  AddRole(ReferenceRole::kPending, sets.pending, sets.platform, out);
-  AddRole(ReferenceRole::kRecovery, sets.recovery, sets.platform, out);
+  std::vector<Expectation> platform = sets.platform;
+  platform.insert(platform.end(), sets.own.begin(), sets.own.end());
+  AddRole(ReferenceRole::kCommitted, sets.committed, platform, out);
+  AddRole(ReferenceRole::kPending, sets.pending, platform, out);
+  AddRole(ReferenceRole::kRecovery, sets.recovery, platform, out);
+  for (const Expectation& own : sets.own) out.push_back({ReferenceRole::kOwn, own});
   return out;
 }
 

@@ -12,20 +12,23 @@ namespace sallyport::server {
 
 // DeviceSets: `platform` are the class's references that belong to no release; the others come from
 // releases. `committed` is what the device last committed to, `pending` what a rollout assigned to
-// it, `recovery` what it may fall back to.
+// it, `recovery` what it may fall back to. `own` are complete alternatives that operators approved
+// for this device alone.
 struct DeviceSets {
   std::vector<Expectation> platform;
   std::vector<Expectation> committed;
   std::vector<Expectation> pending;
   std::vector<Expectation> recovery;
+  std::vector<Expectation> own = {};
 };
 
 // ChooseCandidates combines every open release alternative with every platform alternative; on a
 // PCR that both name the release wins, because an update changes it and the class's file cannot. A
 // device without a committed release is also judged under the platform alternatives alone.
 // Alternatives for different Secure Boot states do not combine. Files that may run are those of
-// both. The order is committed, pending, recovery. Empty sets give no candidate: such a device
-// fails.
+// both. An own alternative stands for itself, whatever release is committed, and is one more
+// platform for releases to combine with. The order is committed, pending, recovery, own. Empty sets
+// give no candidate: such a device fails.
 std::vector<Candidate> ChooseCandidates(const DeviceSets& sets);
 
 // ExpectationsOfRelease makes the alternatives of a signed release: PCR 4 by the events it lists,

@@ -1,9 +1,12 @@
 #include "attestation-server/reference/reference_file.h"
 
+#include <algorithm>
 #include <charconv>
 
+#include "attestation-server/reference/device_sets.h"
 #include "attestation-server/reference/ima_section.h"
 #include "pki/base/json.h"
+#include "pki/spiffe/spiffe_id.h"
 
 namespace sallyport::server {
 namespace {
@@ -107,6 +110,37 @@ Result<PcrExpectation> ParseExpectation(uint32_t pcr, const JsonCursor& json,
   return PcrExpectation(std::move(secure_boot));
 }
 
+template <typename T>
+bool SortedWithoutDuplicates(const std::vector<T>& list) {
+  return std::ranges::adjacent_find(list, std::ranges::greater_equal{}) == list.end();
+}
+
+Result<std::vector<std::string>> ParseDevices(const JsonCursor& root) {
+  if (!root.Find("devices")) return std::vector<std::string>();
+  SP_TRY(std::vector<std::string> devices, root.GetStrings("devices"));
+  if (devices.empty() || devices.size() > kReferenceDevicesMax ||
+      !std::ranges::all_of(
+          devices, [](const std::string& id) { return pki::DeviceId::Parse(id).has_value(); }) ||
+      !SortedWithoutDuplicates(devices))
+    return root.Refuse("devices are ids, sorted, each once", "reference.devices");
+  return devices;
+}
+
+Result<std::vector<Sha256Digest>> ParseSupersedes(const JsonCursor& root) {
+  std::vector<Sha256Digest> out;
+  if (!root.Find("supersedes")) return out;
+  SP_TRY(const std::vector<std::string> ids, root.GetStrings("supersedes"));
+  for (const std::string& id : ids) {
+    const Result<Bytes> bytes = HexDecode(id);
+    if (!bytes || bytes->size() != Sha256Digest::kSize)
+      return root.Refuse("supersedes are ids of sets", "reference.supersedes");
+    out.push_back(*Sha256Digest::FromView(*bytes));
+  }
+  if (out.empty() || out.size() > kReferenceSupersedesMax || !SortedWithoutDuplicates(out))
+    return root.Refuse("supersedes are ids, sorted, each once", "reference.supersedes");
+  return out;
+}
+
 // "0" to "23", without leading zeros: one spelling of each PCR.
 Result<uint32_t> ParsePcr(std::string_view key, const JsonCursor& at) {
   uint32_t pcr = 0;
@@ -156,10 +190,13 @@ Result<ReferenceFile> ParseReferenceFile(std::string_view json) {
   SP_TRY(const std::string_view format, root.GetString("sallyport"));
   if (format != kFormat)
     return Error{Reason::kUnsupported, "format " + std::string(format), "reference.format"};
-  SP_TRY(root.OnlyKeys({"sallyport", "class", "bank", "secure_boot", "pcrs", "ima"}));
+  SP_TRY(root.OnlyKeys(
+      {"sallyport", "class", "bank", "secure_boot", "pcrs", "ima", "devices", "supersedes"}));
   ReferenceFile out;
   SP_TRY(out.device_class, ParseText(root, "class"));
   SP_TRY(out.bank, ParseBank(root));
+  SP_TRY(out.devices, ParseDevices(root));
+  SP_TRY(out.supersedes, ParseSupersedes(root));
   if (root.Find("secure_boot")) {
     SP_TRY(const JsonCursor::Flag flag, root.GetBool("secure_boot"));
     out.expectation.secure_boot = flag.value;
@@ -182,6 +219,20 @@ Result<ReferenceFile> ParseReferenceFile(std::string_view json) {
   return out;
 }
 
+Result<ReferenceFile> PutOnBase(const ota::Release& release, ReferenceFile base) {
+  std::vector<Expectation> fitting = ExpectationsOfRelease(release);
+  const std::optional<bool> state = base.expectation.secure_boot;
+  std::erase_if(fitting, [&](const Expectation& e) { return state && e.secure_boot != state; });
+  if (fitting.size() != 1)
+    return Error{Reason::kMismatch, "the release has no one set for the base's secure boot state",
+                 "release.secure-boot"};
+  for (const auto& [pcr, expected] : fitting.front().pcrs)
+    base.expectation.pcrs.insert_or_assign(pcr, expected);
+  base.expectation.secure_boot = fitting.front().secure_boot;
+  base.supersedes.clear();
+  return base;
+}
+
 std::string WriteReferenceFile(const ReferenceFile& file) {
   std::vector<JsonMember> pcrs;
   for (const auto& [pcr, expectation] : file.expectation.pcrs)
@@ -190,6 +241,10 @@ std::string WriteReferenceFile(const ReferenceFile& file) {
                                   {"class", file.device_class},
                                   {"bank", pki::HashName(file.bank)},
                                   {"pcrs", JsonValue::Object(std::move(pcrs))}};
+  if (!file.devices.empty()) members.push_back({"devices", JsonValue::Strings(file.devices)});
+  std::vector<std::string> supersedes;
+  for (const Sha256Digest& id : file.supersedes) supersedes.push_back(HexEncode(id));
+  if (!supersedes.empty()) members.push_back({"supersedes", JsonValue::Strings(supersedes)});
   if (file.expectation.secure_boot)
     members.push_back({"secure_boot", *file.expectation.secure_boot});
   // A file has one section: only the alternatives of a device have those of several files.

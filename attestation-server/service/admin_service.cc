@@ -340,6 +340,43 @@ AdminService::Reactor* AdminService::VerifyAudit(Context* context, const api::Li
                 [this](const Operator&) { return CheckAudit(parts_.database); });
 }
 
+AdminService::Reactor* AdminService::ShowReference(Context* context,
+                                                   const api::NameRequest* request,
+                                                   api::JsonReply* reply) {
+  return Answer(context, "ShowReference", reply, [this, request](const Operator&) {
+    return parts_.references.Show(request->name());
+  });
+}
+
+AdminService::Reactor* AdminService::LearnReference(Context* context,
+                                                    const api::LearnReferenceRequest* request,
+                                                    api::JsonReply* reply) {
+  return Answer(context, "LearnReference", reply, [this, request](const Operator& caller) {
+    return request->close()
+               ? parts_.references.StopLearning(caller, request->device_class())
+               : parts_.references.Learn(caller, request->device_class(),
+                                         UnixTime{request->until_ms()}, parts_.clock.Wall());
+  });
+}
+
+AdminService::Reactor* AdminService::ProposeReference(Context* context,
+                                                      const api::ProposeReferenceRequest* request,
+                                                      api::JsonReply* reply) {
+  return Answer(context, "ProposeReference", reply, [this, request](const Operator&) {
+    return parts_.proposals.Propose(
+        request->verdict(),
+        {request->whole_class(), request->all_same(), Strings(request->devices())});
+  });
+}
+
+AdminService::Reactor* AdminService::ShowAttestationResult(Context* context,
+                                                           const api::NameRequest* request,
+                                                           api::JsonReply* reply) {
+  return Answer(context, "ShowAttestationResult", reply, [this, request](const Operator&) {
+    return parts_.results.Show(request->name(), parts_.clock.Wall());
+  });
+}
+
 AdminService::Reactor* AdminService::ExportAudit(Context* context,
                                                  const api::ExportAuditRequest* request,
                                                  api::JsonReply* reply) {

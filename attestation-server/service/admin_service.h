@@ -6,10 +6,12 @@
 #include <map>
 
 #include "attestation-server/api/v1/admin.grpc.pb.h"
+#include "attestation-server/operations/attestation_results.h"
 #include "attestation-server/operations/audit_export.h"
 #include "attestation-server/operations/devices.h"
 #include "attestation-server/operations/ek_bundles.h"
 #include "attestation-server/operations/publication.h"
+#include "attestation-server/operations/reference_proposal.h"
 #include "attestation-server/operations/references.h"
 #include "attestation-server/operations/rollouts.h"
 #include "attestation-server/operations/tokens.h"
@@ -28,6 +30,8 @@ struct AdminParts {
   ReferenceOperations& references;
   EkBundleOperations& ek_bundles;
   AuditExport& audit_export;
+  ReferenceProposals& proposals;
+  AttestationResults& results;
   Database& database;
   FileSystem& files;
   WorkPool& pool;
@@ -73,6 +77,11 @@ class AdminService final : public api::Admin::CallbackService {
   Reactor* ApproveReference(Context*, const api::ApprovedRequest*, api::JsonReply*) override;
   Reactor* RetireReference(Context*, const api::ApprovedRequest*, api::JsonReply*) override;
   Reactor* ListReferences(Context*, const api::ListRequest*, api::JsonReply*) override;
+  Reactor* ShowReference(Context*, const api::NameRequest*, api::JsonReply*) override;
+  Reactor* LearnReference(Context*, const api::LearnReferenceRequest*, api::JsonReply*) override;
+  Reactor* ProposeReference(Context*, const api::ProposeReferenceRequest*,
+                            api::JsonReply*) override;
+  Reactor* ShowAttestationResult(Context*, const api::NameRequest*, api::JsonReply*) override;
   Reactor* CreateRollout(Context*, const api::CreateRolloutRequest*, api::JsonReply*) override;
   Reactor* ApproveRollout(Context*, const api::ApprovedRequest*, api::JsonReply*) override;
   Reactor* AdvanceRollout(Context*, const api::NameRequest*, api::JsonReply*) override;

@@ -148,7 +148,10 @@ Result<int64_t> PruneHistory(Connection& connection, UnixTime now) {
   SP_TRY(const int64_t certificates,
          connection.Execute("DELETE FROM certificates WHERE not_after < :before",
                             {now - kHistoryKept}));
-  return tickets + verdicts + certificates;
+  SP_TRY(const int64_t observed,
+         connection.Execute("DELETE FROM observed_digests WHERE last_seen < :before",
+                            {now - kObservedKept}));
+  return tickets + verdicts + certificates + observed;
 }
 
 }  // namespace sallyport::server

@@ -59,8 +59,8 @@ Result<int64_t> CountSameFailure(Connection& connection, std::string_view rule,
                                  std::string_view diff, UnixTime since);
 
 // PruneHistory deletes spent tickets older than kSpentTicketsKept, and verdicts of passed renewals
-// and ended certificates older than kHistoryKept; returns how many. Run it often: it holds the
-// writer for as long as there is to delete.
+// and ended certificates older than kHistoryKept, and observed digests older than kObservedKept;
+// returns how many. Run it often: it holds the writer for as long as there is to delete.
 Result<int64_t> PruneHistory(Connection& connection, UnixTime now);
 
 }  // namespace sallyport::server

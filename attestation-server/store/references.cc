@@ -20,10 +20,18 @@ Result<ReferenceRow> ReadReference(const Row& row) {
   return reference;
 }
 
+// ReadWhole also reads what only operators ask for.
+Result<ReferenceRow> ReadWhole(const Row& row) {
+  SP_TRY(ReferenceRow reference, ReadReference(row));
+  SP_TRY(reference.scope, ParseWord<ReferenceScope>(row.Text(6)));
+  if (!row.IsNull(7)) reference.retire_at = row.Time(7);
+  return reference;
+}
+
 Result<std::vector<ReferenceRow>> ReadReferences(const std::vector<Row>& rows) {
   std::vector<ReferenceRow> out;
   for (const Row& row : rows) {
-    SP_TRY(ReferenceRow reference, ReadReference(row));
+    SP_TRY(ReferenceRow reference, ReadWhole(row));
     out.push_back(std::move(reference));
   }
   return out;
@@ -31,22 +39,39 @@ Result<std::vector<ReferenceRow>> ReadReferences(const std::vector<Row>& rows) {
 
 }  // namespace
 
-Result<Unit> References::Insert(const ReferenceRow& row) {
+Result<Unit> References::InsertUnjudged(const ReferenceRow& row) {
   SP_TRY(connection_.Execute(
-      "INSERT INTO reference_sets (id, device_class, state, json, release_digest, created_at) "
-      "VALUES (:id, :class, :state, :json, :release, :created_at)",
-      {row.id, row.device_class, TextOf(row.state), row.json, row.release, row.created_at}));
+      "INSERT INTO reference_sets (id, device_class, state, json, release_digest, created_at, "
+      "scope) VALUES (:id, :class, :state, :json, :release, :created_at, :scope)",
+      {row.id, row.device_class, TextOf(row.state), row.json, row.release, row.created_at,
+       TextOf(row.scope)}));
+  return Unit{};
+}
+
+Result<Unit> References::Insert(const ReferenceRow& row) {
+  SP_TRY(InsertUnjudged(row));
   SP_TRY(RaiseCounter(connection_, Counter::kReferenceEpoch));
   return Unit{};
 }
 
-Result<Unit> References::SetState(const Sha256Digest& id, ReferenceState state) {
+Result<Unit> References::SetState(const Sha256Digest& id, ReferenceState state,
+                                  std::optional<UnixTime> retire_at) {
   SP_TRY(const int64_t changed,
-         connection_.Execute("UPDATE reference_sets SET state = :state WHERE id = :id",
-                             {TextOf(state), id}));
+         connection_.Execute(
+             "UPDATE reference_sets SET state = :state, retire_at = :retire_at WHERE id = :id",
+             {TextOf(state), retire_at, id}));
   if (changed != 1) return Error{Reason::kNotFound, "no such reference set", "reference.unknown"};
   SP_TRY(RaiseCounter(connection_, Counter::kReferenceEpoch));
   return Unit{};
+}
+
+Result<std::vector<ReferenceRow>> References::RetiringUntil(UnixTime now) {
+  SP_TRY(const auto rows,
+         connection_.Query("SELECT id, device_class, state, json, release_digest, created_at, "
+                           "scope, retire_at FROM reference_sets WHERE state = 'retiring' AND "
+                           "retire_at <= :now ORDER BY created_at, id LIMIT :limit",
+                           "tttttiti", {now, kListMax}));
+  return ReadReferences(rows);
 }
 
 Result<Unit> References::Assign(std::string_view device_id, ReferenceRole role,
@@ -69,29 +94,29 @@ Result<Unit> References::Withdraw(std::string_view device_id, ReferenceRole role
 
 Result<std::optional<ReferenceRow>> References::Find(const Sha256Digest& id) {
   SP_TRY(const auto row,
-         connection_.QueryOne("SELECT id, device_class, state, json, release_digest, created_at "
-                              "FROM reference_sets WHERE id = :id",
-                              "ttttti", {id}));
+         connection_.QueryOne("SELECT id, device_class, state, json, release_digest, created_at, "
+                              "scope, retire_at FROM reference_sets WHERE id = :id",
+                              "tttttiti", {id}));
   if (!row) return std::optional<ReferenceRow>();
-  SP_TRY(ReferenceRow reference, ReadReference(*row));
+  SP_TRY(ReferenceRow reference, ReadWhole(*row));
   return std::optional(std::move(reference));
 }
 
 Result<std::vector<ReferenceRow>> References::List(std::string_view device_class, int64_t limit) {
   SP_TRY(const auto rows,
          connection_.Query(
-             "SELECT id, device_class, state, json, release_digest, created_at FROM reference_sets "
-             "WHERE device_class = :class ORDER BY created_at, id LIMIT :limit",
-             "ttttti", {device_class, std::min(limit, kListMax)}));
+             "SELECT id, device_class, state, json, release_digest, created_at, scope, retire_at "
+             "FROM reference_sets WHERE device_class = :class ORDER BY created_at, id LIMIT :limit",
+             "tttttiti", {device_class, std::min(limit, kListMax)}));
   return ReadReferences(rows);
 }
 
 Result<std::vector<ReferenceRow>> References::ListAll(int64_t limit) {
   SP_TRY(const auto rows,
          connection_.Query(
-             "SELECT id, device_class, state, json, release_digest, created_at FROM reference_sets "
-             "ORDER BY created_at, id LIMIT :limit",
-             "ttttti", {std::min(limit, kListMax)}));
+             "SELECT id, device_class, state, json, release_digest, created_at, scope, retire_at "
+             "FROM reference_sets ORDER BY created_at, id LIMIT :limit",
+             "tttttiti", {std::min(limit, kListMax)}));
   return ReadReferences(rows);
 }
 
@@ -102,7 +127,7 @@ Result<std::vector<JudgedReference>> References::ForDevice(std::string_view devi
              "SELECT id, device_class, state, json, release_digest, created_at, NULL AS role FROM "
              "reference_sets "
              "WHERE device_class = :class AND state IN ('active', 'retiring') AND release_digest "
-             "IS NULL "
+             "IS NULL AND scope = 'class' "
              "UNION ALL SELECT r.id, r.device_class, r.state, r.json, r.release_digest, "
              "r.created_at, d.role "
              "FROM device_reference_sets d JOIN reference_sets r ON r.id = d.reference_id "

@@ -19,6 +19,8 @@ struct ReferenceRow {
   std::string json;  // reference/v1
   std::optional<ReleaseDigest> release;
   UnixTime created_at;
+  ReferenceScope scope = ReferenceScope::kClass;
+  std::optional<UnixTime> retire_at = {};  // of a retiring set
 };
 
 // JudgedReference is a set that one device may be judged under: by its class (no role), or assigned
@@ -34,13 +36,18 @@ class References {
   explicit References(Connection& connection) : connection_(connection) {}
   // kAlreadyExists for the same bytes.
   Result<Unit> Insert(const ReferenceRow& row);
-  Result<Unit> SetState(const Sha256Digest& id, ReferenceState state);
+  // InsertUnjudged is Insert of a set that judges nobody yet: it raises no epoch.
+  Result<Unit> InsertUnjudged(const ReferenceRow& row);
+  Result<Unit> SetState(const Sha256Digest& id, ReferenceState state,
+                        std::optional<UnixTime> retire_at = std::nullopt);
   // Assign adds `id` to one of the device's sets; Withdraw empties one of them.
   Result<Unit> Assign(std::string_view device_id, ReferenceRole role, const Sha256Digest& id);
   Result<Unit> Withdraw(std::string_view device_id, ReferenceRole role);
   Result<std::optional<ReferenceRow>> Find(const Sha256Digest& id);
   Result<std::vector<ReferenceRow>> List(std::string_view device_class, int64_t limit);
   Result<std::vector<ReferenceRow>> ListAll(int64_t limit);
+  // RetiringUntil lists retiring sets whose time is up at `now`.
+  Result<std::vector<ReferenceRow>> RetiringUntil(UnixTime now);
   // ForDevice returns the sets in force of the class that belong to no release, and those assigned
   // to the device itself (MayJudge in reference/life_cycle.h).
   Result<std::vector<JudgedReference>> ForDevice(std::string_view device_id,

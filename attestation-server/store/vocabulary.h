@@ -47,6 +47,8 @@ enum class UpdateState : uint8_t {
   kFailed,
   kRolledBack,
 };
+// ReferenceScope: a set judges every device of its class, or the devices that it is assigned to.
+enum class ReferenceScope : uint8_t { kClass, kDevices };
 enum class RolloutWave : uint8_t { kCanary, kRest };
 
 template <typename E>
@@ -56,7 +58,7 @@ struct Word {
 };
 
 // Words<E>::kTable lists every value of E with its text; the lists are those of
-// migrations/0001_init.sql.
+// migrations/*.sql.
 template <typename E>
 struct Words;
 
@@ -107,9 +109,14 @@ struct Words<ReferenceState> {
 };
 template <>
 struct Words<ReferenceRole> {
-  static constexpr std::array kTable{Word{ReferenceRole::kCommitted, "committed"},
-                                     Word{ReferenceRole::kPending, "pending"},
-                                     Word{ReferenceRole::kRecovery, "recovery"}};
+  static constexpr std::array kTable{
+      Word{ReferenceRole::kCommitted, "committed"}, Word{ReferenceRole::kPending, "pending"},
+      Word{ReferenceRole::kRecovery, "recovery"}, Word{ReferenceRole::kOwn, "own"}};
+};
+template <>
+struct Words<ReferenceScope> {
+  static constexpr std::array kTable{Word{ReferenceScope::kClass, "class"},
+                                     Word{ReferenceScope::kDevices, "devices"}};
 };
 template <>
 struct Words<IssuerState> {

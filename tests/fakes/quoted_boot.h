@@ -17,6 +17,7 @@ class QuotedBoot {
   struct Outcome {
     CheckList checks;
     ReferenceOutcome reference;
+    std::optional<AuthenticatedPcrs> pcrs;
     std::string rule() const {
       const Check* const failure = checks.FirstFailure();
       return failure == nullptr ? "" : std::string(failure->rule);
@@ -49,6 +50,7 @@ class QuotedBoot {
     expected.pcr_mask = mask;
     const auto quote =
         CheckQuote(key_, {attest, signature, &values, &log.pcrs()}, expected, out.checks);
+    if (quote) out.pcrs = quote->pcrs;
     if (!quote || CheckReplay(quote->pcrs, log, out.checks)) return out;
     out.reference = CheckReference(candidates, quote->pcrs, &log, out.checks);
     return out;

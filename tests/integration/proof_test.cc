@@ -1,5 +1,7 @@
 // Proofs of a real TPM to a running sallyportd: what is replayed, altered or comes with a token
 // that does not open the door is refused, and the device comes in all the same afterwards.
+#include <algorithm>
+
 #include "tests/integration/proving_node.h"
 
 namespace sallyport::testing_server {
@@ -67,6 +69,58 @@ TEST_F(ProofTest, IsJudgedAgainFromAnExportOfTheAudit) {
                                       At("export"), "--trust-bundle", bundle, "--json"});
   ASSERT_TRUE(again.has_value()) << again.error().ToString();
   EXPECT_THAT(*again, ::testing::HasSubstr("\"same\":true"));
+}
+
+// Field is a member of the JSON that a command prints; of its first row when it prints a list.
+std::string Field(const std::string& printed, std::string_view key) {
+  const size_t start = printed.find_first_of("{[");  // what goes to standard error may stand around
+  const JsonValue json = *ParseJson(printed.substr(start, printed.find_last_of("}]") + 1 - start));
+  const JsonCursor rows(json);
+  const JsonCursor row = json.if_array() != nullptr ? rows.Elements()->front() : rows;
+  return std::string(*row.GetString(key));
+}
+
+// What operators do with a device whose boot nobody approved: read why, approve it, learn others.
+TEST_F(ProofTest, AnUnknownBootIsExplainedAndAcceptedByCommand) {
+  const std::string token = MakeToken("good");
+  const device::BeginAnswer first = Begin();
+  ASSERT_TRUE(client_->Prove(first.challenge.ticket, Proof(first, token))) << LastRefusal();
+  const std::string device = Field(*deployment_.Ask({"device", "list", "--json"}), "id");
+  const std::string good = Field(*deployment_.Ask({"reference", "list", "--json"}), "id");
+  EXPECT_THAT(*deployment_.Ask({"reference", "show", good}), ::testing::HasSubstr("active"));
+  std::string other = ToString(*ReadFile(files_, At("reference.json"), 1 << 20));
+  const size_t value = other.find("\"11\":{\"value\":\"") + 15;
+  other.replace(value, 64, std::string(64, '0'));
+  ASSERT_TRUE(WriteFileAtomically(files_, At("other.json"), AsBytes(other)).has_value());
+  ASSERT_TRUE(deployment_.Ask(
+      {"reference", "import", At("other.json"), "--class", "online", "--supersedes", good}));
+  EXPECT_THAT(*deployment_.Ask({"reference", "list"}), ::testing::HasSubstr("retiring"));
+  ASSERT_TRUE(deployment_.Ask({"reference", "retire", good}));
+
+  const device::BeginAnswer second = Begin();
+  ExpectRefused(second.challenge.ticket, Proof(second, token));
+  EXPECT_THAT(LastRefusal(), ::testing::HasSubstr("pcr.11"));
+  const std::string explained = *deployment_.Ask({"device", "explain", device});
+  EXPECT_THAT(explained, ::testing::HasSubstr("PCR 11: holds "));
+  const std::string command = "sallyport reference accept ";
+  const size_t at = explained.find(command);
+  ASSERT_NE(at, std::string::npos) << explained;
+  const std::string verdict = explained.substr(at + command.size(), 32);
+  const std::string ear = *deployment_.Ask({"device", "explain", device, "--ear"});
+  EXPECT_EQ(std::ranges::count(ear, '.'), 2);
+  const auto accepted = deployment_.Ask({"reference", "accept", verdict, "--json"});
+  ASSERT_TRUE(accepted.has_value()) << accepted.error().ToString();
+  EXPECT_EQ(Field(*accepted, "state"), "active");
+
+  // The values fit now; the boot that failed is still the boot that failed.
+  const device::BeginAnswer third = Begin();
+  ExpectRefused(third.challenge.ticket, Proof(third, token));
+  EXPECT_THAT(LastRefusal(), ::testing::HasSubstr("quarantine.same-boot"));
+  EXPECT_TRUE(deployment_.Ask(
+      {"reference", "import", At("other.json"), "--class", "online", "--device", device}));
+  EXPECT_TRUE(deployment_.Ask({"reference", "learn", "--class", "online", "--for", "1h"}));
+  EXPECT_TRUE(deployment_.Ask({"reference", "learn", "--class", "online", "--close"}));
+  EXPECT_TRUE(deployment_.Ask({"audit", "verify"}));
 }
 
 class HighRangeTest : public ProvingNode, public ::testing::WithParamInterface<pki::EkTemplate> {

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "attestation-server/evidence/replay.h"
+#include "attestation-server/evidence/ima.h"
 #include "attestation-server/reference/reference_file.h"
 #include "pki/base/json.h"
 #include "pki/tpm/signature.h"
@@ -184,7 +185,7 @@ TEST_F(EvidenceCommands, VerifyRefusesMalformedEvidenceWithExitCode1) {
   };
   with(&EvidenceVerifyOptions::ak, "ak.structure");
   with(&EvidenceVerifyOptions::attest, "quote.signature");
-  with(&EvidenceVerifyOptions::signature, "quote.scheme");
+  with(&EvidenceVerifyOptions::signature, "quote.structure");
   with(&EvidenceVerifyOptions::log, "log.structure");
   with(&EvidenceVerifyOptions::pcr_values, "quote.values");
 }
@@ -307,6 +308,84 @@ TEST_F(EvidenceCommands, VerifyTakesPublicAreasAndDerSignatures) {
     options_.signature = "malformed.der";
     EXPECT_EQ(RuleResult(Verify(), "quote.scheme"), "fail") << HexEncode(malformed);
   }
+}
+
+// A real boot whose kernel listed its modules; the quote covers every PCR.
+class ImaCommands : public EvidenceCommands {
+ protected:
+  ImaCommands() {
+    const std::string boot = "ovmf/uki-sb-on-snakeoil/";
+    for (const char* const name :
+         {"quote.msg", "quote.sig", "ak.tpmt", "eventlog.bin", "ima_binary.bin", "ima_ascii.txt"})
+      Store(name, VectorFile(boot + name));
+    StoreValues(VectorText(boot + "pcrs.yaml"));
+    options_ = {.ak = "ak.tpmt",
+                .attest = "quote.msg",
+                .signature = "quote.sig",
+                .nonce = VectorText(boot + "nonce"),
+                .pcrs = "sha256:0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23",
+                .pcr_values = "pcrs.json",
+                .log = "eventlog.bin",
+                .ima = "ima_binary.bin",
+                .references = {"files.json"}};
+    options_.json = true;
+    StoreFiles(28);
+  }
+  void StoreValues(const std::string& yaml) {
+    std::vector<JsonMember> pcrs;
+    size_t at = yaml.find("sha256:");
+    for (uint32_t pcr = 0; pcr < kPcrCount; ++pcr) {
+      at = yaml.find("0x", at) + 2;
+      pcrs.push_back({std::to_string(pcr), yaml.substr(at, 64)});
+    }
+    Store("pcrs.json",
+          ToBytes(WriteJson(JsonValue::Object({{"sha256", JsonValue::Object(std::move(pcrs))}}))));
+  }
+  // StoreFiles allows the first `count` files of the list.
+  void StoreFiles(size_t count) {
+    const Bytes list = VectorFile("ovmf/uki-sb-on-snakeoil/ima_binary.bin");
+    auto expected = std::make_shared<ImaExpected>();
+    ByteReader in(list, "list");
+    while (count-- > 0)
+      expected->files.insert(ToString(ParseImaEntry(pki::ReadMeasuredEntry(in).value())->digest));
+    ReferenceFile file{
+        .device_class = "edge", .bank = pki::HashAlgorithm::kSha256, .expectation = {}};
+    const ReplayedLog log =
+        ReplayedLog::Make(VectorFile("ovmf/uki-sb-on-snakeoil/eventlog.bin"), file.bank).value();
+    file.expectation.pcrs.emplace(4, log.pcrs().value(4));
+    file.expectation.ima.push_back(std::move(expected));
+    Store("files.json", ToBytes(WriteReferenceFile(file)));
+  }
+};
+
+TEST_F(ImaCommands, VerifyJudgesAListInBothForms) {
+  const CommandResult binary = Verify();
+  EXPECT_EQ(VerdictOf(binary), "pass") << binary.out;
+  EXPECT_EQ(RuleResult(binary, "ima.file"), "pass");
+  options_.ima = "ima_ascii.txt";
+  EXPECT_EQ(VerdictOf(Verify()), "pass");
+}
+
+TEST_F(ImaCommands, VerifyFailsOnAFileThatIsNotAllowed) {
+  StoreFiles(27);
+  const CommandResult result = Verify();
+  EXPECT_EQ(result.code, ExitCode::kNo);
+  EXPECT_EQ(RuleResult(result, "ima.file"), "fail");
+  EXPECT_NE(result.out.find("/mods/watchdog.ko"), std::string::npos);
+}
+
+TEST_F(ImaCommands, VerifyFailsWithoutValuesOrReferences) {
+  options_.pcr_values.clear();
+  EXPECT_EQ(RuleResult(Verify(), "ima.replay"), "fail");
+  options_.pcr_values = "pcrs.json";
+  options_.references.clear();
+  EXPECT_EQ(RuleResult(Verify(), "ima.reference"), "fail");
+}
+
+TEST_F(ImaCommands, VerifyRefusesAnAsciiListThatDoesNotParse) {
+  Store("bad.txt", ToBytes(std::string_view("10 zz ima-ng\n")));
+  options_.ima = "bad.txt";
+  EXPECT_EQ(Verify().code, ExitCode::kUsage);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // What becomes of an enrolled device whose evidence fails, and how it comes back.
+#include "attestation-server/enrolment/decision.h"
 #include "tests/unit/attestation-server/enrolment/flow_fixture.h"
 
 namespace sallyport::server {
@@ -208,6 +209,20 @@ TEST_F(PostureTest, AReleaseOfAnotherDeviceIsNotAccepted) {
   Must([&](Connection& c) { return References(c).Insert(row); });
   device_.Boot("uki 2");
   EXPECT_EQ(RuleOf(Reattest(device_)), "pcr.4");
+}
+
+TEST(IsPostureFailure, IsSecureBootThatIsOffOrHasOtherKeys) {
+  constexpr std::array<std::string_view, 5> kPassed{"quote.extra-data", "quote.qualified-signer",
+                                                    "quote.selection", "quote.clock", "other"};
+  for (const std::string_view rule : {"secure-boot.off", "secure-boot.db", "pcr.7"}) {
+    Verdict verdict;
+    verdict.ak_verified = true;
+    verdict.checks.Add(kPassed);
+    for (const std::string_view passed : kPassed) verdict.checks.Pass(passed);
+    verdict.checks.Add({&rule, 1});
+    verdict.checks.Fail(rule, "");
+    EXPECT_TRUE(IsPostureFailure(Case{}, verdict)) << rule;
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Who may change what a class of devices is judged by, and what it takes.
 #include "attestation-server/operations/references.h"
 
+#include "attestation-server/store/learning.h"
 #include "tests/unit/attestation-server/operations/operations_fixture.h"
 
 namespace sallyport::server {
@@ -28,6 +29,10 @@ class ReferenceOperationsTest : public OperationsTest {
   std::string Retire(const Person& person) {
     return RuleOf(operations_.Retire(person.who, HexEncode(id_),
                                      Approved(person, "reference.retire", id_), now_));
+  }
+  // With is the file with one more member.
+  static std::string With(const std::string& member) {
+    return "{" + member + "," + std::string(kReference.substr(1));
   }
   std::string StateOf(const Sha256Digest& id) {
     Snapshot snapshot = database_->Read().value();
@@ -133,6 +138,116 @@ TEST_F(ReferenceOperationsTest, ValuesOfAReleaseAreOpenedByARolloutOnly) {
               }).has_value());
   EXPECT_EQ(Approve(alice_), "reference.release");
   EXPECT_EQ(StateOf(id_), "candidate");
+}
+
+TEST_F(ReferenceOperationsTest, ASetForDevicesJudgesThemAloneAndOnlyOnceApproved) {
+  Keep(MakeDevice(1));
+  const std::string json = With("\"devices\":[\"" + MakeDevice(1).id + "\"]");
+  const Sha256Digest id = pki::Sha256(AsBytes(json));
+  const auto judged = [&](const std::string& device) {
+    Snapshot snapshot = database_->Read().value();
+    return References(snapshot.connection()).ForDevice(device, "online").value().size();
+  };
+  ASSERT_EQ(Import(alice_, "online", json), "accepted");
+  EXPECT_EQ(judged(MakeDevice(1).id), 0u);
+  ASSERT_EQ(RuleOf(operations_.Approve(bob_.who, HexEncode(id),
+                                       Approved(bob_, "reference.approve", id), now_)),
+            "accepted");
+  EXPECT_EQ(judged(MakeDevice(1).id), 1u);
+  EXPECT_EQ(Judged(), 0u) << "nobody else of the class";
+}
+
+TEST_F(ReferenceOperationsTest, DevicesAndSetsThatAFileNamesAreThereAndOfItsClass) {
+  EXPECT_EQ(Import(alice_, "online", With("\"devices\":[\"" + MakeDevice(1).id + "\"]")),
+            "device.unknown");
+  DeviceRecord other = MakeDevice(2);
+  other.placement.device_class = "edge";
+  Keep(other);
+  EXPECT_EQ(Import(alice_, "online", With("\"devices\":[\"" + other.id + "\"]")),
+            "reference.device");
+  EXPECT_EQ(Import(alice_, "online", With("\"supersedes\":[\"" + HexEncode(HashOf(1)) + "\"]")),
+            "reference.supersedes");
+}
+
+TEST_F(ReferenceOperationsTest, ANewerSetSupersedesAnOlderOneWithAnOverlap) {
+  ASSERT_EQ(Import(alice_), "accepted");
+  ASSERT_EQ(Approve(bob_), "accepted");
+  const std::string newer = With("\"supersedes\":[\"" + HexEncode(id_) + "\"]");
+  const Sha256Digest newer_id = pki::Sha256(AsBytes(newer));
+  ASSERT_EQ(Import(alice_, "online", newer), "accepted");
+  EXPECT_EQ(StateOf(id_), "active") << "a candidate supersedes nothing";
+  ASSERT_EQ(RuleOf(operations_.Approve(bob_.who, HexEncode(newer_id),
+                                       Approved(bob_, "reference.approve", newer_id), now_)),
+            "accepted");
+  EXPECT_EQ(StateOf(id_), "retiring");
+  EXPECT_EQ(Judged(), 2u) << "devices that were away still pass";
+  EXPECT_EQ(operations_.RetireAged(now_ + kReferenceOverlap - Milliseconds(1)).value(), 0u);
+  EXPECT_EQ(operations_.RetireAged(now_ + kReferenceOverlap).value(), 1u);
+  EXPECT_EQ(StateOf(id_), "retired");
+  EXPECT_EQ(Judged(), 1u);
+  EXPECT_EQ(Count("SELECT COUNT(*) FROM audit WHERE event = 'reference.retiring'"), 1);
+  EXPECT_EQ(Count("SELECT COUNT(*) FROM audit WHERE event = 'reference.retired'"), 1);
+}
+
+TEST_F(ReferenceOperationsTest, WithdrawingTheNewerSetReinstatesTheOlder) {
+  ReferenceOperations alone = Operations(kReferenceApprovalsInDevelopment);
+  const auto import = [&](const std::string& json) {
+    return RuleOf(alone.Import(alice_.who, "online", AsBytes(json),
+                               Approved(alice_, "reference.approve", pki::Sha256(AsBytes(json))),
+                               now_));
+  };
+  ASSERT_EQ(import(std::string(kReference)), "accepted");
+  const std::string newer = With("\"supersedes\":[\"" + HexEncode(id_) + "\"]");
+  const Sha256Digest newer_id = pki::Sha256(AsBytes(newer));
+  ASSERT_EQ(import(newer), "accepted");
+  ASSERT_EQ(StateOf(id_), "retiring");
+  ASSERT_EQ(RuleOf(alone.Retire(alice_.who, HexEncode(newer_id),
+                                Approved(alice_, "reference.retire", newer_id), now_)),
+            "accepted");
+  EXPECT_EQ(StateOf(id_), "active");
+  EXPECT_EQ(operations_.RetireAged(now_ + kReferenceOverlap).value(), 0u);
+  EXPECT_EQ(StateOf(id_), "active");
+}
+
+TEST_F(ReferenceOperationsTest, ALearnedSetNeedsItsWindowClosedAndTwoOperators) {
+  ASSERT_TRUE(operations_.Learn(alice_.who, "online", now_ + Hours(1), now_).has_value());
+  ASSERT_TRUE(Write([&](Transaction& t) -> Result<Unit> {
+                ReferenceRow row{
+                    id_,          "online", ReferenceState::kLearning, std::string(kReference),
+                    std::nullopt, now_};
+                SP_TRY(Capture(t.connection(), row, MakeDevice(1).id));
+                return Unit{};
+              }).has_value());
+  EXPECT_EQ(Approve(alice_), "reference.state");
+  EXPECT_EQ(Approve(bob_), "reference.state");
+  EXPECT_EQ(Judged(), 0u);
+
+  const JsonValue closed = operations_.StopLearning(alice_.who, "online").value();
+  EXPECT_EQ(JsonCursor(closed).GetStrings("candidates").value(),
+            std::vector<std::string>{HexEncode(id_)});
+  EXPECT_EQ(StateOf(id_), "candidate");
+  EXPECT_EQ(Judged(), 0u);
+  ASSERT_EQ(Approve(alice_), "accepted");
+  EXPECT_EQ(Judged(), 0u) << "whoever closed the window is one operator like any other";
+  ASSERT_EQ(Approve(bob_), "accepted");
+  EXPECT_EQ(Judged(), 1u);
+  EXPECT_EQ(Count("SELECT COUNT(*) FROM audit WHERE event LIKE 'learning.%'"), 2);
+  EXPECT_EQ(RuleOf(operations_.StopLearning(alice_.who, "online")), "learning.closed");
+}
+
+TEST_F(ReferenceOperationsTest, AWindowEndsWithinSevenDays) {
+  EXPECT_EQ(RuleOf(operations_.Learn(alice_.who, "online", now_, now_)), "learning.time");
+  EXPECT_EQ(RuleOf(operations_.Learn(alice_.who, "online", now_ + kLearningMax + Seconds(1), now_)),
+            "learning.time");
+  EXPECT_EQ(RuleOf(operations_.Learn(alice_.who, "", now_ + Hours(1), now_)), "learning.time");
+}
+
+TEST_F(ReferenceOperationsTest, ShowsASetWithItsValuesAndWhoTaughtIt) {
+  ASSERT_EQ(Import(alice_), "accepted");
+  const JsonValue shown = operations_.Show(HexEncode(id_)).value();
+  EXPECT_EQ(*shown.Find("json")->if_string(), kReference);
+  EXPECT_TRUE(shown.Find("learned_from")->if_array()->empty());
+  EXPECT_EQ(RuleOf(operations_.Show(HexEncode(HashOf(1)))), "reference.unknown");
 }
 
 TEST_F(ReferenceOperationsTest, ListsSetsOfEveryClassWithTheirState) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "attestation-server/reference/reference_file.h"
+
 namespace sallyport::server {
 namespace {
 
@@ -116,6 +118,43 @@ TEST(ChooseCandidates, OrdersCommittedBeforePendingBeforeRecovery) {
   EXPECT_EQ(candidates[0].role, ReferenceRole::kCommitted);
   EXPECT_EQ(candidates[2].role, ReferenceRole::kPending);
   EXPECT_EQ(candidates[4].role, ReferenceRole::kRecovery);
+}
+
+TEST(ChooseCandidates, AnOwnAlternativeStandsForItselfAndUnderLaterReleases) {
+  DeviceSets sets;
+  sets.committed = ExpectationsOfRelease(ReleaseWith({Digest(1)}, {}));
+  sets.own = {Platform("own")};
+  const std::vector<Candidate> candidates = ChooseCandidates(sets);
+  ASSERT_EQ(candidates.size(), 2u);
+  EXPECT_EQ(candidates[0].role, ReferenceRole::kCommitted);
+  EXPECT_EQ(candidates[0].expectation.label, "edge-os 2.0.0 on own");
+  EXPECT_EQ(candidates[1].role, ReferenceRole::kOwn);
+  EXPECT_EQ(candidates[1].expectation.label, "own");
+}
+
+TEST(ChooseCandidates, AnOwnAlternativeTakesNothingAwayFromTheClass) {
+  DeviceSets sets;
+  sets.platform = {Platform()};
+  sets.own = {Platform("own")};
+  const std::vector<Candidate> candidates = ChooseCandidates(sets);
+  ASSERT_EQ(candidates.size(), 2u);
+  EXPECT_EQ(candidates[0].expectation.label, "class edge");
+  EXPECT_EQ(candidates[1].role, ReferenceRole::kOwn);
+}
+
+TEST(PutOnBase, TakesTheReleasesPcrsAndKeepsTheOthers) {
+  ReferenceFile base{.device_class = "edge", .expectation = Platform()};
+  base.expectation.secure_boot = true;
+  const ReferenceFile made = PutOnBase(ReleaseWith({Digest(1)}, {Digest(2)}), base).value();
+  EXPECT_TRUE(std::holds_alternative<PcrValueExpected>(made.expectation.pcrs.at(7)));
+  EXPECT_EQ(std::get<PcrEventsExpected>(made.expectation.pcrs.at(4))[0].digest,
+            PcrDigest::Of(Digest(2).view()));
+  EXPECT_TRUE(made.expectation.pcrs.contains(11));
+  EXPECT_EQ(made.expectation.secure_boot, true);
+  EXPECT_EQ(PutOnBase(ReleaseWith({Digest(1)}, {}), base).error().rule, "release.secure-boot");
+  base.expectation.secure_boot.reset();
+  EXPECT_EQ(PutOnBase(ReleaseWith({Digest(1)}, {Digest(2)}), base).error().rule,
+            "release.secure-boot");
 }
 
 }  // namespace

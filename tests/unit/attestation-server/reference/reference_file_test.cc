@@ -61,6 +61,34 @@ TEST(ReferenceFile, ReadsAndWritesWhatSecureBootShallSay) {
   EXPECT_EQ(WriteReferenceFile(ParseReferenceFile(once).value()), once);
 }
 
+TEST(ReferenceFile, MayNameItsDevicesAndWhatItSupersedes) {
+  const std::string a(52, 'a'), b(52, 'b');
+  const auto with = [](const std::string& member) {
+    return ParseReferenceFile(
+        "{" + member +
+        R"(,"sallyport":"reference/v1","class":"edge","bank":"sha256","pcrs":{"7":{"value":")" +
+        std::string(64, '0') + "\"}}}");
+  };
+  const auto rule = [&](const std::string& member) {
+    const auto read = with(member);
+    return read ? "read" : std::string(read.error().name());
+  };
+  const ReferenceFile file = with("\"devices\":[\"" + a + "\",\"" + b + "\"],\"supersedes\":[\"" +
+                                  std::string(64, '1') + "\"]")
+                                 .value();
+  EXPECT_EQ(file.devices, (std::vector<std::string>{a, b}));
+  EXPECT_EQ(file.supersedes.size(), 1u);
+  const ReferenceFile again = ParseReferenceFile(WriteReferenceFile(file)).value();
+  EXPECT_EQ(again.devices, file.devices);
+  EXPECT_EQ(again.supersedes, file.supersedes);
+  for (const std::string& devices :
+       {std::string("[]"), "[\"" + b + "\",\"" + a + "\"]", "[\"" + a + "\",\"" + a + "\"]",
+        std::string("[\"cam-1\"]"), std::string("[7]")})
+    EXPECT_NE(rule("\"devices\":" + devices), "read") << devices;
+  EXPECT_EQ(rule("\"supersedes\":[\"zz\"]"), "reference.supersedes");
+  EXPECT_EQ(rule("\"supersedes\":[]"), "reference.supersedes");
+}
+
 TEST(ReferenceFile, RefusesSignaturesItDoesNotKnowAndSecureBootOutsidePcr7) {
   EXPECT_EQ(RuleOf(SecureBootWith("\"md5:00\"")), "reference.signature");
   EXPECT_EQ(RuleOf(SecureBootWith("7")), "reference.signature");

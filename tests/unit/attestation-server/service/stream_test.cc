@@ -317,6 +317,19 @@ TEST_F(StreamTest, RevocationReachesTheOthersAndEndsTheRevoked) {
   EXPECT_EQ(revoked->End().error_code(), grpc::StatusCode::PERMISSION_DENIED);
 }
 
+TEST_F(StreamTest, DeviceThatReadsNothingIsDroppedAndCostsBoundedMemory) {
+  const auto slow = Greeted("cam-1");
+  api::ServerMessage push;
+  push.mutable_manifest()->set_version(7);
+
+  for (int i = 0; i < 1000; ++i) streams_->Push("cam-1", push);
+
+  EXPECT_EQ(slow->End().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const auto again = Greeted("cam-1");
+  again->Renew("good");
+  EXPECT_EQ(again->NextKind(), api::ServerMessage::kCertificate);
+}
+
 TEST_F(StreamTest, AcksAndReportsReachTheHost) {
   const auto caller = Greeted("cam-1");
   api::DeviceMessage ack, report;

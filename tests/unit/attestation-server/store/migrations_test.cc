@@ -1,6 +1,7 @@
 #include "attestation-server/store/migrations.h"
 
 #include "attestation-server/store/meta.h"
+#include "attestation-server/store/references.h"
 #include "tests/unit/attestation-server/store/store_fixture.h"
 
 namespace sallyport::server {
@@ -73,6 +74,30 @@ TEST_F(MigrationsTest, DataOfAnOldSchemaSurvivesALaterMigration) {
 
   EXPECT_EQ(SchemaVersion(**connection).value(), next);
   EXPECT_EQ(ReadDeployment(**connection).value().trust_domain, "edge.example");
+}
+
+TEST_F(MigrationsTest, ReferencesOfTheFirstSchemaKeepTheirDevicesAndMayNowBeOwn) {
+  auto connection = Connection::Open(path(), ConnectionMode::kWriter);
+  Connection& c = **connection;
+  ASSERT_TRUE(Migrate(c, Migrations().first(1)).has_value());
+  const DeviceRecord device = MakeDevice(1);
+  ASSERT_TRUE(Devices(c).Insert(device).has_value());
+  ASSERT_TRUE(c.Execute("INSERT INTO reference_sets (id, device_class, state, json, created_at) "
+                        "VALUES (:id, 'online', 'active', '{}', 1)",
+                        {HashOf(1)})
+                  .has_value());
+  ASSERT_TRUE(c.Execute("INSERT INTO device_reference_sets (device_id, role, reference_id) VALUES "
+                        "(:device, 'recovery', :id)",
+                        {device.id, HashOf(1)})
+                  .has_value());
+
+  ASSERT_TRUE(Migrate(c, Migrations()).has_value());
+
+  EXPECT_EQ(DeviceReferences(c, device.id, ReferenceRole::kRecovery).value(),
+            std::vector<Sha256Digest>{HashOf(1)});
+  EXPECT_EQ(References(c).Find(HashOf(1)).value()->scope, ReferenceScope::kClass);
+  EXPECT_EQ(References(c).ForDevice(device.id, "online").value().size(), 2u);
+  EXPECT_TRUE(References(c).Assign(device.id, ReferenceRole::kOwn, HashOf(1)).has_value());
 }
 
 TEST_F(MigrationsTest, AFailingMigrationChangesNothing) {

@@ -21,7 +21,8 @@ inline Sha256Digest HashOf(uint8_t fill) {
 
 inline DeviceRecord MakeDevice(uint8_t fill) {
   DeviceRecord device;
-  device.id = std::string(51, 'a') + static_cast<char>('a' + fill % 26);
+  device.id.assign(51, 'a');
+  device.id.push_back(static_cast<char>('a' + fill % 26));
   device.name = "cam-" + std::to_string(fill);
   device.trust_domain = "edge.example";
   device.placement = {"berlin", "online", {"camera", "outdoor"}};
