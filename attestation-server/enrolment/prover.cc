@@ -315,7 +315,7 @@ Result<Unit> Prover::CaptureBoot(const Case& proof, const Standing& standing,
   row.device_class = standing.device_class;
   row.state = ReferenceState::kLearning;
   row.json = WriteReferenceFile(
-      {.device_class = row.device_class, .bank = kJudgedBank, .expectation = seen});
+      {.device_class = row.device_class, .bank = proof.ticket.bank, .expectation = seen});
   row.id = pki::Sha256(AsBytes(row.json));
   row.created_at = now;
   return parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {

@@ -126,8 +126,9 @@ Result<JsonValue> ReferenceProposals::Propose(std::string_view verdict_id,
   if (base != nullptr) changed = DiffersOn(*base, pcrs, *judged->proof.log, candidates);
   if (scope.whole_class && DecidedByRelease(*judged, nearest, changed))
     return Denied("proposal.release", "a release decides this: name the devices");
-  ReferenceFile file{
-      .device_class = subject.placement.device_class, .bank = kJudgedBank, .expectation = seen};
+  ReferenceFile file{.device_class = subject.placement.device_class,
+                     .bank = judged->proof.ticket.bank,
+                     .expectation = seen};
   SP_TRY(file.devices, DevicesOf(connection, subject, *judged, scope));
   return Shown(connection, file, changed, judged->verdict.matched_label);
 }
