@@ -15,7 +15,7 @@ struct Migration {
   std::string_view sql;
 };
 
-// Migrations are in order of version, starting at 1.
+// Migrations are in order of version, starting at 1 without gaps.
 std::span<const Migration> Migrations();
 
 // SchemaVersion returns 0 for an empty file.

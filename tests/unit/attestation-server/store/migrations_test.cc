@@ -9,12 +9,17 @@ namespace {
 
 using MigrationsTest = StoreTest;
 
-TEST_F(MigrationsTest, AreInOrderOfTheirNumbers) {
-  int64_t last = 0;
-  for (const Migration& migration : Migrations()) {
-    EXPECT_GT(migration.version, last);
-    last = migration.version;
-  }
+// OldDevice is an active device as the first schema held it.
+std::string OldDevice(const std::string& id, const std::string& ek, const std::string& token) {
+  return "INSERT INTO devices VALUES ('" + id + "','" + id + "','edge.example','s','online','','" +
+         ek + "','','','',1,'','" + id + "','token','" + token +
+         "','','active','','attested','passing','',NULL,0,0,0,0,1,'',NULL,NULL,NULL,NULL,NULL,"
+         "NULL,NULL,NULL,0,0,0,0,0,1,1,0,0,0,NULL,NULL,NULL,'A','',0,0);";
+}
+
+TEST_F(MigrationsTest, AreNumberedWithoutGaps) {
+  int64_t expected = 1;
+  for (const Migration& migration : Migrations()) EXPECT_EQ(migration.version, expected++);
 }
 
 // A device of before the profile column is of the profile of its token or of its EK's entry.
@@ -25,15 +30,9 @@ TEST_F(MigrationsTest, ADeviceOfBeforeFindsItsProfile) {
     const auto done = (*connection)->RunScript(sql);
     ASSERT_TRUE(done.has_value()) << done.error().ToString();
   };
-  const auto device = [](const std::string& id, const std::string& ek, const std::string& token) {
-    return "INSERT INTO devices VALUES ('" + id + "','" + id + "','edge.example','s','c','','" +
-           ek + "','','','',1,'','" + id + "','token','" + token +
-           "','','active','','attested','passing','',NULL,0,0,0,0,1,'',NULL,NULL,NULL,NULL,NULL,"
-           "NULL,NULL,NULL,0,0,0,0,0,1,1,0,0,0,NULL,NULL,NULL,'A','',0,0);";
-  };
   run("INSERT INTO tokens VALUES ('t1','h','n','by-token','s','c','','',NULL,1,1,0,1,0,0,'o');"
       "INSERT INTO ek_allow VALUES ('ek2','','by-list','s','c','',0,'o');" +
-      device("d1", "ek1", "t1") + device("d2", "ek2", "") + device("d3", "ek3", ""));
+      OldDevice("d1", "ek1", "t1") + OldDevice("d2", "ek2", "") + OldDevice("d3", "ek3", ""));
 
   ASSERT_TRUE(Migrate(**connection, Migrations()).has_value());
 
@@ -81,7 +80,7 @@ TEST_F(MigrationsTest, ReferencesOfTheFirstSchemaKeepTheirDevicesAndMayNowBeOwn)
   Connection& c = **connection;
   ASSERT_TRUE(Migrate(c, Migrations().first(1)).has_value());
   const DeviceRecord device = MakeDevice(1);
-  ASSERT_TRUE(Devices(c).Insert(device).has_value());
+  ASSERT_TRUE(c.RunScript(OldDevice(device.id, HexEncode(HashOf(1)), "")).has_value());
   ASSERT_TRUE(c.Execute("INSERT INTO reference_sets (id, device_class, state, json, created_at) "
                         "VALUES (:id, 'online', 'active', '{}', 1)",
                         {HashOf(1)})
