@@ -195,7 +195,8 @@ void AddVerifyCommand(CLI::App& parent, CommandSink& sink) {
   command->add_option("--reference", options->references,
                       "Reference file; several are alternatives");
   command->add_option("--ak-parent", options->ak_parent,
-                      "endorsement (a primary of that hierarchy) or any");
+                      "endorsement (default): the AK is a primary key of that hierarchy; any: not "
+                      "checked, as for an AK below another key (Keylime's)");
   command->add_flag("--json", options->json, "Print one JSON object");
   command->callback([&sink, options] {
     sink.Run([options] {
