@@ -1,6 +1,8 @@
 // A small deployment with an enrolment, a renewal and a failed boot, and its export in a folder.
 #pragma once
 
+#include <algorithm>
+
 #include "attestation-server/archive/export_folder.h"
 #include "attestation-server/operations/audit_export.h"
 #include "attestation-server/store/limits.h"
@@ -47,9 +49,9 @@ class ExportTest : public FlowTest {
     auto snapshot = database_->Read();
     const std::vector<VerdictRow> rows =
         ListVerdicts(snapshot.value().connection(), IdOf(device_), 10).value();
-    for (const VerdictRow& row : rows)
-      if (row.purpose == purpose) return row;
-    SP_CHECK(false);
+    const auto row = std::ranges::find(rows, purpose, &VerdictRow::purpose);
+    SP_CHECK(row != rows.end());
+    return *row;
   }
   // Edit changes one file of the export.
   void Edit(const std::string& path, const std::function<void(std::string&)>& change) {
