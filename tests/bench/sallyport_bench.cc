@@ -188,6 +188,9 @@ server::IssuedChallenge ChallengeOf(const device::Challenge& from) {
   out.nonce = from.nonce;
   for (const device::PcrRequest& request : from.pcr_requests)
     out.pcr_requests.push_back({request.bank, {request.pcrs.begin(), request.pcrs.end()}});
+  if (from.bank_audit)
+    out.bank_audit = {{from.bank_audit->banks.begin(), from.bank_audit->banks.end()},
+                      {from.bank_audit->pcrs.begin(), from.bank_audit->pcrs.end()}};
   out.device_id = from.device_id;
   out.ek_spki_hash = from.ek_spki_hash;
   return out;
