@@ -1,4 +1,5 @@
-// Repositories that other projects made, with the results their own tests state (tests/vectors/tuf).
+// Repositories that other projects made, with the results their own tests state
+// (tests/vectors/tuf).
 #include <gtest/gtest.h>
 
 #include "ota/metadata/client.h"
@@ -49,11 +50,12 @@ TEST(GoTufRepositories, EndInTheVersionsThatGoTufStates) {
     const char* name;
     uint64_t root, timestamp, snapshot, targets;
   };
-  for (const Case& c : {Case{"Published1Time", 1, 1, 1, 1}, Case{"Published2Times_keyrotated", 2, 1, 1, 1},
-                        Case{"Published2Times_keyrotated_initialrootexpired", 2, 1, 1, 1},
-                        Case{"Published2Times_snapshot_keyrotated", 2, 2, 2, 1},
-                        Case{"Published2Times_timestamp_keyrotated", 2, 2, 1, 1},
-                        Case{"Published3Times_keyrotated_initialrootsexpired_clientversionis2", 3, 1, 1, 1}}) {
+  for (const Case& c :
+       {Case{"Published1Time", 1, 1, 1, 1}, Case{"Published2Times_keyrotated", 2, 1, 1, 1},
+        Case{"Published2Times_keyrotated_initialrootexpired", 2, 1, 1, 1},
+        Case{"Published2Times_snapshot_keyrotated", 2, 2, 2, 1},
+        Case{"Published2Times_timestamp_keyrotated", 2, 2, 1, 1},
+        Case{"Published3Times_keyrotated_initialrootsexpired_clientversionis2", 3, 1, 1, 1}}) {
     Vector vector(std::string("gotuf/") + c.name, "2025-09-01T00:00:00Z");
     const auto trusted = vector.Refresh();
     ASSERT_TRUE(trusted) << c.name << ": " << trusted.error().ToString();
