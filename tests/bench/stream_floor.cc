@@ -40,8 +40,8 @@ class BareStream final : public grpc::ServerBidiReactor<api::DeviceMessage, api:
   }
   void OnReadDone(bool ok) override {
     if (!ok) return Finish(grpc::Status::OK);
-    incoming_.has_renewal() ? StartWrite(&certificate_) : Push();
-    certificate_next_ = incoming_.has_renewal();
+    certificate_next_ = incoming_.has_renewal();  // OnWriteDone may run before StartWrite returns
+    certificate_next_ ? StartWrite(&certificate_) : Push();
   }
   void OnWriteDone(bool ok) override {
     if (!ok) return;
