@@ -97,10 +97,10 @@ bool SetTls(const Handle& handle, const ContentEndpoint& endpoint, const TlsIden
          Set(handle, CURLOPT_SSLCERT_BLOB, &chain) && Set(handle, CURLOPT_SSLKEY_BLOB, &key);
 }
 
-bool SetLimits(const Handle& handle) {
+bool SetLimits(const Handle& handle, const ContentEndpoint& endpoint) {
   return Set(handle, CURLOPT_CONNECTTIMEOUT, kContentConnectSecondsMax) &&
          Set(handle, CURLOPT_LOW_SPEED_LIMIT, kContentBytesPerSecondMin) &&
-         Set(handle, CURLOPT_LOW_SPEED_TIME, kContentStallSecondsMax) &&
+         Set(handle, CURLOPT_LOW_SPEED_TIME, endpoint.stall_seconds_max) &&
          Set(handle, CURLOPT_NOSIGNAL, 1L) && Set(handle, CURLOPT_PROTOCOLS_STR, "https") &&
          Set(handle, CURLOPT_PROXY, "") && Set(handle, CURLOPT_FORBID_REUSE, 1L) &&
          Set(handle, CURLOPT_FAILONERROR, 1L);
@@ -109,7 +109,7 @@ bool SetLimits(const Handle& handle) {
 Result<Unit> Transfer::Configure(const TlsIdentity& identity) {
   const std::string url = "https://" + endpoint_.address + "/image/" + UrlPath(request_.path);
   bool ok = handle_ && Set(handle_, CURLOPT_URL, url.c_str()) &&
-            SetTls(handle_, endpoint_, identity) && SetLimits(handle_) &&
+            SetTls(handle_, endpoint_, identity) && SetLimits(handle_, endpoint_) &&
             Set(handle_, CURLOPT_WRITEFUNCTION, &Transfer::OnBody) &&
             Set(handle_, CURLOPT_WRITEDATA, static_cast<void*>(this));
   if (request_.length > 0) {

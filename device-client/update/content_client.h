@@ -22,6 +22,7 @@ struct ContentEndpoint {
   std::string address;                  // host:port
   std::string anchors_pem;              // server issuers
   std::vector<std::string> server_ids;  // SPIFFE ids
+  long stall_seconds_max = kContentStallSecondsMax;
 };
 
 // IdentitySource returns the identity to present now; nullopt before the first certificate.

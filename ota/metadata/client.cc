@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ota/metadata/limits.h"
+#include "pki/crypto/hash.h"
 
 namespace sallyport::ota {
 namespace {
@@ -42,7 +43,10 @@ std::string ConsistentPath(std::string_view path, std::string_view digest_hex) {
 }
 
 std::string MetadataClient::PathOf(std::string_view role) const {
-  return directory_ + "/" + RoleFileName(role) + ".json";
+  // A quoted name may be three times as long as the name, and file names end at 255 bytes.
+  std::string name = RoleFileName(role);
+  if (name.size() > kRoleNameSizeMax) name = HexEncode(pki::Sha256(AsBytes(role)));
+  return directory_ + "/" + name + ".json";
 }
 
 Result<Bytes> MetadataClient::Stored(std::string_view role, uint64_t size_max) const {

@@ -22,10 +22,21 @@ constexpr KeyForm kForms[] = {
     {"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", pki::KeyType::kP256},
 };
 constexpr size_t kEd25519Size = 32;
+constexpr size_t kP256CoordinateSize = 32;
+constexpr uint8_t kUncompressedPoint = 4;  // SEC 1 section 2.3.3
 
 std::string KeyValue(const pki::PublicKey& key) {
   if (key.type() != pki::KeyType::kEd25519) return key.ToPem();
   return HexEncode(ByteView(key.spki()).last(kEd25519Size));
+}
+
+// go-tuf before 0.6 wrote P-256 keys as the hex of their uncompressed point.
+Result<pki::PublicKey> ParsePoint(const Bytes& point) {
+  if (point.size() != 1 + 2 * kP256CoordinateSize || point[0] != kUncompressedPoint)
+    return Error{Reason::kMalformed, "not an uncompressed point of P-256"};
+  const ByteView coordinates = ByteView(point).subspan(1);
+  return pki::PublicKey::FromP256Point(coordinates.first(kP256CoordinateSize),
+                                       coordinates.last(kP256CoordinateSize));
 }
 
 Result<pki::PublicKey> ParseKey(const JsonCursor& key) {
@@ -41,6 +52,8 @@ Result<pki::PublicKey> ParseKey(const JsonCursor& key) {
     SP_TRY(const Bytes raw, HexDecode(text));
     return pki::PublicKey::FromEd25519(raw);
   }
+  if (const auto point = HexDecode(text); point && form->type == pki::KeyType::kP256)
+    return ParsePoint(*point);
   SP_TRY(pki::PublicKey parsed, pki::PublicKey::FromPem(text));
   if (parsed.type() != form->type) return key.Refuse("the key is not of its declared type");
   return parsed;

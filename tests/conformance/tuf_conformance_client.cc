@@ -29,17 +29,29 @@ std::string EncodePath(std::string_view path) {
   }
 }
 
+// AsFolder ends a URL with exactly one slash: the suite's URLs have one, and `//` is another path.
+std::string AsFolder(std::string url) {
+  while (url.ends_with('/')) url.pop_back();
+  return url + "/";
+}
+
+// ArtifactName names a downloaded file: no separator, and no leading dot that would hide it.
+std::string ArtifactName(std::string_view target) {
+  const std::string name = RoleFileName(target);
+  return name.starts_with('.') ? "%2E" + name.substr(1) : name;
+}
+
 class HttpFetcher final : public Fetcher {
  public:
   HttpFetcher(std::string metadata_url, std::string target_url)
-      : metadata_url_(std::move(metadata_url)),
-        target_url_(std::move(target_url)),
+      : metadata_url_(AsFolder(std::move(metadata_url))),
+        target_url_(AsFolder(std::move(target_url))),
         curl_(curl_easy_init()) {}
   Result<Bytes> FetchMetadata(const std::string& file, uint64_t size_max) override {
-    return Get(metadata_url_ + "/" + file, size_max);
+    return Get(metadata_url_ + file, size_max);
   }
   Result<Bytes> FetchTarget(const std::string& path, uint64_t size_max) override {
-    return Get(target_url_ + "/" + EncodePath(path), size_max);
+    return Get(target_url_ + EncodePath(path), size_max);
   }
 
  private:
@@ -88,7 +100,10 @@ struct Options {
 
 Result<Unit> Init(FileSystem& files, MetadataClient& client, const Options& options) {
   SP_TRY(const Bytes root, ReadFile(files, options.root, kRootSizeMax));
-  return client.Initialise(root);
+  const auto done = client.Initialise(root);
+  // What is trusted already stays.
+  if (!done && done.error().reason == Reason::kAlreadyExists) return Ok();
+  return done;
 }
 
 Result<Unit> Refresh(MetadataClient& client, const Options& options, UnixTime now) {
@@ -101,11 +116,14 @@ Result<Unit> Download(FileSystem& files, MetadataClient& client, const Options& 
                       UnixTime now) {
   HttpFetcher fetcher(options.metadata_url, options.target_base_url);
   SP_TRY(TrustedMetadata trusted, client.Refresh(fetcher, now));
+  SP_TRY(files.MakeDirectories(options.target_dir));
   for (const std::string& name : options.target_names) {
     SP_TRY(const auto target, client.FindTarget(trusted, fetcher, name));
+    const std::string path = options.target_dir + "/" + ArtifactName(name);
+    const auto held = ReadFile(files, path, kTargetSizeMax);
+    if (held && target.file.Check(*held, name)) continue;  // nothing to fetch again
     SP_TRY(const Bytes bytes, client.Download(trusted, fetcher, name, target.file, kTargetSizeMax));
-    SP_TRY(files.MakeDirectories(options.target_dir));
-    SP_TRY(WriteFileAtomically(files, options.target_dir + "/" + RoleFileName(name), bytes));
+    SP_TRY(WriteFileAtomically(files, path, bytes));
   }
   return Ok();
 }

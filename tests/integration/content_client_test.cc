@@ -1,8 +1,15 @@
 // The agent's downloads against the real content server, with the TLS key behind the OpenSSL
 // provider.
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "attestation-server/http/content_server.h"
 #include "device-client/update/http_sources.h"
@@ -21,6 +28,65 @@ class CollectingSink final : public ota::ByteSink {
   }
   Bytes held;
   size_t full_at = SIZE_MAX;
+};
+
+// StallingRelay passes one connection on to a server, and the server's first `bytes` back; then it
+// says nothing more and keeps the connection.
+class StallingRelay {
+ public:
+  StallingRelay(int server_port, size_t bytes)
+      : server_port_(server_port), left_(bytes), thread_([this] { Relay(); }) {}
+  ~StallingRelay() {
+    shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    close(listener_);
+  }
+  int port() const { return port_; }
+
+ private:
+  static sockaddr_in Loopback(int port) {
+    sockaddr_in out{};
+    out.sin_family = AF_INET;
+    out.sin_port = htons(static_cast<uint16_t>(port));
+    out.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return out;
+  }
+  int Listen() {
+    sockaddr_in address = Loopback(0);
+    socklen_t size = sizeof address;
+    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    SP_CHECK(bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0);
+    SP_CHECK(listen(listener_, 1) == 0);
+    SP_CHECK(getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+    return ntohs(address.sin_port);
+  }
+  void Relay() {
+    const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (client < 0) return;
+    const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address = Loopback(server_port_);
+    SP_CHECK(connect(server, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    std::array<char, 4096> buffer;
+    while (true) {
+      std::array<pollfd, 2> ready{{{client, POLLIN, 0}, {left_ > 0 ? server : -1, POLLIN, 0}}};
+      SP_CHECK(poll(ready.data(), ready.size(), -1) > 0);
+      const bool from_client = ready[0].revents != 0;
+      const ssize_t size = recv(from_client ? client : server, buffer.data(),
+                                from_client ? buffer.size() : std::min(buffer.size(), left_), 0);
+      if (size <= 0) break;  // the client has given up
+      if (!from_client) left_ -= static_cast<size_t>(size);
+      static_cast<void>(send(from_client ? server : client, buffer.data(),
+                             static_cast<size_t>(size), MSG_NOSIGNAL));
+    }
+    close(server);
+    close(client);
+  }
+
+  const int server_port_;
+  size_t left_;
+  int listener_ = -1;
+  const int port_ = Listen();
+  std::thread thread_;
 };
 
 class ContentClientTest : public ::testing::Test {
@@ -123,6 +189,22 @@ TEST_F(ContentClientTest, StopsWhenTheSinkRefuses) {
   EXPECT_EQ(HttpPayloadSource(client).Fetch(file, 0, content.size(), sink).error().reason,
             Reason::kNoSpace);
   EXPECT_LT(sink.held.size(), 200'000u);
+}
+
+TEST_F(ContentClientTest, GivesUpAServerThatStalls) {
+  for (const size_t bytes :
+       {size_t{6'000}, size_t{200'000}}) {  // in the answer's head, in its body
+    const StallingRelay relay(port, bytes);
+    const ContentClient client({"127.0.0.1:" + std::to_string(relay.port()),
+                                world.hierarchy.server_issuer.certificate.ToPem(),
+                                {"spiffe://edge.example/server/control"},
+                                1},
+                               [this] { return Identity(); });
+    CollectingSink sink;
+    const auto got = HttpPayloadSource(client).Fetch(file, 0, content.size(), sink);
+    EXPECT_EQ(got.error().reason, Reason::kUnavailable) << bytes;
+    EXPECT_LT(sink.held.size(), bytes) << bytes;
+  }
 }
 
 TEST_F(ContentClientTest, TellsThatItIsNotAdmitted) {

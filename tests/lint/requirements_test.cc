@@ -1,4 +1,4 @@
-// docs/requirements.md names only tests that exist, and so does every other page.
+// Pages name only tests that exist; those that promise behaviour name one in every row.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr std::string_view kRequirements = "docs/requirements.md";
+constexpr std::string_view kDocuments[] = {"docs/metadata.md", "docs/requirements.md"};
 
 // Tests lists `Suite.Name` of every test program.
 std::set<std::string> Tests(const std::vector<SourceFile>& tree) {
@@ -57,10 +57,11 @@ std::vector<Finding> Missing(const SourceFile& document, const std::vector<Sourc
 
 TEST(Requirements, NameOnlyTestsThatExist) {
   const auto tree = ReadTree(SALLYPORT_SOURCE_DIR);
-  const auto document = std::ranges::find(tree, kRequirements, &SourceFile::path);
-  ASSERT_NE(document, tree.end());
-
-  EXPECT_THAT(Missing(*document, tree), IsEmpty());
+  for (const std::string_view path : kDocuments) {
+    const auto document = std::ranges::find(tree, path, &SourceFile::path);
+    ASSERT_NE(document, tree.end()) << path;
+    EXPECT_THAT(Missing(*document, tree), IsEmpty());
+  }
 }
 
 // RPCs are written like tests.

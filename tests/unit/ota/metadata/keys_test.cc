@@ -39,6 +39,22 @@ TEST(Keys, ThatCannotBeUsedVerifyNothing) {
   EXPECT_FALSE(ParseKeys(JsonCursor(no_object)));
 }
 
+TEST(Keys, OfP256MayBeWrittenAsAPoint) {
+  const auto key = pki::PrivateKey::Generate(pki::KeyType::kP256).value();
+  const std::string point = HexEncode(ByteView(key.public_key().spki()).last(65));
+  const auto parse = [](const std::string& text) {
+    const JsonValue list =
+        OneKey(JsonValue::Object({{"keytype", "ecdsa-sha2-nistp256"},
+                                  {"scheme", "ecdsa-sha2-nistp256"},
+                                  {"keyval", JsonValue::Object({{"public", text}})}}));
+    return ParseKeys(JsonCursor(list)).value();
+  };
+  EXPECT_EQ(parse(point).at("id").spki(), key.public_key().spki());
+  EXPECT_TRUE(parse(point.substr(2)).empty());
+  EXPECT_TRUE(parse("02" + point.substr(2)).empty());
+  EXPECT_TRUE(parse("04" + std::string(128, '1')).empty());  // not on the curve
+}
+
 TEST(Keys, OfAnotherTypeThanDeclaredAreNotUsed) {
   const auto p384 = pki::PrivateKey::Generate(pki::KeyType::kP384).value();
   const JsonValue list = OneKey(

@@ -1,4 +1,5 @@
-// Repositories that other projects made, with the results their own tests state (tests/vectors/tuf).
+// Repositories that other projects made, with the results their own tests state
+// (tests/vectors/tuf).
 #include <gtest/gtest.h>
 
 #include "ota/metadata/client.h"
@@ -24,6 +25,15 @@ class Vector {
     }
   }
   Result<TrustedMetadata> Refresh() { return client_.Refresh(fetcher_, now_); }
+  std::string Ends() {
+    const auto trusted = Refresh();
+    if (!trusted) return std::string(trusted.error().name());
+    std::string out = std::to_string(trusted->root().version);
+    for (const uint64_t version :
+         {trusted->timestamp().version, trusted->snapshot().version, trusted->top().version})
+      out += "." + std::to_string(version);
+    return out;
+  }
   std::string RoleOf(std::string_view path) {
     auto trusted = Refresh();
     if (!trusted) return trusted.error().ToString();
@@ -44,29 +54,32 @@ class Vector {
   UnixTime now_;
 };
 
-TEST(GoTufRepositories, EndInTheVersionsThatGoTufStates) {
+TEST(GoTufRepositories, EndAsGoTufStates) {
   struct Case {
     const char* name;
-    uint64_t root, timestamp, snapshot, targets;
+    std::string ends;  // versions of root.timestamp.snapshot.targets, or the rule
   };
-  for (const Case& c : {Case{"Published1Time", 1, 1, 1, 1}, Case{"Published2Times_keyrotated", 2, 1, 1, 1},
-                        Case{"Published2Times_keyrotated_initialrootexpired", 2, 1, 1, 1},
-                        Case{"Published2Times_snapshot_keyrotated", 2, 2, 2, 1},
-                        Case{"Published2Times_timestamp_keyrotated", 2, 2, 1, 1},
-                        Case{"Published3Times_keyrotated_initialrootsexpired_clientversionis2", 3, 1, 1, 1}}) {
-    Vector vector(std::string("gotuf/") + c.name, "2025-09-01T00:00:00Z");
-    const auto trusted = vector.Refresh();
-    ASSERT_TRUE(trusted) << c.name << ": " << trusted.error().ToString();
-    EXPECT_EQ(trusted->root().version, c.root) << c.name;
-    EXPECT_EQ(trusted->timestamp().version, c.timestamp) << c.name;
-    EXPECT_EQ(trusted->snapshot().version, c.snapshot) << c.name;
-    EXPECT_EQ(trusted->top().version, c.targets) << c.name;
+  const std::vector<Case> cases = {
+      {"Published1Time", "1.1.1.1"},
+      {"Published1Time_client_no_root", "not-found"},
+      {"Published2Times_keyrotated", "2.1.1.1"},
+      {"Published2Times_keyrotated_initialrootexpired", "2.1.1.1"},
+      {"Published2Times_keyrotated_invalidOldRootSignature", "2.1.1.1"},
+      {"Published2Times_snapshot_keyrotated", "2.2.2.1"},
+      {"Published2Times_timestamp_keyrotated", "2.2.1.1"},
+      {"Published3Times_keyrotated_forwardRootVersion", "tuf.version-not-next"},
+      {"Published3Times_keyrotated_initialrootsexpired_clientversionis2", "3.1.1.1"},
+      {"PublishedTwiceMultiKeysadd_9_revoke_2_threshold_4_root", "2.1.1.1"},
+      {"PublishedTwiceMultiKeysadd_9_revoke_2_threshold_4_timestamp", "2.2.1.1"},
+      {"PublishedTwiceMultiKeysadd_9_revoke_4_threshold_4_snapshot", "2.1.1.1"},
+      {"PublishedTwiceMultiKeysadd_9_revoke_4_threshold_4_targets", "2.1.1.1"}};
+  size_t matched = 0;
+  for (const Case& c : cases) {
+    const std::string ends = Vector(std::string("gotuf/") + c.name, "2025-09-01T00:00:00Z").Ends();
+    EXPECT_EQ(ends, c.ends) << c.name;
+    matched += ends == c.ends;
   }
-}
-
-TEST(GoTufRepositories, RefuseARootThatJumpsForward) {
-  Vector vector("gotuf/Published3Times_keyrotated_forwardRootVersion", "2025-09-01T00:00:00Z");
-  EXPECT_EQ(vector.Refresh().error().name(), "tuf.version-not-next");
+  std::printf("gotuf: %zu/%zu\n", matched, cases.size());
 }
 
 TEST(PhpTufRepository, WalksThreeLevelsOfDelegations) {
