@@ -4,9 +4,7 @@
 // 9): enrolment 5 ms, renewal 0.6 ms; a reconnect is reported apart. The floors are the curve's
 // price on this machine and a bare TLS connection to the same server.
 // `sallyport bench` runs it: sallyport-bench enrol|renew|reconnect DEVICES ROUNDS text|json
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +25,8 @@
 #include "pki/ca/enrolment_file.h"
 #include "pki/ca/trust_bundle.h"
 #include "pki/x509/pem.h"
+#include "tests/bench/measured_process.h"
+#include "tests/bench/stream_floor.h"
 #include "tests/fakes/fake_tpm_evidence.h"
 
 namespace sallyport {
@@ -41,27 +41,6 @@ using SteadyClock = std::chrono::steady_clock;
 
 double Seconds(const timespec& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
-}
-double CpuSecondsOf(pid_t pid) {
-  clockid_t clock;
-  timespec used{};
-  SP_CHECK(clock_getcpuclockid(pid, &clock) == 0 && clock_gettime(clock, &used) == 0);
-  return Seconds(used);
-}
-
-pid_t Spawn(std::vector<std::string> arguments, const std::string& log) {
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  const pid_t pid = ::fork();
-  SP_CHECK(pid >= 0);
-  if (pid > 0) return pid;
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // nothing outlives the benchmark
-  const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-  ::dup2(out, 1);
-  ::dup2(out, 2);
-  ::execv(argv[0], argv.data());
-  ::_exit(127);
 }
 
 // ControlPlane is a founded trust domain with one reference, one token and a running server.
@@ -116,11 +95,8 @@ class ControlPlane {
   }
 
  private:
-  static std::string Program(const char* name) {
-    return std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
-  }
   void Tool(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), Program("sallyport"));
+    arguments.insert(arguments.begin(), SiblingProgram("sallyport"));
     const pid_t pid = Spawn(arguments, root_ + "/tool.log");
     int status = 0;
     SP_CHECK(waitpid(pid, &status, 0) == pid && status == 0);
@@ -135,10 +111,10 @@ class ControlPlane {
           std::string(AsText(config)) + "pcrs: [0, 4, 7]\nlog_level: warning\n");
   }
   void Start() {
-    server_ = Spawn({Program("sallyportd"), "--config", root_ + "/cp/sallyportd.yaml"},
+    server_ = Spawn({SiblingProgram("sallyportd"), "--config", root_ + "/cp/sallyportd.yaml"},
                     root_ + "/server.log");
     for (int i = 0; i < 300; ++i) {  // each probe takes its time
-      const pid_t probe = Spawn({Program("sallyport"), "status"}, root_ + "/probe.log");
+      const pid_t probe = Spawn({SiblingProgram("sallyport"), "status"}, root_ + "/probe.log");
       int status = 0;
       SP_CHECK(waitpid(probe, &status, 0) == probe);
       if (status == 0) return;
@@ -499,7 +475,7 @@ std::vector<Floor> CurveFloors() {
       cost([&] { return key.public_key().Verify(message, signature).has_value(); });
   return {{"P-256 signature", sign},
           {"P-256 verification", verify},
-          {"renewal: 3 verifications, 1 signature", 3 * verify + sign}};
+          {"renewal's curve: 3 verifications, 1 signature", 3 * verify + sign}};
 }
 
 void Run(const Options& options) {
@@ -515,6 +491,9 @@ void Run(const Options& options) {
   if (options.what == "renew") {
     report.figures.push_back(Herd(plane, devices, options.rounds));
     report.figures.push_back(PushedRenewals(plane, devices, options.rounds));
+    const StreamFloor floor = MeasureStreamFloor(kBasePort + 10, devices.size());
+    report.floors.push_back({"renewal's messages, pushed one at a time", floor.pushed_us});
+    report.floors.push_back({"renewal's messages, all at once", floor.herd_us});
   } else if (options.what == "reconnect") {
     report.figures.push_back(InParallel("reconnect", plane, devices.size(),
                                         [&](size_t i) { LiveStream(plane, *devices[i]); }));
@@ -533,6 +512,9 @@ void Run(const Options& options) {
 int main(int argc, char** argv) {
   if (argc != 5) return 2;
   sallyport::server::PrepareTls();
+  if (std::string_view(argv[1]) == "bare-streams")
+    sallyport::ServeBareStreams(argv[2], static_cast<unsigned>(std::strtoul(argv[3], nullptr, 10)),
+                                static_cast<unsigned>(std::strtoul(argv[4], nullptr, 10)));
   sallyport::Run({argv[1], std::strtoul(argv[2], nullptr, 10), std::strtoul(argv[3], nullptr, 10),
                   std::string_view(argv[4]) == "json"});
 }
