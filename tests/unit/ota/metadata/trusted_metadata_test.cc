@@ -285,7 +285,7 @@ TEST_F(Workflow, NewKeysOfEitherOnlineRoleDropWhatBothHadStored) {
     TufRepository fresh(kNow, "");
     MetadataClient client(files_, "/rotate-" + rotated, {});
     ASSERT_TRUE(client.Initialise(fresh.CurrentRoot()));
-    fresh.role("targets").version = 1'000'000;
+    fresh.role("targets").version = fresh.role("snapshot").version = 1'000'000;
     fresh.Publish();
     ASSERT_TRUE(client.Refresh(fresh, kNow));
     fresh.role("targets").version = 2;
@@ -356,6 +356,16 @@ TEST_F(Workflow, ChecksLengthAndDigestBeforeItParses) {
   Bytes& snapshot = repository_.metadata["1.snapshot.json"];
   snapshot = Bytes(snapshot.size(), '{');
   EXPECT_EQ(Refresh(), "tuf.digest");
+}
+
+TEST_F(Workflow, RefusesASnapshotOfAnotherVersionThanListed) {
+  repository_.edit = [](const std::string& role, JsonValue& body) {
+    if (role == "timestamp") body = WithMember(body, {"meta", "snapshot.json", "version"}, 2);
+  };
+  repository_.PublishNext();
+  repository_.PublishNext();
+  repository_.metadata["2.snapshot.json"] = repository_.metadata["3.snapshot.json"];
+  EXPECT_EQ(Refresh(), "tuf.version-mismatch");
 }
 
 TEST_F(Workflow, RefusesAFileOfAnotherVersionThanListed) {
