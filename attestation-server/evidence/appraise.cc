@@ -171,6 +171,24 @@ PcrFinding AppraisePcr(uint32_t pcr, const PcrExpectation& expected, const Authe
   return JudgeSecureBoot(pcr, std::get<SecureBootExpected>(expected), *log);
 }
 
+// What systemd's stub takes beside the image that it belongs to: a command line, credentials and
+// add-ons (PCR 12), system extensions (PCR 13). Whoever writes to the disk can put them there, and
+// the image is the approved one all the same.
+constexpr uint32_t kStubPcr = 11;
+constexpr uint32_t kBesideTheImage[] = {12, 13};
+
+PcrFinding AppraiseUntouched(uint32_t pcr, const PcrDigest& quoted, const ReplayedLog* log) {
+  const PcrDigest initial = PcrDigest::Of(Bytes(quoted.size()));
+  PcrFinding out{pcr};
+  if (quoted == initial) return out;
+  constexpr const char* kWhy = "no reference lists what came beside the image";
+  const bool logged = log != nullptr && !log->grammar(pcr).judged.empty();
+  out.difference = logged ? DifferenceOf(*log->grammar(pcr).judged.front(), log->bank())
+                          : ValueDifference(pcr, quoted.view(), initial.view(), kWhy);
+  out.difference->what = kWhy;
+  return out;
+}
+
 // A quirk of a firmware may be applied only when that firmware's version was quoted: it is an event
 // of PCR 0.
 void CheckQuirks(const AuthenticatedPcrs& pcrs, PcrFinding& finding) {
@@ -228,6 +246,12 @@ Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs,
     CheckQuirks(pcrs, finding);
     if (finding.rule.empty()) finding.rule = PcrRule(pcr);
     out.findings.push_back(std::move(finding));
+  }
+  if (!expected.pcrs.contains(kStubPcr)) return out;
+  for (const uint32_t pcr : kBesideTheImage) {
+    if (expected.pcrs.contains(pcr) || !pcrs.selected(pcr)) continue;
+    out.findings.push_back(AppraiseUntouched(pcr, *pcrs.value(pcr), log));
+    out.findings.back().rule = PcrRule(pcr);
   }
   return out;
 }
