@@ -6,6 +6,7 @@
 #include "attestation-server/reference/reference_file.h"
 #include "ota/metadata/release.h"
 #include "ota/repository/signed_release.h"
+#include "pki/spiffe/spiffe_id.h"
 
 namespace sallyport::server {
 namespace {

@@ -89,16 +89,20 @@ class FallBack {
   // Starts are the offsets in `pcr` where the events of the image that stayed may begin, 0 first.
   std::vector<size_t> Starts(uint32_t pcr) const {
     const Events& got = log_.grammar(pcr).judged;
-    std::vector<size_t> out{0};
+    Offsets out{{0}, std::vector<bool>(got.size() + 1)};
     for (const Past& past : returned_) {
-      for (size_t i = 0, reached = out.size(); i < reached; ++i)
+      for (size_t i = 0, reached = out.list.size(); i < reached; ++i)
         for (const Expectation* const image : past.images)
-          Reach(pcr, *image, std::span(got).subspan(out[i]), out[i], out);
+          Reach(pcr, *image, std::span(got).subspan(out.list[i]), out.list[i], out);
     }
-    return out;
+    return std::move(out.list);
   }
 
  private:
+  struct Offsets {
+    std::vector<size_t> list;
+    std::vector<bool> seen;
+  };
   struct Past {
     BootAttempt attempt;
     std::vector<const Expectation*> images;
@@ -118,11 +122,13 @@ class FallBack {
   }
 
   void Reach(uint32_t pcr, const Expectation& image, std::span<const Event* const> rest, size_t at,
-             std::vector<size_t>& out) const {
+             Offsets& out) const {
     const PcrEventsExpected* const wanted = EventsOf(image, pcr);
     if (wanted == nullptr) return;
     const std::optional<size_t> length = LengthAt(pcr, *wanted, rest, log_.bank());
-    if (length && std::ranges::find(out, at + *length) == out.end()) out.push_back(at + *length);
+    if (!length || out.seen[at + *length]) return;
+    out.seen[at + *length] = true;
+    out.list.push_back(at + *length);
   }
 
   const ReplayedLog& log_;

@@ -103,6 +103,19 @@ TEST_F(FallBackTest, RefusesAfterAnUnknownImageThatRan) {
   EXPECT_EQ(outcome.reference.diff.at(0).got, HexEncode(DigestOf("evil stub").view()));
 }
 
+// Whoever has root can extend PCR 4 and 11 as often as a log has room for: no proof may cost more
+// for it.
+TEST_F(FallBackTest, RefusesMoreBootOptionsThanAnyFirmwareTries) {
+  for (int i = 0; i < 31; ++i) Stub("no-kernel").Returns();
+  Boots("good");
+  EXPECT_EQ(Outcome().rule(), "");
+  Returns();
+  Boots("good");
+  const auto outcome = Outcome();
+  EXPECT_EQ(outcome.rule(), "pcr.4");
+  EXPECT_TRUE(outcome.detail().starts_with("grammar.boot-option")) << outcome.detail();
+}
+
 // What a disk's owner adds beside an approved image: a command line or credentials (PCR 12), system
 // extensions (PCR 13).
 TEST_F(FallBackTest, RefusesWhatCameBesideAnApprovedImage) {
