@@ -68,8 +68,8 @@ class DeviceFloors final : public ota::MonotonicFloor {
   FloorCounters& counters_;
   FileSystem& files_;
   const std::string path_;
-  mutable std::mutex mutex_;    // guards the rest, and the order of reads and increments
-  std::optional<Bytes> base_;   // as this state knows it
+  mutable std::mutex mutex_;   // guards the rest, and the order of reads and increments
+  std::optional<Bytes> base_;  // as this state knows it
   std::optional<Anchors> anchors_;
   FloorStatus status_;
 };

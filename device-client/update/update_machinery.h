@@ -17,8 +17,8 @@ struct UpdatePaths {
   std::string state;    // the agent's directory; the record is the file `update` in it
 };
 
-// UpdateMachinery borrows `files` and `floor`, which may be null (ota/install/installer.h). One thread at a time: read slot and release of this boot before
-// an UpdateWorker gets the installer.
+// UpdateMachinery borrows `files` and `floor`, which may be null (ota/install/installer.h). One
+// thread at a time: read slot and release of this boot before an UpdateWorker gets the installer.
 class UpdateMachinery {
  public:
   UpdateMachinery(FileSystem& files, const UpdatePaths& paths, ota::MonotonicFloor* floor = nullptr)

@@ -202,7 +202,8 @@ Result<Unit> Installer::CheckPlan(const InstallPlan& plan, const UpdateRecord& r
   if (facts.rollback_index < floor)
     return Error{Reason::kRollback, "rollback index below the floor", "install.below-floor"};
   if (facts.security_floor && facts.rollback_index - floor > kFloorRaiseMax)
-    return Error{Reason::kPolicyDenied, "the floor cannot be raised that far", "install.floor-jump"};
+    return Error{Reason::kPolicyDenied, "the floor cannot be raised that far",
+                 "install.floor-jump"};
   return Unit{};
 }
 

@@ -7,8 +7,8 @@
 
 namespace sallyport::ota {
 
-// A counter is raised one NV write at a time: 1,024 of them take a slow TPM under a minute. Releases
-// count their security fixes in the rollback index; dates do not fit.
+// A counter is raised one NV write at a time: 1,024 of them take a slow TPM under a minute.
+// Releases count their security fixes in the rollback index; dates do not fit.
 inline constexpr uint64_t kFloorRaiseMax = 1024;
 
 class MonotonicFloor {

@@ -37,8 +37,8 @@ class FloorsTest : public ota::ManifestFixture {
   // Tool runs a tpm2-tools command while the agent is away.
   int Tool(const std::string& command) {
     tpm_.reset();
-    const int status = std::system(
-        ("tpm2_" + command + " -T " + swtpm_->tcti() + " > /dev/null 2>&1").c_str());
+    const int status =
+        std::system(("tpm2_" + command + " -T " + swtpm_->tcti() + " > /dev/null 2>&1").c_str());
     Open();
     return status;
   }

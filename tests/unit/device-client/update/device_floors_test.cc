@@ -55,7 +55,8 @@ TEST_F(DeviceFloorsTest, RaiseHoldsOnToTheObeyedManifestAndTheRollbackIndex) {
   const ota::ManifestFloors floors = *Fresh().Floors();
   EXPECT_EQ(floors.rollback_index, 7u);
   EXPECT_EQ(floors.image_root_version, 1u);
-  EXPECT_EQ(floors.image_targets_version, verifier_.VerifyStored({}, kNow)->image_targets_version());
+  EXPECT_EQ(floors.image_targets_version,
+            verifier_.VerifyStored({}, kNow)->image_targets_version());
   EXPECT_EQ(floors.director_version, uint64_t{1} << 32);
 }
 
@@ -154,7 +155,8 @@ TEST_F(DeviceFloorsTest, AFailingTpmIsARefusalAndNotZero) {
 TEST_F(DeviceFloorsTest, ADamagedFileIsARefusal) {
   for (const std::string text :
        {"", "{}", R"({"sallyport":"floors/v2","base":"00"})", R"({"sallyport":"floors/v1"})",
-        R"({"sallyport":"floors/v1","base":"0"})", R"({"base":"","sallyport":"floors/v1","x":1})"}) {
+        R"({"sallyport":"floors/v1","base":"0"})",
+        R"({"base":"","sallyport":"floors/v1","x":1})"}) {
     ASSERT_TRUE(files_.MakeDirectories("/state"));
     ASSERT_TRUE(WriteFileAtomically(files_, "/state/floors.json", AsBytes(text)));
     DeviceFloors floors = Fresh();
