@@ -265,6 +265,57 @@ void AddExplain(CommandGroup& group) {
   });
 }
 
+// ReleaseAnswer is the answer in lines; only a certain yes is one.
+CommandResult ReleaseAnswer(const std::string& json, bool as_json) {
+  const Result<JsonValue> value = ParseJson(json);
+  const Result<std::string_view> answer =
+      value ? JsonCursor(*value).GetString("answer") : Result<std::string_view>(value.error());
+  if (!answer) return Failure(answer.error(), as_json);
+  CommandResult result{*answer == "yes" ? ExitCode::kYes : ExitCode::kNo, json + "\n", ""};
+  if (as_json) return result;
+  result.out = std::string(*answer) + "\n";
+  const Result<std::vector<JsonCursor>> gates = JsonCursor(*value).GetElements("gates");
+  if (!gates) return Failure(gates.error(), as_json);
+  for (const JsonCursor& gate : *gates) {
+    const auto text = [&gate](std::string_view key) {
+      const Result<std::string_view> member = gate.GetString(key);
+      return std::string(member ? *member : std::string_view());
+    };
+    result.out += text("result") + "  " + text("gate") + ": needs " + text("need") + "; has " +
+                  text("have") + "\n";
+  }
+  return result;
+}
+
+void AddExplainRelease(CLI::App& app, CommandSink& sink) {
+  CLI::App* const explain = app.add_subcommand("explain", "Say why, gate by gate");
+  explain->require_subcommand(1);
+  CLI::App* const device = explain->add_subcommand("device", "Of a device");
+  const auto request = std::make_shared<api::ExplainReleaseRequest>();
+  device
+      ->add_option_function<std::string>(
+          "name", [request](const std::string& name) { request->set_device(name); }, "Name or id")
+      ->required();
+  device->require_subcommand(1);
+  CommandGroup group(*device, sink);
+  CLI::App* const release =
+      group.Add("release", "Whether it may get and run a release, and each gate on the way",
+                "sallyport explain device cam-1 release edge-os/2.0.0");
+  const auto common = group.AddCommon(release);
+  release
+      ->add_option_function<std::string>(
+          "release", [request](const std::string& name) { request->set_release(name); },
+          "product/version, target path or digest of a published release")
+      ->required();
+  group.Run(release, [=]() -> CommandResult {
+    Result<AdminClient> client = OpenAdmin(*common);
+    if (!client) return Failure(client.error(), common->json);
+    const Result<std::string> json = AskJson(*client, &api::Admin::Stub::ExplainRelease, *request);
+    if (!json) return Failure(json.error(), common->json);
+    return ReleaseAnswer(*json, common->json);
+  });
+}
+
 void AddReferenceCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const parent =
       app.add_subcommand("reference", "Reference values that devices are judged by");
