@@ -26,9 +26,9 @@ TEST(DescribeUpdate, ShowsTheFloorsThatAreHeld) {
             "  rollback index >= 5\n  image root >= 2\n  image targets >= 17\n"
             "  director >= 4294967296");
   EXPECT_EQ(*DescribeUpdate(status, true),
-            R"({"slot":"b","release":"","manifest_version":4294967297,"floors":{"state":"held",)"
-            R"("detail":"","rollback_index":5,"image_root_version":2,"image_targets_version":17,)"
-            R"("director_version":4294967296}})");
+            R"({"floors":{"detail":"","director_version":4294967296,"image_root_version":2,)"
+            R"("image_targets_version":17,"rollback_index":5,"state":"held"},)"
+            R"("manifest_version":4294967297,"release":"","slot":"b"})");
 }
 
 TEST(DescribeUpdate, ShowsWhyThereAreNoFloorsAndNoNumbers) {
