@@ -156,6 +156,8 @@ struct PublicKey::State {
 };
 
 Result<PublicKey> PublicKey::FromSpki(ByteView der) {
+  if (der.size() == kP256SpkiSize && Equal(der.first(kP256SpkiPrefix.size()), kP256SpkiPrefix))
+    return FromP256Point(der.subspan(kP256SpkiPrefix.size(), 32), der.last(32));
   const unsigned char* at = der.data();
   ERR_clear_error();
   EvpPkey key{d2i_PUBKEY(nullptr, &at, static_cast<long>(der.size()))};
