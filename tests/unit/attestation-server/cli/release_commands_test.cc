@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
 
+#include "attestation-server/cli/ceremony_commands.h"
 #include "pki/base/json.h"
 #include "tests/fakes/memory_file_system.h"
 #include "tests/fakes/pe_builder.h"
@@ -11,6 +12,21 @@ namespace sallyport::server {
 namespace {
 
 constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
+
+// FakeTerminal answers with what the test expects to be asked for, in order.
+class FakeTerminal final : public Terminal {
+ public:
+  bool present() const override { return !answers.empty() || !asked.empty(); }
+  Result<std::string> Ask(const std::string& prompt, bool) override {
+    asked.push_back(prompt);
+    if (answers.empty()) return Error{Reason::kUnavailable, "nobody there"};
+    std::string answer = answers.front();
+    answers.erase(answers.begin());
+    return answer;
+  }
+  std::vector<std::string> answers;
+  std::vector<std::string> asked;
+};
 
 class ReleaseCommands : public testing::Test {
  protected:
@@ -29,7 +45,9 @@ class ReleaseCommands : public testing::Test {
   }
   CommandResult Found() {
     return ReleaseKeysFound(
-        files_, {.keys = "/keys", .repository = "/repo", .trust_domain = "edge.example"}, kNow);
+        files_, terminal_,
+        {.keys = "/keys", .repository = "/repo", .trust_domain = "edge.example", .unsealed = true},
+        kNow);
   }
   CommandResult Create() {
     return ReleaseCreate(files_,
@@ -43,12 +61,14 @@ class ReleaseCommands : public testing::Test {
   }
   CommandResult Sign(const std::string& key, bool json = false) {
     return ReleaseSign(
-        files_, {.repository = "/repo", .key = "/keys/offline/" + key + ".pem", .json = json});
+        files_, terminal_,
+        {.repository = "/repo", .key = "/keys/offline/" + key + ".pem", .json = json});
   }
   CommandResult Publish() {
     return ReleasePublish(files_, {.repository = "/repo", .keys = "/keys"}, kNow);
   }
   MemoryFileSystem files_;
+  FakeTerminal terminal_;
 };
 
 JsonValue Json(const CommandResult& result) { return ParseJson(result.out).value(); }
@@ -83,21 +103,29 @@ TEST_F(ReleaseCommands, SayNoToForeignKeysAndUsageToWrongInput) {
 }
 
 TEST_F(ReleaseCommands, SealKeysByPassphraseFile) {
-  const CommandResult made =
-      ReleaseKeysCreate(files_, {.out = "/k/a.pem", .passphrase_file = "/in/pass", .json = true});
+  const CommandResult made = ReleaseKeysCreate(files_, terminal_,
+                                               {.out = "/k/a.pem",
+                                                .passphrase = {.file = "/in/pass"},
+                                                .kdf = pki::kKdfForTests,
+                                                .json = true});
   ASSERT_EQ(made.code, ExitCode::kYes);
   EXPECT_EQ(Json(made).Find("keyid")->if_string()->size(), 64U);
-  EXPECT_NE(ToString(ReadFile(files_, "/k/a.pem", 1 << 20).value()).find("ENCRYPTED"),
+  EXPECT_NE(ToString(ReadFile(files_, "/k/a.pem", 1 << 20).value()).find("SALLYPORT SEALED KEY"),
             std::string::npos);
-  EXPECT_EQ(ReleaseKeysCreate(files_, {.out = "/k/b.pem", .passphrase_file = "/in/empty"}).code,
-            ExitCode::kUsage);
+  EXPECT_EQ(
+      ReleaseKeysCreate(files_, terminal_, {.out = "/k/b.pem", .passphrase = {.file = "/in/empty"}})
+          .code,
+      ExitCode::kUsage);
 }
 
 TEST_F(ReleaseCommands, RefuseAThresholdOfOneOutsideDevelopment) {
-  const CommandResult result = ReleaseKeysFound(
-      files_,
-      {.keys = "/keys", .repository = "/repo", .trust_domain = "edge.example", .threshold = 1},
-      kNow);
+  const CommandResult result = ReleaseKeysFound(files_, terminal_,
+                                                {.keys = "/keys",
+                                                 .repository = "/repo",
+                                                 .trust_domain = "edge.example",
+                                                 .threshold = 1,
+                                                 .unsealed = true},
+                                                kNow);
   EXPECT_EQ(result.code, ExitCode::kNo);
 }
 
