@@ -151,6 +151,19 @@ Result<CommandResult> AddFile(FileSystem& files, const ReleaseAddOptions& option
   return Staged(folder, options.role, options.json);
 }
 
+Result<CommandResult> Renew(FileSystem& files, const ReleaseRenewOptions& options, UnixTime now) {
+  SP_TRY(const Duration lifetime, ParseDuration(options.expires_in));
+  ota::RepositoryFolder folder(files, options.repository);
+  for (const std::string_view other : {"root", "timestamp", "snapshot"})
+    if (options.role == other)
+      return Error{Reason::kInvalidArgument,
+                   "a root is renewed by `release root`, timestamp and snapshot by publishing",
+                   "renew.role"};
+  SP_TRY(folder.Published(options.role));
+  SP_TRY(folder.StageTargets(options.role, {}, now + lifetime));
+  return Staged(folder, options.role, options.json);
+}
+
 Result<CommandResult> Merge(FileSystem& files, const ReleaseMergeOptions& options) {
   ota::RepositoryFolder folder = FolderOf(files, options.repository, options.director);
   for (const std::string& file : options.files) {
@@ -277,6 +290,17 @@ void AddAdd(CLI::App& release, CommandSink& sink) {
   AddReleaseCommand(command, sink, options, &ReleaseAdd);
 }
 
+void AddRenew(CLI::App& release, CommandSink& sink) {
+  CLI::App* const renew = release.add_subcommand(
+      "renew", "Stage a role again with a later end, e.g. for new signers or before it expires");
+  renew->footer("Example:\n  sallyport release renew --repository repo --role targets");
+  const auto options = std::make_shared<ReleaseRenewOptions>();
+  renew->add_option("--repository", options->repository, "Repository folder")->required();
+  renew->add_option("--role", options->role, "targets, policy or the role of a team");
+  renew->add_option("--expires-in", options->expires_in, "How long the role shall be valid");
+  AddReleaseCommand(renew, sink, options, &ReleaseRenew);
+}
+
 void AddMerge(CLI::App& release, CommandSink& sink) {
   CLI::App* const merge = release.add_subcommand(
       "merge", "Take over signatures that other copies of a draft collected");
@@ -317,6 +341,9 @@ CommandResult ReleaseDelegate(FileSystem& files, const ReleaseDelegateOptions& o
 CommandResult ReleaseAdd(FileSystem& files, const ReleaseAddOptions& options, UnixTime now) {
   return Run(options.json, [&] { return AddFile(files, options, now); });
 }
+CommandResult ReleaseRenew(FileSystem& files, const ReleaseRenewOptions& options, UnixTime now) {
+  return Run(options.json, [&] { return Renew(files, options, now); });
+}
 CommandResult ReleaseMerge(FileSystem& files, const ReleaseMergeOptions& options) {
   return Run(options.json, [&] { return Merge(files, options); });
 }
@@ -330,6 +357,7 @@ void AddCeremonyCommands(CLI::App& release, CommandSink& sink) {
   AddRoot(release, sink);
   AddDelegate(release, sink);
   AddAdd(release, sink);
+  AddRenew(release, sink);
   AddMerge(release, sink);
 }
 

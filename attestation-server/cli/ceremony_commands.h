@@ -1,5 +1,5 @@
-// `sallyport release keys|root|delegate|add|merge`: who may sign updates, decided by files that
-// people carry to and from machines without a network.
+// `sallyport release keys|root|delegate|add|renew|merge`: who may sign updates, decided by files
+// that people carry to and from machines without a network.
 #pragma once
 
 #include <string>
@@ -68,6 +68,12 @@ struct ReleaseAddOptions {
   std::string expires_in = "90d";
   bool json = false;
 };
+struct ReleaseRenewOptions {
+  std::string repository;
+  std::string role = "targets";
+  std::string expires_in = "365d";
+  bool json = false;
+};
 struct ReleaseMergeOptions {
   std::string repository;
   std::string role = "targets";
@@ -87,6 +93,7 @@ CommandResult ReleaseRoot(FileSystem& files, const ReleaseRootOptions& options, 
 CommandResult ReleaseDelegate(FileSystem& files, const ReleaseDelegateOptions& options,
                               UnixTime now);
 CommandResult ReleaseAdd(FileSystem& files, const ReleaseAddOptions& options, UnixTime now);
+CommandResult ReleaseRenew(FileSystem& files, const ReleaseRenewOptions& options, UnixTime now);
 CommandResult ReleaseMerge(FileSystem& files, const ReleaseMergeOptions& options);
 
 void AddCeremonyCommands(CLI::App& release, CommandSink& sink);

@@ -5,6 +5,7 @@
 
 #include "attestation-server/cli/ceremony_commands.h"
 #include "pki/base/json.h"
+#include "tests/fakes/fake_terminal.h"
 #include "tests/fakes/memory_file_system.h"
 #include "tests/fakes/pe_builder.h"
 
@@ -12,21 +13,6 @@ namespace sallyport::server {
 namespace {
 
 constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
-
-// FakeTerminal answers with what the test expects to be asked for, in order.
-class FakeTerminal final : public Terminal {
- public:
-  bool present() const override { return !answers.empty() || !asked.empty(); }
-  Result<std::string> Ask(const std::string& prompt, bool) override {
-    asked.push_back(prompt);
-    if (answers.empty()) return Error{Reason::kUnavailable, "nobody there"};
-    std::string answer = answers.front();
-    answers.erase(answers.begin());
-    return answer;
-  }
-  std::vector<std::string> answers;
-  std::vector<std::string> asked;
-};
 
 class ReleaseCommands : public testing::Test {
  protected:
@@ -116,6 +102,50 @@ TEST_F(ReleaseCommands, SealKeysByPassphraseFile) {
       ReleaseKeysCreate(files_, terminal_, {.out = "/k/b.pem", .passphrase = {.file = "/in/empty"}})
           .code,
       ExitCode::kUsage);
+}
+
+TEST_F(ReleaseCommands, ShowWhatIsSignedAndTakeNoForAnAnswer) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  ASSERT_EQ(Create().code, ExitCode::kYes);
+  terminal_.answers = {"no", "", "y", "yes"};
+  for (int i = 0; i < 3; ++i) {
+    const CommandResult declined = Sign("targets-1", true);
+    EXPECT_EQ(declined.code, ExitCode::kNo);
+    EXPECT_EQ(*Json(declined).Find("error")->Find("reason")->if_string(), "sign.declined");
+  }
+  EXPECT_NE(terminal_.asked.front().find("new release: edge-os 2.0.0"), std::string::npos);
+  EXPECT_NE(terminal_.asked.front().find("payload SHA-256"), std::string::npos);
+  EXPECT_EQ(Sign("targets-1").code, ExitCode::kYes);
+}
+
+TEST_F(ReleaseCommands, SignOnlyTheExpectedDigestWhenOneIsGiven) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  ASSERT_EQ(Create().code, ExitCode::kYes);
+  const CommandResult signed_once = Sign("targets-1", true);
+  const std::string digest = *Json(signed_once).Find("review")->Find("payload_sha256")->if_string();
+  const auto with = [&](const std::string& expected) {
+    return ReleaseSign(
+               files_, terminal_,
+               {.repository = "/repo", .key = "/keys/offline/targets-2.pem", .digest = expected})
+        .code;
+  };
+  EXPECT_EQ(with(std::string(64, '0')), ExitCode::kNo);
+  EXPECT_EQ(with(digest.substr(0, 63)), ExitCode::kNo);
+  EXPECT_EQ(with(digest), ExitCode::kYes);
+}
+
+TEST_F(ReleaseCommands, AskForThePassphraseOfASealedKeyWithoutShowingIt) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  ASSERT_EQ(Create().code, ExitCode::kYes);
+  terminal_.answers = {"sealed", "sealed", "yes", "wrong"};
+  ASSERT_EQ(
+      ReleaseKeysCreate(files_, terminal_, {.out = "/keys/offline/x.pem", .kdf = pki::kKdfForTests})
+          .code,
+      ExitCode::kYes);
+  const CommandResult wrong = Sign("x", true);
+  EXPECT_EQ(*Json(wrong).Find("error")->Find("reason")->if_string(), "key.passphrase");
+  EXPECT_EQ(wrong.out.find("sealed\""), std::string::npos);
+  EXPECT_EQ(terminal_.hidden, 3);
 }
 
 TEST_F(ReleaseCommands, RefuseAThresholdOfOneOutsideDevelopment) {
