@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "ota/repository/ceremony.h"
 #include "pki/ca/issuer_store.h"
@@ -52,8 +53,17 @@ Result<pki::UnlockSecret> LoadUnlock(FileSystem& files, const std::string& path)
 // all.
 Result<std::string> OnlinePassphrase(FileSystem& files, const std::string& unlock_path);
 
-// OpenServerKeys: errors of IssuerStore and ota::LoadSigner; kBadSignature for another unlock file.
+// OpenServerKeys: errors of IssuerStore and ota::LoadSigner; kBadSignature for another unlock file;
+// kNotFound (rule server.key-missing), with the command that makes it, for a key that deployments
+// of an older version do not have.
 Result<ServerKeys> OpenServerKeys(FileSystem& files, const StateLayout& layout,
                                   const std::string& unlock_path);
+
+// CompleteServerKeys makes those keys where they are missing, names them in the trust bundle (with
+// its next sequence number) and returns the names of those that it made. What is complete stays as
+// it is. kConflict (rule server.key-lost) when the bundle names a key that is gone: relying parties
+// believe that one, so it comes from a backup or nowhere. Not while the service runs.
+Result<std::vector<std::string>> CompleteServerKeys(FileSystem& files, const StateLayout& layout,
+                                                    const std::string& unlock_path, Random& random);
 
 }  // namespace sallyport::server

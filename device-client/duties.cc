@@ -72,7 +72,8 @@ Result<Unit> Duties::StartUpdates() {
   if (update.slot_a.empty()) return Unit{};
   machinery_ = std::make_unique<UpdateMachinery>(
       parts_.files,
-      UpdatePaths{update.slot_a, update.slot_b, update.esp, update.efivars, config_.state});
+      UpdatePaths{update.slot_a, update.slot_b, update.esp, update.efivars, config_.state},
+      &parts_.floors);
   SP_TRY(const ota::Slot running, machinery_->installer().RunningSlot());
   SP_TRY(boot_.release, machinery_->installer().RunningRelease());
   boot_.slot = running == ota::Slot::kA ? pki::BootSlot::kA : pki::BootSlot::kB;
@@ -102,8 +103,10 @@ void Duties::Restore() {
   auto verifier = std::make_unique<ota::ManifestVerifier>(
       parts_.files, config_.state + "/manifest",
       ota::ManifestIdentity{device_id_, enrolment_.trust_domain.name(), config_.hardware});
+  const Result<ota::ManifestFloors> floors = parts_.floors.Floors();
   const Result<ota::VerifiedManifest> manifest =
-      verifier->VerifyStored({}, client_->time().Now().now);
+      floors ? verifier->VerifyStored(*floors, client_->time().Now().now)
+             : Result<ota::VerifiedManifest>(floors.error());
   if (!manifest)
     return Log(LogLevel::kInfo, "no_manifest_held", {{"reason", manifest.error().ToString()}});
   const Result<Unit> obeyed = Obey(*manifest);
@@ -147,8 +150,9 @@ void Duties::OnRevocations(const std::vector<PeerRevocation>& revocations) {
 
 Result<uint64_t> Duties::OnManifest(const ota::DeviceManifest& manifest) {
   SP_TRY(ota::ManifestVerifier* const verifier, Verifier());
+  SP_TRY(const ota::ManifestFloors floors, parts_.floors.Floors());
   SP_TRY(const ota::VerifiedManifest verified,
-         verifier->Verify(manifest, fetcher_, {}, client_->time().Now().now));
+         verifier->Verify(manifest, fetcher_, floors, client_->time().Now().now));
   SP_TRY(Obey(verified));
   Log(LogLevel::kInfo, "manifest_obeyed",
       {{"version", std::to_string(verified.version())},
@@ -159,6 +163,7 @@ Result<uint64_t> Duties::OnManifest(const ota::DeviceManifest& manifest) {
 Result<Unit> Duties::Obey(const ota::VerifiedManifest& manifest) {
   SP_TRY(ApplySlice(manifest));
   held_version_ = manifest.version();
+  parts_.floors.Obeyed(manifest);
   if (worker_ && manifest.release())
     worker_->Assign(ota::InstallPlanMaker::From(*manifest.release()));
   return Unit{};

@@ -9,6 +9,7 @@
 
 #include "device-client/client.h"
 #include "device-client/enforce/proxy.h"
+#include "device-client/update/device_floors.h"
 #include "device-client/update/http_sources.h"
 #include "device-client/update/update_machinery.h"
 #include "device-client/update/update_worker.h"
@@ -20,6 +21,7 @@ struct DutyParts {
   const Clock& clock;
   Random& random;
   Rebooter& rebooter;
+  DeviceFloors& floors;
 };
 
 // Duties: AgentSinks are called on the client's thread; Connections and the rest are thread-safe.
@@ -35,6 +37,7 @@ class Duties final : public AgentSinks {
 
   std::vector<ConnectionInfo> Connections() const;
   std::vector<Refusal> Refusals() const;
+  FloorStatus Floors() const { return parts_.floors.status(); }
 
   void OnIdentity(const TlsIdentity& identity, const IssuedCertificate& certificate) override;
   void OnAttested(const IssuedCertificate& certificate) override;

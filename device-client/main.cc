@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   app.footer(
       "Examples:\n  sallyport-agent --config /etc/sallyport/agent.yaml\n"
       "  sallyport-agent status --config /etc/sallyport/agent.yaml\n"
+      "  sallyport-agent update status --config /etc/sallyport/agent.yaml\n"
       "Exit status 64 asks the supervisor to reboot the machine.");
   app.set_version_flag("--version", SALLYPORT_VERSION);
   app.fallthrough();
@@ -27,10 +28,18 @@ int main(int argc, char** argv) {
   app.add_flag("--once", options.once, "Prove this boot once and stop: 0 admitted, 1 refused");
   const CLI::App* const status =
       app.add_subcommand("status", "Print the running agent's status as JSON");
+  CLI::App* const update = app.add_subcommand("update", "What this device may be updated to");
+  update->require_subcommand(1);
+  CLI::App* const update_status = update->add_subcommand(
+      "status", "Print the release that runs, and the rollback floors with their state");
+  update_status->footer("Example:\n  sallyport-agent update status --json --config agent.yaml");
+  bool json = false;
+  update_status->add_flag("--json", json, "As one JSON object");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (update_status->parsed()) return device::PrintUpdateStatus(options, json);
   return status->parsed() ? device::PrintStatus(options) : device::RunAgent(options);
 }

@@ -114,7 +114,9 @@ Result<Unit> Run(const Config& config, bool once, bool& reboot) {
   SP_TRY(InstallTlsKeyProvider());
   SP_TRY(const std::unique_ptr<Tpm> tpm, Tpm::Open(config.tcti, random));
   StopOnReboot rebooter;
-  Duties duties({files, clock, random, rebooter}, config, enrolment);
+  TpmFloorCounters counters(*tpm);
+  DeviceFloors floors(counters, files, config.state + "/floors.json");
+  Duties duties({files, clock, random, rebooter, floors}, config, enrolment);
   Client client({*tpm, files, clock, random, duties}, config, enrolment, state);
   rebooter.Attach(client);
   signals.Watch(client);
@@ -140,15 +142,31 @@ int RunAgent(const RunOptions& options) {
   return ended ? 0 : Fail(ended.error());
 }
 
-int PrintStatus(const RunOptions& options) {
+namespace {
+
+Result<Bytes> LoadStatus(const RunOptions& options) {
   PosixFileSystem files;
-  const Result<Config> config = LoadConfig(files, options.config);
-  if (!config) return Fail(config.error());
-  const Result<Bytes> status = ReadFile(files, StatusPath(*config), kConfigBytesMax);
-  if (!status)
-    return Fail(Error{Reason::kUnavailable, "no running agent has written " + StatusPath(*config)});
-  std::printf("%s\n", ToString(*status).c_str());
-  return 0;
+  SP_TRY(const Config config, LoadConfig(files, options.config));
+  Result<Bytes> status = ReadFile(files, StatusPath(config), kConfigBytesMax);
+  if (status) return status;
+  return Error{Reason::kUnavailable, "no running agent has written " + StatusPath(config)};
+}
+
+int Print(const Result<std::string>& text) {
+  if (!text) return Fail(text.error());
+  return std::printf("%s\n", text->c_str()) < 0 ? 4 : 0;
+}
+
+}  // namespace
+
+int PrintStatus(const RunOptions& options) {
+  const Result<Bytes> status = LoadStatus(options);
+  return Print(status ? Result<std::string>(ToString(*status)) : status.error());
+}
+
+int PrintUpdateStatus(const RunOptions& options, bool json) {
+  const Result<Bytes> status = LoadStatus(options);
+  return Print(status ? DescribeUpdate(AsText(*status), json) : status.error());
 }
 
 }  // namespace sallyport::device

@@ -18,5 +18,6 @@ struct RunOptions {
 // reachable, 4 internal, kRebootExitStatus.
 int RunAgent(const RunOptions& options);
 int PrintStatus(const RunOptions& options);
+int PrintUpdateStatus(const RunOptions& options, bool json);
 
 }  // namespace sallyport::device

@@ -1,6 +1,5 @@
 #include "device-client/status_file.h"
 
-#include "pki/base/json.h"
 #include "pki/base/log.h"
 
 namespace sallyport::device {
@@ -31,7 +30,57 @@ JsonValue RefusalJson(const Refusal& refusal) {
        {"was_open", refusal.was_open}});
 }
 
+struct FloorName {
+  std::string_view key;
+  std::string_view words;
+  uint64_t ota::ManifestFloors::* member;
+};
+constexpr FloorName kFloorNames[] = {
+    {"rollback_index", "rollback index", &ota::ManifestFloors::rollback_index},
+    {"image_root_version", "image root", &ota::ManifestFloors::image_root_version},
+    {"image_targets_version", "image targets", &ota::ManifestFloors::image_targets_version},
+    {"director_version", "director", &ota::ManifestFloors::director_version}};
+
+std::string OrNone(std::string_view text) { return text.empty() ? "none" : std::string(text); }
+
+Result<std::string> DescribeFloors(const JsonCursor& floors) {
+  SP_TRY(const std::string_view state, floors.GetString("state"));
+  SP_TRY(const std::string_view detail, floors.GetString("detail"));
+  std::string out = "floors:   " + std::string(state);
+  if (state != kFloorsHeld) return out + " (" + OrNone(detail) + ")";
+  for (const FloorName& name : kFloorNames) {
+    SP_TRY(const int64_t value, floors.GetInteger(name.key, 0));
+    out += "\n  " + std::string(name.words) + " >= " + std::to_string(value);
+  }
+  return out;
+}
+
 }  // namespace
+
+JsonValue FloorsJson(const FloorStatus& status) {
+  std::vector<JsonMember> members{{"state", status.state}, {"detail", status.detail}};
+  if (status.state == kFloorsHeld)
+    for (const FloorName& name : kFloorNames)
+      members.push_back({std::string(name.key), status.floors.*name.member});
+  return JsonValue::Object(std::move(members));
+}
+
+Result<std::string> DescribeUpdate(std::string_view status, bool json) {
+  SP_TRY(const JsonValue parsed, ParseJson(status));
+  const JsonCursor cursor(parsed);
+  SP_TRY(const std::string_view slot, cursor.GetString("slot"));
+  SP_TRY(const std::string_view release, cursor.GetString("release"));
+  SP_TRY(const int64_t manifest, cursor.GetInteger("manifest_version", 0));
+  SP_TRY(const JsonCursor floors, cursor.Member("floors"));
+  if (json)
+    return WriteJson(JsonValue::Object({{"slot", slot},
+                                        {"release", release},
+                                        {"manifest_version", manifest},
+                                        {"floors", floors.value()}}));
+  SP_TRY(const std::string described, DescribeFloors(floors));
+  return "slot:     " + std::string(slot) + "\nrelease:  " + OrNone(release) +
+         "\nmanifest: " + std::to_string(manifest) + "\n" + described;
+}
 
 std::string StatusPath(const Config& config) { return config.state + "/status.json"; }
 
@@ -53,6 +102,7 @@ std::string StatusJson(const ClientStatus& status, Duties& duties) {
                                       {"slot", pki::BootSlotName(boot.slot)},
                                       {"release", boot.release ? HexEncode(*boot.release) : ""},
                                       {"manifest_version", duties.HeldManifestVersion()},
+                                      {"floors", FloorsJson(duties.Floors())},
                                       {"connections", JsonValue::Array(std::move(connections))},
                                       {"refusals", JsonValue::Array(std::move(refusals))}}));
 }

@@ -7,15 +7,23 @@
 #include <thread>
 
 #include "device-client/duties.h"
+#include "pki/base/json.h"
 
 namespace sallyport::device {
 
 std::string StatusPath(const Config& config);
 
 // StatusJson: {"state","device_id","posture","tier","not_after","epoch","refusal","slot","release",
-// "manifest_version","connections":[{"direction","peer","service","grant","policy_version","valid_until",
+// "manifest_version","floors":{"state","detail","rollback_index","image_root_version",
+// "image_targets_version","director_version"},"connections":[{"direction","peer","service","grant","policy_version","valid_until",
 // "bytes_sent","bytes_received"}],"refusals":[{"at","direction","peer","service","reason","was_open"}]}.
 std::string StatusJson(const ClientStatus& status, Duties& duties);
+// FloorsJson is its member "floors"; the numbers are absent unless the state is "held".
+JsonValue FloorsJson(const FloorStatus& status);
+
+// DescribeUpdate takes release, slot, manifest and floors out of a status, as JSON or for people.
+// kMalformed for what StatusJson did not write.
+Result<std::string> DescribeUpdate(std::string_view status, bool json);
 
 // StatusWriter looks twice a second. Start to destruction.
 class StatusWriter {

@@ -9,12 +9,16 @@
 #include "attestation-server/cli/command_group.h"
 #include "attestation-server/cli/progress.h"
 #include "attestation-server/cli/reference_commands.h"
+#include "attestation-server/config.h"
 #include "attestation-server/enrolment/iak_evidence.h"
+#include "attestation-server/server_keys.h"
 #include "pki/base/json.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::server {
 namespace {
+
+constexpr uint64_t kConfigBytesMax = 1 << 20;
 
 struct TokenOptions {
   std::string name, out, site, device_class = "online", ek_sha256, device_name, expires = "24h";
@@ -273,6 +277,31 @@ void AddRolloutCommands(CLI::App& app, CommandSink& sink) {
   group.AddList("list", "List rollouts", "sallyport rollout list", &api::Admin::Stub::ListRollouts);
 }
 
+// CompleteKeys works on the files of a service that does not run.
+CommandResult CompleteKeys(const std::string& path, bool json) {
+  PosixFileSystem files;
+  SystemRandom random;
+  const Result<std::vector<std::string>> made = [&]() -> Result<std::vector<std::string>> {
+    SP_TRY(const Bytes text, ReadFile(files, path, kConfigBytesMax));
+    SP_TRY(const Config config, ParseConfig(AsText(text), path));
+    return CompleteServerKeys(files, {config.state}, config.unlock_file, random);
+  }();
+  if (!made) return Failure(made.error(), json);
+  return ShowJson(WriteJson(JsonValue::Object({{"made", JsonValue::Strings(*made)}})), {json, {}});
+}
+
+void AddCompleteKeys(CommandGroup& group) {
+  CLI::App* const command =
+      group.Add("complete-keys", "Make keys that a deployment of an older version does not have",
+                "sallyport ca complete-keys --server-config /etc/sallyport/sallyportd.yaml");
+  const auto config = std::make_shared<std::string>();
+  const auto json = std::make_shared<bool>(false);
+  command->add_option("--server-config", *config, "Configuration of the service, which is stopped")
+      ->required();
+  command->add_flag("--json", *json, "Print one JSON object");
+  group.Run(command, [=] { return CompleteKeys(*config, *json); });
+}
+
 void AddServiceCommands(CLI::App& app, CommandSink& sink) {
   CommandGroup group(app, sink);
   CLI::App* const status = group.Add("status", "State of the service", "sallyport status --json");
@@ -283,6 +312,7 @@ void AddServiceCommands(CLI::App& app, CommandSink& sink) {
   CommandGroup ca_group(*ca, sink);
   ca_group.AddList("status", "Show issuers and their ends", "sallyport ca status",
                    &api::Admin::Stub::ShowCa);
+  AddCompleteKeys(ca_group);
 }
 
 }  // namespace
@@ -292,6 +322,7 @@ void AddOperateCommands(CLI::App& app, CommandSink& sink) {
   AddTokenCommands(app, sink);
   AddDeviceCommands(app, sink);
   AddReferenceCommands(app, sink);
+  AddExplainRelease(app, sink);
   AddRolloutCommands(app, sink);
   AddAuditCommands(app, sink);
 }

@@ -1,5 +1,7 @@
 #include "attestation-server/operations/references.h"
 
+#include <algorithm>
+
 #include "attestation-server/reference/reference_file.h"
 #include "attestation-server/store/learning.h"
 #include "pki/crypto/hash.h"
@@ -67,6 +69,18 @@ Result<Unit> Move(Transaction& transaction, const Sha256Digest& id, ReferenceEve
   return AuditSet(transaction, audit, *row, why);
 }
 
+// StillSuperseded lists what the sets of a class that judge now have superseded.
+Result<std::vector<Sha256Digest>> StillSuperseded(Connection& connection,
+                                                  std::string_view device_class) {
+  std::vector<Sha256Digest> out;
+  SP_TRY(const std::vector<ReferenceRow> rows, References(connection).InForce(device_class));
+  for (const ReferenceRow& row : rows) {
+    SP_TRY(const ReferenceFile file, ParseReferenceFile(row.json));
+    out.insert(out.end(), file.supersedes.begin(), file.supersedes.end());
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<Unit> ReferenceOperations::Activate(Transaction& transaction, const ReferenceRow& row,
@@ -84,9 +98,13 @@ Result<Unit> ReferenceOperations::Withdraw(Transaction& transaction, const Refer
   // What a candidate would have superseded never retired.
   if (row.state != ReferenceState::kActive) return Unit{};
   SP_TRY(const ReferenceFile file, ParseReferenceFile(row.json));
-  for (const Sha256Digest& id : file.supersedes)
+  if (file.supersedes.empty()) return Unit{};
+  SP_TRY(const auto others, StillSuperseded(transaction.connection(), row.device_class));
+  for (const Sha256Digest& id : file.supersedes) {
+    if (std::ranges::find(others, id) != others.end()) continue;
     SP_TRY(Move(transaction, id, ReferenceEvent::kReinstated, "reference.reinstated",
                 HexEncode(row.id) + " was withdrawn"));
+  }
   return Unit{};
 }
 

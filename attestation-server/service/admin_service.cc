@@ -1,6 +1,7 @@
 #include "attestation-server/service/admin_service.h"
 
 #include "attestation-server/operations/audit.h"
+#include "attestation-server/operations/release_gates.h"
 #include "attestation-server/service/authorisation.h"
 #include "attestation-server/service/peer.h"
 #include "attestation-server/service/publish_reactor.h"
@@ -169,6 +170,15 @@ AdminService::Reactor* AdminService::ExplainDevice(Context* context,
                                                    api::JsonReply* reply) {
   return Answer(context, "ExplainDevice", reply, [this, request](const Operator&) {
     return parts_.devices.Explain(request->name(), parts_.clock.Wall());
+  });
+}
+
+AdminService::Reactor* AdminService::ExplainRelease(Context* context,
+                                                    const api::ExplainReleaseRequest* request,
+                                                    api::JsonReply* reply) {
+  return Answer(context, "ExplainRelease", reply, [this, request](const Operator&) {
+    return server::ExplainRelease(parts_.database, request->device(), request->release(),
+                                  parts_.clock.Wall());
   });
 }
 

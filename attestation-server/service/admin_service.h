@@ -66,6 +66,7 @@ class AdminService final : public api::Admin::CallbackService {
   Reactor* ListDevices(Context*, const api::ListRequest*, api::JsonReply*) override;
   Reactor* ShowDevice(Context*, const api::NameRequest*, api::JsonReply*) override;
   Reactor* ExplainDevice(Context*, const api::NameRequest*, api::JsonReply*) override;
+  Reactor* ExplainRelease(Context*, const api::ExplainReleaseRequest*, api::JsonReply*) override;
   Reactor* ApproveDevice(Context*, const api::ApprovedRequest*, api::JsonReply*) override;
   Reactor* QuarantineDevice(Context*, const api::QuarantineRequest*, api::JsonReply*) override;
   Reactor* ReleaseDevice(Context*, const api::ApprovedRequest*, api::JsonReply*) override;

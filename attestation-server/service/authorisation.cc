@@ -30,6 +30,7 @@ constexpr RpcRule kTable[] = {
     {ADMIN "ShowDevice", Listener::kAdmin, Caller::kViewer},
     {ADMIN "ExplainDevice", Listener::kAdmin, Caller::kViewer},
     {ADMIN "ShowAttestationResult", Listener::kAdmin, Caller::kViewer},
+    {ADMIN "ExplainRelease", Listener::kAdmin, Caller::kViewer},
     {ADMIN "ApproveDevice", Listener::kAdmin, Caller::kOperator},
     {ADMIN "QuarantineDevice", Listener::kAdmin, Caller::kOperator},
     {ADMIN "ReleaseDevice", Listener::kAdmin, Caller::kAdmin},

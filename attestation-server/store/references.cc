@@ -111,6 +111,16 @@ Result<std::vector<ReferenceRow>> References::List(std::string_view device_class
   return ReadReferences(rows);
 }
 
+Result<std::vector<ReferenceRow>> References::InForce(std::string_view device_class) {
+  SP_TRY(const auto rows,
+         connection_.Query(
+             "SELECT id, device_class, state, json, release_digest, created_at, scope, retire_at "
+             "FROM reference_sets WHERE device_class = :class AND state IN ('active', 'retiring') "
+             "ORDER BY created_at, id",
+             "tttttiti", {device_class}));
+  return ReadReferences(rows);
+}
+
 Result<std::vector<ReferenceRow>> References::ListAll(int64_t limit) {
   SP_TRY(const auto rows,
          connection_.Query(

@@ -46,6 +46,8 @@ class References {
   Result<std::optional<ReferenceRow>> Find(const Sha256Digest& id);
   Result<std::vector<ReferenceRow>> List(std::string_view device_class, int64_t limit);
   Result<std::vector<ReferenceRow>> ListAll(int64_t limit);
+  // InForce lists the active and retiring sets of a class, those of releases and devices too.
+  Result<std::vector<ReferenceRow>> InForce(std::string_view device_class);
   // RetiringUntil lists retiring sets whose time is up at `now`.
   Result<std::vector<ReferenceRow>> RetiringUntil(UnixTime now);
   // ForDevice returns the sets in force of the class that belong to no release, and those assigned

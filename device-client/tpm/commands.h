@@ -33,6 +33,9 @@ class TpmCommands {
   Result<TpmAttestation> CertifyNullPrimary(ByteView qualifying_data);
   Result<std::map<unsigned, Bytes>> ReadPcrs(const pki::PcrBank& selection);
   Result<pki::ClockInfo> ReadClock();
+  Result<Unit> MakeFloorCounters();
+  Result<FloorReading> ReadFloorCounters();
+  Result<Unit> IncrementFloorCounter(FloorCounter counter);
 
  private:
   struct Primary {
@@ -63,6 +66,14 @@ class TpmCommands {
   Result<Primary*> FindTlsKey(TlsKeyId key);
   Result<Bytes> ReadNv(uint32_t index);
   Result<TransientObject> EkSession(ESYS_TR ek, bool high_range);
+  struct NvIndex;
+  Result<std::unique_ptr<NvIndex>> FindNv(const TPMS_NV_PUBLIC& wanted);
+  Result<std::unique_ptr<NvIndex>> FindOrDefineNv(const TPMS_NV_PUBLIC& wanted);
+  Result<Bytes> ReadNv(const NvIndex& index);
+  Result<uint64_t> ReadCount(const NvIndex& index);
+  Result<Unit> IncrementNv(const NvIndex& index);
+  Result<uint64_t> MakeCounter(FloorCounter counter);
+  Result<Unit> SealBase(const FloorCounts& counts);
   Result<PcrReading> ReadPcrsOnce(const pki::PcrBank& selection);
 
   Esys esys_;

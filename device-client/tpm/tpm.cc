@@ -86,5 +86,14 @@ Result<std::map<unsigned, Bytes>> Tpm::ReadPcrs(const pki::PcrBank& selection) {
 Result<pki::ClockInfo> Tpm::ReadClock() {
   return owner_->Run([](TpmCommands& tpm) { return tpm.ReadClock(); });
 }
+Result<Unit> Tpm::MakeFloorCounters() {
+  return owner_->Run([](TpmCommands& tpm) { return tpm.MakeFloorCounters(); });
+}
+Result<FloorReading> Tpm::ReadFloorCounters() {
+  return owner_->Run([](TpmCommands& tpm) { return tpm.ReadFloorCounters(); });
+}
+Result<Unit> Tpm::IncrementFloorCounter(FloorCounter counter) {
+  return owner_->Run([&](TpmCommands& tpm) { return tpm.IncrementFloorCounter(counter); });
+}
 
 }  // namespace sallyport::device

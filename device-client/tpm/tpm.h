@@ -6,6 +6,7 @@
 // Open.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -52,6 +53,22 @@ struct IakVoucher {
 struct TpmQuote {
   TpmAttestation signed_by_ak;
   std::map<unsigned, Bytes> pcr_values;  // read around the quote without a change between
+};
+
+// What the rollback floors count (floor_counters.h); the order is that of their NV indices.
+enum class FloorCounter : uint8_t {
+  kRollbackIndex,
+  kImageRoot,
+  kImageTargets,
+  kDirectorIncarnation,
+  kDirectorStep,
+};
+inline constexpr size_t kFloorCounters = 5;
+using FloorCounts = std::array<uint64_t, kFloorCounters>;
+
+struct FloorReading {
+  FloorCounts floors;
+  Bytes base;  // where the counters began; another one means that they were made anew
 };
 
 // Tpm: thread-safe; methods block until the TPM has answered. Errors of all: kUnavailable (rule
@@ -109,6 +126,11 @@ class Tpm {
   Result<TpmAttestation> CertifyNullPrimary(ByteView qualifying_data);
   Result<std::map<unsigned, Bytes>> ReadPcrs(const pki::PcrBank& selection);
   Result<pki::ClockInfo> ReadClock();
+
+  // The rollback floors; contracts in floor_counters.h.
+  Result<Unit> MakeFloorCounters();
+  Result<FloorReading> ReadFloorCounters();
+  Result<Unit> IncrementFloorCounter(FloorCounter counter);
 
  private:
   class Owner;

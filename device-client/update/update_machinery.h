@@ -17,14 +17,14 @@ struct UpdatePaths {
   std::string state;    // the agent's directory; the record is the file `update` in it
 };
 
-// UpdateMachinery borrows `files`. One thread at a time: read slot and release of this boot before
-// an UpdateWorker gets the installer.
+// UpdateMachinery borrows `files` and `floor`, which may be null (ota/install/installer.h). One
+// thread at a time: read slot and release of this boot before an UpdateWorker gets the installer.
 class UpdateMachinery {
  public:
-  UpdateMachinery(FileSystem& files, const UpdatePaths& paths)
+  UpdateMachinery(FileSystem& files, const UpdatePaths& paths, ota::MonotonicFloor* floor = nullptr)
       : boot_(files, {paths.efivars}),
         record_(files, paths.state + "/update"),
-        installer_({files, slots_, boot_, record_}, Config(paths)) {}
+        installer_({files, slots_, boot_, record_, floor}, Config(paths)) {}
   UpdateMachinery(const UpdateMachinery&) = delete;
   UpdateMachinery& operator=(const UpdateMachinery&) = delete;
 

@@ -201,6 +201,9 @@ Result<Unit> Installer::CheckPlan(const InstallPlan& plan, const UpdateRecord& r
   SP_TRY(const uint64_t floor, parts_.floor->Read());
   if (facts.rollback_index < floor)
     return Error{Reason::kRollback, "rollback index below the floor", "install.below-floor"};
+  if (facts.security_floor && facts.rollback_index - floor > kFloorRaiseMax)
+    return Error{Reason::kPolicyDenied, "the floor cannot be raised that far",
+                 "install.floor-jump"};
   return Unit{};
 }
 

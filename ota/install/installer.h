@@ -66,8 +66,9 @@ class Installer {
 
   // Install brings the inactive slot to VERIFIED, from the beginning or from the last checkpoint of
   // the same release. Refusals without a change: kPolicyDenied install.failed-before, kRollback
-  // install.below-floor, kConflict install.trial-running. Errors that leave FAILED: kNoSpace
-  // install.slot-size, install.esp-space or from writing; kMismatch install.index,
+  // install.below-floor, kPolicyDenied install.floor-jump (its commit could not raise the floor),
+  // kConflict install.trial-running, those of MonotonicFloor::Read. Errors that leave FAILED:
+  // kNoSpace install.slot-size, install.esp-space or from writing; kMismatch install.index,
   // install.image-digest, install.uki-digest; the payload rules. Errors that MayPass leave the
   // record as it is: call again to resume. When the release is the running one, an update to
   // another release that was not tried yet is abandoned.

@@ -29,11 +29,6 @@ Result<ByteView> ReadRequestInfo(ByteView content) {
   return spki.whole;
 }
 
-Result<PublicKey> ImportP256(ByteView spki) {
-  const ByteView point = spki.subspan(kP256SpkiPrefix.size());
-  return PublicKey::FromP256Point(point.first(32), point.subspan(32));
-}
-
 }  // namespace
 
 Result<CertificateRequest> ParseCsr(ByteView bytes) {
@@ -49,7 +44,7 @@ Result<CertificateRequest> ParseCsr(ByteView bytes) {
   if (!Equal(algorithm.whole, kEcdsaSha256)) return WrongAlgorithm();
   SP_TRY(const ByteView signature, request.BitString());
   SP_TRY(request.End());
-  SP_TRY(PublicKey key, ImportP256(spki));
+  SP_TRY(PublicKey key, PublicKey::FromSpki(spki));
   if (!key.Verify(info.whole, signature).has_value())
     return Error{Reason::kBadSignature, "request is not signed by its own key", "csr.signature"};
   return CertificateRequest{std::move(key)};

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "pki/x509/der_deviation.h"
+#include "pki/x509/profile.h"
 #include "pki/x509/x509_native.h"
 
 namespace sallyport::pki {
@@ -71,7 +72,8 @@ Result<Unit> ReadTpm(const X509* certificate, EkCertificate& out) {
   return Unit{};
 }
 
-Result<PublicKey> PublicKeyOf(const X509* certificate) {
+Result<PublicKey> PublicKeyOf(const X509* certificate, ByteView spki) {
+  if (IsP256Spki(spki)) return PublicKey::FromSpki(spki);
   const EvpPkey key = KeyOf(certificate);
   if (key == nullptr) return Error{Reason::kUnsupported, "no key that OpenSSL knows", "ek.key"};
   return PublicKey::FromSpki(DerOf<i2d_PUBKEY>(key.get()));
@@ -100,7 +102,7 @@ std::optional<uint32_t> EkCertificate::firmware() const {
 Result<EkCertificate> ReadEkCertificate(ByteView bytes) {
   SP_TRY(std::vector<Bytes> taken, TakeEkCertificates(bytes));
   if (taken.size() != 1) return Error{Reason::kMalformed, "several certificates", "ek.der"};
-  const X509Ptr certificate = DecodeX509(taken.front());
+  X509Ptr certificate = DecodeX509(taken.front());
   if (certificate == nullptr) return Error{Reason::kMalformed, "not a certificate", "ek.der"};
   SP_TRY(const UnixTime not_before, TimeOf(X509_get0_notBefore(certificate.get()), "ek.der"));
   SP_TRY(const UnixTime not_after, TimeOf(X509_get0_notAfter(certificate.get()), "ek.der"));
@@ -115,10 +117,11 @@ Result<EkCertificate> ReadEkCertificate(ByteView bytes) {
                     .not_after = not_after,
                     .deviation = {}};
   out.deviation = FindDerDeviation(out.der).value_or("");
-  if (Result<PublicKey> key = PublicKeyOf(certificate.get());
+  if (Result<PublicKey> key = PublicKeyOf(certificate.get(), out.spki);
       key.has_value() && key->type() != KeyType::kEd25519)
     out.key = *std::move(key);
   SP_TRY(ReadTpm(certificate.get(), out));
+  out.decoded = std::move(certificate);
   ERR_clear_error();
   return out;
 }

@@ -174,8 +174,9 @@ Proven Prove(X509_STORE* store, unsigned long flags, X509* leaf, STACK_OF(X509) 
     out.no_issuer = IsNoIssuer(code) && depth > 0;
   } else {
     out.certificates = ChainOf(context.get());
-    const X509Ptr anchor = DecodeX509(out.certificates.back());
-    out.chain.detail = "to " + NameText(X509_get_subject_name(anchor.get()));
+    const STACK_OF(X509)* const chain = X509_STORE_CTX_get0_chain(context.get());
+    const X509* const anchor = sk_X509_value(chain, sk_X509_num(chain) - 1);
+    out.chain.detail = "to " + NameText(X509_get_subject_name(anchor));
   }
   ERR_clear_error();
   return out;
@@ -185,16 +186,14 @@ Proven Prove(X509_STORE* store, unsigned long flags, X509* leaf, STACK_OF(X509) 
 
 EkRoots::Judgement EkRoots::Judge(const EkCertificate& leaf, std::span<const Bytes> intermediates,
                                   UnixTime now, std::span<const EkCrl> crls) const {
-  const X509Ptr certificate = DecodeX509(leaf.der);
-  if (certificate == nullptr)
-    return {{FailedCheck("ek.der", Reason::kMalformed, "not a certificate")}, {}};
+  X509* const certificate = leaf.decoded.get();
   const Result<X509Stack> untrusted = Untrusted(state_->intermediates.get(), intermediates);
   if (!untrusted.has_value()) return {{CheckOf("ek.chain", untrusted.error())}, {}};
-  Proven proven = Prove(state_->roots.get(), 0, certificate.get(), untrusted->get(), now);
+  Proven proven = Prove(state_->roots.get(), 0, certificate, untrusted->get(), now);
   // A pinned intermediate is an anchor where its own issuer is not pinned.
   if (proven.no_issuer)
-    proven = Prove(state_->pinned.get(), X509_V_FLAG_PARTIAL_CHAIN, certificate.get(),
-                   untrusted->get(), now);
+    proven =
+        Prove(state_->pinned.get(), X509_V_FLAG_PARTIAL_CHAIN, certificate, untrusted->get(), now);
   std::vector<EkCheck> checks{std::move(proven.chain)};
   if (proven.certificates.empty()) {
     checks.push_back({"ek.validity", CheckResult::kNotRun, "there is no chain"});

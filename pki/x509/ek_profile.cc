@@ -56,20 +56,19 @@ EkCheck NameCheck(const EkCertificate& certificate) {
 
 std::vector<EkCheck> CheckEkProfile(const EkCertificate& certificate,
                                     std::span<const std::string> accepted_advisories) {
-  const X509Ptr x509 = DecodeX509(certificate.der);
-  if (x509 == nullptr) return {FailedCheck("ek.der", Reason::kMalformed, "not a certificate")};
-  const int usage = IsRsa(x509.get()) ? kKeyEnciphermentBit : kKeyAgreementBit;
+  X509* const x509 = certificate.decoded.get();
+  const int usage = IsRsa(x509) ? kKeyEnciphermentBit : kKeyAgreementBit;
   std::vector<EkCheck> out{
-      DerCheck(certificate), CheckOf("ek.version", RequireVersion3(x509.get(), "ek.version")),
-      CheckOf("ek.key", CheckKey(x509.get())), CheckRoca(x509.get(), "ek.key-roca"),
+      DerCheck(certificate), CheckOf("ek.version", RequireVersion3(x509, "ek.version")),
+      CheckOf("ek.key", CheckKey(x509)), CheckRoca(x509, "ek.key-roca"),
       // An EK decrypts or agrees on keys; a signing certificate of the same vendor is none.
-      CheckOf("ek.key-usage", RequireKeyUsage(x509.get(), usage, "ek.key-usage")),
+      CheckOf("ek.key-usage", RequireKeyUsage(x509, usage, "ek.key-usage")),
       CheckOf("ek.extended-key-usage",
-              RequireExtendedKeyUsage(x509.get(), kEkUsage, true, "ek.extended-key-usage")),
-      CheckOf("ek.ca", RequireNoCa(x509.get(), "ek.ca")),
-      CheckOf("ek.subject", CheckSubject(x509.get())), NameCheck(certificate),
-      CheckOf("ek.extension-twice", RequireNoneTwice(x509.get(), "ek.extension-twice")),
-      CheckOf("ek.extension-critical", RequireCriticalKnown(x509.get(), "ek.extension-critical"))};
+              RequireExtendedKeyUsage(x509, kEkUsage, true, "ek.extended-key-usage")),
+      CheckOf("ek.ca", RequireNoCa(x509, "ek.ca")), CheckOf("ek.subject", CheckSubject(x509)),
+      NameCheck(certificate),
+      CheckOf("ek.extension-twice", RequireNoneTwice(x509, "ek.extension-twice")),
+      CheckOf("ek.extension-critical", RequireCriticalKnown(x509, "ek.extension-critical"))};
   for (EkCheck& check : CheckAdvisories(certificate, accepted_advisories))
     out.push_back(std::move(check));
   ERR_clear_error();

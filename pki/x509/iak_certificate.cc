@@ -96,30 +96,29 @@ EkCheck DerCheck(const IakCertificate& iak) {
 
 Result<IakCertificate> ReadIakCertificate(ByteView bytes) {
   SP_TRY(EkCertificate certificate, ReadEkCertificate(bytes));
-  const X509Ptr x509 = DecodeX509(certificate.der);
+  X509* const x509 = certificate.decoded.get();
   std::string serial;
-  SP_TRY(ReadNames(x509.get(), serial));
-  SP_TRY(ReadSubject(x509.get(), serial));
+  SP_TRY(ReadNames(x509, serial));
+  SP_TRY(ReadSubject(x509, serial));
   ERR_clear_error();
   return IakCertificate{std::move(certificate), std::move(serial)};
 }
 
 std::vector<EkCheck> CheckIakProfile(const IakCertificate& iak) {
-  const X509Ptr x509 = DecodeX509(iak.certificate.der);
-  if (x509 == nullptr) return {FailedCheck("iak.der", Reason::kMalformed, "not a certificate")};
+  X509* const x509 = iak.certificate.decoded.get();
   std::vector<EkCheck> out{
       DerCheck(iak),
-      CheckOf("iak.version", RequireVersion3(x509.get(), "iak.version")),
+      CheckOf("iak.version", RequireVersion3(x509, "iak.version")),
       CheckOf("iak.key", CheckKey(iak)),
-      CheckRoca(x509.get(), "iak.key-roca"),
-      CheckOf("iak.key-usage", RequireKeyUsage(x509.get(), kDigitalSignatureBit, "iak.key-usage")),
+      CheckRoca(x509, "iak.key-roca"),
+      CheckOf("iak.key-usage", RequireKeyUsage(x509, kDigitalSignatureBit, "iak.key-usage")),
       CheckOf("iak.extended-key-usage",
-              RequireExtendedKeyUsage(x509.get(), kIakUsage, false, "iak.extended-key-usage")),
-      CheckOf("iak.ca", RequireNoCa(x509.get(), "iak.ca")),
+              RequireExtendedKeyUsage(x509, kIakUsage, false, "iak.extended-key-usage")),
+      CheckOf("iak.ca", RequireNoCa(x509, "iak.ca")),
       CheckOf("iak.serial", CheckSerial(iak)),
-      CheckOf("iak.extension-twice", RequireNoneTwice(x509.get(), "iak.extension-twice")),
-      CheckOf("iak.extension-critical", RequireCriticalKnown(x509.get(), "iak.extension-critical")),
-      CheckPolicy(x509.get())};
+      CheckOf("iak.extension-twice", RequireNoneTwice(x509, "iak.extension-twice")),
+      CheckOf("iak.extension-critical", RequireCriticalKnown(x509, "iak.extension-critical")),
+      CheckPolicy(x509)};
   ERR_clear_error();
   return out;
 }

@@ -1,4 +1,4 @@
-// The documents that promise behaviour name only tests that exist.
+// Pages name only tests that exist; those that promise behaviour name one in every row.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -62,6 +62,45 @@ TEST(Requirements, NameOnlyTestsThatExist) {
     ASSERT_NE(document, tree.end()) << path;
     EXPECT_THAT(Missing(*document, tree), IsEmpty());
   }
+}
+
+// RPCs are written like tests.
+bool IsRpc(std::string_view name) {
+  return name.starts_with("Device.") || name.starts_with("Enrolment.") ||
+         name.starts_with("Admin.");
+}
+
+// Strangers lists what a page names as a test, `Suite.BehaviourInWords`, and the repository lacks.
+std::vector<Finding> Strangers(const SourceFile& document, const std::vector<SourceFile>& tree) {
+  static const std::regex kTestName(R"(`([A-Z]\w*\.[A-Z]\w*)`)");
+  const std::set<std::string> tests = Tests(tree);
+  std::vector<Finding> out;
+  size_t number = 0;
+  for (const std::string_view line : document.Lines()) {
+    ++number;
+    for (std::cregex_iterator it(line.begin(), line.end(), kTestName), end; it != end; ++it)
+      if (const std::string name = (*it)[1].str(); !tests.contains(name) && !IsRpc(name))
+        out.push_back({document.path, number, "no such test: " + name});
+  }
+  return out;
+}
+
+TEST(Documents, NameOnlyTestsThatExist) {
+  const auto tree = ReadTree(SALLYPORT_SOURCE_DIR);
+  size_t read = 0;
+  for (const SourceFile& file : tree) {
+    if (!IsUnder(file.path, "docs") || file.extension() != ".md") continue;
+    EXPECT_THAT(Strangers(file, tree), IsEmpty());
+    ++read;
+  }
+  EXPECT_GE(read, 5u);
+}
+
+TEST(Documents, AMissingTestIsFoundWhereverItStands) {
+  const std::vector<SourceFile> tree{{"tests/unit/a_test.cc", "TEST_P(Suite, Works) {}\n"}};
+  EXPECT_THAT(
+      Strangers({"docs/verifier.md", "See `Suite.Works`.\nAnd (`Suite.Fails`) too.\n"}, tree),
+      ElementsAre(testing::Field(&Finding::line, 2u)));
 }
 
 TEST(Requirements, AMissingTestIsFound) {

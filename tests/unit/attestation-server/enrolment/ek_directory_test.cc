@@ -42,6 +42,11 @@ TEST_F(EkDirectoryTest, TakesCertificatesAndListsAndLeavesTheRest) {
   EXPECT_EQ(LoadEkRoots(files_, "/roots")->anchor_count(), 3u);
 }
 
+TEST_F(EkDirectoryTest, RefusesMoreFilesThanAllVendorsPublish) {
+  for (int i = 0; i <= 4096; ++i) Put(std::to_string(i) + ".pem", ToBytes("x"));
+  EXPECT_EQ(Rule(), "ek.root-count");
+}
+
 TEST_F(EkDirectoryTest, ReadsOneFolderPerVendor) {
   PosixFileSystem files;
   const EkDirectory read = ReadEkDirectory(files, SALLYPORT_SOURCE_DIR "/tests/vectors/ek").value();

@@ -278,6 +278,9 @@ TEST_F(RefusalTest, OversizeIsRefusedBeforeAnythingIsRead) {
   begin.ek_certificates[0].resize(pki::kEkCertificateBytesMax + 1);
   EXPECT_EQ(RuleOf(flow_->Begin(channel_, begin, now_)), "ek.size");
   begin = device.Begin(pki::Purpose::kEnrol);
+  begin.ek_public.resize(pki::kPublicAreaBytesMax + 1);
+  EXPECT_EQ(RuleOf(flow_->Begin(channel_, begin, now_)), "ek.public-size");
+  begin = device.Begin(pki::Purpose::kEnrol);
   begin.ak_public.resize(pki::kPublicAreaBytesMax + 1);
   EXPECT_EQ(RuleOf(flow_->Begin(channel_, begin, now_)), "ak.public-size");
   begin = device.Begin(pki::Purpose::kEnrol);

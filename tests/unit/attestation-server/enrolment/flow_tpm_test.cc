@@ -31,6 +31,28 @@ TEST_F(TpmFlowTest, ADeviceOfTheSha384BankEnrolsRenewsAndReboots) {
   EXPECT_EQ(Stored(device)->tier, pki::Tier::kMeasured);
 }
 
+TEST_F(TpmFlowTest, AChallengeForTheBankOfOneProfileAdmitsNobodyUnderAnother) {
+  FlowConfig config{.trust_domain = pki::TrustDomain::Parse("edge.example").value(),
+                    .development = true,
+                    .incarnation = 1,
+                    .classes = {{"online", {Hours(1), false, false}}},
+                    .profiles = {},
+                    .pcrs = {0, 4, 7},
+                    .limits = limits_};
+  TpmTerms other = tpm_;
+  other.bank = pki::HashAlgorithm::kSha384;
+  config.profiles.emplace("default", Profile{RootsOf(vendor_), vendor_profile_, {}, {}, tpm_});
+  config.profiles.emplace("second", Profile{RootsOf(vendor_), vendor_profile_, {}, {}, other});
+  flow_ = std::make_unique<EnrolmentFlow>(std::move(config),
+                                          FlowParts{*database_, blobs_, random_, events_}, signer_);
+  TokenRecord token;
+  token.profile = "second";
+  token_ = MakeToken(token);
+  FakeTpmDevice device(vendor_, {.banks = {Bank::kSha256, Bank::kSha384}});
+
+  EXPECT_EQ(RuleOf(Enrol(device)), "admission.bank");
+}
+
 TEST_F(TpmFlowTest, ReferencesOfAnotherBankDoNotCount) {
   tpm_.bank = pki::HashAlgorithm::kSha384;
   Restart();

@@ -46,10 +46,10 @@ class IakTest : public FlowTest {
     fields.magic = options.magic;
     fields.type = static_cast<uint16_t>(options.type);
     fields.qualified_signer = iak_.qualified_name(pki::tpm::kEndorsement);
-    fields.extra_data =
-        ToBytes(pki::IakQualifyingData(options.domain, device_.ak().name(),
-                                  options.ek_public.empty() ? begin.ek_public : options.ek_public)
-                    .view());
+    fields.extra_data = ToBytes(
+        pki::IakQualifyingData(options.domain, device_.ak().name(),
+                               options.ek_public.empty() ? begin.ek_public : options.ek_public)
+            .view());
     const Bytes name = options.name.empty() ? device_.ak().name() : options.name;
     fields.body = TwoSized(name, name);
     const Bytes attest = fields.Write();
@@ -102,6 +102,9 @@ TEST_F(IakTest, RefusesForgedCertifications) {
   claim = Claim();
   claim.attest.back() ^= 1;
   EXPECT_EQ(Rule(claim), "iak.signature");
+  claim = Claim();
+  claim.signature[3] = 0x0C;  // SHA-384
+  EXPECT_EQ(Rule(claim), "iak.scheme");
   EXPECT_EQ(Rule(Claim({.magic = 0x12345678})), "iak.magic");
   EXPECT_EQ(Rule(Claim({.type = pki::tpm::AttestType::kQuote})), "iak.type");
 }

@@ -43,7 +43,9 @@ class CheckKeyRules : public testing::Test {
 
   std::string Failure() {
     const Bytes attest = fields_.Write();
-    const Bytes signature = (forger_ ? *forger_ : ak_).Sign(attest);
+    return FailureOf(attest, (forger_ ? *forger_ : ak_).Sign(attest));
+  }
+  std::string FailureOf(const Bytes& attest, const Bytes& signature) {
     const Bytes area = tls_.area().Marshal();
     const Bytes spki = csr_spki_.value_or(tls_.key().public_key().spki());
     checks_ = CheckList(KeyRules(kind_));
@@ -162,6 +164,42 @@ TEST_F(CheckKeyRules, RefuseARestrictedTlsKey) {
   tls_ = SoftTpmKey(kTlsAttributes | pki::tpm::kRestricted);
   MakeCreation();
   EXPECT_EQ(Failure(), "tls.restricted");
+}
+
+TEST_F(CheckKeyRules, RefuseASchemeThatIsNotTheAks) {
+  const Bytes attest = fields_.Write();
+  Bytes signature = ak_.Sign(attest);
+  signature[3] = 0x0C;  // SHA-384
+  EXPECT_EQ(FailureOf(attest, signature), "key.scheme");
+}
+
+TEST_F(CheckKeyRules, RefuseWhatIsLargerThanAnyTpmMakes) {
+  EXPECT_EQ(FailureOf(Bytes(pki::kAttestBytesMax + 1), Bytes(70)), "key.size");
+  EXPECT_EQ(FailureOf(Bytes(100), Bytes(pki::kTpmSignatureBytesMax + 1)), "key.size");
+}
+
+TEST_F(CheckKeyRules, RefuseTrailingBytesAndMalformedSignatures) {
+  fields_.body.push_back(0);
+  EXPECT_EQ(Failure(), "key.structure");
+  fields_.body.pop_back();
+  const Bytes attest = fields_.Write();
+  EXPECT_EQ(FailureOf(attest, {}), "key.structure");
+}
+
+TEST_F(CheckKeyRules, RefuseEveryTruncationAndEveryFlippedBit) {
+  Bytes attest = fields_.Write();
+  Bytes signature = ak_.Sign(attest);
+  for (Bytes* const part : {&attest, &signature})
+    for (size_t bit = 0; bit < part->size() * 8; ++bit) {
+      const auto mask = static_cast<uint8_t>(1 << bit % 8);
+      (*part)[bit / 8] ^= mask;
+      EXPECT_NE(FailureOf(attest, signature), "") << bit;
+      (*part)[bit / 8] ^= mask;
+    }
+  for (size_t size = 0; size < attest.size(); ++size)
+    EXPECT_NE(FailureOf(ToBytes(ByteView(attest).first(size)), signature), "") << size;
+  for (size_t size = 0; size < signature.size(); ++size)
+    EXPECT_NE(FailureOf(attest, ToBytes(ByteView(signature).first(size))), "") << size;
 }
 
 TEST_F(CheckKeyRules, RefuseAnotherSigner) {

@@ -2,6 +2,8 @@
 // the differences and why.
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "attestation-server/evidence/quote.h"
 #include "pki/base/json.h"
 #include "pki/tpm/creation_data.h"
@@ -77,6 +79,27 @@ Sample OfVeraison() {
   return out;
 }
 
+// A measured boot of OVMF with the values that tpm2_pcrread showed.
+Sample OfOvmf(const std::string& boot) {
+  const std::string dir = "ovmf/" + boot + "/";
+  Sample out{boot, VectorFile(dir + "quote.msg"), VectorFile(dir + "quote.sig"),
+             HexDecode(VectorText(dir + "nonce")).value(), PemKey(dir + "ak.pub")};
+  const uint32_t quoted = pki::ParseAttest(out.attest).value().quote()->selection.at(0).bitmap;
+  const std::string pcrs = VectorText(dir + "pcrs.yaml");
+  std::istringstream lines(pcrs.substr(pcrs.find("sha256:")));
+  out.values.emplace();
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line) && line.find("0x") != std::string::npos) {
+    const auto pcr = static_cast<uint32_t>(std::stoul(line));
+    std::string hex = line.substr(line.find("0x") + 2);
+    for (char& c : hex) c = static_cast<char>(std::tolower(c));
+    if ((quoted >> pcr & 1) != 0)
+      out.values->push_back({pcr, PcrDigest::Of(HexDecode(hex).value())});
+  }
+  return out;
+}
+
 // A key that its TPM certified at its creation, with a SHA-1 signature.
 bool AcceptsInfineonCreation() {
   const std::string dir = "attest/akcreate-rsa-infineon/";
@@ -92,6 +115,10 @@ TEST(QuoteAgreement, DiffersOverSha1Alone) {
                               OfKeylime("keylime-tpm2-quote", "rand.out"), OfVeraison()};
   for (int i = 0; i < 6; ++i)
     samples.push_back(OfKeylime("keylime-deluxequote-" + std::to_string(i), "nonce.bin"));
+  for (const char* const boot :
+       {"ab-sb-off-step5-v1", "ab-sb-off-step6-v2", "ab-sb-on-slotA-v1", "grub-sb-off",
+        "sdboot-uki-sb-off", "uki-sb-off", "uki-sb-off-multibank", "uki-sb-on-snakeoil"})
+    samples.push_back(OfOvmf(boot));
   std::vector<std::string> differ;
   for (const Sample& sample : samples)
     if (!Accepts(sample)) differ.push_back(sample.name);

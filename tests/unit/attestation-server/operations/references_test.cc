@@ -209,6 +209,36 @@ TEST_F(ReferenceOperationsTest, WithdrawingTheNewerSetReinstatesTheOlder) {
   EXPECT_EQ(StateOf(id_), "active");
 }
 
+TEST_F(ReferenceOperationsTest, ASetStaysSupersededWhileAnyNewerOneIsInForce) {
+  ReferenceOperations alone = Operations(kReferenceApprovalsInDevelopment);
+  const auto import = [&](const std::string& json) {
+    const Sha256Digest id = pki::Sha256(AsBytes(json));
+    EXPECT_EQ(RuleOf(alone.Import(alice_.who, "online", AsBytes(json),
+                                  Approved(alice_, "reference.approve", id), now_)),
+              "accepted");
+    return id;
+  };
+  const auto retire = [&](const Sha256Digest& id) {
+    return RuleOf(
+        alone.Retire(alice_.who, HexEncode(id), Approved(alice_, "reference.retire", id), now_));
+  };
+  const std::string naming = "\"supersedes\":[\"" + HexEncode(id_) + "\"]";
+  import(std::string(kReference));
+  const Sha256Digest one = import(With(naming));
+  const Sha256Digest two = import(With(naming + " "));
+  const Sha256Digest three = import(With("\"supersedes\":[\"" + HexEncode(two) + "\"]"));
+  ASSERT_EQ(StateOf(id_), "retiring");
+  ASSERT_EQ(StateOf(two), "retiring");
+
+  ASSERT_EQ(retire(one), "accepted");
+  EXPECT_EQ(StateOf(id_), "retiring") << "the other still judges, though it is superseded itself";
+  ASSERT_EQ(retire(three), "accepted");
+  EXPECT_EQ(StateOf(two), "active");
+  EXPECT_EQ(StateOf(id_), "retiring");
+  ASSERT_EQ(retire(two), "accepted");
+  EXPECT_EQ(StateOf(id_), "active") << "nothing supersedes it any more";
+}
+
 TEST_F(ReferenceOperationsTest, ALearnedSetNeedsItsWindowClosedAndTwoOperators) {
   ASSERT_TRUE(operations_.Learn(alice_.who, "online", now_ + Hours(1), now_).has_value());
   ASSERT_TRUE(Write([&](Transaction& t) -> Result<Unit> {

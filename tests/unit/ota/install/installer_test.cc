@@ -11,12 +11,16 @@ const TestRelease kNewer = MakeTestRelease("3.0.0", 3);
 
 class FakeFloor final : public MonotonicFloor {
  public:
-  Result<uint64_t> Read() override { return value; }
+  Result<uint64_t> Read() override {
+    if (failure) return *failure;
+    return value;
+  }
   Result<Unit> Raise(uint64_t to) override {
     value = std::max(value, to);
     return Unit{};
   }
   uint64_t value = 0;
+  std::optional<Error> failure;
 };
 
 class InstallerTest : public ::testing::Test {
@@ -190,6 +194,18 @@ TEST_F(InstallerTest, RefusesAReleaseBelowTheFloorAndRaisesItWithASecurityReleas
   Trial();
   ASSERT_TRUE(installer_.Commit(&kNew.plan));
   EXPECT_EQ(floor_.value, 5u);
+}
+
+TEST_F(InstallerTest, RefusesAReleaseWhoseFloorCouldNotBeRaisedAtItsCommit) {
+  const TestRelease far = MakeTestRelease("4.0.0", 4, kFloorRaiseMax + 1, true);
+  EXPECT_EQ(RuleOfInstall(far), "install.floor-jump");
+  EXPECT_EQ(State(), "IDLE");
+}
+
+TEST_F(InstallerTest, RefusesEveryReleaseWhileTheFloorCannotBeRead) {
+  floor_.failure = Error{Reason::kNotFound, "injected", "floor.missing"};
+  EXPECT_EQ(RuleOfInstall(kNew), "floor.missing");
+  EXPECT_EQ(State(), "IDLE");
 }
 
 TEST_F(InstallerTest, LeavesTheFloorAloneForAnOrdinaryReleaseOrAnotherPlan) {

@@ -84,6 +84,24 @@ TEST(PublicKey, FromAP256PointHasTheSpkiThatOpenSslWrites) {
   EXPECT_EQ(from_point->type(), KeyType::kP256);
 }
 
+TEST(PublicKey, FromEd25519HasTheSpkiThatOpenSslWrites) {
+  const PublicKey key = PrivateKey::Generate(KeyType::kEd25519)->public_key();
+
+  const auto from_bytes = PublicKey::FromEd25519(ByteView(key.spki()).last(32));
+
+  EXPECT_EQ(from_bytes->spki(), key.spki());
+  EXPECT_EQ(from_bytes->type(), KeyType::kEd25519);
+}
+
+// The neutral element of the curve: OpenSSL accepts this signature of it for every message.
+TEST(PublicKey, OfSmallOrderVerifiesNothing) {
+  const Bytes neutral = *HexDecode("01" + std::string(62, '0'));
+  const auto key = PublicKey::FromEd25519(neutral);
+  Bytes signature = neutral;
+  signature.resize(64);
+  EXPECT_FALSE(key->Verify(ToBytes("any message"), signature));
+}
+
 // Older TPMs sign with the longest salt that fits (TPM 2.0 Part 1, B.7).
 TEST(PublicKeyVerify, TakesAnyLengthOfPssSalt) {
   const PrivateKey key = PrivateKey::Generate(KeyType::kRsa).value();

@@ -103,5 +103,17 @@ TEST_F(EkBundleTest, TakesListsOfItsIssuersAndNoOthers) {
   EXPECT_EQ(Rule({vendor_.root_der()}, {vendor_.Crl()}), "bundle.list");
 }
 
+// Every CA certificate that another project collected from the vendors, roots and intermediates.
+TEST(EkBundleAgreement, TakesTheCaCertificatesThatOthersCollected) {
+  const std::vector<EkBundleFile> files{
+      {"", "roots", VectorFile("ek/roots-tpmtb/roots.pem")},
+      {"", "intermediates", VectorFile("ek/roots-tpmtb/intermediates.pem")}};
+  const EkBundle bundle = ScreenEkBundle(files, kNow);
+  for (const EkBundleRefusal& refusal : bundle.refused)
+    ADD_FAILURE() << refusal.rule << ": " << refusal.subject << " " << refusal.detail;
+  std::printf("vendor CA certificates %zu/169\n", bundle.certificates.size());
+  EXPECT_EQ(bundle.certificates.size(), 169u);
+}
+
 }  // namespace
 }  // namespace sallyport::pki

@@ -1,0 +1,48 @@
+#include "device-client/status_file.h"
+
+#include <gtest/gtest.h>
+
+namespace sallyport::device {
+namespace {
+
+std::string StatusWith(const FloorStatus& floors) {
+  return WriteJson(JsonValue::Object({{"state", "stream"},
+                                      {"slot", "b"},
+                                      {"release", ""},
+                                      {"manifest_version", int64_t{4294967297}},
+                                      {"floors", FloorsJson(floors)}}));
+}
+
+TEST(DescribeUpdate, ShowsTheFloorsThatAreHeld) {
+  ota::ManifestFloors floors;
+  floors.rollback_index = 5;
+  floors.image_root_version = 2;
+  floors.image_targets_version = 17;
+  floors.director_version = 4294967296;
+  const std::string status = StatusWith({"held", "", floors});
+
+  EXPECT_EQ(*DescribeUpdate(status, false),
+            "slot:     b\nrelease:  none\nmanifest: 4294967297\nfloors:   held\n"
+            "  rollback index >= 5\n  image root >= 2\n  image targets >= 17\n"
+            "  director >= 4294967296");
+  EXPECT_EQ(*DescribeUpdate(status, true),
+            R"({"floors":{"detail":"","director_version":4294967296,"image_root_version":2,)"
+            R"("image_targets_version":17,"rollback_index":5,"state":"held"},)"
+            R"("manifest_version":4294967297,"release":"","slot":"b"})");
+}
+
+TEST(DescribeUpdate, ShowsWhyThereAreNoFloorsAndNoNumbers) {
+  const std::string status = StatusWith({"floor.missing", "NV index 0180a500 is not defined", {}});
+
+  EXPECT_NE(DescribeUpdate(status, false)->find("floor.missing (NV index"), std::string::npos);
+  EXPECT_EQ(DescribeUpdate(status, true)->find("rollback_index"), std::string::npos);
+}
+
+TEST(DescribeUpdate, RefusesWhatTheAgentDidNotWrite) {
+  EXPECT_FALSE(DescribeUpdate("", true));
+  EXPECT_FALSE(DescribeUpdate("{}", true));
+  EXPECT_FALSE(DescribeUpdate(R"({"slot":"a","release":"","manifest_version":1})", false));
+}
+
+}  // namespace
+}  // namespace sallyport::device
