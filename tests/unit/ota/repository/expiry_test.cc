@@ -10,9 +10,9 @@ constexpr UnixTime kEnd = UnixTime::FromSeconds(1'800'000'000);
 TEST(ExpiryLevels, RiseExactlyAtTheConfiguredTimesBeforeTheEnd) {
   const ExpiryAlarms alarms{.notice = Days(20), .warning = Days(10), .critical = Days(2)};
   const auto before = [&](Duration left) { return LevelAt(kEnd, kEnd - left, alarms); };
-  EXPECT_EQ(before(Days(20) + Seconds(1)), ExpiryLevel::kQuiet);
+  EXPECT_EQ(before({Days(20).ms + 1000}), ExpiryLevel::kQuiet);
   EXPECT_EQ(before(Days(20)), ExpiryLevel::kNotice);
-  EXPECT_EQ(before(Days(10) + Seconds(1)), ExpiryLevel::kNotice);
+  EXPECT_EQ(before({Days(10).ms + 1000}), ExpiryLevel::kNotice);
   EXPECT_EQ(before(Days(10)), ExpiryLevel::kWarning);
   EXPECT_EQ(before(Days(2)), ExpiryLevel::kCritical);
   EXPECT_EQ(before(Seconds(1)), ExpiryLevel::kCritical);
