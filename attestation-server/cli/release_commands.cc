@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "attestation-server/cli/bundle_command.h"
 #include "attestation-server/cli/ceremony_commands.h"
 #include "attestation-server/cli/release_command.h"
 #include "ota/metadata/limits.h"
@@ -239,6 +240,7 @@ void AddReleaseCommands(CLI::App& app, CommandSink& sink) {
       app.add_subcommand("release", "Update keys, releases and their publishing");
   release->require_subcommand(1);
   AddCeremonyCommands(*release, sink);
+  AddBundleCommand(*release, sink);
   AddCreate(*release, sink);
   AddSign(*release, sink);
   AddInspect(*release, sink);
