@@ -45,6 +45,10 @@ void ReadPcrs(Config& out, const YamlNode& node, Diagnostics& findings) {
     out.pcrs.push_back(pcr);
   }
   if (out.pcrs.empty()) findings.Add(Code::kType, node.at, "expected a list of PCRs");
+  const auto judged = [&out](uint32_t pcr) { return std::ranges::count(out.pcrs, pcr) != 0; };
+  if (judged(11) && !(judged(12) && judged(13)))
+    findings.Add(Code::kRange, node.at,
+                 "PCR 11 without 12 and 13 leaves command lines, credentials and extensions open");
 }
 
 template <typename T>
@@ -199,7 +203,8 @@ const std::vector<ConfigKey<Config>>& ConfigKeys() {
       {"unlock_file", "file that unlocks the issuer keys", ConfigText(&Config::unlock_file), true},
       {"profiles", "which TPMs may enrol, by profile name", ReadProfiles, true},
       {"pcrs",
-       "PCRs that are quoted and judged, in the bank of the profile (default 0, 2, 4, 7, 11)",
+       "PCRs that are quoted and judged, in the bank of the profile (default 0, 2, 4, 7, 11, 12, "
+       "13)",
        ReadPcrs},
       {"listen", "addresses of the five listeners", read_listen, true},
       {"advertise", "addresses that enrolment files name (default: listen)", read_advertise},

@@ -54,7 +54,8 @@ struct Config {
   std::map<std::string, OperatorRole> operators;
   std::map<std::string, DeviceClass> classes;
   std::map<std::string, ProfileConfig> profiles;
-  std::vector<uint32_t> pcrs = {0, 2, 4, 7, 11};  // quoted and judged, in the bank of the profile
+  // Quoted and judged, in the bank of the profile.
+  std::vector<uint32_t> pcrs = {0, 2, 4, 7, 11, 12, 13};
 };
 
 // ParseConfig reports every finding, one `file:line:column: ...` per line of the error's detail.

@@ -5,12 +5,14 @@
 #include "attestation-server/reference/device_sets.h"
 #include "attestation-server/reference/reference_file.h"
 #include "ota/metadata/release.h"
+#include "ota/repository/signed_release.h"
+#include "pki/spiffe/spiffe_id.h"
 
 namespace sallyport::server {
 namespace {
 
 struct ImportOptions {
-  std::string file, device_class, release, base;
+  std::string file, device_class, release, base, repository, root;
   std::vector<std::string> devices, supersedes;
 };
 
@@ -48,13 +50,30 @@ Result<ReferenceFile> OnBase(AdminClient& client, const std::string& base, ByteV
   return PutOnBase(release, std::move(file));
 }
 
+// CheckSigned: the values come from a release that the update keys signed, not from a file. Which
+// root and trust domain those are is this operator's word, not that of the folder or the service.
+Result<Unit> CheckSigned(const CommonOptions& common, const ImportOptions& options,
+                         ByteView release_json) {
+  PosixFileSystem files;
+  SP_TRY(const Context context, LoadContext(files, common.choice));
+  SP_TRY(const pki::SpiffeId server, pki::SpiffeId::Parse(context.server_id));
+  SP_TRY(const Bytes root, ReadFile(files, options.root, kReferenceBytesMax));
+  return ota::CheckSignedRelease(ota::RepositoryFolder(files, options.repository), root,
+                                 std::string(server.trust_domain().name()), release_json,
+                                 RealClock().Wall());
+}
+
 // FileToImport is the file as given, or made of what the options add to it.
-Result<Bytes> FileToImport(AdminClient& client, const ImportOptions& options) {
+Result<Bytes> FileToImport(const CommonOptions& common, AdminClient& client,
+                           const ImportOptions& options) {
   PosixFileSystem files;
   const std::string& path = options.release.empty() ? options.file : options.release;
   SP_TRY(Bytes bytes, ReadFile(files, path, kReferenceBytesMax));
   if (options.release.empty() && options.devices.empty() && options.supersedes.empty())
     return bytes;
+  if (!options.release.empty()) {
+    SP_TRY(CheckSigned(common, options, bytes));
+  }
   Result<ReferenceFile> file = options.release.empty() ? ParseReferenceFile(AsText(bytes))
                                                        : OnBase(client, options.base, bytes);
   if (!file) return std::move(file).error();
@@ -87,14 +106,17 @@ CommandResult SendImport(const CommonOptions& common, AdminClient& client,
 
 CommandResult ImportReference(const CommonOptions& common, const ImportOptions& options) {
   if (options.file.empty() == options.release.empty() ||
-      options.release.empty() != options.base.empty())
+      options.release.empty() != options.base.empty() ||
+      options.release.empty() != options.repository.empty() ||
+      options.release.empty() != options.root.empty())
     return Failure(
         ExitCode::kUsage,
-        Error{Reason::kInvalidArgument, "give FILE, or --release with --on", "reference.usage"},
+        Error{Reason::kInvalidArgument,
+              "give FILE, or --release with --on, --repository and --root", "reference.usage"},
         common.json);
   Result<AdminClient> client = OpenAdmin(common);
   if (!client) return Failure(client.error(), common.json);
-  const Result<Bytes> json = FileToImport(*client, options);
+  const Result<Bytes> json = FileToImport(common, *client, options);
   if (!json) return Failure(ExitCode::kUsage, json.error(), common.json);
   return SendImport(common, *client, options.device_class, *json);
 }
@@ -178,7 +200,8 @@ void AddImport(CommandGroup& group) {
       "sallyport reference import base.json --class online\n"
       "  sallyport reference import cam-7.json --class online --device cam-7\n"
       "  sallyport reference import new.json --class online --supersedes 3f1c...\n"
-      "  sallyport reference import --release release.json --on 3f1c... --class online");
+      "  sallyport reference import --release release.json --repository repo --root 1.root.json "
+      "--on 3f1c... --class online");
   const auto common = group.AddCommon(import);
   const auto options = std::make_shared<ImportOptions>();
   import->add_option("file", options->file, "reference/v1 JSON");
@@ -187,6 +210,8 @@ void AddImport(CommandGroup& group) {
   import->add_option("--supersedes", options->supersedes,
                      "Set of the class that retires when this one is in force; may be repeated");
   import->add_option("--release", options->release, "release.json instead of a file");
+  import->add_option("--repository", options->repository, "Repository folder that it is signed in");
+  import->add_option("--root", options->root, "root.json of the image repository that you trust");
   import->add_option("--on", options->base, "Set that gives the PCRs the release does not name");
   group.Run(import, [=] { return ImportReference(*common, *options); });
 }

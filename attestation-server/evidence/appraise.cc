@@ -89,16 +89,20 @@ class FallBack {
   // Starts are the offsets in `pcr` where the events of the image that stayed may begin, 0 first.
   std::vector<size_t> Starts(uint32_t pcr) const {
     const Events& got = log_.grammar(pcr).judged;
-    std::vector<size_t> out{0};
+    Offsets out{{0}, std::vector<bool>(got.size() + 1)};
     for (const Past& past : returned_) {
-      for (size_t i = 0, reached = out.size(); i < reached; ++i)
+      for (size_t i = 0, reached = out.list.size(); i < reached; ++i)
         for (const Expectation* const image : past.images)
-          Reach(pcr, *image, std::span(got).subspan(out[i]), out[i], out);
+          Reach(pcr, *image, std::span(got).subspan(out.list[i]), out.list[i], out);
     }
-    return out;
+    return std::move(out.list);
   }
 
  private:
+  struct Offsets {
+    std::vector<size_t> list;
+    std::vector<bool> seen;
+  };
   struct Past {
     BootAttempt attempt;
     std::vector<const Expectation*> images;
@@ -118,11 +122,13 @@ class FallBack {
   }
 
   void Reach(uint32_t pcr, const Expectation& image, std::span<const Event* const> rest, size_t at,
-             std::vector<size_t>& out) const {
+             Offsets& out) const {
     const PcrEventsExpected* const wanted = EventsOf(image, pcr);
     if (wanted == nullptr) return;
     const std::optional<size_t> length = LengthAt(pcr, *wanted, rest, log_.bank());
-    if (length && std::ranges::find(out, at + *length) == out.end()) out.push_back(at + *length);
+    if (!length || out.seen[at + *length]) return;
+    out.seen[at + *length] = true;
+    out.list.push_back(at + *length);
   }
 
   const ReplayedLog& log_;
@@ -169,6 +175,24 @@ PcrFinding AppraisePcr(uint32_t pcr, const PcrExpectation& expected, const Authe
   if (const auto* const events = std::get_if<PcrEventsExpected>(&expected))
     return JudgeEvents(pcr, *events, *log, *past);
   return JudgeSecureBoot(pcr, std::get<SecureBootExpected>(expected), *log);
+}
+
+// What systemd's stub takes beside the image that it belongs to: a command line, credentials and
+// add-ons (PCR 12), system extensions (PCR 13). Whoever writes to the disk can put them there, and
+// the image is the approved one all the same.
+constexpr uint32_t kStubPcr = 11;
+constexpr uint32_t kBesideTheImage[] = {12, 13};
+
+PcrFinding AppraiseUntouched(uint32_t pcr, const PcrDigest& quoted, const ReplayedLog* log) {
+  const PcrDigest initial = PcrDigest::Of(Bytes(quoted.size()));
+  PcrFinding out{pcr};
+  if (quoted == initial) return out;
+  constexpr const char* kWhy = "no reference lists what came beside the image";
+  const bool logged = log != nullptr && !log->grammar(pcr).judged.empty();
+  out.difference = logged ? DifferenceOf(*log->grammar(pcr).judged.front(), log->bank())
+                          : ValueDifference(pcr, quoted.view(), initial.view(), kWhy);
+  out.difference->what = kWhy;
+  return out;
 }
 
 // A quirk of a firmware may be applied only when that firmware's version was quoted: it is an event
@@ -228,6 +252,12 @@ Appraisal Appraise(const Expectation& expected, const AuthenticatedPcrs& pcrs,
     CheckQuirks(pcrs, finding);
     if (finding.rule.empty()) finding.rule = PcrRule(pcr);
     out.findings.push_back(std::move(finding));
+  }
+  if (!expected.pcrs.contains(kStubPcr)) return out;
+  for (const uint32_t pcr : kBesideTheImage) {
+    if (expected.pcrs.contains(pcr) || !pcrs.selected(pcr)) continue;
+    out.findings.push_back(AppraiseUntouched(pcr, *pcrs.value(pcr), log));
+    out.findings.back().rule = PcrRule(pcr);
   }
   return out;
 }

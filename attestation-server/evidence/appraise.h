@@ -41,8 +41,9 @@ struct PcrFinding {
 };
 
 struct Appraisal {
-  std::vector<PcrFinding> findings;  // one for each PCR of the expectation, by index
-  bool secure_boot_applies = true;   // the expectation is for devices in this Secure Boot state
+  // One for each PCR of the expectation, by index; then PCR 12 and 13 where PCR 11 is judged.
+  std::vector<PcrFinding> findings;
+  bool secure_boot_applies = true;  // the expectation is for devices in this Secure Boot state
   bool matched() const;
   // Nearness orders failed appraisals: PCRs that match, then events that match.
   std::pair<size_t, size_t> Nearness() const;
@@ -50,6 +51,10 @@ struct Appraisal {
 
 // Appraise judges every PCR of `expected`. A PCR outside the quoted selection differs, and without
 // a log (null) so does every PCR that is judged by events.
+//
+// Where PCR 11 is judged, a quoted PCR 12 or 13 that `expected` does not list must hold nothing:
+// what was given to the image's stub beside it (command line, credentials, extensions) is approved
+// by being listed.
 //
 // `known` are all alternatives of the device. A boot option that ran and returned to the firmware
 // before the one that was started is left out of the comparison when nothing was measured of it

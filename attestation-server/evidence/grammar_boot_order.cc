@@ -7,6 +7,10 @@ constexpr std::string_view kExitInvocation = "Exit Boot Services Invocation";
 constexpr std::string_view kExitSuccess = "Exit Boot Services Returned with Success";
 constexpr std::string_view kExitFailure = "Exit Boot Services Returned with Failure";
 
+// Twice the boot options that firmware tries before it gives up. What a fall back left out is
+// looked for once per attempt, so a log of thousands would cost minutes.
+constexpr size_t kBootAttemptsMax = 32;
+
 // PCR 0 is the firmware's own code: all of it runs before anything is booted.
 class Pcr0Order : public PcrOrder {
  public:
@@ -56,6 +60,8 @@ class Pcr4Order : public PcrOrder {
   Fault Call(const Event& event, bool before, size_t judged) {
     if (running_ || uncalled_ || before != attempts_.empty())
       return FaultAt(event, "grammar.boot-option", "unexpected call");
+    if (attempts_.size() == kBootAttemptsMax)
+      return FaultAt(event, "grammar.boot-option", "more boot options than any firmware tries");
     running_ = true;
     attempts_.push_back({judged, 0, false});
     return std::nullopt;

@@ -71,7 +71,8 @@ Result<Expectation> Observe(const Expectation* base, const AuthenticatedPcrs& pc
   if (base != nullptr) seen = DiffersOn(*base, pcrs, log, known);
   SP_TRY(CheckGrammars(seen, log));
   for (const uint32_t pcr : seen) {
-    PcrExpectation& expected = out.pcrs.at(pcr);
+    PcrExpectation& expected =
+        out.pcrs.try_emplace(pcr, PcrExpectation(PcrEventsExpected())).first->second;
     if (std::holds_alternative<SecureBootExpected>(expected))
       return Error{Reason::kPolicyDenied, "pcr 7 says what its reference does not allow",
                    "observe.secure-boot"};

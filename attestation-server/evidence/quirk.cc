@@ -50,7 +50,10 @@ std::span<const Quirk> Quirks() { return kQuirks; }
 
 std::optional<std::string> FirmwareVersion(const EventLog& log, Bank bank) {
   for (const Event& event : log.events) {
-    if (event.pcr != 0 || event.type != EventType::kScrtmVersion) continue;
+    if (event.pcr != 0 || event.type == EventType::kNoAction) continue;
+    // What follows the firmware's own measurements may be anybody's, whatever it is called.
+    if (IsSeparatorDigest(event.digest(bank), bank)) return std::nullopt;
+    if (event.type != EventType::kScrtmVersion) continue;
     if (event.data.size() > kVersionBytesMax || MatchData(event, bank) != DataMatch::kMatches)
       return std::nullopt;
     return VersionText(event.data);

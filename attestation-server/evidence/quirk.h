@@ -36,7 +36,7 @@ struct Quirk {
 std::span<const Quirk> Quirks();
 
 // FirmwareVersion is the content of EV_S_CRTM_VERSION in PCR 0: text when it is UTF-16, else hex.
-// Nothing when the log has none, or one whose data does not hash to its digest in `bank`.
+// Nothing when the log has none before the separator, or one whose data does not hash to its digest in `bank`.
 std::optional<std::string> FirmwareVersion(const EventLog& log, Bank bank);
 
 // FindQuirk returns the row that covers `id` for this firmware, null when there is none. Static

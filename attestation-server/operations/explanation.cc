@@ -28,6 +28,7 @@ std::string_view ThingOf(int64_t pcr, std::string_view type) {
     case 10: return "file that ran";
     case 11: return "section of the kernel image";
     case 12: return "kernel command line or add-on";
+    case 13: return "system extension";
     case 14: return "shim key";
     default: return "event";
   }

@@ -125,7 +125,10 @@ Result<JsonValue> ReferenceProposals::Propose(std::string_view verdict_id,
   std::vector<uint32_t> changed;
   if (base != nullptr) changed = DiffersOn(*base, pcrs, *judged->proof.log, candidates);
   if (scope.whole_class && DecidedByRelease(*judged, nearest, changed))
-    return Denied("proposal.release", "a release decides this: name the devices");
+    return Denied(
+        "proposal.release",
+        "a release decides what this boot may be, for which a class has no say: accept it "
+        "for devices (--device NAME, or --same), or roll out a release that has it");
   ReferenceFile file{.device_class = subject.placement.device_class,
                      .bank = judged->proof.ticket.bank,
                      .expectation = seen};

@@ -95,10 +95,33 @@ Result<std::vector<Sha256Digest>> ClassSets(Connection& connection, const std::s
   return ids;
 }
 
+Result<ota::Release> ReleaseNow(Connection& connection, const ReleaseDigest& digest) {
+  SP_TRY(const std::optional<ReleaseRow> row, FindRelease(connection, digest));
+  if (!row) return Error{Reason::kNotFound, "no such release", "release.unknown"};
+  return ota::ParseRelease(AsBytes(row->json));
+}
+
+// KeepForRecovery leaves `set` open for a fall back from `committed`. A release with a security
+// floor ends what is below it, and images that have no index at all: the device's own floor keeps
+// them from being installed, but they may still lie in the other slot, and whoever has the disk can
+// start that one.
+Result<Unit> KeepForRecovery(Connection& connection, const std::string& device_id,
+                             const Sha256Digest& set, const ota::Release& committed) {
+  References references(connection);
+  if (committed.security_floor) {
+    SP_TRY(const std::optional<ReferenceRow> row, references.Find(set));
+    if (!row || !row->release) return Unit{};
+    SP_TRY(const ota::Release older, ReleaseNow(connection, *row->release));
+    if (older.rollback_index < committed.rollback_index) return Unit{};
+  }
+  return references.Assign(device_id, ReferenceRole::kRecovery, set);
+}
+
 // CommitSets makes what was pending the device's committed set and keeps the one before for
 // recovery: a machine whose new slot breaks later falls back to the old one, and must not look
 // like an attack.
-Result<Unit> CommitSets(Connection& connection, const std::string& device_id) {
+Result<Unit> CommitSets(Connection& connection, const std::string& device_id,
+                        const ota::Release& release) {
   References references(connection);
   SP_TRY(const std::vector<Sha256Digest> pending,
          DeviceReferences(connection, device_id, ReferenceRole::kPending));
@@ -112,7 +135,7 @@ Result<Unit> CommitSets(Connection& connection, const std::string& device_id) {
   SP_TRY(references.Withdraw(device_id, ReferenceRole::kCommitted));
   SP_TRY(references.Withdraw(device_id, ReferenceRole::kPending));
   for (const Sha256Digest& id : committed)
-    SP_TRY(references.Assign(device_id, ReferenceRole::kRecovery, id));
+    SP_TRY(KeepForRecovery(connection, device_id, id, release));
   for (const Sha256Digest& id : pending)
     SP_TRY(references.Assign(device_id, ReferenceRole::kCommitted, id));
   return Unit{};
@@ -122,9 +145,15 @@ Result<Unit> CommitSets(Connection& connection, const std::string& device_id) {
 Result<Unit> SettleDevice(Transaction& transaction, const RolloutDeviceRow& row) {
   const bool failed = row.state == UpdateState::kFailed || row.state == UpdateState::kRolledBack;
   if (!failed && row.state != UpdateState::kCommitted) return Unit{};
-  SP_TRY(failed
-             ? References(transaction.connection()).Withdraw(row.device_id, ReferenceRole::kPending)
-             : CommitSets(transaction.connection(), row.device_id));
+  Connection& connection = transaction.connection();
+  if (failed) {
+    SP_TRY(References(connection).Withdraw(row.device_id, ReferenceRole::kPending));
+  } else {
+    SP_TRY(const std::optional<RolloutRow> rollout, Rollouts(connection).Find(row.rollout));
+    if (!rollout) return Error{Reason::kNotFound, "no such rollout", "rollout.unknown"};
+    SP_TRY(const ota::Release release, ReleaseNow(connection, rollout->release));
+    SP_TRY(CommitSets(connection, row.device_id, release));
+  }
   SP_TRY(transaction.Audit("update.ended", JsonValue::Object({{"device", row.device_id},
                                                               {"state", TextOf(row.state)},
                                                               {"rollout", row.rollout},

@@ -94,7 +94,7 @@ class TpmKind : public FlowTest {
                       .incarnation = 1,
                       .classes = {{"online", {Hours(1), false}}},
                       .profiles = {},
-                      .pcrs = {0, 2, 4, 7, 11},
+                      .pcrs = {0, 2, 4, 7, 11, 12, 13},
                       .limits = limits_};
     tpm_terms_.bank = kind_.bank;
     const std::vector<Bytes> roots{vendor.root(), vendor.intermediate()};
@@ -153,7 +153,7 @@ class TpmKind : public FlowTest {
     device::ToWire(evidence, &wire);
     return *FromWire(ToString(issued.ticket), wire);
   }
-  std::string Enrol() {
+  BeginInput BeginWithEk() {
     const device::EkCertificates ek = *tpm_->ReadEkCertificates(kEk);
     BeginInput begin{.protocol_version = pki::kProtocolVersion,
                      .purpose = pki::Purpose::kEnrol,
@@ -161,7 +161,16 @@ class TpmKind : public FlowTest {
                      .ek_public = *tpm_->EkPublic(kEk),
                      .ak_public = ak_public_};
     begin.ek_certificates.insert(begin.ek_certificates.end(), ek.chain.begin(), ek.chain.end());
-    const IssuedChallenge issued = Issued(flow_->Begin(channel_, begin, now_));
+    return begin;
+  }
+  // BeginRule is what a Begin with this TPM's EK and `ak_public_` is refused by.
+  std::string BeginRule() {
+    const Answer<IssuedChallenge> answer = flow_->Begin(channel_, BeginWithEk(), now_);
+    const auto* const refusal = std::get_if<Refusal>(&answer);
+    return refusal == nullptr ? "issued" : RuleOf(*refusal);
+  }
+  std::string Enrol() {
+    const IssuedChallenge issued = Issued(flow_->Begin(channel_, BeginWithEk(), now_));
     id_ = issued.device_id;
     return RuleOf(flow_->Prove(channel_, Proof(pki::Purpose::kEnrol, issued), now_));
   }
@@ -262,6 +271,76 @@ TEST_F(TpmKind, ABankThatGoesLiveWithoutALogIsRefused) {
   ASSERT_TRUE(WriteFileAtomically(disk_, node_->EventLogPath(), cut.bytes()).has_value());
 
   EXPECT_EQ(Reattest(), "bank.log");
+}
+
+// Whoever owns the disk starts the approved image with a command line, or adds credentials: its
+// stub measures them into PCR 12, and the log says so, or hides it.
+TEST_F(TpmKind, WhatCameBesideTheApprovedImageIsRefused) {
+  MakeNode(kP256);
+  ASSERT_EQ(Enrol(), "admitted");
+  const Bytes before = *ReadFile(disk_, node_->EventLogPath(), kLogBytesMax);
+  const Bytes digest = node::HashForBank(node::kSha256Bank, {AsBytes("init=/bin/sh")});
+  auto stub = *node::EsysTpm::Connect(node_->tpm()->tcti());
+  ASSERT_TRUE(stub.Extend(12, {{node::kSha256Bank, digest}}).has_value());
+  ByteWriter event;
+  event.LittleU32(12).LittleU32(static_cast<uint32_t>(EventType::kIpl)).LittleU32(1);
+  event.LittleU16(0x000B).Raw(digest).LittleU32(12).Raw(AsBytes("init=/bin/sh"));
+  Bytes after = before;
+  Append(after, event.bytes());
+  ASSERT_TRUE(WriteFileAtomically(disk_, node_->EventLogPath(), after).has_value());
+
+  EXPECT_EQ(Reattest(), "pcr.12");
+  ASSERT_TRUE(WriteFileAtomically(disk_, node_->EventLogPath(), before).has_value());
+  EXPECT_EQ(Reattest(), "log.replay");
+}
+
+// The log of the boot before, or its quote, beside that of another boot.
+TEST_F(TpmKind, TheLogOfAnotherBootProvesNothing) {
+  MakeNode(kP256);
+  ASSERT_EQ(Enrol(), "admitted");
+  const Bytes good = *ReadFile(disk_, node_->EventLogPath(), kLogBytesMax);
+  const IssuedChallenge first = Issued(flow_->BeginRenewal(id_, now_));
+  const ProveInput old = Proof(pki::Purpose::kRenew, first);
+  const IssuedChallenge second = Issued(flow_->BeginRenewal(id_, now_));
+  ProveInput mixed = Proof(pki::Purpose::kRenew, second);
+  mixed.evidence.quotes = old.evidence.quotes;
+  EXPECT_EQ(RuleOf(flow_->Renew(id_, channel_, mixed, now_)), "quote.extra-data");
+  PowerOn();
+  auto intruder = *node::EsysTpm::Connect(node_->tpm()->tcti());
+  const Bytes digest = node::HashForBank(node::kSha256Bank, {AsBytes("intruder")});
+  ASSERT_TRUE(intruder.Extend(4, {{node::kSha256Bank, digest}}).has_value());
+  ASSERT_TRUE(WriteFileAtomically(disk_, node_->EventLogPath(), good).has_value());
+
+  EXPECT_EQ(Reattest(), "log.replay");
+}
+
+// Keys that a real TPM makes and that must never be believed as its attestation key.
+TEST_F(TpmKind, OtherKeysOfTheSameTpmAreNoAttestationKeys) {
+  MakeNode(kP256);
+  const auto rule_of = [this](const std::string& algorithm, const std::string& attributes) {
+    const std::string file = directory_ + "/other.pub";
+    const std::string with = " -T " + node_->tpm()->tcti() + " > /dev/null 2>&1";
+    tpm_.reset();
+    SP_CHECK(std::system(("tpm2_createprimary -C e -g sha256 -G " + algorithm + " -a '" +
+                          attributes + "' -c " + directory_ + "/other.ctx" + with)
+                             .c_str()) == 0);
+    SP_CHECK(std::system(
+                 ("tpm2_readpublic -c " + directory_ + "/other.ctx -o " + file + with).c_str()) ==
+             0);
+    SP_CHECK(std::system(("tpm2_flushcontext -t" + with).c_str()) == 0);
+    tpm_ = *device::Tpm::Open(node_->tpm()->tcti(), system_random_);
+    const Bytes area = *ReadFile(disk_, file, 4096);
+    ak_public_ = ToBytes(ByteView(area).subspan(2));  // TPM2B_PUBLIC
+    return BeginRule();
+  };
+  const std::string fixed = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth";
+  EXPECT_EQ(rule_of("ecc256:ecdsa-sha256:null", fixed + "|restricted|sign"), "issued");
+  EXPECT_EQ(rule_of("ecc256:ecdsa-sha256:null", fixed + "|sign"), "ak.restricted");
+  EXPECT_EQ(rule_of("ecc256:ecdsa-sha256:null", "sensitivedataorigin|userwithauth|restricted|sign"),
+            "ak.fixed-tpm");
+  EXPECT_EQ(rule_of("ecc256:null:null", fixed + "|sign"), "ak.restricted");
+  EXPECT_EQ(rule_of("ecc256:null:aes128cfb", fixed + "|restricted|decrypt"), "ak.sign");
+  EXPECT_EQ(rule_of("rsa1024:rsassa-sha256:null", fixed + "|restricted|sign"), "public.key-bits");
 }
 
 TEST_F(TpmKind, CertifiesTheNullNameThatItsKernelSaw) {

@@ -50,7 +50,7 @@ TEST(ServerConfig, ReadsAFullFile) {
   EXPECT_EQ(config->operators.at("alice"), OperatorRole::kAdmin);
   EXPECT_EQ(config->classes.at("edge").evidence_lifetime, Minutes(30));
   EXPECT_TRUE(config->profiles.at("tpm").vendor);
-  EXPECT_EQ(config->pcrs, (std::vector<uint32_t>{0, 2, 4, 7, 11}));
+  EXPECT_EQ(config->pcrs, (std::vector<uint32_t>{0, 2, 4, 7, 11, 12, 13}));
   EXPECT_EQ(config->advertise.device, "0.0.0.0:8442");
 }
 
@@ -172,6 +172,14 @@ TEST(ServerConfig, TakesRisingPcrsOnly) {
   EXPECT_EQ(Findings(kGood + "pcrs: [0, 23]\n"), "accepted");
   for (const char* pcrs : {"[24]", "[-1]", "[4, 4]", "[7, 4]", "[4x]", "[a]", "['']", "[[4]]"})
     EXPECT_THAT(Findings(kGood + "pcrs: " + pcrs + "\n"), HasSubstr("server.yaml:18:")) << pcrs;
+}
+
+TEST(ServerConfig, LeavesNothingOpenThatComesBesideAnImage) {
+  EXPECT_EQ(Findings(kGood + "pcrs: [4, 7, 11, 12, 13]\n"), "accepted");
+  for (const char* pcrs : {"[4, 7, 11]", "[4, 7, 11, 12]", "[4, 7, 11, 13]"})
+    EXPECT_THAT(Findings(kGood + "pcrs: " + pcrs + "\n"),
+                HasSubstr("leaves command lines, credentials and extensions open"))
+        << pcrs;
 }
 
 TEST(ServerConfig, ReportsEveryFinding) {

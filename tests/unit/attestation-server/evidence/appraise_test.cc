@@ -103,6 +103,47 @@ TEST_F(FallBackTest, RefusesAfterAnUnknownImageThatRan) {
   EXPECT_EQ(outcome.reference.diff.at(0).got, HexEncode(DigestOf("evil stub").view()));
 }
 
+// Whoever has root can extend PCR 4 and 11 as often as a log has room for: no proof may cost more
+// for it.
+TEST_F(FallBackTest, RefusesMoreBootOptionsThanAnyFirmwareTries) {
+  for (int i = 0; i < 31; ++i) Stub("no-kernel").Returns();
+  Boots("good");
+  EXPECT_EQ(Outcome().rule(), "");
+  Returns();
+  Boots("good");
+  EXPECT_EQ(Outcome().rule(), "pcr.4");
+  const ReplayedLog log = ReplayedLog::Make(log_.bytes(), QuotedBoot::kBank).value();
+  EXPECT_EQ(log.grammar(4).fault->rule, "grammar.boot-option");
+}
+
+// What a disk's owner adds beside an approved image: a command line or credentials (PCR 12), system
+// extensions (PCR 13).
+TEST_F(FallBackTest, RefusesWhatCameBesideAnApprovedImage) {
+  for (const uint32_t pcr : {12u, 13u}) {
+    FallBackTest::log_ = EventLogBuilder();
+    log_.SecureBootVariables(false).Separator(7).Action(4, kCallingBootOption).Separators();
+    Boots("good");
+    log_.Measured(pcr, EventType::kIpl, AsBytes("init=/bin/sh"), AsBytes("init=/bin/sh"));
+    const auto outcome = Outcome();
+    EXPECT_EQ(outcome.rule(), PcrRule(pcr));
+    ASSERT_EQ(outcome.reference.diff.size(), 1u);
+    EXPECT_EQ(outcome.reference.diff[0].got, HexEncode(DigestOf("init=/bin/sh").view()));
+    EXPECT_EQ(outcome.detail(), "no reference lists what came beside the image");
+  }
+}
+
+TEST_F(FallBackTest, PassesWhatCameBesideAnImageWhenAReferenceListsIt) {
+  Expectation image = Image("good");
+  image.pcrs.emplace(12, PcrEventsExpected{{EventType::kIpl, DigestOf("quiet"), "options"}});
+  candidates_.clear();
+  Know(ReferenceRole::kCommitted, image);
+  Boots("good");
+  log_.Measured(12, EventType::kIpl, AsBytes("quiet"), AsBytes("quiet"));
+  EXPECT_EQ(Outcome().rule(), "");
+  log_.Measured(12, EventType::kIpl, AsBytes("init=/bin/sh"), AsBytes("init=/bin/sh"));
+  EXPECT_EQ(Outcome().rule(), "pcr.12");
+}
+
 TEST_F(FallBackTest, RefusesAKnownImageThatStartedSomethingElse) {
   Stub("next").Stub("evil").Returns().Boots("good");
   EXPECT_EQ(Outcome().rule(), "pcr.4");

@@ -151,6 +151,19 @@ TEST_F(CheckKeyRules, RefuseAnotherKeyInTheRequest) {
   EXPECT_EQ(Failure(), "key.csr");
 }
 
+TEST_F(CheckKeyRules, RefuseARequestThatSharesHalfOfItsKey) {
+  const Bytes same = tls_.key().public_key().spki();
+  for (const size_t byte :
+       {same.size() - 64, same.size() - 33, same.size() - 32, same.size() - 1}) {
+    csr_spki_ = same;
+    csr_spki_->at(byte) ^= 1;
+    EXPECT_EQ(Failure(), "key.csr") << byte;
+  }
+  csr_spki_ = same;
+  csr_spki_->push_back(0);
+  EXPECT_EQ(Failure(), "key.csr");
+}
+
 TEST_F(CheckKeyRules, RefuseKeysThatCanLeaveTheTpm) {
   tls_ = SoftTpmKey(kTlsAttributes & ~pki::tpm::kFixedTpm);
   MakeCreation();

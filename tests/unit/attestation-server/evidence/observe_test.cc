@@ -53,6 +53,19 @@ TEST_F(ObserveTest, ReplacesWhatDiffersAndKeepsTheRest) {
   EXPECT_EQ(std::get<PcrValueExpected>(seen.pcrs.at(11)), PcrDigest::Filled(Bank::kSha256, 0));
 }
 
+TEST_F(ObserveTest, TakesWhatCameBesideAnImageAmongWhatDiffers) {
+  log_.Application("new");
+  log_.Measured(12, EventType::kIpl, AsBytes("quiet"), AsBytes("quiet"));
+  Expectation base = Image("new");
+  base.pcrs.emplace(11, PcrDigest::Filled(Bank::kSha256, 0));
+  const Bytes bytes = log_.bytes();
+  const auto quoted = boot_.Judge(bytes, bytes, {}, kMask | 1u << 12);
+  const ReplayedLog log = ReplayedLog::Make(bytes, QuotedBoot::kBank).value();
+  EXPECT_EQ(DiffersOn(base, *quoted.pcrs, log, {}), std::vector<uint32_t>{12});
+  const Expectation seen = Observe(&base, *quoted.pcrs, log, {}).value();
+  EXPECT_EQ(std::get<PcrEventsExpected>(seen.pcrs.at(12)).at(0).digest, DigestOf("quiet"));
+}
+
 TEST_F(ObserveTest, WithoutABaseEveryQuotedPcrIsJudged) {
   log_.Application("new");
   const Expectation seen = Seen(nullptr).value();

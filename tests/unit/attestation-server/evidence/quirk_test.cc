@@ -35,6 +35,12 @@ TEST(FirmwareVersion, DoesNotBelieveDataThatDoesNotHashToItsDigest) {
             std::nullopt);
 }
 
+TEST(FirmwareVersion, IsNotTakenFromWhatTheSystemAppends) {
+  EventLogBuilder log;
+  log.Separator(0).Hashed(0, EventType::kScrtmVersion, Utf16Version("N40ET41W"));
+  EXPECT_EQ(VersionOf(log), std::nullopt);
+}
+
 TEST(FindQuirk, CoversTheVersionsOfItsRowAlone) {
   for (const char* const version : {"N40ET00W", "N40ET41W", "N40ET99W"})
     EXPECT_NE(FindQuirk(QuirkId::kExitUnlogged, version), nullptr) << version;

@@ -1,6 +1,8 @@
 // From a failed boot to the set that accepts it, and what never becomes one.
 #include "attestation-server/operations/reference_proposal.h"
 
+#include <gmock/gmock.h>
+
 #include "attestation-server/operations/devices.h"
 #include "attestation-server/operations/references.h"
 #include "attestation-server/reference/reference_file.h"
@@ -198,6 +200,9 @@ TEST_F(ReferenceProposalTest, AReleaseIsOverruledForDevicesOnly) {
   });
   const std::string verdict = BootAndFail(device_, "uki 3");
   EXPECT_EQ(Refused(verdict, {.whole_class = true}), "proposal.release");
+  const Error refused = Propose(verdict, {.whole_class = true}).error();
+  EXPECT_THAT(refused.detail,
+              testing::HasSubstr("accept it for devices (--device NAME, or --same)"));
   const std::string json = JsonOf(Propose(verdict).value());
   ASSERT_TRUE(Import(alice_, json).has_value());
   ASSERT_TRUE(Approve(bob_, json).has_value());

@@ -169,6 +169,42 @@ TEST_F(RolloutOperationsTest, FirstCommitKeepsTheClassesValuesForRecovery) {
   EXPECT_EQ(Sets(1, ReferenceRole::kRecovery), 0u);
 }
 
+// Whoever has the disk can start what lies in the other slot: a security release ends it.
+TEST_F(RolloutOperationsTest, ASecurityReleaseEndsTheValuesBelowItsFloor) {
+  ReferenceRow platform;
+  platform.id = HashOf(9);
+  platform.device_class = devices_[0].placement.device_class;
+  platform.state = ReferenceState::kActive;
+  platform.json = "{}";
+  ASSERT_TRUE(Write([&](Transaction& t) {
+                return References(t.connection()).Insert(platform);
+              }).has_value());
+  const auto commit = [this](const std::string& version, uint64_t index, bool floor) {
+    ota::TufRepository repository(UnixTime::FromSeconds(1000), "");
+    ota::Release release = ota::AddSampleRelease(repository, version, index);
+    release.security_floor = floor;
+    const std::string path = "releases/edge-os/" + version + "/release.json";
+    SP_CHECK(Write([&](Transaction& t) {
+               return RecordRelease(t, path, AsBytes(ota::WriteRelease(release)), now_);
+             }).has_value());
+    const JsonValue made =
+        operations_.Create(alice_.who, {version, path, {devices_[0].name}, {}}).value();
+    const Bytes digest = HexDecode(*made.Find("digest")->if_string()).value();
+    SP_CHECK(
+        operations_
+            .Approve(alice_.who, version,
+                     Approved(alice_, "rollout.approve", Sha256Digest::FromView(digest).value()))
+            .has_value());
+    Report(0, "COMMITTED");
+    return Sets(0, ReferenceRole::kRecovery);
+  };
+  EXPECT_EQ(commit("2.1.0", 5, true), 0u) << "an image without an index is below every floor";
+  EXPECT_EQ(commit("2.2.0", 5, true), 2u) << "the same index is not below";
+  EXPECT_EQ(commit("2.3.0", 6, false), 2u) << "no floor was asked for";
+  EXPECT_EQ(commit("2.4.0", 7, true), 0u) << "6 is below 7";
+  EXPECT_GT(Sets(0, ReferenceRole::kCommitted), 0u);
+}
+
 TEST_F(RolloutOperationsTest, FailedCanaryHaltsAndItsValuesClose) {
   Draft();
   Approve();

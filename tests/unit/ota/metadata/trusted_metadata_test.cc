@@ -4,53 +4,15 @@
 
 #include <gtest/gtest.h>
 
-#include "ota/metadata/client.h"
-#include "ota/metadata/limits.h"
 #include "pki/crypto/hash.h"
-#include "tests/fakes/memory_file_system.h"
-#include "tests/fakes/tuf_repository.h"
+#include "tests/unit/ota/metadata/workflow_fixture.h"
 
 namespace sallyport::ota {
 namespace {
 
-constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
-
-class Workflow : public testing::Test {
+class Workflow : public WorkflowFixture {
  protected:
-  explicit Workflow(MetadataRules rules = {}) : client_(files_, "/tuf", std::move(rules)) {
-    EXPECT_TRUE(client_.Initialise(repository_.CurrentRoot()));
-  }
-  std::string Refresh(UnixTime now = kNow) {
-    const auto trusted = client_.Refresh(repository_, now);
-    return trusted ? "ok" : std::string(trusted.error().name());
-  }
-  // Versions held on disk as root.timestamp.snapshot.targets; 0 when absent.
-  std::string Held() const {
-    std::string out;
-    for (const char* role : {"root", "timestamp", "snapshot", "targets"}) {
-      const auto bytes = client_.Stored(role, 1 << 20);
-      const auto tree = bytes ? ParseJson(AsText(*bytes)) : Result<JsonValue>(JsonValue());
-      const JsonValue* body = tree->Find("signed");
-      out += (out.empty() ? "" : ".") +
-             (body ? std::to_string(*body->Find("version")->if_integer()) : "0");
-    }
-    return out;
-  }
-  void EditNext(const std::string& role, std::vector<std::string> path, JsonValue value) {
-    repository_.edit = [=](const std::string& name, JsonValue& body) {
-      if (name == role) body = WithMember(body, path, value);
-    };
-    repository_.PublishNext();
-    repository_.edit = nullptr;
-  }
-  void PublishRoot() {
-    ++repository_.role("root").version;
-    repository_.PublishRoot();
-  }
-
-  TufRepository repository_{kNow, ""};
-  MemoryFileSystem files_;
-  MetadataClient client_;
+  using WorkflowFixture::WorkflowFixture;
 };
 
 TEST_F(Workflow, FirstRefreshTrustsAndStoresTheFourRoles) {
@@ -318,6 +280,26 @@ TEST_F(Workflow, RecoversFromFastForwardWhenTheKeysRotate) {
   EXPECT_EQ(Held(), "2.2.2.2");
 }
 
+TEST_F(Workflow, NewKeysOfEitherOnlineRoleDropWhatBothHadStored) {
+  for (const std::string rotated : {"timestamp", "snapshot"}) {
+    TufRepository fresh(kNow, "");
+    MetadataClient client(files_, "/rotate-" + rotated, {});
+    ASSERT_TRUE(client.Initialise(fresh.CurrentRoot()));
+    fresh.role("targets").version = fresh.role("snapshot").version = 1'000'000;
+    fresh.Publish();
+    ASSERT_TRUE(client.Refresh(fresh, kNow));
+    fresh.role("targets").version = 2;
+    fresh.RotateKeys(rotated);
+    fresh.role("root").version = 2;
+    fresh.PublishRoot();
+    fresh.role("timestamp").version = fresh.role("snapshot").version = 2;
+    fresh.Publish();
+    const auto after = client.Refresh(fresh, kNow);
+    ASSERT_TRUE(after) << rotated << ": " << after.error().ToString();
+    EXPECT_EQ(after->top().version, 2U);
+  }
+}
+
 TEST_F(Workflow, RecoversFromFastForwardAfterAPowerCutAtEveryStep) {
   for (uint64_t step = 0;; ++step) {
     TufRepository fresh(kNow, "");
@@ -374,6 +356,16 @@ TEST_F(Workflow, ChecksLengthAndDigestBeforeItParses) {
   Bytes& snapshot = repository_.metadata["1.snapshot.json"];
   snapshot = Bytes(snapshot.size(), '{');
   EXPECT_EQ(Refresh(), "tuf.digest");
+}
+
+TEST_F(Workflow, RefusesASnapshotOfAnotherVersionThanListed) {
+  repository_.edit = [](const std::string& role, JsonValue& body) {
+    if (role == "timestamp") body = WithMember(body, {"meta", "snapshot.json", "version"}, 2);
+  };
+  repository_.PublishNext();
+  repository_.PublishNext();
+  repository_.metadata["2.snapshot.json"] = repository_.metadata["3.snapshot.json"];
+  EXPECT_EQ(Refresh(), "tuf.version-mismatch");
 }
 
 TEST_F(Workflow, RefusesAFileOfAnotherVersionThanListed) {
@@ -484,137 +476,6 @@ TEST_F(Product, RefusesToSwitchDevelopmentOnLater) {
   ++repository.role("root").version;
   repository.PublishRoot();
   EXPECT_EQ(trusted.AddRoot(repository.CurrentRoot()).error().name(), "tuf.development-switched");
-}
-
-class Delegations : public Workflow {
- protected:
-  // Find refreshes and says which role signs `path`, or the refusal.
-  std::string Find(std::string_view path) {
-    auto trusted = client_.Refresh(repository_, kNow);
-    if (!trusted) return std::string(trusted.error().name());
-    const auto target = client_.FindTarget(*trusted, repository_, path);
-    return target ? target->role : std::string(target.error().name());
-  }
-  void Put(const std::string& role, const std::string& path) {
-    repository_.targets(role)[path].content = ToBytes(role);
-  }
-};
-
-TEST_F(Delegations, ArePreOrderAndFirstMatchWins) {
-  repository_.Delegate("targets", {"a", {"*"}});
-  repository_.Delegate("targets", {"b", {"*"}});
-  repository_.Delegate("a", {"c", {"*"}});
-  Put("b", "x"), Put("c", "x"), Put("b", "y");
-  repository_.PublishNext();
-
-  EXPECT_EQ(Find("x"), "c");
-  EXPECT_EQ(Find("y"), "b");
-  EXPECT_EQ(Find("z"), "tuf.unknown-target");
-}
-
-TEST_F(Delegations, TerminatingOnesEndTheSearch) {
-  repository_.Delegate("targets", {"a", {"*"}, true});
-  repository_.Delegate("targets", {"b", {"*"}});
-  Put("b", "x");
-  repository_.PublishNext();
-  EXPECT_EQ(Find("x"), "tuf.unknown-target");
-}
-
-TEST_F(Delegations, GiveNoPathOutsideTheirPatterns) {
-  repository_.Delegate("targets", {"a", {"a/*"}});
-  Put("a", "b/x"), Put("a", "a/x"), Put("a", "a/b/x");
-  repository_.PublishNext();
-  EXPECT_EQ(Find("a/x"), "a");
-  EXPECT_EQ(Find("b/x"), "tuf.unknown-target");
-  EXPECT_EQ(Find("a/b/x"), "tuf.unknown-target");
-}
-
-TEST_F(Delegations, MatchByHashPrefix) {
-  const std::string digest = HexEncode(pki::Sha256(AsBytes("file")));
-  repository_.Delegate("targets", {"a", {}, false, {digest.substr(0, 2)}});
-  Put("a", "file");
-  repository_.PublishNext();
-  EXPECT_EQ(Find("file"), "a");
-}
-
-TEST_F(Delegations, CyclesEnd) {
-  repository_.Delegate("targets", {"a", {"*"}});
-  repository_.Delegate("a", {"b", {"*"}});
-  repository_.Delegate("b", {"a", {"*"}});
-  repository_.PublishNext();
-  EXPECT_EQ(Find("x"), "tuf.unknown-target");
-}
-
-TEST_F(Delegations, ChainsLongerThanTheCapAreRefused) {
-  std::string parent = "targets";
-  for (size_t i = 0; i <= kDelegationsVisitedMax; ++i) {
-    const std::string name = "r" + std::to_string(i);
-    repository_.Delegate(parent, {name, {"*"}});
-    parent = name;
-  }
-  repository_.PublishNext();
-  EXPECT_EQ(Find("x"), "tuf.too-many-delegations");
-}
-
-TEST_F(Delegations, RolesMissingFromTheSnapshotAreRefused) {
-  repository_.Delegate("targets", {"a", {"*"}});
-  repository_.role("a").listed = false;
-  repository_.PublishNext();
-  EXPECT_EQ(Find("x"), "tuf.not-in-snapshot");
-}
-
-TEST_F(Delegations, OneDelegatorsKeysDoNotVouchForAnothers) {
-  repository_.Delegate("targets", {"a", {"a/*"}});
-  repository_.Delegate("targets", {"b", {"b/*"}});
-  repository_.Delegate("b", {"shared", {"*", "*/*"}});
-  Put("shared", "a/x"), Put("shared", "b/x");
-  repository_.PublishNext();
-  auto trusted = client_.Refresh(repository_, kNow).value();
-  ASSERT_EQ(client_.FindTarget(trusted, repository_, "b/x")->role, "shared");
-
-  EXPECT_EQ(client_.FindTarget(trusted, repository_, "a/x").error().name(), "tuf.unknown-target");
-  EXPECT_EQ(trusted.AddDelegated({"targets", "a", "shared"}, repository_.metadata["2.shared.json"])
-                .error()
-                .name(),
-            "tuf.not-delegated");
-}
-
-TEST_F(Delegations, RoleNamesNeverBecomePaths) {
-  repository_.Delegate("targets", {"../../etc/passwd", {"*"}});
-  Put("../../etc/passwd", "x");
-  repository_.PublishNext();
-  EXPECT_EQ(Find("x"), "../../etc/passwd");
-  EXPECT_TRUE(ReadFile(files_, "/tuf/..%2F..%2Fetc%2Fpasswd.json", 1 << 20));
-}
-
-TEST_F(Delegations, TopRoleNamesCannotBeDelegated) {
-  repository_.edit = [](const std::string& name, JsonValue& body) {
-    const JsonValue* delegations = body.Find("delegations");
-    if (name != "targets" || delegations == nullptr) return;
-    const JsonValue role =
-        WithMember(*delegations->Find("roles")->if_array()->begin(), {"name"}, "snapshot");
-    body = WithMember(body, {"delegations", "roles"}, JsonValue::Array({role}));
-  };
-  repository_.Delegate("targets", {"a", {"*"}});
-  repository_.PublishNext();
-  EXPECT_EQ(Find("x"), "tuf.role-name");
-}
-
-TEST_F(Delegations, RolesBelowTheProductsThresholdAreRefused) {
-  TufRepository repository(kNow, "edge.example");
-  for (const char* role : {"root", "targets"}) {
-    repository.RotateKeys(role, 2);
-    repository.role(role).threshold = 2;
-  }
-  repository.PublishRoot();
-  repository.Delegate("targets", {"policy", {"policy/*"}}, 1);
-  repository.targets("policy")["policy/policy.json"].content = ToBytes("p");
-  repository.Publish();
-  MetadataClient client(files_, "/product", {.product = ProductRules{"edge.example"}});
-  ASSERT_TRUE(client.Initialise(repository.CurrentRoot()));
-  auto trusted = client.Refresh(repository, kNow).value();
-  EXPECT_EQ(client.FindTarget(trusted, repository, "policy/policy.json").error().name(),
-            "tuf.threshold-too-low");
 }
 
 }  // namespace

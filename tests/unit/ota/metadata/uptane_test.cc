@@ -240,6 +240,18 @@ TEST_F(Manifest, StateSurvivesAPowerCutAtEveryStep) {
   }
 }
 
+TEST_F(Manifest, StateIsRefusedWithAnyBitFlipped) {
+  ASSERT_EQ(Rule(), "ok");
+  const std::string path = "/state/verified-state";
+  const Bytes good = ReadFile(files_, path, 1 << 20).value();
+  for (size_t i = 0; i < good.size(); i += 5) {
+    Bytes bad = good;
+    bad[i] ^= static_cast<uint8_t>(1 << (i % 5));  // bit 5 only changes the case of hex
+    ASSERT_TRUE(WriteFileAtomically(files_, path, bad));
+    EXPECT_NE(StoredRule(), "ok") << "byte " << i;
+  }
+}
+
 TEST_F(Manifest, StateIsRefusedAtEveryTruncation) {
   ASSERT_EQ(Rule(), "ok");
   const Bytes good = ReadFile(files_, "/state/verified-state", 1 << 20).value();
