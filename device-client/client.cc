@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "device-client/agent/time_record.h"
 #include "pki/base/log.h"
 #include "pki/ca/signed_statement.h"
 #include "pki/tpm/public_area.h"
@@ -18,12 +19,28 @@ constexpr int64_t kSwitchFraction = 8;  // the connection moves with 1/8 of the 
 constexpr Duration kSaveTimeEvery =
     Minutes(5);  // wear: the floor of trusted time need not be exact
 
-ServerTrust TrustOf(const pki::EnrolmentFile& file) {
+ServerTrust TrustOf(const pki::EnrolmentFile& file, const std::shared_ptr<TrustedTime>& time) {
   ServerTrust trust;
   for (const pki::IssuerCertificate& issuer : file.trust_bundle.server_issuers)
     trust.anchors_pem += issuer.ToPem();
   for (const pki::SpiffeId& id : file.server_ids) trust.server_ids.push_back(id.text());
+  trust.dated = std::make_shared<const DatedTrust>(
+      DatedTrust{file.trust_bundle.Anchors(), file.trust_domain, [time] { return time->Bound(); }});
   return trust;
+}
+
+// TimeOf begins where earlier boots ended, and counts what the TPM's clock ran since.
+std::shared_ptr<TrustedTime> TimeOf(const ClientParts& parts, const std::string& directory,
+                                    UnixTime last_signed) {
+  const UnixTime floor = std::max(BuildTime(), last_signed);
+  UnixTime estimate = floor;
+  const Result<std::optional<TimeRecord>> record = LoadTimeRecord(parts.files, directory);
+  const Result<pki::ClockInfo> clock = parts.tpm.ReadClock();
+  if (record && *record && clock) estimate = EstimateTime(**record, *clock);
+  if (!record || !clock)
+    Log(LogLevel::kWarning, "tpm_clock_not_used",
+        {{"reason", (record ? clock.error() : record.error()).ToString()}});
+  return std::make_shared<TrustedTime>(parts.clock, floor, estimate);
 }
 
 std::string ChainPem(const IssuedCertificate& certificate) {
@@ -42,9 +59,9 @@ Client::Client(ClientParts parts, Config config, pki::EnrolmentFile enrolment, A
     : parts_(parts),
       config_(std::move(config)),
       enrolment_(std::move(enrolment)),
-      trust_(TrustOf(enrolment_)),
       state_(std::move(state)),
-      time_(parts.clock, state_.last_signed_time),
+      time_(TimeOf(parts_, config_.state, state_.last_signed_time)),
+      trust_(TrustOf(enrolment_, time_)),
       attester_(parts.tpm, parts.files, {config_.event_log, config_.ima_list, config_.null_name}),
       backoff_(parts.random, config_.backoff_max),
       machine_(state_.device_id.empty() ? State::kEnrol : State::kReattest) {}
@@ -254,7 +271,7 @@ void Client::Failed(const Error& error, const CallFailure& failure) {
 }
 
 bool Client::Lapsed() const {
-  return !session_ || time_.Now().now >= session_->certificate.not_after;
+  return !session_ || time_->Now().now >= session_->certificate.not_after;
 }
 
 void Client::Connect() {
@@ -264,7 +281,7 @@ void Client::Connect() {
   parts_.random.Fill(hello.time_nonce);
   time_nonce_ = hello.time_nonce;
   const IssuedCertificate& certificate = session_->certificate;
-  const UnixTime now = time_.Now().now;
+  const UnixTime now = time_->Now().now;
   link_not_after_ = certificate.not_after;
   switch_at_ = certificate.not_after - Duration{(certificate.not_after - now).ms / kSwitchFraction};
   link_ = std::make_unique<DeviceLink>(
@@ -277,7 +294,7 @@ void Client::Connect() {
 void Client::Stream() {
   if (std::optional<Message> message = NextMessage(kPoll)) Handle(*std::move(message));
   if (machine_ != State::kStream) return;
-  const UnixTime now = time_.Now().now;
+  const UnixTime now = time_->Now().now;
   if (Lapsed()) {
     DropLink();
     return Move(Event::kLapsed);
@@ -335,7 +352,7 @@ void Client::HandleTime(const SignedTime& time) {
   const Result<Unit> checked = CheckTime(time);
   if (!checked)
     return Log(LogLevel::kError, "time_refused", {{"reason", checked.error().ToString()}});
-  time_.Learn(time.time);
+  time_->Learn(time.time);
   backoff_.Reset();
   const bool rose = time.epoch > state_.epoch;
   state_.epoch = std::max(state_.epoch, time.epoch);
@@ -374,12 +391,21 @@ void Client::FetchManifest(uint64_t version) {
 }
 
 void Client::Remember() {
-  const TrustedTime::Reading reading = time_.Now();
+  const TrustedTime::Reading reading = time_->Now();
   if (reading.sure) state_.last_signed_time = std::max(state_.last_signed_time, reading.now);
   if (state_.device_id.empty()) return;
   const Result<Unit> saved = SaveState(parts_.files, config_.state, state_);
+  if (reading.sure) RememberTime(reading.now);
   unsaved_ = !saved;
   if (!saved) Log(LogLevel::kError, "state_not_saved", {{"reason", saved.error().ToString()}});
+}
+
+void Client::RememberTime(UnixTime now) {
+  const Result<pki::ClockInfo> clock = parts_.tpm.ReadClock();
+  const Result<Unit> saved = clock ? SaveTimeRecord(parts_.files, config_.state,
+                                                    {now, clock->clock_ms, clock->reset_count})
+                                   : clock.error();
+  if (!saved) Log(LogLevel::kWarning, "time_not_saved", {{"reason", saved.error().ToString()}});
 }
 
 void Client::Report(UpdateReport report) {

@@ -74,7 +74,7 @@ class Client final : public LinkHandler {
   // Report queues an update report for the server. Thread-safe.
   void Report(UpdateReport report);
   ClientStatus status() const;
-  TrustedTime& time() { return time_; }
+  TrustedTime& time() { return *time_; }
 
   void OnTime(const SignedTime& time) override;
   void OnChallenge(const Challenge& challenge, const Sha256Digest& server_leaf_hash) override;
@@ -128,14 +128,15 @@ class Client final : public LinkHandler {
   bool stopping() const;
   bool Lapsed() const;
   void Remember();
+  void RememberTime(UnixTime now);
   void SetStatus(const std::string& refusal);
 
   ClientParts parts_;
   const Config config_;
   const pki::EnrolmentFile enrolment_;
-  const ServerTrust trust_;
   AgentState state_;
-  TrustedTime time_;
+  const std::shared_ptr<TrustedTime> time_;
+  const ServerTrust trust_;
   Attester attester_;
   Backoff backoff_;
   Bytes ak_public_;

@@ -10,8 +10,9 @@
 namespace sallyport::device {
 namespace {
 
-ContentEndpoint EndpointOf(const pki::EnrolmentFile& enrolment) {
-  ContentEndpoint endpoint{enrolment.servers.content, "", {}};
+ContentEndpoint EndpointOf(const pki::EnrolmentFile& enrolment, std::function<UnixTime()> now) {
+  ContentEndpoint endpoint{
+      enrolment.servers.content, "", {}, kContentStallSecondsMax, std::move(now)};
   for (const pki::IssuerCertificate& issuer : enrolment.trust_bundle.server_issuers)
     endpoint.anchors_pem += issuer.ToPem();
   for (const pki::SpiffeId& id : enrolment.server_ids) endpoint.server_ids.push_back(id.text());
@@ -33,7 +34,7 @@ Duties::Duties(DutyParts parts, const Config& config, const pki::EnrolmentFile& 
     : parts_(parts),
       config_(config),
       enrolment_(enrolment),
-      content_(EndpointOf(enrolment),
+      content_(EndpointOf(enrolment, [this] { return client_->time().Now().now; }),
                [this]() -> std::optional<TlsIdentity> {
                  const std::lock_guard lock(identity_mutex_);
                  return identity_;

@@ -87,6 +87,10 @@ Result<Unit> MoveDirectory(const std::string& from, const std::string& to) {
   return Unit{};
 }
 
+// The online keys are sealed by 32 random bytes; a costly derivation would only slow the server's
+// start.
+constexpr pki::KdfParams kMachineSecretKdf{.passes = 1, .memory_bytes = 1 << 20};
+
 // FoundUpdates makes the TUF keys; those of people move to the offline directory.
 Result<Unit> FoundUpdates(Tools& tools, const Places& places, const InitOptions& options) {
   SP_TRY(std::string passphrase, OnlinePassphrase(tools.files, places.unlock()));
@@ -95,7 +99,8 @@ Result<Unit> FoundUpdates(Tools& tools, const Places& places, const InitOptions&
                                {.trust_domain = options.trust_domain,
                                 .development = options.development,
                                 .threshold = options.development ? size_t{1} : size_t{2},
-                                .online_passphrase = std::move(passphrase)},
+                                .online_passphrase = std::move(passphrase),
+                                .online_kdf = kMachineSecretKdf},
                                tools.now));
   return MoveDirectory(layout.update_keys() + "/offline", places.offline() + "/update-keys");
 }

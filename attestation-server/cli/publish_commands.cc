@@ -133,18 +133,22 @@ void AddReleasePublish(CLI::App& release, CommandSink& sink) {
       "Publish here with these keys (folder with online/image-*.pem), without a service");
   command->add_option("--online-passphrase-file", options->online_passphrase_file,
                       "Passphrase of the online keys");
+  command->add_flag("--director", options->director,
+                    "Publish the staged root of the director here; a server reads it at its start");
   command->callback([&sink, options, common] {
     sink.Run([options, common] {
       options->json = common->json;
       PosixFileSystem files;
-      if (!options->keys.empty()) return ReleasePublish(files, *options, RealClock().Wall());
+      if (!options->keys.empty() || options->director)
+        return ReleasePublish(files, *options, RealClock().Wall());
       return ShowJson(UploadAndPublish(*common, options->repository), *common);
     });
   });
 }
 
 struct PolicySignOptions {
-  std::string manifest, repository, key, passphrase_file;
+  std::string manifest, repository, key;
+  PassphraseSource passphrase;
   bool json = false;
 };
 
@@ -152,12 +156,7 @@ Result<std::string> SignPolicyFile(const PolicySignOptions& options) {
   PosixFileSystem files;
   SP_TRY(const Bytes manifest, ReadFile(files, options.manifest, kPolicyBytesMax));
   SP_TRY(const policy::PolicyManifest parsed, policy::ParsePolicyManifest(AsText(manifest)));
-  std::string passphrase;
-  if (!options.passphrase_file.empty()) {
-    SP_TRY(const Bytes text, ReadFile(files, options.passphrase_file, kPolicyBytesMax));
-    passphrase = ToString(text);
-    while (passphrase.ends_with('\n')) passphrase.pop_back();
-  }
+  SP_TRY(const std::string passphrase, ReadPassphrase(files, options.passphrase));
   SP_TRY(const ota::Signer signer, ota::LoadSigner(files, options.key, passphrase));
   ota::RepositoryFolder folder(files, options.repository);
   SP_TRY(const ota::SigningStatus status,
@@ -177,9 +176,9 @@ void AddPolicySign(CLI::App& policy, CommandSink& sink) {
   const auto options = std::make_shared<PolicySignOptions>();
   command->add_option("manifest", options->manifest, "File made by `policy manifest`")->required();
   command->add_option("--repository", options->repository, "Repository folder")->required();
-  command->add_option("--key", options->key, "Private key file")->required();
-  command->add_option("--passphrase-file", options->passphrase_file,
-                      "File with the passphrase of the key");
+  command->add_option("--key", options->key, "Private key file or pkcs11: URI")->required();
+  AddPassphraseOptions(command, options->passphrase,
+                       "the passphrase of the key, or the token's PIN");
   command->add_flag("--json", options->json, "Print one JSON object");
   command->callback([&sink, options] {
     sink.Run([options] { return ShowJson(SignPolicyFile(*options), {options->json, {}}); });

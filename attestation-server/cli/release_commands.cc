@@ -2,61 +2,20 @@
 
 #include <CLI/CLI.hpp>
 
+#include "attestation-server/cli/bundle_command.h"
+#include "attestation-server/cli/ceremony_commands.h"
+#include "attestation-server/cli/release_command.h"
 #include "ota/metadata/limits.h"
 #include "ota/metadata/release.h"
 #include "ota/repository/ceremony.h"
+#include "ota/repository/change_roles.h"
 #include "ota/repository/create.h"
 #include "ota/repository/inspect.h"
 #include "ota/repository/keys.h"
-#include "ota/repository/sign.h"
+#include "ota/repository/review.h"
 
 namespace sallyport::server {
 namespace {
-
-constexpr uint64_t kPassphraseSizeMax = 1024;  // a sentence; anything longer is the wrong file
-
-Result<std::string> ReadPassphrase(FileSystem& files, const std::string& path) {
-  if (path.empty()) return std::string();
-  SP_TRY(const Bytes bytes, ReadFile(files, path, kPassphraseSizeMax));
-  std::string text = ToString(bytes);
-  while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
-  if (text.empty())
-    return Error{Reason::kInvalidArgument, path + ": no passphrase in it", "passphrase.empty"};
-  return text;
-}
-
-// Done prints `facts` as JSON, or `text`.
-CommandResult Done(bool json, const JsonValue& facts, std::string text) {
-  return {ExitCode::kYes, json ? WriteJson(facts) + "\n" : std::move(text), ""};
-}
-
-// Run turns the outcome of one command into what is printed.
-template <typename Body>
-CommandResult Run(bool json, const Body& body) {
-  Result<CommandResult> result = body();
-  return result ? *std::move(result) : Failure(result.error(), json);
-}
-
-Result<CommandResult> CreateKey(FileSystem& files, const ReleaseKeyOptions& options) {
-  SP_TRY(const std::string passphrase, ReadPassphrase(files, options.passphrase_file));
-  SP_TRY(const pki::PublicKey key, ota::CreateKeyFile(files, options.out, passphrase));
-  const std::string id = ota::KeyId(key);
-  return Done(options.json, JsonValue::Object({{"keyid", id}, {"file", options.out}}),
-              id + "  " + options.out + "\n");
-}
-
-Result<CommandResult> Found(FileSystem& files, const ReleaseFoundOptions& options, UnixTime now) {
-  ota::CeremonyOptions ceremony{.trust_domain = options.trust_domain,
-                                .development = options.development,
-                                .threshold = options.threshold};
-  SP_TRY(ceremony.offline_passphrase, ReadPassphrase(files, options.passphrase_file));
-  SP_TRY(ceremony.online_passphrase, ReadPassphrase(files, options.online_passphrase_file));
-  SP_TRY(ota::FoundUpdateTrust(files, options.keys, options.repository, ceremony, now));
-  return Done(options.json,
-              JsonValue::Object({{"repository", options.repository}, {"keys", options.keys}}),
-              "repository " + options.repository + " founded\nmove " + options.keys +
-                  "/offline off this machine\n");
-}
 
 Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& options, UnixTime now) {
   SP_TRY(ota::ReleaseVersion version, ota::ReleaseVersion::Parse(options.version));
@@ -78,29 +37,62 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
                   *facts.Find("digest")->if_string() + "\n");
 }
 
-JsonValue StatusJson(const ota::SigningStatus& status) {
-  return JsonValue::Object({{"role", status.role},
-                            {"version", status.version},
-                            {"signatures", status.signatures},
-                            {"threshold", status.threshold},
-                            {"missing", JsonValue::Strings(status.missing)},
-                            {"ready", status.ready}});
+// Agree asks the person, who has read the review, or compares with what they were told to sign.
+Result<Unit> Agree(Terminal& terminal, const ReleaseSignOptions& options,
+                   const ota::Review& review) {
+  if (!options.digest.empty() && options.digest != HexEncode(review.payload))
+    return Error{Reason::kMismatch,
+                 "the staged payload is " + HexEncode(review.payload) + ", not the expected one",
+                 "sign.digest-differs"};
+  if (options.yes || !terminal.present()) return Ok();
+  SP_TRY(const std::string answer,
+         terminal.Ask(ota::ReviewText(review) + "Sign this with " + options.key + "? (yes/no) ",
+                      true));
+  if (answer == "yes") return Ok();
+  return Error{Reason::kPolicyDenied, "not signed", "sign.declined"};
 }
 
-Result<CommandResult> Sign(FileSystem& files, const ReleaseSignOptions& options) {
-  SP_TRY(const std::string passphrase, ReadPassphrase(files, options.passphrase_file));
-  SP_TRY(const ota::Signer signer, ota::LoadSigner(files, options.key, passphrase));
-  ota::RepositoryFolder folder(files, options.repository);
-  SP_TRY(const ota::SigningStatus status, ota::SignStaged(folder, options.role, signer));
-  return Done(options.json, StatusJson(status),
-              status.role + " version " + std::to_string(status.version) + ": " +
-                  std::to_string(status.signatures) + " of " + std::to_string(status.threshold) +
-                  " signatures" + (status.ready ? ", ready to publish\n" : "\n"));
+// SignerOf asks for the passphrase only when the key turns out to need one.
+Result<ota::Signer> SignerOf(FileSystem& files, Terminal& terminal,
+                             const ReleaseSignOptions& options) {
+  SP_TRY(std::string passphrase, ReadPassphrase(files, options.passphrase));
+  auto signer = ota::LoadSigner(files, options.key, passphrase);
+  const bool asks = !signer && signer.error().reason == Reason::kBadSignature &&
+                    passphrase.empty() && terminal.present();
+  if (!asks) return signer;
+  SP_TRY(passphrase, terminal.Ask("Passphrase or PIN of " + options.key + ": ", false));
+  return ota::LoadSigner(files, options.key, passphrase);
+}
+
+Result<CommandResult> Sign(FileSystem& files, Terminal& terminal,
+                           const ReleaseSignOptions& options) {
+  ota::RepositoryFolder folder = FolderOf(files, options.repository, options.director);
+  SP_TRY(const ota::Review review, ota::ReviewStaged(folder, options.role));
+  SP_TRY(Agree(terminal, options, review));
+  SP_TRY(const ota::Signer signer, SignerOf(files, terminal, options));
+  SP_TRY(const ota::SigningStatus status, ota::SignReviewed(folder, review, signer));
+  return Done(options.json,
+              ota::WithMembers(StatusJson(status), {{"review", ota::ReviewJson(review)}}),
+              ota::ReviewText(review) + StatusText(status));
+}
+
+Result<CommandResult> PublishDirector(FileSystem& files, const ReleasePublishOptions& options,
+                                      UnixTime now) {
+  ota::RepositoryFolder folder = ota::RepositoryFolder::Director(files, options.repository);
+  SP_TRY(const auto draft, folder.Published("root"));
+  SP_TRY(const ota::Root root, ota::DraftRoot(draft));
+  const std::string trust_domain = root.profile ? root.profile->trust_domain : std::string();
+  SP_TRY(const uint64_t version, ota::PublishDirectorRoot(folder, trust_domain, now));
+  const std::string name = "director/" + std::to_string(version) + ".root.json";
+  return Done(options.json, JsonValue::Object({{"published", JsonValue::Strings({name})}}),
+              "published " + name + "\n");
 }
 
 Result<CommandResult> PublishAll(FileSystem& files, const ReleasePublishOptions& options,
                                  UnixTime now) {
-  SP_TRY(const std::string passphrase, ReadPassphrase(files, options.online_passphrase_file));
+  if (options.director) return PublishDirector(files, options, now);
+  SP_TRY(const std::string passphrase,
+         ReadPassphrase(files, {.file = options.online_passphrase_file}));
   SP_TRY(const ota::OnlineKeys keys, ota::LoadOnlineKeys(files, options.keys, passphrase));
   ota::RepositoryFolder folder(files, options.repository);
   SP_TRY(const auto draft, folder.Published("root"));
@@ -160,52 +152,6 @@ Result<CommandResult> List(FileSystem& files, const ReleaseInspectOptions& optio
               ReleasesText(facts));
 }
 
-// Adding: one subcommand each. `run` gets the parsed options, the files and the time.
-template <typename Options, typename Body>
-void Add(CLI::App* command, CommandSink& sink, const std::shared_ptr<Options>& options, Body body) {
-  command->add_flag("--json", options->json, "Print one JSON object");
-  command->callback([&sink, options, body] {
-    sink.Run([options, body] {
-      PosixFileSystem files;
-      return body(files, *options, RealClock().Wall());
-    });
-  });
-}
-
-void AddKeys(CLI::App& release, CommandSink& sink) {
-  CLI::App* const keys = release.add_subcommand("keys", "Make update keys and found a repository");
-  keys->require_subcommand(1);
-  CLI::App* const create = keys->add_subcommand("create", "Make one Ed25519 key file");
-  create->footer(
-      "Example:\n  sallyport release keys create --out root-4.pem --passphrase-file pass.txt");
-  const auto key = std::make_shared<ReleaseKeyOptions>();
-  create->add_option("--out", key->out, "Key file to write; the public half gets the suffix .pub")
-      ->required();
-  create->add_option("--passphrase-file", key->passphrase_file,
-                     "File with the passphrase that seals the key");
-  Add(create, sink, key,
-      [](FileSystem& files, const auto& o, UnixTime) { return ReleaseKeysCreate(files, o); });
-
-  CLI::App* const found =
-      keys->add_subcommand("found", "Make every update key and the first roots");
-  found->footer(
-      "Example:\n  sallyport release keys found --keys keys --repository repo --trust-domain "
-      "edge.example");
-  const auto options = std::make_shared<ReleaseFoundOptions>();
-  found->add_option("--keys", options->keys, "Folder for the keys")->required();
-  found->add_option("--repository", options->repository, "Folder for the repository")->required();
-  found->add_option("--trust-domain", options->trust_domain, "Trust domain, part of both roots")
-      ->required();
-  found->add_flag("--development", options->development,
-                  "A development repository; cannot be switched on later");
-  found->add_option("--threshold", options->threshold,
-                    "Signatures needed from people (1 in development only)");
-  found->add_option("--passphrase-file", options->passphrase_file, "Seals the offline keys");
-  found->add_option("--online-passphrase-file", options->online_passphrase_file,
-                    "Seals the online keys");
-  Add(found, sink, options, &ReleaseKeysFound);
-}
-
 void AddCreate(CLI::App& release, CommandSink& sink) {
   CLI::App* const create =
       release.add_subcommand("create", "Stage a release from a UKI and a root image");
@@ -227,21 +173,29 @@ void AddCreate(CLI::App& release, CommandSink& sink) {
   create->add_option("--image", options->image, "Root image")->required();
   create->add_option("--expires-in", options->expires_in,
                      "How long the role targets shall be valid, e.g. 365d");
-  Add(create, sink, options, &ReleaseCreate);
+  AddReleaseCommand(create, sink, options, &ReleaseCreate);
 }
 
 void AddSign(CLI::App& release, CommandSink& sink) {
-  CLI::App* const sign = release.add_subcommand("sign", "Add one signature to a staged role");
+  CLI::App* const sign =
+      release.add_subcommand("sign", "Show what is staged and add one signature to it");
   sign->footer(
-      "Example:\n  sallyport release sign --repository repo --key keys/offline/targets-1.pem");
+      "Examples:\n  sallyport release sign --repository repo --key targets-1.pem\n  sallyport "
+      "release sign --repository repo --role root --key "
+      "'pkcs11:token=release;object=root-1?module-path=/usr/lib/softhsm/libsofthsm2.so'");
   const auto options = std::make_shared<ReleaseSignOptions>();
   sign->add_option("--repository", options->repository, "Repository folder")->required();
-  sign->add_option("--role", options->role, "targets, root or policy");
-  sign->add_option("--key", options->key, "Private key file")->required();
-  sign->add_option("--passphrase-file", options->passphrase_file,
-                   "File with the passphrase of the key");
-  Add(sign, sink, options,
-      [](FileSystem& files, const auto& o, UnixTime) { return ReleaseSign(files, o); });
+  sign->add_option("--role", options->role, "targets, root, policy or the role of a team");
+  sign->add_flag("--director", options->director, "The director's root instead (with --role root)");
+  sign->add_option("--key", options->key, "Private key file or pkcs11: URI")->required();
+  AddPassphraseOptions(sign, options->passphrase, "the passphrase of the key, or the token's PIN");
+  sign->add_option("--digest", options->digest,
+                   "Sign only if this is the SHA-256 of the payload, in hex");
+  sign->add_flag("--yes", options->yes, "Do not ask at the terminal");
+  AddReleaseCommand(sign, sink, options, [](FileSystem& files, const auto& o, UnixTime) {
+    ControllingTerminal terminal;
+    return ReleaseSign(files, terminal, o);
+  });
 }
 
 void AddInspect(CLI::App& release, CommandSink& sink) {
@@ -252,28 +206,22 @@ void AddInspect(CLI::App& release, CommandSink& sink) {
       "--json");
   const auto path = std::make_shared<ReleaseInspectOptions>();
   inspect->add_option("path", path->path, "Repository folder or release.json")->required();
-  Add(inspect, sink, path, &ReleaseInspect);
+  AddReleaseCommand(inspect, sink, path, &ReleaseInspect);
   CLI::App* const list = release.add_subcommand("list", "List the published releases");
   list->footer("Example:\n  sallyport release list --repository repo");
   const auto repository = std::make_shared<ReleaseInspectOptions>();
   list->add_option("--repository", repository->path, "Repository folder")->required();
-  Add(list, sink, repository, &ReleaseList);
+  AddReleaseCommand(list, sink, repository, &ReleaseList);
 }
 
 }  // namespace
 
-CommandResult ReleaseKeysCreate(FileSystem& files, const ReleaseKeyOptions& options) {
-  return Run(options.json, [&] { return CreateKey(files, options); });
-}
-CommandResult ReleaseKeysFound(FileSystem& files, const ReleaseFoundOptions& options,
-                               UnixTime now) {
-  return Run(options.json, [&] { return Found(files, options, now); });
-}
 CommandResult ReleaseCreate(FileSystem& files, const ReleaseCreateOptions& options, UnixTime now) {
   return Run(options.json, [&] { return Create(files, options, now); });
 }
-CommandResult ReleaseSign(FileSystem& files, const ReleaseSignOptions& options) {
-  return Run(options.json, [&] { return Sign(files, options); });
+CommandResult ReleaseSign(FileSystem& files, Terminal& terminal,
+                          const ReleaseSignOptions& options) {
+  return Run(options.json, [&] { return Sign(files, terminal, options); });
 }
 CommandResult ReleasePublish(FileSystem& files, const ReleasePublishOptions& options,
                              UnixTime now) {
@@ -291,7 +239,8 @@ void AddReleaseCommands(CLI::App& app, CommandSink& sink) {
   CLI::App* const release =
       app.add_subcommand("release", "Update keys, releases and their publishing");
   release->require_subcommand(1);
-  AddKeys(*release, sink);
+  AddCeremonyCommands(*release, sink);
+  AddBundleCommand(*release, sink);
   AddCreate(*release, sink);
   AddSign(*release, sink);
   AddInspect(*release, sink);

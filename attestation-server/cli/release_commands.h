@@ -6,27 +6,12 @@
 #include <vector>
 
 #include "attestation-server/cli/command.h"
+#include "attestation-server/cli/passphrase.h"
 #include "pki/base/file_system.h"
 #include "pki/base/time.h"
 
 namespace sallyport::server {
 
-// Passphrase files hold one line; an empty name means an unsealed key.
-struct ReleaseKeyOptions {
-  std::string out;
-  std::string passphrase_file = {};
-  bool json = false;
-};
-struct ReleaseFoundOptions {
-  std::string keys;
-  std::string repository;
-  std::string trust_domain;
-  bool development = false;
-  size_t threshold = 2;
-  std::string passphrase_file = {};
-  std::string online_passphrase_file = {};
-  bool json = false;
-};
 struct ReleaseCreateOptions {
   std::string repository;
   std::string product;
@@ -43,12 +28,16 @@ struct ReleaseCreateOptions {
 struct ReleaseSignOptions {
   std::string repository;
   std::string role = "targets";
-  std::string key;
-  std::string passphrase_file = {};
+  bool director = false;  // the director's root instead of the image repository
+  std::string key;        // file or pkcs11: URI
+  PassphraseSource passphrase = {};
+  std::string digest = {};  // hex; the payload that the person expects to sign
+  bool yes = false;         // do not ask
   bool json = false;
 };
 struct ReleasePublishOptions {
   std::string repository;
+  bool director = false;
   std::string keys;  // folder with online/
   std::string online_passphrase_file = {};
   bool json = false;
@@ -60,12 +49,10 @@ struct ReleaseInspectOptions {
 
 // Each returns exit 1 for a clear no (threshold not met, foreign key, what a device would refuse),
 // 2 for wrong input. Facts are one JSON object with `json`.
-CommandResult ReleaseKeysCreate(FileSystem& files, const ReleaseKeyOptions& options);
-CommandResult ReleaseKeysFound(FileSystem& files, const ReleaseFoundOptions& options, UnixTime now);
 CommandResult ReleaseCreate(FileSystem& files, const ReleaseCreateOptions& options, UnixTime now);
-// ReleaseSign is also how a person signs root or policy drafts; exit 0 says that this signature is
-// in.
-CommandResult ReleaseSign(FileSystem& files, const ReleaseSignOptions& options);
+// ReleaseSign shows what it signs (ota/repository/review.h) and asks at a terminal. It is also how
+// a person signs drafts of root, policy and teams; exit 0 says that this signature is in.
+CommandResult ReleaseSign(FileSystem& files, Terminal& terminal, const ReleaseSignOptions& options);
 CommandResult ReleasePublish(FileSystem& files, const ReleasePublishOptions& options, UnixTime now);
 CommandResult ReleaseInspect(FileSystem& files, const ReleaseInspectOptions& options, UnixTime now);
 CommandResult ReleaseList(FileSystem& files, const ReleaseInspectOptions& options, UnixTime now);

@@ -224,8 +224,10 @@ Result<ReferenceFile> PutOnBase(const ota::Release& release, ReferenceFile base)
   const std::optional<bool> state = base.expectation.secure_boot;
   std::erase_if(fitting, [&](const Expectation& e) { return state && e.secure_boot != state; });
   if (fitting.size() != 1)
-    return Error{Reason::kMismatch, "the release has no one set for the base's secure boot state",
-                 "release.secure-boot"};
+    return Error{
+        Reason::kMismatch,
+        "the base must say \"secure_boot\": true or false, and the release have values for it",
+        "release.secure-boot"};
   for (const auto& [pcr, expected] : fitting.front().pcrs)
     base.expectation.pcrs.insert_or_assign(pcr, expected);
   base.expectation.secure_boot = fitting.front().secure_boot;

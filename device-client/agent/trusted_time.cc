@@ -4,6 +4,8 @@
 
 namespace sallyport::device {
 
+UnixTime BuildTime() { return UnixTime::FromSeconds(SALLYPORT_BUILD_SECONDS); }
+
 void TrustedTime::Learn(UnixTime signed_time) {
   const UnixTime held = Now().now;
   const std::lock_guard lock(anchor_mutex_);
@@ -13,8 +15,13 @@ void TrustedTime::Learn(UnixTime signed_time) {
 
 TrustedTime::Reading TrustedTime::Now() const {
   const std::lock_guard lock(anchor_mutex_);
-  if (!anchor_) return {std::max(floor_, clock_.Wall()), false};
+  if (!anchor_) return {std::max({floor_, estimate_, clock_.Wall()}), false};
   return {anchor_->time + Duration{clock_.Boot().ms - anchor_->boot.ms}, true};
+}
+
+TimeBound TrustedTime::Bound() const {
+  const Reading reading = Now();
+  return reading.sure ? TimeBound{reading.now, true} : TimeBound{floor_, false};
 }
 
 }  // namespace sallyport::device

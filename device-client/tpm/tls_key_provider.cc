@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/provider.h>
+#include <openssl/ssl.h>
 
 #include "device-client/tpm/provider_dispatch.h"
 #include "device-client/tpm/provider_key.h"
@@ -41,6 +42,10 @@ std::string ReferencePem(uint64_t id) {
 }
 
 }  // namespace
+
+void JudgeCertificatesAt(void* ssl_ctx, UnixTime now) {
+  X509_VERIFY_PARAM_set_time(SSL_CTX_get0_param(static_cast<SSL_CTX*>(ssl_ctx)), now.seconds());
+}
 
 Result<Unit> InstallTlsKeyProvider() {
   static const Result<Unit> installed = AddProvider();

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "pki/base/time.h"
 #include "pki/crypto/signature.h"
 
 namespace sallyport::device {
@@ -42,5 +43,9 @@ class TlsKeyReference {
   uint64_t id_;
   std::string pem_;
 };
+
+// JudgeCertificatesAt makes the SSL_CTX `ssl_ctx` of another library judge validity at `now`
+// instead of by the wall clock.
+void JudgeCertificatesAt(void* ssl_ctx, UnixTime now);
 
 }  // namespace sallyport::device

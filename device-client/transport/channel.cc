@@ -7,6 +7,8 @@
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
 
+#include <algorithm>
+
 #include "attestation-server/api/tls.h"
 #include "attestation-server/api/v1/evidence.pb.h"
 #include "pki/crypto/hash.h"
@@ -28,7 +30,40 @@ Reason ReasonOf(grpc::StatusCode code) {
   return Reason::kUnavailable;
 }
 
+// DatedVerifier judges alone: gRPC's own verification of chains is off beside it.
+class DatedVerifier final : public grpc::experimental::ExternalCertificateVerifier {
+ public:
+  DatedVerifier(std::vector<std::string> server_ids, std::shared_ptr<const DatedTrust> trust)
+      : server_ids_(std::move(server_ids)), trust_(std::move(trust)) {}
+  bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request,
+              std::function<void(grpc::Status)> /*callback*/, grpc::Status* status) override {
+    const grpc::string_ref chain = request->peer_cert_full_chain();
+    const Result<Unit> judged = JudgeServer({chain.data(), chain.size()}, server_ids_, *trust_);
+    *status = judged ? grpc::Status::OK
+                     : grpc::Status(grpc::StatusCode::UNAUTHENTICATED, judged.error().ToString());
+    return true;
+  }
+  void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest* /*request*/) override {}
+
+ private:
+  const std::vector<std::string> server_ids_;
+  const std::shared_ptr<const DatedTrust> trust_;
+};
+
 }  // namespace
+
+Result<Unit> JudgeServer(std::string_view chain_pem, const std::vector<std::string>& server_ids,
+                         const DatedTrust& trust) {
+  SP_TRY(const std::vector<Bytes> chain, pki::ParseCertificatePem(chain_pem));
+  SP_TRY(const pki::IdentityCertificate leaf, pki::ParseIdentityCertificate(chain.front()));
+  const TimeBound time = trust.time();
+  const UnixTime at = time.exact ? time.earliest : std::max(time.earliest, leaf.not_before);
+  SP_TRY(const pki::VerifiedPeer peer,
+         pki::VerifyPeer(chain.front(), std::span(chain).subspan(1), trust.anchors,
+                         pki::Role::kServer, trust.trust_domain, at));
+  if (std::ranges::find(server_ids, peer.spiffe_id().text()) != server_ids.end()) return Unit{};
+  return Error{Reason::kMismatch, "the peer is " + peer.spiffe_id().text(), "server.id"};
+}
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const ServerTrust& trust,
                                            const std::optional<ClientIdentity>& identity) {
@@ -44,7 +79,11 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const Ser
         std::make_shared<ge::StaticDataCertificateProvider>(trust.anchors_pem));
   }
   options.watch_root_certs();
-  options.set_certificate_verifier(server::MakeServerVerifier(trust.server_ids));
+  options.set_certificate_verifier(
+      trust.dated
+          ? ge::ExternalCertificateVerifier::Create<DatedVerifier>(trust.server_ids, trust.dated)
+          : server::MakeServerVerifier(trust.server_ids));
+  options.set_verify_server_certs(trust.dated == nullptr);
   options.set_check_call_host(false);
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 
+#include "device-client/tpm/tls_key_provider.h"
 #include "pki/x509/certificate.h"
 #include "pki/x509/pem.h"
 
@@ -97,6 +98,17 @@ bool SetTls(const Handle& handle, const ContentEndpoint& endpoint, const TlsIden
          Set(handle, CURLOPT_SSLCERT_BLOB, &chain) && Set(handle, CURLOPT_SSLKEY_BLOB, &key);
 }
 
+// SetTime: libcurl judges certificates by the wall clock, which a dead battery sets to 1970.
+CURLcode OnTlsContext(CURL* /*handle*/, void* ssl_ctx, void* endpoint) {
+  JudgeCertificatesAt(ssl_ctx, static_cast<const ContentEndpoint*>(endpoint)->now());
+  return CURLE_OK;
+}
+bool SetTime(const Handle& handle, const ContentEndpoint& endpoint) {
+  if (!endpoint.now) return true;
+  return Set(handle, CURLOPT_SSL_CTX_FUNCTION, &OnTlsContext) &&
+         Set(handle, CURLOPT_SSL_CTX_DATA, const_cast<ContentEndpoint*>(&endpoint));
+}
+
 bool SetLimits(const Handle& handle, const ContentEndpoint& endpoint) {
   return Set(handle, CURLOPT_CONNECTTIMEOUT, kContentConnectSecondsMax) &&
          Set(handle, CURLOPT_LOW_SPEED_LIMIT, kContentBytesPerSecondMin) &&
@@ -109,7 +121,8 @@ bool SetLimits(const Handle& handle, const ContentEndpoint& endpoint) {
 Result<Unit> Transfer::Configure(const TlsIdentity& identity) {
   const std::string url = "https://" + endpoint_.address + "/image/" + UrlPath(request_.path);
   bool ok = handle_ && Set(handle_, CURLOPT_URL, url.c_str()) &&
-            SetTls(handle_, endpoint_, identity) && SetLimits(handle_, endpoint_) &&
+            SetTls(handle_, endpoint_, identity) && SetTime(handle_, endpoint_) &&
+            SetLimits(handle_, endpoint_) &&
             Set(handle_, CURLOPT_WRITEFUNCTION, &Transfer::OnBody) &&
             Set(handle_, CURLOPT_WRITEDATA, static_cast<void*>(this));
   if (request_.length > 0) {

@@ -10,6 +10,7 @@
 
 #include "device-client/tpm/tls_identity.h"
 #include "ota/install/payload_source.h"
+#include "pki/base/time.h"
 
 namespace sallyport::device {
 
@@ -23,6 +24,8 @@ struct ContentEndpoint {
   std::string anchors_pem;              // server issuers
   std::vector<std::string> server_ids;  // SPIFFE ids
   long stall_seconds_max = kContentStallSecondsMax;
+  // The time to judge the server's certificate by; null: the wall clock. Thread-safe.
+  std::function<UnixTime()> now = nullptr;
 };
 
 // IdentitySource returns the identity to present now; nullopt before the first certificate.

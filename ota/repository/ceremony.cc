@@ -27,26 +27,28 @@ class Ceremony {
   }
 
  private:
-  static std::vector<std::string> NamesOf(const std::string& role, size_t count) {
-    std::vector<std::string> names;
-    for (size_t i = 1; i <= count; ++i)
-      names.push_back("offline/" + role + "-" + std::to_string(i) + ".pem");
-    return names;
-  }
   std::string PathOf(std::string_view name) const { return keys_ + "/" + std::string(name); }
 
+  // Everyone whose key is made here signs now; later each person signs alone.
   Result<RoleSpec> MakeOffline(const std::string& role, size_t count) {
     RoleSpec out{{}, options_.threshold};
-    for (const std::string& name : NamesOf(role, count)) {
-      SP_TRY(auto key, CreateKeyFile(files_, PathOf(name), options_.offline_passphrase));
-      out.keys.push_back(std::move(key));
+    for (size_t i = 1; i <= count; ++i) {
+      SP_TRY(
+          Signer signer,
+          CreateKeyFile(files_, PathOf("offline/" + role + "-" + std::to_string(i) + ".pem"),
+                        {.passphrase = options_.offline_passphrase, .kdf = options_.offline_kdf}));
+      out.keys.push_back(signer.key.public_key());
+      signers_[role].push_back(std::move(signer));
     }
     return out;
   }
 
-  Result<RoleSpec> MakeOnline(std::string_view name) {
-    SP_TRY(auto key, CreateKeyFile(files_, PathOf(name), options_.online_passphrase));
-    return RoleSpec{{std::move(key)}, 1};
+  Result<Signer> MakeOnline(std::string_view name, RoleSpec& role) {
+    SP_TRY(Signer signer,
+           CreateKeyFile(files_, PathOf(name),
+                         {.passphrase = options_.online_passphrase, .kdf = options_.online_kdf}));
+    role = RoleSpec{{signer.key.public_key()}, 1};
+    return signer;
   }
 
   RootSpec EmptyRoot() const {
@@ -59,19 +61,8 @@ class Ceremony {
             .targets = {}};
   }
 
-  // Everyone whose key is on this machine signs now; later each person signs alone.
-  Result<std::vector<Signer>> LoadOffline(const std::string& role) const {
-    std::vector<Signer> out;
-    for (const std::string& name : NamesOf(role, options_.threshold)) {
-      SP_TRY(Signer signer, LoadSigner(files_, PathOf(name), options_.offline_passphrase));
-      out.push_back(std::move(signer));
-    }
-    return out;
-  }
-
   Result<Unit> SignAll(RepositoryFolder& folder, const std::string& role) const {
-    SP_TRY(const auto signers, LoadOffline(role));
-    for (const Signer& signer : signers) SP_TRY(SignStaged(folder, role, signer));
+    for (const Signer& signer : signers_.at(role)) SP_TRY(SignStaged(folder, role, signer));
     return Ok();
   }
 
@@ -79,8 +70,9 @@ class Ceremony {
     RepositoryFolder folder(files_, repository_);
     RootSpec root = EmptyRoot();
     root.targets = targets_;
-    SP_TRY(root.snapshot, MakeOnline(kImageSnapshotKey));
-    SP_TRY(root.timestamp, MakeOnline(kImageTimestampKey));
+    SP_TRY(Signer snapshot, MakeOnline(kImageSnapshotKey, root.snapshot));
+    SP_TRY(Signer timestamp, MakeOnline(kImageTimestampKey, root.timestamp));
+    const OnlineKeys online{std::move(snapshot), std::move(timestamp)};
     const DelegationSpec policy{std::string(kPolicyRole), policy_, {"policy/*"}, true};
     const TargetsSpec targets{.version = 1,
                               .expires = now_ + options_.targets_lifetime,
@@ -91,19 +83,17 @@ class Ceremony {
     SP_TRY(folder.StageBody("targets", TargetsBody(targets)));
     SP_TRY(SignAll(folder, "root"));
     SP_TRY(SignAll(folder, "targets"));
-    SP_TRY(const OnlineKeys online, LoadOnlineKeys(files_, keys_, options_.online_passphrase));
     SP_TRY(Publish(folder, options_.trust_domain, online, options_.online, now_));
     return Ok();
   }
 
   Result<Unit> FoundDirector() {
     RootSpec root = EmptyRoot();
-    SP_TRY(root.targets, MakeOnline(kDirectorTargetsKey));
-    SP_TRY(root.snapshot, MakeOnline(kDirectorSnapshotKey));
-    SP_TRY(root.timestamp, MakeOnline(kDirectorTimestampKey));
-    SP_TRY(const auto signers, LoadOffline("root"));
+    SP_TRY(MakeOnline(kDirectorTargetsKey, root.targets));
+    SP_TRY(MakeOnline(kDirectorSnapshotKey, root.snapshot));
+    SP_TRY(MakeOnline(kDirectorTimestampKey, root.timestamp));
     std::vector<const Signer*> pointers;
-    for (const Signer& signer : signers) pointers.push_back(&signer);
+    for (const Signer& signer : signers_.at("root")) pointers.push_back(&signer);
     SP_TRY(const Bytes document, WriteSigned(RootBody(root), pointers));
     SP_TRY(TrustedMetadata::Start(document, now_, DirectorRules(options_.trust_domain)));
     SP_TRY(files_.MakeDirectories(repository_ + "/director"));
@@ -116,6 +106,7 @@ class Ceremony {
   const CeremonyOptions& options_;
   UnixTime now_;
   RoleSpec root_, targets_, policy_;
+  std::map<std::string, std::vector<Signer>> signers_;
 };
 
 }  // namespace

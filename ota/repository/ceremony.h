@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ota/repository/publish.h"
+#include "pki/crypto/key_wrap.h"
 
 namespace sallyport::ota {
 
@@ -17,6 +18,9 @@ struct CeremonyOptions {
   OnlineLifetimes online = {};
   std::string offline_passphrase = {};  // empty: not sealed
   std::string online_passphrase = {};
+  pki::KdfParams offline_kdf = {};
+  // Cheaper when the online secret is random bytes of a machine rather than a person's sentence.
+  pki::KdfParams online_kdf = {};
 };
 
 // FoundUpdateTrust writes

@@ -26,10 +26,16 @@ std::optional<uint64_t> VersionIn(std::string_view name, std::string_view suffix
 }  // namespace
 
 RepositoryFolder::RepositoryFolder(FileSystem& files, std::string directory)
-    : files_(files), directory_(std::move(directory)) {}
+    : files_(files), directory_(std::move(directory)), metadata_(directory_ + "/metadata") {}
+
+RepositoryFolder RepositoryFolder::Director(FileSystem& files, const std::string& repository) {
+  RepositoryFolder out(files, repository + "/director");
+  out.metadata_ = out.directory_;
+  return out;
+}
 
 std::string RepositoryFolder::Metadata(std::string_view role, uint64_t version) const {
-  return directory_ + "/metadata/" + std::to_string(version) + "." + RoleFileName(role) + ".json";
+  return metadata_ + "/" + std::to_string(version) + "." + RoleFileName(role) + ".json";
 }
 
 std::string RepositoryFolder::ScratchPath(std::string_view name) const {
@@ -48,9 +54,9 @@ Result<RepositoryFolder::Draft> RepositoryFolder::Read(const std::string& path) 
 }
 
 Result<RepositoryFolder::Draft> RepositoryFolder::Published(std::string_view role) const {
-  if (role == "timestamp") return Read(directory_ + "/metadata/timestamp.json");
+  if (role == "timestamp") return Read(metadata_ + "/timestamp.json");
   const std::string suffix = "." + RoleFileName(role) + ".json";
-  const auto names = files_.List(directory_ + "/metadata");
+  const auto names = files_.List(metadata_);
   uint64_t newest = 0;
   for (const std::string& name : names ? *names : std::vector<std::string>{})
     newest = std::max(newest, VersionIn(name, suffix).value_or(0));
@@ -90,13 +96,13 @@ Result<Unit> RepositoryFolder::Publish(std::string_view role, uint64_t version, 
     return Error{Reason::kConflict, path + " is published with other content",
                  "repository.immutable"};
   }
-  SP_TRY(files_.MakeDirectories(directory_ + "/metadata"));
+  SP_TRY(files_.MakeDirectories(metadata_));
   return WriteFileAtomically(files_, path, document);
 }
 
 Result<Unit> RepositoryFolder::PublishTimestamp(ByteView document) {
-  SP_TRY(files_.MakeDirectories(directory_ + "/metadata"));
-  return WriteFileAtomically(files_, directory_ + "/metadata/timestamp.json", document);
+  SP_TRY(files_.MakeDirectories(metadata_));
+  return WriteFileAtomically(files_, metadata_ + "/timestamp.json", document);
 }
 
 std::string RepositoryFolder::TargetFilePath(std::string_view path,

@@ -16,6 +16,9 @@ namespace sallyport::ota {
 class RepositoryFolder {
  public:
   RepositoryFolder(FileSystem& files, std::string directory);
+  // Director is the folder of the director's roots, `<repository>/director/N.root.json`; its other
+  // roles are made per device and never lie in files.
+  static RepositoryFolder Director(FileSystem& files, const std::string& repository);
 
   // Draft is a document's body with its bytes as they lie in staged/ or metadata/.
   struct Draft {
@@ -60,6 +63,7 @@ class RepositoryFolder {
 
   FileSystem& files_;
   std::string directory_;
+  std::string metadata_;
 };
 
 // DraftTargets and DraftRoot read a document of this folder without checking who signed it: for

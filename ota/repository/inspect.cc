@@ -38,10 +38,11 @@ Result<JsonValue> ReleasesJson(const RepositoryFolder& folder, const Targets& ta
   return JsonValue::Array(std::move(out));
 }
 
-Result<JsonValue> StagedJson(const RepositoryFolder& folder) {
+Result<JsonValue> StagedJson(const RepositoryFolder& folder, const Targets& targets) {
+  std::vector<std::string> roles = {"root", "targets"};
+  for (const Delegation& delegation : targets.delegations) roles.push_back(delegation.name);
   std::vector<JsonValue> out;
-  for (const std::string_view role :
-       {std::string_view("root"), std::string_view("targets"), kPolicyRole}) {
+  for (const std::string& role : roles) {
     const auto status = StatusOf(folder, role);
     if (!status && status.error().reason == Reason::kNotFound) continue;
     if (!status) return status.error();
@@ -92,7 +93,7 @@ Result<JsonValue> InspectRepository(const RepositoryFolder& folder, UnixTime now
   }
   SP_TRY(JsonValue releases, ReleasesJson(folder, targets));
   SP_TRY(JsonValue policy, PolicyJson(folder));
-  SP_TRY(JsonValue staged, StagedJson(folder));
+  SP_TRY(JsonValue staged, StagedJson(folder, targets));
   return JsonValue::Object(
       {{"roles", JsonValue::Object(std::move(roles))},
        {"development", root.profile && root.profile->development},

@@ -1,8 +1,9 @@
 #include "ota/repository/publish.h"
 
+#include "ota/metadata/limits.h"
 #include "ota/metadata/trusted_metadata.h"
 #include "ota/metadata/uptane.h"
-#include "ota/repository/sign.h"
+#include "ota/repository/review.h"
 
 namespace sallyport::ota {
 namespace {
@@ -23,6 +24,7 @@ Result<std::optional<Draft>> Ready(const RepositoryFolder& folder, const std::st
   auto draft = folder.Staged(role);
   if (!draft && draft.error().reason == Reason::kNotFound) return std::optional<Draft>();
   if (!draft) return draft.error();
+  SP_TRY(CheckNextVersion(folder, role, *draft));
   SP_TRY(const SigningStatus status, StatusOf(folder, role));
   if (status.ready) return std::optional<Draft>(*std::move(draft));
   return Error{Reason::kPolicyDenied,
@@ -65,6 +67,16 @@ UnixTime EndOf(const Draft& draft) {
   return expires ? *expires : UnixTime{};
 }
 
+// KeepListed adds the roles that `snapshot` lists and nobody delegates to any more: a snapshot
+// never drops a role (TUF 5.5.5), or devices would take its successor for a rollback.
+Result<Unit> KeepListed(const Draft& snapshot,
+                        std::map<std::string, MetaFile, std::less<>>& roles) {
+  SP_TRY(const SignedDocument document, SignedDocument::Parse(snapshot.bytes, kSnapshotSizeMax));
+  SP_TRY(Snapshot held, Snapshot::Parse(document.TrustAnchor()));
+  roles.merge(held.roles);
+  return Ok();
+}
+
 struct Online {
   uint64_t snapshot_version;
   Bytes snapshot;
@@ -79,6 +91,7 @@ Result<Online> SignOnline(const RepositoryFolder& folder, const Edition& edition
   for (const auto& [name, draft] : edition.delegated)
     roles.emplace(name, MetaFileOf(draft.version, draft.bytes));
   const auto held = folder.Published("snapshot");
+  if (held) SP_TRY(KeepListed(*held, roles));
   const auto held_timestamp = folder.Published("timestamp");
   Online out{held ? held->version : 0, held ? held->bytes : Bytes{}, false, {}};
   const bool fresh = held && EndOf(*held) - now > Duration{lifetimes.snapshot.ms / 2};

@@ -1,5 +1,7 @@
 #include "ota/repository/sign.h"
 
+#include <algorithm>
+
 #include "ota/metadata/limits.h"
 
 namespace sallyport::ota {
@@ -37,6 +39,18 @@ Result<size_t> MissingByPredecessor(const RepositoryFolder& folder,
   return count >= keys.threshold() ? size_t{0} : keys.threshold() - count;
 }
 
+// AcceptedKeys are those of the role, and for a root also those of the root before it.
+Result<std::vector<RoleKeys>> AcceptedKeys(const RepositoryFolder& folder, std::string_view role) {
+  SP_TRY(RoleKeys keys, KeysOf(folder, role));
+  std::vector<RoleKeys> out{std::move(keys)};
+  if (role != RoleName(Role::kRoot)) return out;
+  if (const auto published = folder.Published(role)) {
+    SP_TRY(const Root previous, DraftRoot(*published));
+    out.push_back(previous.keys(Role::kRoot));
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<SigningStatus> StatusOf(const RepositoryFolder& folder, std::string_view role) {
@@ -64,20 +78,29 @@ Result<SigningStatus> StatusOf(const RepositoryFolder& folder, std::string_view 
 Result<SigningStatus> SignStaged(RepositoryFolder& folder, std::string_view role,
                                  const Signer& signer) {
   SP_TRY(const auto draft, folder.Staged(role));
-  SP_TRY(const RoleKeys keys, KeysOf(folder, role));
-  bool known = keys.Find(signer.id) != nullptr;
-  if (role == RoleName(Role::kRoot)) {
-    if (const auto published = folder.Published(role)) {
-      SP_TRY(const Root previous, DraftRoot(*published));
-      known = known || previous.keys(Role::kRoot).Find(signer.id) != nullptr;
-    }
-  }
+  return SignDraft(folder, role, draft, signer);
+}
+
+Result<SigningStatus> SignDraft(RepositoryFolder& folder, std::string_view role,
+                                const RepositoryFolder::Draft& draft, const Signer& signer) {
+  SP_TRY(const auto accepted, AcceptedKeys(folder, role));
+  const bool known = std::ranges::any_of(
+      accepted, [&](const RoleKeys& keys) { return keys.Find(signer.id) != nullptr; });
   if (!known)
     return Error{Reason::kPolicyDenied, "key " + signer.id + " is not of role " + std::string(role),
                  "repository.foreign-key"};
   SP_TRY(const Bytes document, AddSignature(draft.bytes, signer, kTargetsSizeMax));
   SP_TRY(folder.Stage(role, document));
   return StatusOf(folder, role);
+}
+
+Result<std::set<std::string>> SignersOf(const RepositoryFolder& folder, std::string_view role,
+                                        ByteView document) {
+  SP_TRY(const SignedDocument parsed, SignedDocument::Parse(document, kTargetsSizeMax));
+  SP_TRY(const auto accepted, AcceptedKeys(folder, role));
+  std::set<std::string> out;
+  for (const RoleKeys& keys : accepted) out.merge(parsed.SignersAmong(keys));
+  return out;
 }
 
 }  // namespace sallyport::ota

@@ -2,6 +2,8 @@
 // threshold.
 #pragma once
 
+#include <set>
+
 #include "ota/repository/folder.h"
 
 namespace sallyport::ota {
@@ -23,5 +25,13 @@ Result<SigningStatus> StatusOf(const RepositoryFolder& folder, std::string_view 
 // the role.
 Result<SigningStatus> SignStaged(RepositoryFolder& folder, std::string_view role,
                                  const Signer& signer);
+// SignDraft is SignStaged for a draft that the caller has read: exactly its bytes are signed and
+// staged.
+Result<SigningStatus> SignDraft(RepositoryFolder& folder, std::string_view role,
+                                const RepositoryFolder::Draft& draft, const Signer& signer);
+// SignersOf returns the ids of the keys, of the role or of the root before, whose signatures in
+// `document` verify.
+Result<std::set<std::string>> SignersOf(const RepositoryFolder& folder, std::string_view role,
+                                        ByteView document);
 
 }  // namespace sallyport::ota

@@ -217,6 +217,31 @@ TEST_F(ContentClientTest, RefusesAServerThatTheEnrolmentFileDoesNotName) {
   EXPECT_EQ(RuleOf(Client({"spiffe://edge.example/server/other"})), "content.server");
 }
 
+// As with a wall clock that is off: by it, the server's certificate has ended.
+TEST_F(ContentClientTest, JudgesTheServerByTheTimeTheDeviceTrusts) {
+  const auto leaf =
+      *world.servers.SignServerLeaf("control", {{"control.edge.example"}, {}}, world.spki(),
+                                    world.now, world.now + Seconds(30), world.random);
+  server = *Listen(port, [&](const std::string& address) {
+    return server::ContentServer::Start({address, directory.path().string(), world.domain},
+                                        Tls(leaf.der), clock,
+                                        [this](const pki::VerifiedPeer&) { return Admit(); });
+  });
+  const auto at = [&](std::function<UnixTime()> now) {
+    return ContentClient({"127.0.0.1:" + std::to_string(port),
+                          world.hierarchy.server_issuer.certificate.ToPem(),
+                          {"spiffe://edge.example/server/control"},
+                          kContentStallSecondsMax,
+                          std::move(now)},
+                         [this] { return Identity(); });
+  };
+
+  EXPECT_EQ(RuleOf(at(nullptr)), "content.server");
+  EXPECT_EQ(RuleOf(at([&] { return world.now + Seconds(1); })), "accepted");
+  EXPECT_EQ(RuleOf(at([&] { return world.now + Seconds(31); })), "content.server");
+  EXPECT_EQ(RuleOf(at([&] { return UnixTime{}; })), "content.server");
+}
+
 TEST_F(ContentClientTest, RefusesAServerOfAnotherHierarchy) {
   const pki::World other{world.now, FakeRandom(7)};
   const ContentClient client({"127.0.0.1:" + std::to_string(port),

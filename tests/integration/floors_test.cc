@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "device-client/agent/time_record.h"
 #include "device-client/update/device_floors.h"
 #include "tests/fakes/memory_file_system.h"
 #include "tests/node/swtpm.h"
@@ -198,6 +199,25 @@ TEST_F(FloorsTest, AnUnfinishedMakeIsFinished) {
 
 TEST_F(FloorsTest, ReadingManyTimesUsesUpNothing) {
   for (int i = 0; i < 200; ++i) ASSERT_EQ(Rule(), "held");
+}
+
+// What the estimate of trusted time stands on.
+TEST_F(FloorsTest, TheTpmsClockGoesOnOverAPowerCycleCanBeSetAheadAndBeginsAnewWhenCleared) {
+  const pki::ClockInfo first = *tpm_->ReadClock();
+  const TimeRecord record{kNow, first.clock_ms, first.reset_count};
+  tpm_.reset();
+  ASSERT_TRUE(swtpm_->Reset());
+  Open();
+  const UnixTime later = EstimateTime(record, *tpm_->ReadClock());
+  EXPECT_GE(later, kNow);
+  EXPECT_LT(later, kNow + Minutes(5));
+
+  ASSERT_EQ(Tool("setclock " + std::to_string(first.clock_ms + 3'600'000)), 0);
+  EXPECT_GE(EstimateTime(record, *tpm_->ReadClock()), kNow + Hours(1));
+  ASSERT_EQ(Tool("clear -c l"), 0);
+  EXPECT_EQ(
+      EstimateTime({kNow, first.clock_ms + 3'600'000, first.reset_count + 1}, *tpm_->ReadClock()),
+      kNow);
 }
 
 }  // namespace

@@ -100,6 +100,17 @@ class ListenerTest : public ::testing::Test {
     return {key_pem(), pki::CertificatePem(world.Operator().der)};
   }
 
+  // TrustAt judges the server at `time` instead of by the wall clock.
+  device::ServerTrust TrustAt(device::TimeBound time) {
+    device::ServerTrust out = Trust();
+    out.dated = std::make_shared<const device::DatedTrust>(
+        device::DatedTrust{world.anchors, world.domain, [time] { return time; }});
+    return out;
+  }
+  grpc::StatusCode CodeAt(const Running& listener, device::TimeBound time) {
+    return Call(device::MakeChannel(listener.address(), TrustAt(time), Device()))
+        .status.error_code();
+  }
   struct Called {
     grpc::Status status;
     std::string id;
@@ -260,6 +271,59 @@ TEST_F(ListenerTest, CannotShareAPort) {
                                     {first->service.get()});
   ASSERT_FALSE(second.has_value());
   EXPECT_EQ(second.error().reason, Reason::kUnavailable);
+}
+
+TEST_F(ListenerTest, IsJudgedByTheTimeTheDeviceTrustsAndNotByItsWallClock) {
+  const auto listener = Serve(pki::Role::kDevice);
+  const auto leaf = *pki::ParseIdentityCertificate(world.Server().der);
+  const UnixTime during = leaf.not_before + Seconds(1);
+  const UnixTime after = leaf.not_after + Seconds(1);
+
+  EXPECT_EQ(CodeAt(*listener, {during, true}), grpc::StatusCode::OK);
+  EXPECT_EQ(CodeAt(*listener, {after, true}), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(CodeAt(*listener, {leaf.not_before - Seconds(1), true}), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(CodeAt(*listener, {leaf.not_before - Days(900), false}), grpc::StatusCode::OK)
+      << "a device that was off for long";
+  EXPECT_EQ(CodeAt(*listener, {after, false}), grpc::StatusCode::UNAVAILABLE);
+}
+
+// The same as a wall clock that is years off, seen from the other side.
+TEST_F(ListenerTest, IsBelievedInTheDevicesTimeWhateverTheWallClockSays) {
+  pki::World past{.now = world.now - Days(2)};
+  const auto leaf =
+      *past.servers.SignServerLeaf("control", {{"control.edge.example"}, {}}, past.spki(), past.now,
+                                   past.now + Days(1), past.random);
+  const auto listener =
+      Serve(pki::Role::kDevice,
+            {*past.key.SealedPem(""),
+             pki::CertificatePem(leaf.der) + past.hierarchy.server_issuer.certificate.ToPem(),
+             Anchors(world.anchors.device_issuers)});
+  device::ServerTrust trust{Anchors(past.anchors.server_issuers), {std::string(kServerId)}};
+  EXPECT_FALSE(Call(device::MakeChannel(listener->address(), trust, Device())).status.ok());
+
+  trust.dated = std::make_shared<const device::DatedTrust>(device::DatedTrust{
+      past.anchors, past.domain, [&] { return device::TimeBound{past.now + Hours(1), true}; }});
+  EXPECT_TRUE(Call(device::MakeChannel(listener->address(), trust, Device())).status.ok());
+}
+
+TEST_F(ListenerTest, IsNotBelievedInTimeWithAnotherIssuerRoleOrName) {
+  const auto listener = Serve(pki::Role::kDevice);
+  const device::TimeBound now{RealClock().Wall(), true};
+  device::ServerTrust other_name = TrustAt(now);
+  other_name.server_ids = {"spiffe://edge.example/server/other"};
+  EXPECT_FALSE(Call(device::MakeChannel(listener->address(), other_name, Device())).status.ok());
+
+  const pki::World other{.now = RealClock().Wall()};
+  device::ServerTrust other_issuer = TrustAt(now);
+  other_issuer.dated = std::make_shared<const device::DatedTrust>(
+      device::DatedTrust{other.anchors, other.domain, [now] { return now; }});
+  EXPECT_FALSE(Call(device::MakeChannel(listener->address(), other_issuer, Device())).status.ok());
+
+  TlsMaterial device_as_server = Material(pki::Role::kDevice);
+  device_as_server.chain_pem = Device().chain_pem;
+  const auto posing = Serve(pki::Role::kDevice, device_as_server);
+  EXPECT_FALSE(Call(device::MakeChannel(posing->address(), TrustAt(now), Device())).status.ok());
+  EXPECT_EQ(listener->service->calls + posing->service->calls, 0);
 }
 
 }  // namespace

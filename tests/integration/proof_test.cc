@@ -123,6 +123,53 @@ TEST_F(ProofTest, AnUnknownBootIsExplainedAndAcceptedByCommand) {
   EXPECT_TRUE(deployment_.Ask({"audit", "verify"}));
 }
 
+// The event digests of a release become a set of a class only when its repository's keys signed it.
+TEST_F(ProofTest, ValuesOfAReleaseComeFromASignedRepositoryAlone) {
+  const std::string repository = At("elsewhere");
+  const auto ask = [this](const std::vector<std::string>& command) {
+    const auto done = deployment_.Ask(command);
+    EXPECT_TRUE(done.has_value()) << command[1] << ": " << done.error().ToString();
+  };
+  ask({"release", "keys", "found", "--keys", At("keys"), "--repository", repository,
+       "--trust-domain", "edge.example", "--development", "--threshold", "1"});
+  ask({"release", "create", "--repository", repository, "--product", "edge-os", "--version",
+       "1.0.0", "--hardware", "virtual-x86_64", "--uki", At("1.efi"), "--image", At("1.img")});
+  const std::string folder = repository + "/targets/releases/edge-os/1.0.0";
+  const std::vector<std::string> names = *files_.List(folder);
+  const auto json = std::ranges::find_if(
+      names, [](const std::string& name) { return name.ends_with("release.json"); });
+  ASSERT_NE(json, names.end());
+  std::string platform = ToString(*ReadFile(files_, At("reference.json"), 1 << 20));
+  platform.insert(1, "\"secure_boot\":false,");
+  ASSERT_TRUE(WriteFileAtomically(files_, At("platform.json"), AsBytes(platform)).has_value());
+  const std::string base = Field(
+      *deployment_.Ask({"reference", "import", At("platform.json"), "--class", "online", "--json"}),
+      "id");
+  const std::vector<std::string> import{
+      "reference",    "import",   "--release", folder + "/" + *json,
+      "--repository", repository, "--root",    repository + "/metadata/1.root.json",
+      "--on",         base,       "--class",   "online"};
+  const auto unsigned_file = deployment_.Ask(import);
+  ASSERT_FALSE(unsigned_file.has_value());
+  EXPECT_THAT(unsigned_file.error().detail,
+              ::testing::HasSubstr("is not signed in the repository"));
+
+  ask({"release", "sign", "--repository", repository, "--key", At("keys/offline/targets-1.pem")});
+  ask({"release", "publish", "--repository", repository, "--keys", At("keys")});
+  const auto imported = deployment_.Ask(import);
+  ASSERT_TRUE(imported.has_value()) << imported.error().ToString();
+  EXPECT_THAT(*imported, ::testing::HasSubstr("active"));
+  const auto bare = deployment_.Ask({"reference", "import", "--release", folder + "/" + *json,
+                                     "--on", base, "--class", "online"});
+  ASSERT_FALSE(bare.has_value());
+  EXPECT_THAT(bare.error().detail, ::testing::HasSubstr("--repository and --root"));
+
+  const auto explained =
+      deployment_.Ask({"explain", "device", "nobody", "release", "edge-os/1.0.0", "--json"});
+  ASSERT_FALSE(explained.has_value());
+  EXPECT_THAT(explained.error().detail, ::testing::HasSubstr("device.unknown"));
+}
+
 class HighRangeTest : public ProvingNode, public ::testing::WithParamInterface<pki::EkTemplate> {
  protected:
   HighRangeTest() : ProvingNode({}, "", GetParam()) {}

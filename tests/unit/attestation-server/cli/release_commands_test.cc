@@ -3,7 +3,9 @@
 #include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
 
+#include "attestation-server/cli/ceremony_commands.h"
 #include "pki/base/json.h"
+#include "tests/fakes/fake_terminal.h"
 #include "tests/fakes/memory_file_system.h"
 #include "tests/fakes/pe_builder.h"
 
@@ -29,7 +31,9 @@ class ReleaseCommands : public testing::Test {
   }
   CommandResult Found() {
     return ReleaseKeysFound(
-        files_, {.keys = "/keys", .repository = "/repo", .trust_domain = "edge.example"}, kNow);
+        files_, terminal_,
+        {.keys = "/keys", .repository = "/repo", .trust_domain = "edge.example", .unsealed = true},
+        kNow);
   }
   CommandResult Create() {
     return ReleaseCreate(files_,
@@ -43,12 +47,14 @@ class ReleaseCommands : public testing::Test {
   }
   CommandResult Sign(const std::string& key, bool json = false) {
     return ReleaseSign(
-        files_, {.repository = "/repo", .key = "/keys/offline/" + key + ".pem", .json = json});
+        files_, terminal_,
+        {.repository = "/repo", .key = "/keys/offline/" + key + ".pem", .json = json});
   }
   CommandResult Publish() {
     return ReleasePublish(files_, {.repository = "/repo", .keys = "/keys"}, kNow);
   }
   MemoryFileSystem files_;
+  FakeTerminal terminal_;
 };
 
 JsonValue Json(const CommandResult& result) { return ParseJson(result.out).value(); }
@@ -83,21 +89,73 @@ TEST_F(ReleaseCommands, SayNoToForeignKeysAndUsageToWrongInput) {
 }
 
 TEST_F(ReleaseCommands, SealKeysByPassphraseFile) {
-  const CommandResult made =
-      ReleaseKeysCreate(files_, {.out = "/k/a.pem", .passphrase_file = "/in/pass", .json = true});
+  const CommandResult made = ReleaseKeysCreate(files_, terminal_,
+                                               {.out = "/k/a.pem",
+                                                .passphrase = {.file = "/in/pass"},
+                                                .kdf = pki::kKdfForTests,
+                                                .json = true});
   ASSERT_EQ(made.code, ExitCode::kYes);
   EXPECT_EQ(Json(made).Find("keyid")->if_string()->size(), 64U);
-  EXPECT_NE(ToString(ReadFile(files_, "/k/a.pem", 1 << 20).value()).find("ENCRYPTED"),
+  EXPECT_NE(ToString(ReadFile(files_, "/k/a.pem", 1 << 20).value()).find("SALLYPORT SEALED KEY"),
             std::string::npos);
-  EXPECT_EQ(ReleaseKeysCreate(files_, {.out = "/k/b.pem", .passphrase_file = "/in/empty"}).code,
-            ExitCode::kUsage);
+  EXPECT_EQ(
+      ReleaseKeysCreate(files_, terminal_, {.out = "/k/b.pem", .passphrase = {.file = "/in/empty"}})
+          .code,
+      ExitCode::kUsage);
+}
+
+TEST_F(ReleaseCommands, ShowWhatIsSignedAndTakeNoForAnAnswer) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  ASSERT_EQ(Create().code, ExitCode::kYes);
+  terminal_.answers = {"no", "", "y", "yes"};
+  for (int i = 0; i < 3; ++i) {
+    const CommandResult declined = Sign("targets-1", true);
+    EXPECT_EQ(declined.code, ExitCode::kNo);
+    EXPECT_EQ(*Json(declined).Find("error")->Find("reason")->if_string(), "sign.declined");
+  }
+  EXPECT_NE(terminal_.asked.front().find("new release: edge-os 2.0.0"), std::string::npos);
+  EXPECT_NE(terminal_.asked.front().find("payload SHA-256"), std::string::npos);
+  EXPECT_EQ(Sign("targets-1").code, ExitCode::kYes);
+}
+
+TEST_F(ReleaseCommands, SignOnlyTheExpectedDigestWhenOneIsGiven) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  ASSERT_EQ(Create().code, ExitCode::kYes);
+  const CommandResult signed_once = Sign("targets-1", true);
+  const std::string digest = *Json(signed_once).Find("review")->Find("payload_sha256")->if_string();
+  const auto with = [&](const std::string& expected) {
+    return ReleaseSign(
+               files_, terminal_,
+               {.repository = "/repo", .key = "/keys/offline/targets-2.pem", .digest = expected})
+        .code;
+  };
+  EXPECT_EQ(with(std::string(64, '0')), ExitCode::kNo);
+  EXPECT_EQ(with(digest.substr(0, 63)), ExitCode::kNo);
+  EXPECT_EQ(with(digest), ExitCode::kYes);
+}
+
+TEST_F(ReleaseCommands, AskForThePassphraseOfASealedKeyWithoutShowingIt) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  ASSERT_EQ(Create().code, ExitCode::kYes);
+  terminal_.answers = {"sealed", "sealed", "yes", "wrong"};
+  ASSERT_EQ(
+      ReleaseKeysCreate(files_, terminal_, {.out = "/keys/offline/x.pem", .kdf = pki::kKdfForTests})
+          .code,
+      ExitCode::kYes);
+  const CommandResult wrong = Sign("x", true);
+  EXPECT_EQ(*Json(wrong).Find("error")->Find("reason")->if_string(), "key.passphrase");
+  EXPECT_EQ(wrong.out.find("sealed\""), std::string::npos);
+  EXPECT_EQ(terminal_.hidden, 3);
 }
 
 TEST_F(ReleaseCommands, RefuseAThresholdOfOneOutsideDevelopment) {
-  const CommandResult result = ReleaseKeysFound(
-      files_,
-      {.keys = "/keys", .repository = "/repo", .trust_domain = "edge.example", .threshold = 1},
-      kNow);
+  const CommandResult result = ReleaseKeysFound(files_, terminal_,
+                                                {.keys = "/keys",
+                                                 .repository = "/repo",
+                                                 .trust_domain = "edge.example",
+                                                 .threshold = 1,
+                                                 .unsealed = true},
+                                                kNow);
   EXPECT_EQ(result.code, ExitCode::kNo);
 }
 

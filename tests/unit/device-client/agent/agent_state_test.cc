@@ -51,5 +51,21 @@ TEST_F(AgentStateTest, RefusesDamageInsteadOfStartingAnew) {
           .has_value());
 }
 
+TEST_F(AgentStateTest, HoldsTheOldOrTheNewOneAfterAPowerCut) {
+  for (const PowerLoss loss : {PowerLoss::kAll, PowerLoss::kOddSectors, PowerLoss::kDataOnly})
+    for (uint64_t operations = 0;; ++operations) {
+      MemoryFileSystem files;
+      ASSERT_TRUE(SaveState(files, "/state", {"device", 7, UnixTime{1234}}));
+      files.CutPowerAfter(operations);
+      const bool saved = SaveState(files, "/state", {"device", 8, UnixTime{5678}}).has_value();
+      files.Restart(loss);
+      const auto held = LoadState(files, "/state");
+      ASSERT_TRUE(held) << operations << ": " << held.error().ToString();
+      EXPECT_TRUE(held->epoch == 8 || (!saved && held->epoch == 7)) << operations;
+      EXPECT_EQ(held->last_signed_time, UnixTime{held->epoch == 8 ? 5678 : 1234});
+      if (saved) break;
+    }
+}
+
 }  // namespace
 }  // namespace sallyport::device

@@ -38,5 +38,59 @@ TEST(TrustedTime, NeverMovesBack) {
   EXPECT_EQ(time.Now().now, kNow + Hours(1));
 }
 
+TEST(TrustedTime, ADeadWallClockDoesNotBringBackWhatHasExpired) {
+  FakeClock clock(UnixTime{});
+  const TrustedTime time(clock, kNow, kNow + Days(3));
+
+  EXPECT_EQ(time.Now().now, kNow + Days(3)) << "the machine ran for three days since";
+  EXPECT_FALSE(time.Now().sure);
+}
+
+TEST(TrustedTime, AWallClockFarAheadIsCorrectedByTheServer) {
+  FakeClock clock(kNow + Days(9000));
+  TrustedTime time(clock, kNow);
+  EXPECT_EQ(time.Now().now, kNow + Days(9000));
+
+  time.Learn(kNow + Hours(1));
+
+  EXPECT_TRUE(time.Now().sure);
+  EXPECT_EQ(time.Now().now, kNow + Hours(1));
+}
+
+TEST(TrustedTime, ATpmClockSetAheadIsCorrectedByTheServer) {
+  FakeClock clock(UnixTime{});
+  TrustedTime time(clock, kNow, kNow + Days(9000));
+
+  time.Learn(kNow + Hours(1));
+
+  EXPECT_EQ(time.Now().now, kNow + Hours(1));
+}
+
+TEST(TrustedTime, TheServerDoesNotCorrectItBelowWhatItSignedBefore) {
+  FakeClock clock(UnixTime{});
+  TrustedTime time(clock, kNow);
+
+  time.Learn(kNow - Milliseconds(1));
+
+  EXPECT_FALSE(time.Now().sure);
+  EXPECT_EQ(time.Now().now, kNow);
+}
+
+TEST(TrustedTime, TheServerIsJudgedByWhatWasSignedAndByNoOtherClock) {
+  FakeClock clock(kNow + Days(9000));
+  TrustedTime time(clock, kNow, kNow + Days(8000));
+  EXPECT_EQ(time.Bound().earliest, kNow);
+  EXPECT_FALSE(time.Bound().exact);
+
+  time.Learn(kNow + Hours(1));
+
+  EXPECT_EQ(time.Bound().earliest, kNow + Hours(1));
+  EXPECT_TRUE(time.Bound().exact);
+}
+
+TEST(TrustedTime, NoProgramIsOlderThanItsBuild) {
+  EXPECT_GE(BuildTime(), *ParseRfc3339("2026-01-01T00:00:00Z"));
+}
+
 }  // namespace
 }  // namespace sallyport::device

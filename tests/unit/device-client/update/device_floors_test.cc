@@ -165,6 +165,22 @@ TEST_F(DeviceFloorsTest, ADamagedFileIsARefusal) {
   }
 }
 
+TEST_F(DeviceFloorsTest, APowerCutWhileAdoptingIsFinishedByTheNextStart) {
+  for (const PowerLoss loss : {PowerLoss::kAll, PowerLoss::kOddSectors, PowerLoss::kDataOnly})
+    for (uint64_t operations = 0;; ++operations) {
+      MemoryFileSystem files;
+      FakeFloorCounters counters;
+      ASSERT_TRUE(files.MakeDirectories("/state"));
+      files.CutPowerAfter(operations);
+      const bool adopted = DeviceFloors(counters, files, "/state/floors.json").Floors().has_value();
+      files.Restart(loss);
+      ASSERT_TRUE(files.MakeDirectories("/state"));
+      const auto again = DeviceFloors(counters, files, "/state/floors.json").Floors();
+      ASSERT_TRUE(again) << operations << ": " << again.error().ToString();
+      if (adopted) break;
+    }
+}
+
 TEST_F(DeviceFloorsTest, AJumpBeyondTheLimitRaisesNothing) {
   ASSERT_EQ(Receive(floors_of_tpm_, verifier_), "obeyed");
   const uint64_t writes = counters_.writes;

@@ -48,7 +48,9 @@ TEST_F(CeremonyTest, SealsKeysWithTheirPassphrases) {
                                .development = true,
                                .threshold = 1,
                                .offline_passphrase = "offline",
-                               .online_passphrase = "online"};
+                               .online_passphrase = "online",
+                               .offline_kdf = pki::kKdfForTests,
+                               .online_kdf = pki::kKdfForTests};
   ASSERT_TRUE(FoundUpdateTrust(files_, "/k", "/r", sealed, kNow));
   EXPECT_EQ(LoadSigner(files_, "/k/offline/root-1.pem", "online").error().reason,
             Reason::kBadSignature);

@@ -71,7 +71,7 @@ TEST_F(PublishTest, RefusesWhatADeviceWouldRefuse) {
 
 TEST_F(PublishTest, RotatesRootWithTheSignaturesOfOldAndNewKeys) {
   RootSpec next = NextRoot();
-  const auto fresh = CreateKeyFile(files_, "/keys/offline/root-4.pem", "").value();
+  const auto fresh = CreateKeyFile(files_, "/keys/offline/root-4.pem", {})->key.public_key();
   next.root.keys.erase(next.root.keys.begin());
   next.root.keys.push_back(fresh);
   ASSERT_TRUE(folder_.StageBody("root", RootBody(next)));
@@ -89,7 +89,7 @@ TEST_F(PublishTest, RefusesARootWithoutItsPredecessorsSignatures) {
   next.root.keys.clear();
   for (const char* name : {"root-7", "root-8"})
     next.root.keys.push_back(
-        CreateKeyFile(files_, "/keys/offline/" + std::string(name) + ".pem", "").value());
+        CreateKeyFile(files_, "/keys/offline/" + std::string(name) + ".pem", {})->key.public_key());
   ASSERT_TRUE(folder_.StageBody("root", RootBody(next)));
   for (const char* name : {"root-7", "root-8"}) ASSERT_TRUE(SignStaged(folder_, "root", Key(name)));
   EXPECT_FALSE(StatusOf(folder_, "root")->ready);

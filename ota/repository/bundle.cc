@@ -1,0 +1,160 @@
+#include "ota/repository/bundle.h"
+
+#include <algorithm>
+
+#include "ota/metadata/limits.h"
+#include "ota/metadata/uptane.h"
+#include "ota/repository/change_roles.h"
+
+namespace sallyport::ota {
+namespace {
+
+constexpr size_t kCopySize = 1 << 20;
+
+// FolderSource serves a packed folder.
+class FolderSource final : public Fetcher {
+ public:
+  FolderSource(FileSystem& files, std::string directory)
+      : files_(files), directory_(std::move(directory)) {}
+  Result<Bytes> FetchMetadata(const std::string& file, uint64_t size_max) override {
+    return ReadFile(files_, directory_ + "/metadata/" + file, size_max);
+  }
+  Result<Bytes> FetchTarget(const std::string& path, uint64_t size_max) override {
+    return ReadFile(files_, directory_ + "/targets/" + path, size_max);
+  }
+
+ private:
+  FileSystem& files_;
+  std::string directory_;
+};
+
+class Packer {
+ public:
+  Packer(const RepositoryFolder& folder, std::string out)
+      : folder_(folder), files_(folder.files()), out_(std::move(out)) {}
+
+  Result<Unit> Metadata(const std::string& name, ByteView bytes) {
+    return Write("metadata/" + name, bytes);
+  }
+  Result<Unit> Role(const std::string& role) {
+    SP_TRY(const auto draft, folder_.Published(role));
+    const std::string file = RoleFileName(role) + ".json";
+    if (role == "timestamp") return Metadata(file, draft.bytes);
+    return Metadata(std::to_string(draft.version) + "." + file, draft.bytes);
+  }
+  Result<Unit> Roots() {
+    SP_TRY(const auto newest, folder_.Published("root"));
+    for (uint64_t version = 1; version <= newest.version; ++version) {
+      SP_TRY(const Bytes root, folder_.PublishedVersion("root", version));
+      SP_TRY(Metadata(std::to_string(version) + ".root.json", root));
+    }
+    return Ok();
+  }
+  // Target copies one target piece by piece: payloads are larger than memory should be.
+  Result<Unit> Target(const std::string& path, const TargetFile& target) {
+    const std::string name = ConsistentPath(path, target.digests.PathPrefix());
+    SP_TRY(const auto from,
+           files_.Open(folder_.TargetFilePath(path, *target.digests.sha256()), OpenMode::kRead));
+    const std::string to = out_ + "/targets/" + name;
+    SP_TRY(files_.MakeDirectories(to.substr(0, to.rfind('/'))));
+    SP_TRY(const auto file, files_.Open(to, OpenMode::kCreate));
+    Bytes buffer(kCopySize);
+    for (uint64_t at = 0; at < target.length;) {
+      SP_TRY(const size_t size, from->ReadAt(at, buffer));
+      if (size == 0)
+        return Error{Reason::kMismatch, path + " is shorter than its metadata says", "tuf.length"};
+      SP_TRY(file->WriteAt(at, ByteView(buffer).first(size)));
+      at += size;
+    }
+    SP_TRY(file->Sync());
+    ++files_packed;
+    bytes_packed += target.length;
+    return Ok();
+  }
+
+  uint64_t files_packed = 0;
+  uint64_t bytes_packed = 0;
+
+ private:
+  Result<Unit> Write(const std::string& name, ByteView content) {
+    const std::string path = out_ + "/" + name;
+    SP_TRY(files_.MakeDirectories(path.substr(0, path.rfind('/'))));
+    SP_TRY(WriteFileAtomically(files_, path, content));
+    ++files_packed;
+    bytes_packed += content.size();
+    return Ok();
+  }
+
+  const RepositoryFolder& folder_;
+  FileSystem& files_;
+  std::string out_;
+};
+
+// Statement reads what is published for the role.
+Result<Bytes> Statement(const RepositoryFolder& folder, std::string_view role) {
+  SP_TRY(const auto draft, folder.Published(role));
+  SP_TRY(const Targets targets, DraftTargets(draft));
+  const std::string path = BundleTargetPath(role);
+  const TargetFile* const file = targets.Find(path);
+  if (file == nullptr || !file->digests.sha256())
+    return Error{Reason::kNotFound, "role " + std::string(role) + " has no statement",
+                 "bundle.none"};
+  SP_TRY(Bytes json, ReadFile(folder.files(), folder.TargetFilePath(path, *file->digests.sha256()),
+                              kBundleStatementSizeMax));
+  SP_TRY(file->Check(json, path));
+  return json;
+}
+
+// Rehearse verifies `out` as a device does that was made with the first root.
+Result<Unit> Rehearse(const RepositoryFolder& folder, const BundleStatement& statement,
+                      const std::string& trust_domain, const std::string& out, UnixTime now) {
+  FolderSource source(folder.files(), out);
+  const std::string scratch = out + "/.rehearsal";
+  MetadataClient device(folder.files(), scratch, ImageRules(trust_domain));
+  SP_TRY(const Bytes root, folder.PublishedVersion("root", 1));
+  SP_TRY(device.Initialise(root));
+  const auto verified = VerifyUsbBundle(device, source, statement.role, statement.serial - 1, now);
+  SP_TRY(const std::vector<std::string> names, folder.files().List(scratch));
+  for (const std::string& name : names) SP_TRY(folder.files().Remove(scratch + "/" + name));
+  if (!verified) return verified.error();
+  return Ok();
+}
+
+}  // namespace
+
+Result<Unit> StageBundle(RepositoryFolder& folder, const BundleStatement& statement) {
+  SP_TRY(const auto published, folder.Published("targets"));
+  SP_TRY(const Targets targets, DraftTargets(published));
+  if (targets.Find(statement.release) == nullptr)
+    return Error{Reason::kNotFound, statement.release + " is not published", "bundle.release"};
+  return StageTeamFile(folder, statement.role, BundleTargetPath(statement.role),
+                       AsBytes(WriteBundleStatement(statement)), statement.expires);
+}
+
+Result<PackedBundle> PackBundle(const RepositoryFolder& folder, std::string_view role,
+                                const std::string& trust_domain, const std::string& out,
+                                UnixTime now) {
+  if (folder.files().Open(out + "/metadata/timestamp.json", OpenMode::kRead))
+    return Error{Reason::kAlreadyExists, out + " holds a bundle already", "bundle.exists"};
+  SP_TRY(const Bytes json, Statement(folder, role));
+  SP_TRY(BundleStatement statement, ParseBundleStatement(json));
+  SP_TRY(const auto published, folder.Published("targets"));
+  SP_TRY(const Targets targets, DraftTargets(published));
+  Packer packer(folder, out);
+  SP_TRY(packer.Roots());
+  for (const std::string& name :
+       {std::string("snapshot"), std::string("targets"), std::string(role)})
+    SP_TRY(packer.Role(name));
+  SP_TRY(packer.Metadata(std::string(kBundleStatementFile), json));
+  const std::string prefix = statement.release.substr(0, statement.release.rfind('/') + 1);
+  for (const auto& [path, file] : targets.targets)
+    if (path.starts_with(prefix)) SP_TRY(packer.Target(path, file));
+  SP_TRY(packer.Role("timestamp"));  // last: a folder without it is no bundle
+  if (const auto good = Rehearse(folder, statement, trust_domain, out, now); !good) {
+    SP_TRY(folder.files().Remove(out + "/metadata/timestamp.json"));
+    return good.error();
+  }
+  return PackedBundle{std::move(statement), packer.files_packed, packer.bytes_packed};
+}
+
+}  // namespace sallyport::ota
