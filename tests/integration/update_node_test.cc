@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "attestation-server/evidence/replay.h"
+#include "device-client/update/device_floors.h"
 #include "device-client/update/update_driver.h"
 #include "device-client/update/update_machinery.h"
 #include "ota/measure/uki.h"
@@ -63,6 +64,7 @@ class UpdateNodeTest : public ::testing::Test {
     node_.emplace(*VirtualNode::Open(dir_ + "/cam-1"));
   }
   ~UpdateNodeTest() override {
+    tpm_.reset();
     node_.reset();
     std::filesystem::remove_all(dir_);
   }
@@ -86,20 +88,30 @@ class UpdateNodeTest : public ::testing::Test {
     const Bytes bytes = *ReadFile(files_, At(name), kFileMax);
     return {name, bytes.size(), pki::Sha256(bytes)};
   }
-  ota::InstallPlan Plan(const std::string& version) {
+  ota::InstallPlan Plan(const std::string& version, uint64_t rollback_index = 1,
+                        bool security_floor = false) {
     const ota::RemoteFile image = Remote(version + ".img");
     return ota::InstallPlanForTest::Make(
-        {ReleaseDigest::FromArray(pki::Sha256(AsBytes(version)).array()), "edge-os", version, 1,
-         false, image.length, image.sha256, Remote(version + ".efi"), Remote(version + ".json"),
-         Remote(version + ".payload")});
+        {ReleaseDigest::FromArray(pki::Sha256(AsBytes(version)).array()), "edge-os", version,
+         rollback_index, security_floor, image.length, image.sha256, Remote(version + ".efi"),
+         Remote(version + ".json"), Remote(version + ".payload")});
   }
 
-  BootReport PowerOn() { return *node_->PowerOn(random_); }
+  BootReport PowerOn() {
+    tpm_.reset();
+    return *node_->PowerOn(random_);
+  }
   // StartAgent is a new agent process: its driver, and what it waits for in this boot.
   UpdateStep StartAgent() {
-    machinery_.emplace(files_, UpdatePaths{node_->SlotPath(Slot::kA), node_->SlotPath(Slot::kB),
-                                           node_->dir() + "/esp", node_->EfiVariablesDir(),
-                                           node_->dir() + "/state"});
+    tpm_.reset();
+    tpm_ = *Tpm::Open(node_->tpm()->tcti(), random_);
+    counters_.emplace(*tpm_);
+    floors_.emplace(*counters_, files_, node_->dir() + "/state/floors.json");
+    machinery_.emplace(
+        files_,
+        UpdatePaths{node_->SlotPath(Slot::kA), node_->SlotPath(Slot::kB), node_->dir() + "/esp",
+                    node_->EfiVariablesDir(), node_->dir() + "/state"},
+        &*floors_);
     driver_.emplace(UpdateDriverParts{machinery_->installer(), *source_, rebooter_, clock_,
                                       [this](const UpdateReport& report) { last_ = report; }});
     return *driver_->Boot();
@@ -122,6 +134,9 @@ class UpdateNodeTest : public ::testing::Test {
   std::string dir_;
   std::optional<DirectorySource> source_;
   std::optional<VirtualNode> node_;
+  std::unique_ptr<Tpm> tpm_;
+  std::optional<TpmFloorCounters> counters_;
+  std::optional<DeviceFloors> floors_;
   std::optional<UpdateMachinery> machinery_;
   std::optional<UpdateDriver> driver_;
   UpdateReport last_;
@@ -178,6 +193,29 @@ TEST_F(UpdateNodeTest, GoesBackAtOnceWhenTheServerRefusesTheTrial) {
 
   EXPECT_EQ(PowerOn().slot, Slot::kA);
   EXPECT_EQ(StartAgent(), UpdateStep::kSettled);
+}
+
+TEST_F(UpdateNodeTest, WipingTheStateBringsNoReleaseBackFromBelowTheFloorThatACommitRaised) {
+  MakeRelease("2.0.0");
+  MakeRelease("3.0.0");
+  PowerOn();
+  StartAgent();
+  ASSERT_EQ(*driver_->Assign(Plan("2.0.0", 5, true)), UpdateStep::kRebooting);
+  ASSERT_EQ(PowerOn().slot, Slot::kB);
+  ASSERT_EQ(StartAgent(), UpdateStep::kTrial);
+  EXPECT_EQ(*floors_->Read(), 0u) << "not before the commit";
+  const ota::InstallPlan committed = Plan("2.0.0", 5, true);
+  ASSERT_EQ(*driver_->Judged(ota::TrialOutcome::kAccepted, &committed), UpdateStep::kSettled);
+  EXPECT_EQ(*floors_->Read(), 5u);
+
+  for (const char* name : {"update", "floors.json"})
+    ASSERT_TRUE(files_.Remove(node_->dir() + "/state/" + name)) << name;
+  PowerOn();
+  StartAgent();
+  EXPECT_EQ(driver_->Assign(Plan("3.0.0", 4)).error().rule, "install.below-floor");
+  EXPECT_EQ(last_.gate, "install");
+  EXPECT_NE(last_.detail.find("install.below-floor"), std::string::npos);
+  EXPECT_EQ(*driver_->Assign(Plan("3.0.0", 5)), UpdateStep::kRebooting) << "at the floor";
 }
 
 }  // namespace
