@@ -32,6 +32,25 @@ const std::vector<ConfigKey<Endpoints>>& EndpointKeys() {
   return keys;
 }
 
+const std::vector<ConfigKey<ota::ExpiryAlarms>>& AlarmKeys() {
+  using ota::ExpiryAlarms;
+  static const std::vector<ConfigKey<ExpiryAlarms>> keys{
+      {"notice", "remaining life of an offline role at which its end is announced (default 30d)",
+       ConfigDuration(&ExpiryAlarms::notice, Minutes(1), Days(365))},
+      {"warning", "the same, as a warning (default 14d)",
+       ConfigDuration(&ExpiryAlarms::warning, Minutes(1), Days(365))},
+      {"critical", "the same, as an error (default 3d)",
+       ConfigDuration(&ExpiryAlarms::critical, Minutes(1), Days(365))}};
+  return keys;
+}
+
+void ReadAlarms(Config& out, const YamlNode& node, Diagnostics& findings) {
+  ReadConfigMap(out.update_alarms, node, AlarmKeys(), findings);
+  const ota::ExpiryAlarms& alarms = out.update_alarms;
+  if (alarms.notice < alarms.warning || alarms.warning < alarms.critical)
+    findings.Add(Code::kRange, node.at, "notice, warning and critical do not fall");
+}
+
 void ReadPcrs(Config& out, const YamlNode& node, Diagnostics& findings) {
   out.pcrs.clear();
   for (const YamlNode& item : node.items) {
@@ -211,6 +230,7 @@ const std::vector<ConfigKey<Config>>& ConfigKeys() {
       {"log_level", "debug, info, warning or error (default info)", ReadLogLevel},
       {"manifest_lifetime", "lifetime of a device manifest, the offline lease (default 1d)",
        ConfigDuration(&Config::manifest_lifetime, Minutes(1), Days(30))},
+      {"update_alarms", "when the end of update metadata is announced", ReadAlarms},
       {"operators", "operator name: viewer, operator or admin", ReadOperators, true},
       {"classes", "device classes by name", ReadClasses, true}};
   return keys;
@@ -230,6 +250,7 @@ Result<Config> ParseConfig(std::string_view text, const std::string& file) {
 
 std::string DescribeConfig() {
   return DescribeConfigKeys("", ConfigKeys()) + DescribeConfigKeys("listen.", EndpointKeys()) +
+         DescribeConfigKeys("update_alarms.", AlarmKeys()) +
          DescribeConfigKeys("classes.<name>.", ClassKeys()) +
          DescribeConfigKeys("profiles.<name>.", ProfileKeys());
 }

@@ -9,6 +9,7 @@
 
 #include "attestation-server/operations/operator_role.h"
 #include "pki/base/result.h"
+#include "ota/repository/expiry.h"
 #include "pki/base/time.h"
 
 namespace sallyport::server {
@@ -51,6 +52,7 @@ struct Config {
   Endpoints advertise;  // what enrolment files say; default: listen
   std::string log_level = "info";
   Duration manifest_lifetime = Hours(24);  // expiry of director metadata: the offline lease
+  ota::ExpiryAlarms update_alarms;         // before update metadata that people sign ends
   std::map<std::string, OperatorRole> operators;
   std::map<std::string, DeviceClass> classes;
   std::map<std::string, ProfileConfig> profiles;

@@ -8,6 +8,7 @@
 
 #include "attestation-server/director/director.h"
 #include "attestation-server/director/manifests.h"
+#include "attestation-server/operations/update_alarms.h"
 #include "attestation-server/evidence/bank_audit.h"
 #include "attestation-server/http/content_server.h"
 #include "attestation-server/http/health_server.h"
@@ -105,6 +106,11 @@ Result<std::vector<Bytes>> LoadDirectorRoots(FileSystem& files, const std::strin
   }
 }
 
+void SayUpdateAlarm(LogLevel level, std::string_view event, const std::string& role,
+                    const std::string& text) {
+  Log(level, event, {{"role", role}, {"text", text}});
+}
+
 }  // namespace
 
 // Impl's members are in order of construction: what is later uses what is earlier.
@@ -123,7 +129,11 @@ class Server::Impl {
         pool_(kPoolThreads),
         zones_(policy::ZoneFiles(world.files)),
         director_(facts_.trust_domain, keys_.director.targets, keys_.director.snapshot,
-                  keys_.director.timestamp) {}
+                  keys_.director.timestamp),
+        update_alarms_(world.files, layout_.image_repository(), config.update_alarms,
+                       {SayUpdateAlarm, [this](std::string_view group, Duration left) {
+                          metrics_.SetUpdateRoleLeft(group, left);
+                        }}) {}
 
   ~Impl() { Stop(); }
 
@@ -152,6 +162,7 @@ class Server::Impl {
   WorkPool pool_;
   policy::ZoneLookup zones_;
   LocalDirectorSigner director_;
+  UpdateAlarms update_alarms_;
   ServerLeaves leaves_;
   Metrics metrics_;
   std::string leaf_key_pem_;
@@ -347,6 +358,7 @@ JsonValue Server::Impl::StatusJson() {
                             {"active", known ? (*counts)->Integer(1) : 0},
                             {"quarantined", known ? (*counts)->Integer(2) : 0},
                             {"streams", streams_->size()},
+                            {"updates", update_alarms_.Json(world_.clock.Wall())},
                             {"ready", ready_.load()}});
 }
 
@@ -373,8 +385,11 @@ void Server::Impl::Maintain() {
     lock.unlock();
     const UnixTime now = world_.clock.Wall();
     const Result<Unit> renewed = publication_->Renew(now);
-    if (!renewed)
+    if (!renewed) {
+      metrics_.CountOnlineRenewalFailure();
       Log(LogLevel::kError, "online_roles_not_renewed", {{"reason", renewed.error().ToString()}});
+    }
+    update_alarms_.Check(now);
     const Result<size_t> aged = references_->RetireAged(now);
     if (!aged)
       Log(LogLevel::kError, "references_not_retired", {{"reason", aged.error().ToString()}});
@@ -399,6 +414,7 @@ Result<Unit> Server::Impl::Start() {
   SP_TRY(StartCore());
   SP_TRY(IssueServerLeaf());
   SP_TRY(publication_->Renew(world_.clock.Wall()));
+  update_alarms_.Check(world_.clock.Wall());
   SP_TRY(StartListeners());
   SP_TRY(StartHttp());
   maintenance_ = std::thread([this] { Maintain(); });

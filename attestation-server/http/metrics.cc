@@ -48,6 +48,17 @@ struct Metrics::State {
                                    .Help("Devices with an open stream")
                                    .Register(registry)
                                    .Add({});
+  prometheus::Family<prometheus::Gauge>& update_roles =
+      BuildGauge()
+          .Name("sallyport_update_role_left_seconds")
+          .Help("Remaining life of update metadata, by role; negative once it has ended")
+          .Register(registry);
+  prometheus::Counter& renewal_failures =
+      BuildCounter()
+          .Name("sallyport_online_role_renewal_failures_total")
+          .Help("Renewals of snapshot and timestamp that failed")
+          .Register(registry)
+          .Add({});
   prometheus::Histogram& commit_seconds = BuildHistogram()
                                               .Name("sallyport_commit_seconds")
                                               .Help("Time that one commit of the store took")
@@ -78,6 +89,11 @@ void Metrics::ObserveCommit(Duration took, size_t changes) {
   state_->commit_seconds.Observe(static_cast<double>(took.ms) / 1000);
   state_->commit_changes.Observe(static_cast<double>(changes));
 }
+
+void Metrics::SetUpdateRoleLeft(std::string_view group, Duration left) {
+  state_->update_roles.Add({{"role", std::string(group)}}).Set(static_cast<double>(left.ms) / 1000);
+}
+void Metrics::CountOnlineRenewalFailure() { state_->renewal_failures.Increment(); }
 
 std::string Metrics::Serialize() const {
   return prometheus::TextSerializer().Serialize(state_->registry.Collect());

@@ -30,6 +30,11 @@ class Metrics {
   // ObserveCommit records one commit of the store's writer, and how many changes shared it.
   void ObserveCommit(Duration took, size_t changes);
 
+  // SetUpdateRoleLeft takes the remaining life of the update role of `group`
+  // (ota/repository/expiry.h) that ends first; negative once it has ended.
+  void SetUpdateRoleLeft(std::string_view group, Duration left);
+  void CountOnlineRenewalFailure();
+
   // Serialize returns the text exposition format, version 0.0.4.
   std::string Serialize() const;
 

@@ -150,7 +150,10 @@ Result<PackedBundle> PackBundle(const RepositoryFolder& folder, std::string_view
   for (const auto& [path, file] : targets.targets)
     if (path.starts_with(prefix)) SP_TRY(packer.Target(path, file));
   SP_TRY(packer.Role("timestamp"));  // last: a folder without it is no bundle
-  SP_TRY(Rehearse(folder, statement, trust_domain, out, now));
+  if (const auto good = Rehearse(folder, statement, trust_domain, out, now); !good) {
+    SP_TRY(folder.files().Remove(out + "/metadata/timestamp.json"));
+    return good.error();
+  }
   return PackedBundle{std::move(statement), packer.files_packed, packer.bytes_packed};
 }
 

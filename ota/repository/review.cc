@@ -13,8 +13,21 @@ Error CannotShow(std::string why) {
   return Error{Reason::kPolicyDenied, std::move(why), "sign.cannot-show"};
 }
 
-// Differ lists the leaves in which two trees differ. Text is escaped as in JSON, so that nothing in
-// a document can imitate a line of the review.
+// Shown is JSON in ASCII: neither line ends nor characters that turn the direction of writing, or
+// look like others, can make a document read as something else than it is.
+std::string Shown(const JsonValue& value) {
+  std::string out;
+  for (const char c : WriteJson(value)) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte < 0x7f)
+      out += c;
+    else
+      out += "<" + HexEncode(ByteView(&byte, 1)) + ">";
+  }
+  return out;
+}
+
+// Differ lists the leaves in which two trees differ.
 class Differ {
  public:
   void Compare(const std::string& path, const JsonValue* before, const JsonValue* after) {
@@ -37,12 +50,12 @@ class Differ {
     std::ranges::sort(keys);
     keys.erase(std::ranges::unique(keys).begin(), keys.end());
     for (const std::string& key : keys)
-      Compare(path + (path.empty() ? "" : ".") + WriteJson(JsonValue(key)), before.Find(key),
+      Compare(path + (path.empty() ? "" : ".") + Shown(JsonValue(key)), before.Find(key),
               after.Find(key));
   }
   void CompareLeaves(const std::string& path, const JsonValue* before, const JsonValue* after) {
-    const std::string old_text = before == nullptr ? "" : WriteJson(*before);
-    const std::string new_text = after == nullptr ? "" : WriteJson(*after);
+    const std::string old_text = before == nullptr ? "" : Shown(*before);
+    const std::string new_text = after == nullptr ? "" : Shown(*after);
     if (before == nullptr)
       lines.push_back("+ " + path + " = " + new_text);
     else if (after == nullptr)
@@ -174,7 +187,8 @@ Result<SigningStatus> SignReviewed(RepositoryFolder& folder, const Review& revie
   if (PayloadOf(now_staged.body) != review.payload)
     return Error{Reason::kMismatch, review.role + " was staged anew while it was shown",
                  "sign.draft-changed"};
-  return SignDraft(folder, review.role, review.draft, signer);
+  // The same payload, with the signatures that others may have added meanwhile.
+  return SignDraft(folder, review.role, now_staged, signer);
 }
 
 Result<SigningStatus> MergeSignatures(RepositoryFolder& folder, std::string_view role,

@@ -54,6 +54,21 @@ TEST(ServerConfig, ReadsAFullFile) {
   EXPECT_EQ(config->advertise.device, "0.0.0.0:8442");
 }
 
+TEST(ServerConfig, AnnouncesTheEndOfUpdateMetadataWhenTold) {
+  const auto with = [](const std::string& alarms) {
+    return "update_alarms: " + alarms + "\n" + kGood;
+  };
+  const auto config = ParseConfig(with("{notice: 60d, critical: 1d}"), "server.yaml");
+  ASSERT_TRUE(config.has_value()) << config.error().ToString();
+  EXPECT_EQ(config->update_alarms.notice, Days(60));
+  EXPECT_EQ(config->update_alarms.warning, Days(14));
+  EXPECT_EQ(config->update_alarms.critical, Days(1));
+  EXPECT_THAT(Findings(with("{notice: 10d}")), HasSubstr("do not fall"));
+  EXPECT_THAT(Findings(with("{warning: 2d}")), HasSubstr("do not fall"));
+  EXPECT_THAT(Findings(with("{notice: 2y}")), HasSubstr("server.yaml:1"));
+  EXPECT_THAT(Findings(with("{loud: 2d}")), HasSubstr("loud"));
+}
+
 TEST(ServerConfig, TakesTheAdvisoriesThatAProfileAccepts) {
   const auto config = ParseConfig(
       With("/etc/sallyport/ek}", "/etc/sallyport/ek, accept_advisories: [CVE-2017-15361]}"),

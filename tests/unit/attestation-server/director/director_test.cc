@@ -115,6 +115,22 @@ TEST_F(DirectorTest, KeepsNoMoreEntriesThanAllowed) {
   EXPECT_EQ(counter_, 4U);
 }
 
+// The cache is first in, first out and counts devices, so a fleet larger than it costs signatures
+// and no memory; nothing of it ever becomes a file.
+TEST_F(DirectorTest, AFleetLargerThanTheCacheIsServedDeviceByDevice) {
+  constexpr uint32_t kDevices = 300;  // the fixture's cache holds two
+  const auto ask = [&](uint32_t device) {
+    ASSERT_TRUE(
+        director_.MetadataFor({"device-" + std::to_string(device), std::nullopt, {}}, kNow));
+  };
+  for (uint32_t device = 0; device < kDevices; ++device) ask(device);
+  EXPECT_EQ(counter_, kDevices);
+  ask(kDevices - 1);
+  EXPECT_EQ(counter_, kDevices);
+  ask(0);
+  EXPECT_EQ(counter_, kDevices + 1);
+}
+
 TEST_F(DirectorTest, SignsNothingWithoutAVersion) {
   Director director(
       signer_,

@@ -27,6 +27,17 @@ TEST(Metrics, CountsRefusalsByTheirRule) {
   EXPECT_THAT(metrics.Serialize(), HasSubstr("sallyport_refusals_total{rule=\"quote.magic\"} 1"));
 }
 
+TEST(Metrics, TellTheRemainingLifeOfUpdateRolesAndFailedRenewals) {
+  Metrics metrics;
+  metrics.SetUpdateRoleLeft("root", Hours(2));
+  metrics.SetUpdateRoleLeft("root", Hours(1));
+  metrics.CountOnlineRenewalFailure();
+  const std::string text = metrics.Serialize();
+
+  EXPECT_THAT(text, HasSubstr("sallyport_update_role_left_seconds{role=\"root\"} 3600"));
+  EXPECT_THAT(text, HasSubstr("sallyport_online_role_renewal_failures_total 1"));
+}
+
 TEST(Metrics, SumsCommitsAndTheChangesThatSharedThem) {
   Metrics metrics;
   metrics.ObserveCommit(Milliseconds(4), 3);

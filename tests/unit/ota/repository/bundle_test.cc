@@ -69,7 +69,9 @@ TEST_F(BundleTest, SerialsCountOnceAndWithinWhatTargetsAllows) {
   EXPECT_EQ(Verdict(kNow, 3), "bundle.serial-used");
   for (const uint64_t serial : {1, 6}) {
     PublishStatement(Statement(serial));
-    EXPECT_EQ(Pack("/other" + std::to_string(serial)), "bundle.serial-limit");
+    const std::string out = "/other" + std::to_string(serial);
+    EXPECT_EQ(Pack(out), "bundle.serial-limit");
+    EXPECT_FALSE(files_.Open(out + "/metadata/timestamp.json", OpenMode::kRead));  // no bundle
   }
 }
 

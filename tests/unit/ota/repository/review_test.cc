@@ -36,6 +36,19 @@ TEST_F(ReviewTest, ShowsRoleVersionExpiryPayloadDigestAndEveryDifference) {
   EXPECT_TRUE(Mentions(*review, "+ \"targets\".\"releases/edge-os/2.0.0/uki.efi\".\"length\""));
 }
 
+TEST_F(ReviewTest, ShowsCharactersThatDeceiveTheEyeAsBytes) {
+  StageRelease();
+  const JsonValue targets = *folder_.Staged("targets")->body.Find("targets");
+  const JsonValue file = targets.if_object()->front().value;
+  Restage("targets", {{"targets", WithMembers(targets, {{"a\n+ \"b\"\xe2\x80\xae\x7f", file}})}});
+  const auto review = ReviewStaged(folder_, "targets");
+  ASSERT_TRUE(review) << review.error().ToString();
+  const std::string text = ReviewText(*review);
+  EXPECT_TRUE(
+      std::ranges::all_of(text, [](char c) { return c == '\n' || (c >= ' ' && c < 0x7f); }));
+  EXPECT_TRUE(Mentions(*review, "<e2><80><ae><7f>"));
+}
+
 TEST_F(ReviewTest, RefusesToShowMembersItDoesNotKnow) {
   StageRelease();
   Restage("targets", {{"surprise", 1}});
@@ -82,6 +95,13 @@ TEST_F(ReviewTest, SignsNothingThatWasSwappedAfterItWasShown) {
   Restage("targets", {{"expires", "2099-01-01T00:00:00Z"}});
   EXPECT_EQ(SignReviewed(folder_, review, Key("targets-1")).error().name(), "sign.draft-changed");
   EXPECT_EQ(StatusOf(folder_, "targets")->signatures, 0U);
+}
+
+TEST_F(ReviewTest, KeepsASignatureThatCameWhileItWasShown) {
+  StageRelease();
+  const auto review = ReviewStaged(folder_, "targets").value();
+  ASSERT_TRUE(SignStaged(folder_, "targets", Key("targets-2")));
+  EXPECT_TRUE(SignReviewed(folder_, review, Key("targets-1"))->ready);
 }
 
 TEST_F(ReviewTest, SignaturesOfTwoCopiesAreMerged) {
