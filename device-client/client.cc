@@ -270,8 +270,10 @@ void Client::Failed(const Error& error, const CallFailure& failure) {
   Wait(wait);
 }
 
+// A wall clock that is ahead must not end a certificate that the server has just made: the server
+// that could correct it would never be heard.
 bool Client::Lapsed() const {
-  return !session_ || time_->Now().now >= session_->certificate.not_after;
+  return !session_ || time_->Bound().earliest >= session_->certificate.not_after;
 }
 
 void Client::Connect() {
@@ -281,7 +283,7 @@ void Client::Connect() {
   parts_.random.Fill(hello.time_nonce);
   time_nonce_ = hello.time_nonce;
   const IssuedCertificate& certificate = session_->certificate;
-  const UnixTime now = time_->Now().now;
+  const UnixTime now = time_->Bound().earliest;
   link_not_after_ = certificate.not_after;
   switch_at_ = certificate.not_after - Duration{(certificate.not_after - now).ms / kSwitchFraction};
   link_ = std::make_unique<DeviceLink>(
@@ -294,7 +296,7 @@ void Client::Connect() {
 void Client::Stream() {
   if (std::optional<Message> message = NextMessage(kPoll)) Handle(*std::move(message));
   if (machine_ != State::kStream) return;
-  const UnixTime now = time_->Now().now;
+  const UnixTime now = time_->Bound().earliest;
   if (Lapsed()) {
     DropLink();
     return Move(Event::kLapsed);

@@ -187,7 +187,8 @@ Result<SigningStatus> SignReviewed(RepositoryFolder& folder, const Review& revie
   if (PayloadOf(now_staged.body) != review.payload)
     return Error{Reason::kMismatch, review.role + " was staged anew while it was shown",
                  "sign.draft-changed"};
-  return SignDraft(folder, review.role, review.draft, signer);
+  // The same payload, with the signatures that others may have added meanwhile.
+  return SignDraft(folder, review.role, now_staged, signer);
 }
 
 Result<SigningStatus> MergeSignatures(RepositoryFolder& folder, std::string_view role,

@@ -1,6 +1,6 @@
 // What a person signs, shown before it is signed: every difference from the version before, the
 // digest of the payload, and the contents of each new release. What cannot be shown is not signed,
-// and what was shown is what gets signed: a Review holds the very bytes.
+// and what was shown is what gets signed: the payload is compared again.
 #pragma once
 
 #include "ota/repository/sign.h"
@@ -23,7 +23,7 @@ struct Review {
 // repository.version-not-next unless it follows what is published.
 Result<Review> ReviewStaged(const RepositoryFolder& folder, std::string_view role);
 
-// SignReviewed signs exactly the document of `review` and stages it. Errors of SignStaged, and
+// SignReviewed signs exactly the payload of `review`. Errors of SignStaged, and
 // kMismatch, rule sign.draft-changed, when another payload was staged since.
 Result<SigningStatus> SignReviewed(RepositoryFolder& folder, const Review& review,
                                    const Signer& signer);

@@ -1,5 +1,6 @@
 // The whole agent but what it does with its orders: a software TPM below, a server's two listeners
 // above.
+#include "device-client/agent/time_record.h"
 #include "device-client/client.h"
 
 #include <cstdlib>
@@ -68,6 +69,17 @@ class RecordingSinks final : public AgentSinks {
   Told told_;
 };
 
+// WrongClock is this machine's clock with a wall clock that is off.
+class WrongClock final : public Clock {
+ public:
+  UnixTime Wall() const override { return wall ? *wall : clock_.Wall(); }
+  Duration Boot() const override { return clock_.Boot(); }
+  std::optional<UnixTime> wall;
+
+ private:
+  RealClock clock_;
+};
+
 class AgentTest : public testing::Test {
  protected:
   static void SetUpTestSuite() { server::PrepareTls(); }
@@ -101,8 +113,8 @@ class AgentTest : public testing::Test {
     config.event_log = dir_ + "/log";
     config.backoff_max = Seconds(1);
     const AgentState state = *LoadState(files_, config.state);
-    client_ = std::make_unique<Client>(ClientParts{*tpm_, files_, clock_, random_, sinks_}, config,
-                                       stub_->EnrolmentFile(), state);
+    client_ = std::make_unique<Client>(ClientParts{*tpm_, files_, agent_clock_, random_, sinks_},
+                                       config, stub_->EnrolmentFile(), state);
   }
   void StartAgent() {
     MakeAgent();
@@ -128,6 +140,7 @@ class AgentTest : public testing::Test {
 
   std::string dir_;
   RealClock clock_;
+  WrongClock agent_clock_;
   SystemRandom random_;
   PosixFileSystem files_;
   RecordingSinks sinks_;
@@ -153,6 +166,24 @@ TEST_F(AgentTest, EnrolsWithProofsThatVerifyAndStaysConnected) {
   EXPECT_EQ(seen.hellos[0].time_nonce().size(), 16u);
   EXPECT_EQ(sinks_.told().attested, 1);
   EXPECT_EQ(client_->status().tier, "attested");
+}
+
+TEST_F(AgentTest, AWallClockThatIsDeadOrFarAheadKeepsItFromNothingAndTheServerCorrectsIt) {
+  for (const UnixTime wall : {UnixTime{}, clock_.Wall() + Days(20'000)}) {
+    agent_clock_.wall = wall;
+    StartAgent();
+    ASSERT_TRUE(stub_->WaitFor([](const Seen& seen) { return seen.hellos.size() == 1; }));
+    EXPECT_FALSE(client_->time().Now().sure);
+    PushTime();
+
+    while (!client_->time().Now().sure) std::this_thread::yield();
+    EXPECT_GT(client_->time().Now().now, clock_.Wall() - Minutes(1));
+    EXPECT_LT(client_->time().Now().now, clock_.Wall() + Minutes(1));
+    StopAgent();
+    EXPECT_TRUE(*LoadTimeRecord(files_, dir_ + "/state"));
+    std::filesystem::remove_all(dir_ + "/state");
+    StartServer();
+  }
 }
 
 TEST_F(AgentTest, NeverSendsTheTokenBeforeTheServerHasProvenItself) {

@@ -142,10 +142,9 @@ TEST(Pcr7Grammar, RefusesAVariableTwiceMissingOrUnknown) {
 TEST(Pcr7Grammar, RefusesBytesBehindAVariable) {
   Bytes data = EventLogBuilder::VariableData(kGlobalVariableGuid, "SecureBoot", Bytes{1});
   data.push_back(0);
-  const EventLog log =
-      ParseEventLog(
-          EventLogBuilder().Hashed(7, EventType::kVariableDriverConfig, data).Separator(7).bytes())
-          .value();
+  EventLogBuilder builder;
+  builder.Hashed(7, EventType::kVariableDriverConfig, data).Separator(7);
+  const EventLog log = ParseEventLog(builder.bytes()).value();
   const PcrGrammar grammar = CheckGrammar(log, 7, Bank::kSha256, std::nullopt);
   ASSERT_TRUE(grammar.fault.has_value());
   EXPECT_EQ(grammar.fault->detail, "bytes after the variable");

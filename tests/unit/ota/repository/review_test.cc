@@ -97,6 +97,13 @@ TEST_F(ReviewTest, SignsNothingThatWasSwappedAfterItWasShown) {
   EXPECT_EQ(StatusOf(folder_, "targets")->signatures, 0U);
 }
 
+TEST_F(ReviewTest, KeepsASignatureThatCameWhileItWasShown) {
+  StageRelease();
+  const auto review = ReviewStaged(folder_, "targets").value();
+  ASSERT_TRUE(SignStaged(folder_, "targets", Key("targets-2")));
+  EXPECT_TRUE(SignReviewed(folder_, review, Key("targets-1"))->ready);
+}
+
 TEST_F(ReviewTest, SignaturesOfTwoCopiesAreMerged) {
   StageRelease();
   const Bytes unsigned_draft = folder_.Staged("targets")->bytes;
