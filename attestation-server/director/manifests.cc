@@ -80,7 +80,8 @@ Result<std::optional<AssignedRelease>> Manifests::ReleaseOf(const std::string& d
   if (!device) return Error{Reason::kNotFound, "no device '" + device_id + "'", "device.unknown"};
   SP_TRY(const std::optional<RolloutDeviceRow> assignment,
          FindAssignment(snapshot.connection(), device_id));
-  if (!assignment) return std::optional<AssignedRelease>();
+  // Its values closed with its failure: a device that tried again would not be admitted.
+  if (!assignment || HasFailed(*assignment)) return std::optional<AssignedRelease>();
   SP_TRY(const std::optional<RolloutRow> rollout,
          Rollouts(snapshot.connection()).Find(assignment->rollout));
   if (!rollout) return std::optional<AssignedRelease>();

@@ -143,7 +143,7 @@ Result<Unit> CommitSets(Connection& connection, const std::string& device_id,
 
 // SettleDevice: reference values follow what the device ended with.
 Result<Unit> SettleDevice(Transaction& transaction, const RolloutDeviceRow& row) {
-  const bool failed = row.state == UpdateState::kFailed || row.state == UpdateState::kRolledBack;
+  const bool failed = HasFailed(row);
   if (!failed && row.state != UpdateState::kCommitted) return Unit{};
   Connection& connection = transaction.connection();
   if (failed) {
@@ -425,11 +425,11 @@ void RolloutOperations::OnReport(const DeviceUpdateReport& report) {
         SP_TRY(std::optional<RolloutDeviceRow> row,
                FindAssignment(transaction.connection(), report.device_id));
         if (!row) return Unit{};
+        SP_TRY(const RolloutRow rollout, FindRollout(transaction.connection(), row->rollout));
+        if (report.release != rollout.release) return Unit{};
         SP_TRY(const UpdateState state, ParseWord<UpdateState>(report.state));
         // The first report of an end says why; what follows only repeats that it ended.
-        const bool ended =
-            row->state == UpdateState::kFailed || row->state == UpdateState::kRolledBack;
-        if (ended && state == row->state) return Unit{};
+        if (HasFailed(*row) && state == row->state) return Unit{};
         row->state = state;
         row->percent = report.percent;
         row->slot = report.slot;

@@ -20,7 +20,8 @@ struct RolloutOrder {
 
 struct DeviceUpdateReport {
   std::string device_id;
-  std::string state;  // ota/install state name
+  std::optional<ReleaseDigest> release;  // whose state it is; absent: no release
+  std::string state;                     // ota/install state name
   uint32_t percent = 0;
   std::string slot;
   std::string gate;
@@ -50,7 +51,8 @@ class RolloutOperations {
   Result<JsonValue> Show(std::string_view name);
   Result<JsonValue> List(std::string_view after, int64_t limit);
 
-  // OnReport keeps what a device says of its update, and does what follows: reference values move
+  // OnReport keeps what a device says of the release it is assigned; what it says of another, which
+  // it had before, changes nothing. Then it does what follows: reference values move
   // with a commit, and a rollout halts or completes. A report that cannot be kept is logged and
   // dropped.
   void OnReport(const DeviceUpdateReport& report);

@@ -109,8 +109,9 @@ void Fleet::Touch(const std::string& device_id, uint64_t manifest_version) {
 }
 
 void Fleet::OnUpdateReport(const std::string& device_id, const api::UpdateReport& report) {
-  rollouts_->OnReport(
-      {device_id, report.state(), report.percent(), report.slot(), report.gate(), report.detail()});
+  const auto release = ReleaseDigest::FromView(AsBytes(report.release_digest()));
+  rollouts_->OnReport({device_id, release ? std::optional(*release) : std::nullopt, report.state(),
+                       report.percent(), report.slot(), report.gate(), report.detail()});
 }
 
 api::EpochPush Fleet::SignTime(uint64_t epoch, const std::string& time_nonce) {

@@ -159,6 +159,10 @@ Result<std::vector<RolloutDeviceRow>> Rollouts::DevicesOf(std::string_view name)
   return out;
 }
 
+bool HasFailed(const RolloutDeviceRow& device) {
+  return device.state == UpdateState::kFailed || device.state == UpdateState::kRolledBack;
+}
+
 Result<std::optional<RolloutDeviceRow>> FindAssignment(Connection& connection,
                                                        std::string_view device_id) {
   SP_TRY(

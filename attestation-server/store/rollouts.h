@@ -66,6 +66,9 @@ class Rollouts {
   Connection& connection_;
 };
 
+// HasFailed: the device has ended its attempt, and its reference values are closed.
+bool HasFailed(const RolloutDeviceRow& device);
+
 // FindAssignment returns the newest rollout in which the device is assigned and that was not
 // aborted.
 Result<std::optional<RolloutDeviceRow>> FindAssignment(Connection& connection,

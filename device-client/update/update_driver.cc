@@ -29,6 +29,20 @@ void UpdateDriver::Report(std::string_view gate, std::string detail) {
   parts_.report(report);
 }
 
+void UpdateDriver::ReportPlan(const ota::InstallPlan& plan,
+                              std::optional<ota::UpdateState> otherwise, std::string_view gate,
+                              std::string detail) {
+  const auto record = parts_.installer.Record();
+  if (!record || record->release == plan.facts().release) return Report(gate, std::move(detail));
+  if (!parts_.report || !otherwise) return;
+  UpdateReport report;
+  report.state = ota::StateName(*otherwise);
+  report.release = plan.facts().release;
+  report.gate = gate;
+  report.detail = std::move(detail);
+  parts_.report(report);
+}
+
 // A report per percent is enough for a progress bar, whatever the number of segments.
 void UpdateDriver::ReportProgress(const ota::InstallProgress& progress) {
   const auto percent = static_cast<unsigned>(progress.done / (progress.total / kWhole + 1));
@@ -98,11 +112,13 @@ Result<UpdateStep> UpdateDriver::Assign(const ota::InstallPlan& plan) {
   const auto installed = parts_.installer.Install(
       plan, parts_.source, [this](const auto& progress) { ReportProgress(progress); });
   if (!installed) {
-    Report("install", installed.error().ToString());
+    const bool refused = !ota::MayPass(installed.error().reason);
+    ReportPlan(plan, refused ? std::optional(ota::UpdateState::kFailed) : std::nullopt, "install",
+               installed.error().ToString());
     return installed.error();
   }
   SP_TRY(const BootAction action, parts_.installer.Judge());
-  Report("", "");
+  ReportPlan(plan, ota::UpdateState::kCommitted, "", "");
   if (action == BootAction::kArm) return ArmAndReboot();
   if (action == BootAction::kReboot) return Reboot();
   return step_;

@@ -65,6 +65,10 @@ class UpdateDriver {
   Result<UpdateStep> Reboot();
   Result<UpdateStep> RollBack(std::string_view gate, bool reboot);
   void Report(std::string_view gate, std::string detail);
+  // ReportPlan is Report, but for a record that is still of another release: then it says
+  // `otherwise` of the plan's, or nothing.
+  void ReportPlan(const ota::InstallPlan& plan, std::optional<ota::UpdateState> otherwise,
+                  std::string_view gate, std::string detail);
   void ReportProgress(const ota::InstallProgress& progress);
 
   UpdateDriverParts parts_;

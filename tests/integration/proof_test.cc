@@ -131,7 +131,7 @@ TEST_F(ProofTest, ValuesOfAReleaseComeFromASignedRepositoryAlone) {
     EXPECT_TRUE(done.has_value()) << command[1] << ": " << done.error().ToString();
   };
   ask({"release", "keys", "found", "--keys", At("keys"), "--repository", repository,
-       "--trust-domain", "edge.example", "--development", "--threshold", "1"});
+       "--trust-domain", "edge.example", "--development", "--threshold", "1", "--unsealed"});
   ask({"release", "create", "--repository", repository, "--product", "edge-os", "--version",
        "1.0.0", "--hardware", "virtual-x86_64", "--uki", At("1.efi"), "--image", At("1.img")});
   const std::string folder = repository + "/targets/releases/edge-os/1.0.0";

@@ -42,6 +42,14 @@ class InventoryTest : public StoreTest {
         Write([&](Transaction& t) { return Policies(t.connection()).Apply(row); }).has_value());
     manifests_.Invalidate();
   }
+  void Report(size_t device, UpdateState state) {
+    ASSERT_TRUE(Write([&](Transaction& t) -> Result<Unit> {
+                  SP_TRY(auto row, FindAssignment(t.connection(), devices_[device].id));
+                  row->state = state;
+                  return Rollouts(t.connection()).UpdateDevice(*row);
+                }).has_value());
+    manifests_.Invalidate();
+  }
   void AssignRelease(size_t device) {
     ota::TufRepository repository(UnixTime::FromSeconds(1000), "");
     ReleaseRow release;
@@ -108,6 +116,18 @@ TEST_F(InventoryTest, AssignedReleaseIsNewsForThatDeviceAlone) {
   EXPECT_EQ(Generation(1), second);
   EXPECT_NE(AsText(Manifest(0).targets).find(kReleasePath), std::string_view::npos);
   EXPECT_EQ(AsText(Manifest(1).targets).find(kReleasePath), std::string_view::npos);
+}
+
+// Its reference values close with the failure, so that another attempt would not be admitted.
+TEST_F(InventoryTest, AFailedAttemptEndsTheAssignment) {
+  for (const UpdateState state : {UpdateState::kFailed, UpdateState::kRolledBack}) {
+    SCOPED_TRACE(TextOf(state));
+    if (state == UpdateState::kFailed) AssignRelease(0);
+    Report(0, UpdateState::kWriting);
+    EXPECT_NE(AsText(Manifest(0).targets).find(kReleasePath), std::string_view::npos);
+    Report(0, state);
+    EXPECT_EQ(AsText(Manifest(0).targets).find(kReleasePath), std::string_view::npos);
+  }
 }
 
 TEST_F(InventoryTest, LoadsEveryDevicePastThePage) {

@@ -150,7 +150,7 @@ TEST_F(ReleaseGatesTest, AnOpenRolloutOpensItsValues) {
 
 TEST_F(ReleaseGatesTest, AFailedAttemptIsANoWithTheDevicesOwnWords) {
   Assigned();
-  rollouts_.OnReport({device_.id, "ROLLED_BACK", 100, "A", "health", "two panics"});
+  rollouts_.OnReport({device_.id, wanted_, "ROLLED_BACK", 100, "A", "health", "two panics"});
   EXPECT_EQ(Gate("trial"), "fail: no failed attempt / ROLLED_BACK at gate health: two panics");
   EXPECT_EQ(Gate("reference-values"), "fail: open for this device / closed");
 }

@@ -15,14 +15,18 @@ class RolloutOperationsTest : public OperationsTest {
  protected:
   RolloutOperationsTest() {
     ota::TufRepository repository(UnixTime::FromSeconds(1000), "");
-    const std::string release = ota::WriteRelease(ota::AddSampleRelease(repository, "2.0.0", 2));
-    SP_CHECK(Write([&](Transaction& t) {
-               return RecordRelease(t, kPath, AsBytes(release), now_);
-             }).has_value());
+    Publish(kPath, ota::AddSampleRelease(repository, "2.0.0", 2));
     for (uint8_t i = 1; i <= 3; ++i) {
       devices_.push_back(MakeDevice(i));
       Keep(devices_.back());
     }
+  }
+  void Publish(const std::string& path, const ota::Release& release) {
+    const std::string json = ota::WriteRelease(release);
+    SP_CHECK(Write([&](Transaction& t) {
+               return RecordRelease(t, path, AsBytes(json), now_);
+             }).has_value());
+    release_ = ota::ReleaseDigestOf(AsBytes(json));
   }
   RolloutOrder Order() { return {"v2", kPath, {devices_[0].name}, {}}; }
   void Draft() { ASSERT_TRUE(operations_.Create(alice_.who, Order()).has_value()); }
@@ -36,7 +40,7 @@ class RolloutOperationsTest : public OperationsTest {
     ASSERT_TRUE(approved.has_value()) << approved.error().ToString();
   }
   void Report(size_t device, const std::string& state, const std::string& gate = "") {
-    operations_.OnReport({devices_[device].id, state, 100, "B", gate, ""});
+    operations_.OnReport({devices_[device].id, release_, state, 100, "B", gate, ""});
   }
   std::string State() { return *operations_.Show("v2")->Find("state")->if_string(); }
   bool IsAssigned(size_t device) {
@@ -51,6 +55,7 @@ class RolloutOperationsTest : public OperationsTest {
   FakeClock clock_{now_};
   int changes_ = 0;
   std::vector<DeviceRecord> devices_;
+  ReleaseDigest release_ = ReleaseDigest::FromArray({});  // published last, and reported on
   RolloutOperations operations_{Parts(), clock_, [this] { ++changes_; }};
 };
 
@@ -184,9 +189,7 @@ TEST_F(RolloutOperationsTest, ASecurityReleaseEndsTheValuesBelowItsFloor) {
     ota::Release release = ota::AddSampleRelease(repository, version, index);
     release.security_floor = floor;
     const std::string path = "releases/edge-os/" + version + "/release.json";
-    SP_CHECK(Write([&](Transaction& t) {
-               return RecordRelease(t, path, AsBytes(ota::WriteRelease(release)), now_);
-             }).has_value());
+    Publish(path, release);
     const JsonValue made =
         operations_.Create(alice_.who, {version, path, {devices_[0].name}, {}}).value();
     const Bytes digest = HexDecode(*made.Find("digest")->if_string()).value();
@@ -222,6 +225,19 @@ TEST_F(RolloutOperationsTest, FirstReportOfAnEndKeepsItsReason) {
   Report(0, "ROLLED_BACK", "");
   const JsonValue shown = operations_.Show("v2").value();
   EXPECT_EQ(*(*shown.Find("devices")->if_array())[0].Find("gate")->if_string(), "attestation");
+}
+
+// A device says what became of its last update whenever it connects.
+TEST_F(RolloutOperationsTest, ReportOnAnotherReleaseChangesNothing) {
+  Draft();
+  Approve();
+  for (const std::optional<ReleaseDigest>& release :
+       {std::optional<ReleaseDigest>(), std::optional(ReleaseDigest::FromArray({9}))})
+    for (const char* state : {"COMMITTED", "ROLLED_BACK", "FAILED"})
+      operations_.OnReport({devices_[0].id, release, state, 100, "B", "boot", ""});
+  EXPECT_EQ(State(), "canary");
+  EXPECT_EQ(Sets(0, ReferenceRole::kCommitted), 0u);
+  EXPECT_GT(Sets(0, ReferenceRole::kPending), 0u);
 }
 
 TEST_F(RolloutOperationsTest, CompletesWhenTheLastDeviceHasCommitted) {
@@ -274,7 +290,7 @@ TEST_F(RolloutOperationsTest, ReportThatCannotBeMeantChangesNothing) {
   Approve();
   Report(0, "DANCING");
   Report(1, "COMMITTED");  // not assigned
-  operations_.OnReport({"no-such-device", "COMMITTED", 0, "", "", ""});
+  operations_.OnReport({"no-such-device", release_, "COMMITTED", 0, "", "", ""});
   EXPECT_EQ(State(), "canary");
   EXPECT_EQ(Sets(1, ReferenceRole::kCommitted), 0u);
 }

@@ -21,6 +21,11 @@ class CountingRebooter final : public Rebooter {
   int asked = 0;
 };
 
+class HighFloor final : public ota::MonotonicFloor {
+  Result<uint64_t> Read() override { return 7; }
+  Result<Unit> Raise(uint64_t) override { return Unit{}; }
+};
+
 class UpdateDriverTest : public ::testing::Test {
  protected:
   UpdateDriverTest() {
@@ -175,6 +180,28 @@ TEST_F(UpdateDriverTest, ReportsWhyAnInstallationFailed) {
 
   EXPECT_EQ(LastReport(), "FAILED B install");
   EXPECT_NE(reports_.back().detail.find("payload.data-digest"), std::string::npos);
+}
+
+// The record still holds the release before.
+TEST_F(UpdateDriverTest, ReportsOnTheReleaseThatWasRefusedBeforeItWasBegun) {
+  HighFloor floor;
+  ota::Installer installer = world_.MakeInstaller(&floor);
+  UpdateDriver driver({installer, source_, rebooter_, clock_,
+                       [this](const UpdateReport& report) { reports_.push_back(report); }});
+  ASSERT_EQ(*driver.Boot(), UpdateStep::kSettled);
+  EXPECT_EQ(driver.Assign(kNew.plan).error().rule, "install.below-floor");
+  EXPECT_EQ(reports_.back().state, "FAILED");
+  EXPECT_EQ(reports_.back().gate, "install");
+  EXPECT_EQ(reports_.back().release, kNew.plan.facts().release);
+}
+
+TEST_F(UpdateDriverTest, ReportsThatAnAssignedReleaseRunsAlready) {
+  ToTrial();
+  ASSERT_TRUE(driver_->Judged(TrialOutcome::kRefused, nullptr));
+  ASSERT_EQ(Restart(Slot::kA), UpdateStep::kSettled);
+  EXPECT_EQ(*driver_->Assign(kOld.plan), UpdateStep::kSettled);
+  EXPECT_EQ(reports_.back().state, "COMMITTED");
+  EXPECT_EQ(reports_.back().release, kOld.plan.facts().release);
 }
 
 TEST_F(UpdateDriverTest, ReportsThatTheFirmwareFellBackFromACommittedSlot) {
