@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ota/metadata/folder_fetcher.h"
 #include "ota/metadata/limits.h"
 #include "ota/metadata/uptane.h"
 #include "ota/repository/change_roles.h"
@@ -10,23 +11,6 @@ namespace sallyport::ota {
 namespace {
 
 constexpr size_t kCopySize = 1 << 20;
-
-// FolderSource serves a packed folder.
-class FolderSource final : public Fetcher {
- public:
-  FolderSource(FileSystem& files, std::string directory)
-      : files_(files), directory_(std::move(directory)) {}
-  Result<Bytes> FetchMetadata(const std::string& file, uint64_t size_max) override {
-    return ReadFile(files_, directory_ + "/metadata/" + file, size_max);
-  }
-  Result<Bytes> FetchTarget(const std::string& path, uint64_t size_max) override {
-    return ReadFile(files_, directory_ + "/targets/" + path, size_max);
-  }
-
- private:
-  FileSystem& files_;
-  std::string directory_;
-};
 
 class Packer {
  public:
@@ -108,7 +92,7 @@ Result<Bytes> Statement(const RepositoryFolder& folder, std::string_view role) {
 // Rehearse verifies `out` as a device does that was made with the first root.
 Result<Unit> Rehearse(const RepositoryFolder& folder, const BundleStatement& statement,
                       const std::string& trust_domain, const std::string& out, UnixTime now) {
-  FolderSource source(folder.files(), out);
+  FolderFetcher source(folder.files(), out + "/metadata", out + "/targets");
   const std::string scratch = out + "/.rehearsal";
   MetadataClient device(folder.files(), scratch, ImageRules(trust_domain));
   SP_TRY(const Bytes root, folder.PublishedVersion("root", 1));

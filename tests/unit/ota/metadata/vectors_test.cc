@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ota/metadata/client.h"
-#include "tests/fakes/folder_fetcher.h"
+#include "ota/metadata/folder_fetcher.h"
 #include "tests/fakes/memory_file_system.h"
 
 namespace sallyport::ota {

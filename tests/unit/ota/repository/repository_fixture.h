@@ -10,7 +10,7 @@
 #include "ota/repository/keys.h"
 #include "ota/repository/policy_release.h"
 #include "ota/repository/sign.h"
-#include "tests/fakes/folder_fetcher.h"
+#include "ota/metadata/folder_fetcher.h"
 #include "tests/fakes/memory_file_system.h"
 #include "tests/fakes/pe_builder.h"
 
