@@ -394,40 +394,35 @@ Result<std::map<unsigned, Bytes>> TpmCommands::ReadPcrs(const pki::PcrBank& sele
   return std::move(reading.values);
 }
 
-Result<TpmQuote> TpmCommands::Quote(const pki::PcrBank& selection, ByteView qualifying_data) {
+Result<TpmAttestation> TpmCommands::QuoteOnce(const TPML_PCR_SELECTION& pcrs,
+                                              ByteView qualifying_data, std::string_view rule) {
   SP_TRY(const ESYS_TR ak, AttestationKey());
   SP_TRY(const TPM2B_DATA qualifying, QualifyingData(qualifying_data));
+  TPM2B_ATTEST* attest = nullptr;
+  TPMT_SIGNATURE* signature = nullptr;
+  SP_TRY(CheckRc(Esys_Quote(context(), ak, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                            &qualifying, &kSchemeOfKey, &pcrs, &attest, &signature),
+                 rule));
+  const EsysPtr<TPM2B_ATTEST> owned_attest(attest);
+  const EsysPtr<TPMT_SIGNATURE> owned_signature(signature);
+  return ToAttestation(*attest, *signature);
+}
+
+Result<TpmQuote> TpmCommands::Quote(const pki::PcrBank& selection, ByteView qualifying_data) {
   const TPML_PCR_SELECTION pcrs = SelectionOf(selection, selection.bitmap);
   for (int attempt = 0; attempt < kQuoteAttempts; ++attempt) {
     SP_TRY(PcrReading before, ReadPcrsOnce(selection));
-    TPM2B_ATTEST* attest = nullptr;
-    TPMT_SIGNATURE* signature = nullptr;
-    SP_TRY(CheckRc(Esys_Quote(context(), ak, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-                              &qualifying, &kSchemeOfKey, &pcrs, &attest, &signature),
-                   "tpm.quote"));
-    const EsysPtr<TPM2B_ATTEST> owned_attest(attest);
-    const EsysPtr<TPMT_SIGNATURE> owned_signature(signature);
+    SP_TRY(TpmAttestation signed_by_ak, QuoteOnce(pcrs, qualifying_data, "tpm.quote"));
     SP_TRY(const PcrReading after, ReadPcrsOnce({selection.algorithm, 0}));
-    if (before.update_counter != after.update_counter) continue;
-    SP_TRY(TpmAttestation signed_by_ak, ToAttestation(*attest, *signature));
-    return TpmQuote{std::move(signed_by_ak), std::move(before.values)};
+    if (before.update_counter == after.update_counter)
+      return TpmQuote{std::move(signed_by_ak), std::move(before.values)};
   }
   return Error{Reason::kConflict, "PCRs change all the time", "quote.pcrs-moving"};
 }
 
 Result<TpmAttestation> TpmCommands::QuoteBanks(const pki::PcrSelection& selection,
                                                ByteView qualifying_data) {
-  SP_TRY(const ESYS_TR ak, AttestationKey());
-  SP_TRY(const TPM2B_DATA qualifying, QualifyingData(qualifying_data));
-  const TPML_PCR_SELECTION pcrs = SelectionOf(selection);
-  TPM2B_ATTEST* attest = nullptr;
-  TPMT_SIGNATURE* signature = nullptr;
-  SP_TRY(CheckRc(Esys_Quote(context(), ak, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-                            &qualifying, &kSchemeOfKey, &pcrs, &attest, &signature),
-                 "tpm.quote-banks"));
-  const EsysPtr<TPM2B_ATTEST> owned_attest(attest);
-  const EsysPtr<TPMT_SIGNATURE> owned_signature(signature);
-  return ToAttestation(*attest, *signature);
+  return QuoteOnce(SelectionOf(selection), qualifying_data, "tpm.quote-banks");
 }
 
 Result<pki::ClockInfo> TpmCommands::ReadClock() {

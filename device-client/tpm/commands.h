@@ -60,6 +60,9 @@ class TpmCommands {
   Result<std::optional<ESYS_TR>> FindPersistent(uint32_t handle);
   Result<Bytes> PublicOf(ESYS_TR handle, uint32_t hierarchy);
   Result<ESYS_TR> AttestationKey() const;
+  // QuoteOnce is one TPM2_Quote by the attestation key; `rule` names its failure.
+  Result<TpmAttestation> QuoteOnce(const TPML_PCR_SELECTION& pcrs, ByteView qualifying_data,
+                                   std::string_view rule);
   // CertifyWith lets `signer` certify `object`; both have empty passwords.
   Result<TpmAttestation> CertifyWith(ESYS_TR object, ESYS_TR signer, ByteView qualifying_data);
   Result<std::vector<Bytes>> ReadMakerCertificates();
