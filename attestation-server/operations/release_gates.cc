@@ -167,9 +167,8 @@ Gate RolloutGate(const Question& q) {
 // What the device itself reported of its last attempt at this release.
 std::optional<Gate> TrialGate(const Question& q) {
   if (!q.assignment || !q.rollout || q.rollout->release != q.wanted.row.digest) return std::nullopt;
-  const UpdateState state = q.assignment->state;
-  if (state != UpdateState::kFailed && state != UpdateState::kRolledBack) return std::nullopt;
-  std::string have(TextOf(state));
+  if (!HasFailed(*q.assignment)) return std::nullopt;
+  std::string have(TextOf(q.assignment->state));
   if (!q.assignment->gate.empty()) have += " at gate " + q.assignment->gate;
   if (!q.assignment->detail.empty()) have += ": " + q.assignment->detail;
   return Decide("trial", false, "no failed attempt", std::move(have));

@@ -49,9 +49,8 @@ Result<Unit> Fire(RolloutRow& row, ota::RolloutEvent event, std::string why, Uni
 std::vector<ota::DeviceProgress> ProgressOf(const std::vector<RolloutDeviceRow>& rows) {
   std::vector<ota::DeviceProgress> out;
   for (const RolloutDeviceRow& row : rows)
-    out.push_back(
-        {row.wave == RolloutWave::kCanary, row.assigned, row.state == UpdateState::kCommitted,
-         row.state == UpdateState::kFailed || row.state == UpdateState::kRolledBack, row.percent});
+    out.push_back({row.wave == RolloutWave::kCanary, row.assigned,
+                   row.state == UpdateState::kCommitted, HasFailed(row), row.percent});
   return out;
 }
 

@@ -64,7 +64,7 @@ class PrivateKey {
   // FromPem parses PKCS#8 PEM; `passphrase` for an encrypted one, empty otherwise. kBadSignature
   // when the passphrase is wrong, kMalformed otherwise.
   static Result<PrivateKey> FromPem(std::string_view pem, std::string_view passphrase);
-  // SealedPem writes PKCS#8 PEM, encrypted (scrypt, AES-256-CBC) unless `passphrase` is empty.
+  // SealedPem writes PKCS#8 PEM, encrypted (PBKDF2, AES-256-CBC) unless `passphrase` is empty.
   Result<std::string> SealedPem(std::string_view passphrase) const;
   // FromNative takes over one reference of an EVP_PKEY*; for pki/ only.
   static Result<PrivateKey> FromNative(void* evp_pkey);

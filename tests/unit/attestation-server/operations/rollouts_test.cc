@@ -39,6 +39,17 @@ class RolloutOperationsTest : public OperationsTest {
     const auto approved = operations_.Approve(alice_.who, "v2", Approvals(alice_));
     ASSERT_TRUE(approved.has_value()) << approved.error().ToString();
   }
+  // KeepSetOfTheClass: values of the class are in force that no release brought.
+  void KeepSetOfTheClass() {
+    ReferenceRow platform;
+    platform.id = HashOf(9);
+    platform.device_class = devices_[0].placement.device_class;
+    platform.state = ReferenceState::kActive;
+    platform.json = "{}";
+    ASSERT_TRUE(Write([&](Transaction& t) {
+                  return References(t.connection()).Insert(platform);
+                }).has_value());
+  }
   void Report(size_t device, const std::string& state, const std::string& gate = "") {
     operations_.OnReport({devices_[device].id, release_, state, 100, "B", gate, ""});
   }
@@ -157,14 +168,7 @@ TEST_F(RolloutOperationsTest, CommitMakesThePendingValuesTheDevices) {
 }
 
 TEST_F(RolloutOperationsTest, FirstCommitKeepsTheClassesValuesForRecovery) {
-  ReferenceRow platform;
-  platform.id = HashOf(9);
-  platform.device_class = devices_[0].placement.device_class;
-  platform.state = ReferenceState::kActive;
-  platform.json = "{}";
-  ASSERT_TRUE(Write([&](Transaction& t) {
-                return References(t.connection()).Insert(platform);
-              }).has_value());
+  KeepSetOfTheClass();
   Draft();
   Approve();
 
@@ -176,14 +180,7 @@ TEST_F(RolloutOperationsTest, FirstCommitKeepsTheClassesValuesForRecovery) {
 
 // Whoever has the disk can start what lies in the other slot: a security release ends it.
 TEST_F(RolloutOperationsTest, ASecurityReleaseEndsTheValuesBelowItsFloor) {
-  ReferenceRow platform;
-  platform.id = HashOf(9);
-  platform.device_class = devices_[0].placement.device_class;
-  platform.state = ReferenceState::kActive;
-  platform.json = "{}";
-  ASSERT_TRUE(Write([&](Transaction& t) {
-                return References(t.connection()).Insert(platform);
-              }).has_value());
+  KeepSetOfTheClass();
   const auto commit = [this](const std::string& version, uint64_t index, bool floor) {
     ota::TufRepository repository(UnixTime::FromSeconds(1000), "");
     ota::Release release = ota::AddSampleRelease(repository, version, index);
