@@ -9,8 +9,6 @@
 namespace sallyport::ota {
 namespace {
 
-// Directory entries and the last clusters of the files on the EFI system partition.
-constexpr uint64_t kEspSlack = 64 * 1024;
 constexpr size_t kReadBackChunk = 1 << 20;
 
 std::string Directory(const std::string& path) {
@@ -126,13 +124,6 @@ size_t FirstSegment(const SegmentTable& table, uint64_t resume_offset) {
   if (resume_offset == table.image_length()) return table.segments().size();
   if (resume_offset > table.image_length() || resume_offset % table.segment_size() != 0) return 0;
   return static_cast<size_t>(resume_offset / table.segment_size());
-}
-
-Result<uint64_t> SizeOrZero(FileSystem& files, const std::string& path) {
-  auto file = files.Open(path, OpenMode::kRead);
-  if (!file && file.error().reason == Reason::kNotFound) return uint64_t{0};
-  if (!file) return std::move(file).error();
-  return (*file)->Size();
 }
 
 bool Resumes(const UpdateRecord& record, const ReleaseDigest& release, Slot target) {
@@ -253,7 +244,8 @@ Result<std::optional<ReleaseDigest>> Installer::RunningRelease() {
 }
 
 Result<Unit> Installer::Run(Job& job) {
-  if (job.record.state == UpdateState::kPlanned) SP_TRY(CheckSpace(job));
+  if (job.record.state == UpdateState::kPlanned)
+    SP_TRY(FirstFailure(CheckTarget(job.paths, {job.facts.image_length, job.facts.uki.length})));
   // 1. Nothing may choose the target from here on.
   SP_TRY(parts_.boot.Disarm(job.record.slot));
   if (job.record.state == UpdateState::kPlanned) SP_TRY(Enter(job.record, UpdateEvent::kDisarm));
@@ -268,16 +260,15 @@ Result<Unit> Installer::Run(Job& job) {
   return Unit{};
 }
 
-Result<Unit> Installer::CheckSpace(const Job& job) {
-  SP_TRY(const auto slot, parts_.slots.Open(job.paths.image));
-  SP_TRY(const uint64_t slot_size, slot->Size());
-  if (slot_size < job.facts.image_length)
-    return Error{Reason::kNoSpace, "the image is larger than the slot", "install.slot-size"};
-  SP_TRY(const uint64_t free, parts_.files.FreeBytes(config_.esp));
-  SP_TRY(const uint64_t reclaimed, SizeOrZero(parts_.files, job.paths.uki));
-  if (free + reclaimed < job.facts.uki.length + kEspSlack)
-    return Error{Reason::kNoSpace, "the EFI system partition is full", "install.esp-space"};
-  return Unit{};
+std::vector<PreflightCheck> Installer::CheckTarget(const SlotPaths& target,
+                                                   const PreflightNeeds& needs) {
+  return RunPreflight({parts_.files, parts_.slots, parts_.boot, parts_.record.path(), target,
+                       config_.esp, config_.machine, needs});
+}
+
+Result<std::vector<PreflightCheck>> Installer::Preflight(const PreflightNeeds& needs) {
+  SP_TRY(const Slot running, parts_.boot.RunningSlot());
+  return CheckTarget(Paths(Other(running)), needs);
 }
 
 // Without its kernel image a slot cannot be booted even by hand, and the space is free for the new
