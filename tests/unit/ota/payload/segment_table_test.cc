@@ -97,7 +97,7 @@ TEST(SegmentTable, RefusesSegmentSizesOutsideTheLimits) {
 }
 
 TEST(SegmentTableParse, RefusesAnotherFormatCodecOrDigest) {
-  EXPECT_EQ(RuleOfText(Replaced("segments/v1", "segments/v2")), "payload.index-format");
+  EXPECT_EQ(RuleOfText(Replaced("segments/v2", "segments/v1")), "payload.index-format");
   EXPECT_EQ(RuleOfText(Replaced("\"codec\":\"zstd\"", "\"codec\":\"xz\"")), "payload.codec");
   const std::string digest = HexEncode(kPacked.table.image_sha256());
   EXPECT_EQ(RuleOfText(Replaced(digest, digest.substr(2))), "payload.index-digest");
@@ -106,7 +106,7 @@ TEST(SegmentTableParse, RefusesAnotherFormatCodecOrDigest) {
 
 TEST(SegmentTableParse, RefusesUnknownAndMissingKeysAndBadNumbers) {
   EXPECT_EQ(RuleOfText(Replaced("\"segment_size\"", "\"segment_sice\"")), "json.unknown-key");
-  EXPECT_EQ(RuleOfText("{\"sallyport\":\"segments/v1\"}"), "json.missing-key");
+  EXPECT_EQ(RuleOfText("{\"sallyport\":\"segments/v2\"}"), "json.missing-key");
   EXPECT_EQ(RuleOfText(Replaced("\"segment_size\":4096", "\"segment_size\":-4096")), "json.range");
   EXPECT_EQ(RuleOfText(Replaced("\"segment_size\":4096", "\"segment_size\":4096.5")),
             "json.number");
