@@ -53,7 +53,8 @@ class ZstdCodec final : public SegmentCodec {
     if (!encoder_) encoder_.reset(ZSTD_createCCtx());
     if (!encoder_) return Error{Reason::kInternal, "no zstd context"};
     for (const auto& [parameter, value] :
-         {std::pair{ZSTD_c_compressionLevel, level_}, std::pair{ZSTD_c_windowLog, source.empty() ? kWindowLog : kSourceWindowLog},
+         {std::pair{ZSTD_c_compressionLevel, level_},
+          std::pair{ZSTD_c_windowLog, source.empty() ? kWindowLog : kSourceWindowLog},
           std::pair{ZSTD_c_checksumFlag, 0}})
       if (ZSTD_isError(ZSTD_CCtx_setParameter(encoder_.get(), parameter, value)) != 0)
         return Error{Reason::kInternal, "zstd refuses a parameter"};

@@ -26,9 +26,7 @@ Result<Unit> CheckSegmentSize(uint64_t size) {
   return Unit{};
 }
 
-uint64_t SourceSize(const Segment& segment) {
-  return segment.source ? segment.source->Size() : 0;
-}
+uint64_t SourceSize(const Segment& segment) { return segment.source ? segment.source->Size() : 0; }
 
 Result<Unit> CheckNoData(const Segment& segment, std::string_view rule) {
   if (segment.data_length != 0) return Refuse(rule, "a segment of this codec has no data");
@@ -124,8 +122,8 @@ Result<std::vector<SourceRange>> ParseRanges(std::string_view text) {
 std::string RangesToText(const std::vector<SourceRange>& ranges) {
   std::string text;
   for (const SourceRange& range : ranges)
-    text += (text.empty() ? "" : ",") + std::to_string(range.block) + "+" +
-            std::to_string(range.count);
+    text +=
+        (text.empty() ? "" : ",") + std::to_string(range.block) + "+" + std::to_string(range.count);
   return text;
 }
 
@@ -148,8 +146,8 @@ Result<Segment> ParseSegment(const JsonCursor& json) {
   SP_TRY(const Sha256Digest data_sha256, GetDigest(json, "data_sha256"));
   SP_TRY(const CodecId codec, GetCodec(json));
   SP_TRY(auto source, GetSource(json));
-  return Segment{offset,      length, sha256,           data_offset, data_length,
-                 data_sha256, codec,  std::move(source)};
+  return Segment{offset,      length,      sha256, data_offset,
+                 data_length, data_sha256, codec,  std::move(source)};
 }
 
 JsonValue SegmentToJson(const Segment& segment) {

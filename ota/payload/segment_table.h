@@ -1,6 +1,6 @@
 // The segment table: how an image was cut, where each piece lies in the payload, what it takes from
-// the old image, and what all of them must hash to (docs/protocol.md, Release). A table of this type
-// is contiguous, complete and within its limits. Pure.
+// the old image, and what all of them must hash to (docs/protocol.md, Release). A table of this
+// type is contiguous, complete and within its limits. Pure.
 #pragma once
 
 #include <cstdint>

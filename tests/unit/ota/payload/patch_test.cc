@@ -118,9 +118,12 @@ TEST(Patch, RefusesMoreInstructionsThanTheLimit) {
 }
 
 TEST(Patch, RefusesToEncodeInstructionsThatDoNotMakeTheSegment) {
-  for (const std::vector<PatchOp>& ops :
-       {std::vector<PatchOp>{}, {{Kind::kZero, 3}}, {{Kind::kZero, 5}}, {{Kind::kZero, 0}},
-        {{Kind::kCopy, 4, 2997}}, {{Kind::kCopy, 4, 4000}}}) {
+  for (const std::vector<PatchOp>& ops : {std::vector<PatchOp>{},
+                                          {{Kind::kZero, 3}},
+                                          {{Kind::kZero, 5}},
+                                          {{Kind::kZero, 0}},
+                                          {{Kind::kCopy, 4, 2997}},
+                                          {{Kind::kCopy, 4, 4000}}}) {
     const auto encoded = EncodePatch(ops, kSource, Bytes(4));
     ASSERT_FALSE(encoded);
     EXPECT_EQ(encoded.error().rule, "payload.patch-ops");
