@@ -178,17 +178,19 @@ Result<EncodedSegment> SegmentEncoder::Smallest(ByteView segment, const std::vec
                           ReadsSource(codec) ? std::optional(from) : std::nullopt};
   };
   const std::vector<PatchOp> placed = Place(ops, Placement(ranges));
+  std::optional<Bytes> patch;
   if (!ranges.empty() && placed.size() <= kPatchOpsMax) {
-    SP_TRY(Bytes data, EncodePatch(placed, source, segment));
-    offer(CodecId::kPatch, std::move(data));
+    SP_TRY(patch, EncodePatch(placed, source, segment));
   }
-  if (best && best->data.size() * kGoodPatch < segment.size()) return *std::move(best);
-  if (!ranges.empty()) {
-    SP_TRY(Bytes data, zstd_->Encode(segment, source));
-    offer(CodecId::kZstdRef, std::move(data));
+  if (!patch || patch->size() * kGoodPatch >= segment.size()) {
+    SP_TRY(Bytes plain, zstd_->Encode(segment));
+    offer(CodecId::kZstd, std::move(plain));
+    if (!ranges.empty()) {
+      SP_TRY(Bytes with_source, zstd_->Encode(segment, source));
+      offer(CodecId::kZstdRef, std::move(with_source));
+    }
   }
-  SP_TRY(Bytes data, zstd_->Encode(segment));
-  offer(CodecId::kZstd, std::move(data));
+  if (patch) offer(CodecId::kPatch, *std::move(patch));
   if (!best) return Error{Reason::kInternal, "no codec fits a segment"};
   return *std::move(best);
 }
