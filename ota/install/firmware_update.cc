@@ -127,6 +127,7 @@ Result<Unit> FirmwareUpdate::Stage(const InstallFacts& facts, PayloadSource& sou
     if (!component.firmware) continue;
     SP_TRY(const std::optional<Entry> entry, FindEntry(component.firmware->fw_class));
     if (entry && entry->current.version >= component.firmware->version) continue;
+    SP_TRY(files_.MakeDirectories(staged_));
     const std::string path =
         staged_ + "/" + std::string(kPrefix) + component.name + std::string(kSuffix);
     SP_TRY(FetchFile(files_, source, component.file, path + ".tmp", "install.component-digest"));

@@ -76,21 +76,6 @@ Result<Unit> GrubBootControl::Save(GrubEnvironment environment) {
   return Unit{};
 }
 
-Result<Unit> GrubBootControl::Provision(Slot running) {
-  SP_TRY(const Bytes block, ReadFile(files_, path_, kGrubBlockSize));
-  SP_TRY(GrubEnvironment environment, GrubEnvironment::Parse(block));
-  const auto add = [&](std::string_view name, std::string_view value) {
-    if (!environment.Get(name)) environment.Set(name, value);
-  };
-  add(kOrder, OrderFrom(running));
-  for (const Slot slot : {Slot::kA, Slot::kB}) {
-    add(Allowed(slot), slot == running ? "1" : "0");
-    add(Try(slot), "0");
-  }
-  SP_TRY(CheckValues(environment));
-  return Save(std::move(environment));
-}
-
 Result<std::optional<Slot>> GrubBootControl::NextBoot() {
   SP_TRY(const GrubEnvironment environment, Load());
   for (const Slot slot : {Slot::kA, Slot::kB})

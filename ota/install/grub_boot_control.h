@@ -20,9 +20,6 @@ class GrubBootControl final : public BootControl {
   GrubBootControl(FileSystem& files, std::string path, KernelSlot running)
       : files_(files), path_(std::move(path)), running_(std::move(running)) {}
 
-  // Provision makes the variables that are missing, with `running` as the default.
-  Result<Unit> Provision(Slot running);
-
   Result<Slot> RunningSlot() override { return running_.Find(); }
   Result<std::optional<Slot>> NextBoot() override;
   Result<Unit> Disarm(Slot slot) override;

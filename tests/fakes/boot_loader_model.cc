@@ -236,6 +236,9 @@ class UBootModel final : public Model {
     for (const auto& [name, value] :
          {std::pair{"bootdelay", "2"}, {"altbootcmd", "run go_back"}, {"boot_slot", "a"}})
       environment.Set(name, value);
+    // Variables that fill more than a sector, so that a write can tear.
+    environment.Set("operator", std::string(kSize / 2, 'x'));
+    environment.Set("upgrade_available", "0");
     const Bytes copy = *environment.Encode(kSize);
     files_.Plant(kDevice, Bytes(2 * kSize, 0xff));
     const auto file = *files_.Open(kDevice, OpenMode::kReadWrite);
@@ -309,9 +312,14 @@ class GrubModel final : public Model {
 
   void Provision() override {
     ota::GrubEnvironment environment;
-    environment.Set("saved_entry", "gnulinux-simple");
-    SP_CHECK(WriteFileAtomically(files_, kBlock, *environment.Encode()).has_value());
-    SP_CHECK(control_.Provision(Slot::kA).has_value());
+    for (const auto& [name, value] : {std::pair{"saved_entry", "gnulinux-simple"},
+                                      {"ORDER", "A B"},
+                                      {"A_OK", "1"},
+                                      {"A_TRY", "0"},
+                                      {"B_OK", "0"},
+                                      {"B_TRY", "0"}})
+      environment.Set(name, value);
+    files_.Plant(kBlock, *environment.Encode());
   }
   ota::BootControl& control() override { return control_; }
 

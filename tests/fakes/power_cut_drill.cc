@@ -20,6 +20,8 @@ class Machine {
         cuts_(cuts),
         world_(releases.installed, scenario.loader) {
     world_.AddRelease(releases.target);
+    if (scenario.delivery == Delivery::kOverArmed)
+      SP_CHECK(world_.boot().ArmOnce(Slot::kB).has_value());
   }
 
   DrillReport Play() {
@@ -173,6 +175,7 @@ std::string_view DeliveryName(Delivery delivery) {
   switch (delivery) {
     case Delivery::kFull: return "full";
     case Delivery::kResumed: return "resumed";
+    case Delivery::kOverArmed: return "over-armed";
   }
   std::abort();
 }

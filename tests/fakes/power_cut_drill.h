@@ -14,14 +14,16 @@ namespace sallyport {
 
 enum class Delivery : uint8_t {
   kFull,
-  kResumed,  // the source breaks off in the middle; the second call goes on
+  kResumed,    // the source breaks off in the middle; the second call goes on
+  kOverArmed,  // full, into a slot that was armed by something else
 };
 enum class Fate : uint8_t {
   kGood,     // the trial is attested
   kRefused,  // the server refuses the trial's evidence
   kPanics,   // the new slot never comes up
 };
-inline constexpr Delivery kDeliveries[] = {Delivery::kFull, Delivery::kResumed};
+inline constexpr Delivery kDeliveries[] = {Delivery::kFull, Delivery::kResumed,
+                                           Delivery::kOverArmed};
 inline constexpr Fate kFates[] = {Fate::kGood, Fate::kRefused, Fate::kPanics};
 std::string_view DeliveryName(Delivery delivery);
 std::string_view FateName(Fate fate);

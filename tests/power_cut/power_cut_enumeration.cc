@@ -14,7 +14,7 @@ using namespace sallyport;
 namespace {
 
 // Segments of 4 KiB: every one is a write of its own, and every third is followed by a checkpoint.
-constexpr TestSizes kFullSizes{1'000'100, 80'000};
+constexpr TestSizes kFullSizes{500'100, 40'000};
 constexpr TestSizes kShortSizes{100'100, 9'000};
 
 struct Variant {
@@ -98,7 +98,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Cuts the power at every operation of whole updates", "power_cut_enumeration"};
   bool full = false;
   unsigned jobs = 1;
-  app.add_flag("--full", full, "Images of 1 MB: more than 10,000 cut points; some minutes");
+  app.add_flag("--full", full, "Larger images: more than 10,000 cut points; a quarter of an hour");
   app.add_option("--jobs", jobs, "Threads")->check(CLI::Range(1, 64));
   CLI11_PARSE(app, argc, argv);
   const TestSizes sizes = full ? kFullSizes : kShortSizes;
