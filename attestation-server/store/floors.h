@@ -17,9 +17,9 @@ struct FloorsRow {
   pki::FloorCounts highest{};  // per counter, of all that were ever certified
   pki::FloorCounts counts{};   // the same of the TPM's own counts, which not even TPM2_Clear lowers
   uint64_t generation = 0;     // of the last boot that showed floors without a finding
-  UnixTime certified_at;       // when `floors` were shown
-  std::string finding;         // floors.* (docs/rollback.md); empty: none
-  UnixTime finding_since;      // 0 without a finding
+  UnixTime certified_at = {};  // when `floors` were shown
+  std::string finding = {};    // floors.* (docs/rollback.md); empty: none
+  UnixTime finding_since = {};  // 0 without a finding
   bool operator==(const FloorsRow&) const = default;
 };
 

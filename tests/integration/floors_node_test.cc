@@ -18,7 +18,7 @@ class FloorsNodeTest : public ProvingNode {
     Write("cam-1/agent.yaml", ToString(*ReadFile(files_, At("cam-1/hardware.yaml"), kFileMax)));
     SP_CHECK(deployment_
                  .Ask({"token", "create", "--out", At("cam-1/enrolment.json"), "--site", "berlin",
-                       "--device-name", "cam-1", "--auto-approve"})
+                       "--name", "cam-1", "--auto-approve"})
                  .has_value());
   }
   void Write(const std::string& name, const std::string& text) {
