@@ -22,5 +22,11 @@ int PrintUpdateStatus(const RunOptions& options, bool json);
 // PrintPreflight: the sizes come from the file `release`, none when it is empty. 1 when a check
 // fails.
 int PrintPreflight(const RunOptions& options, const std::string& release, bool json);
+struct AdoptOptions {
+  bool begin_at_zero = false;
+  bool json = false;
+};
+// AdoptFloors: exit status as RunAgent's; 1 with the rule of a refusal (docs/rollback.md).
+int AdoptFloors(const RunOptions& options, const AdoptOptions& adopt);
 
 }  // namespace sallyport::device

@@ -71,7 +71,7 @@ Result<uint64_t> EspSpace(const PreflightSubject& subject) {
 }
 
 PreflightCheck CheckEspSpace(const PreflightSubject& subject) {
-  const uint64_t need = subject.needs.uki_length + kEspSlack;
+  const uint64_t need = subject.needs.esp_length + kEspSlack;
   const Result<uint64_t> have = EspSpace(subject);
   if (!have) return FailWith("esp-space", Size(need), have.error());
   return AtLeast("esp-space", need, *have, Reason::kNoSpace, "install.esp-space");

@@ -40,7 +40,7 @@ struct MachineFiles {
 // PreflightNeeds are the sizes of a release; zero is a release that is not known yet.
 struct PreflightNeeds {
   uint64_t image_length = 0;
-  uint64_t uki_length = 0;
+  uint64_t esp_length = 0;  // kernel image, and the firmware that is staged beside it
 };
 
 struct PreflightCheck {
