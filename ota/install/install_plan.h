@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ota/measure/capsule.h"
+#include "ota/measure/verity.h"
 #include "pki/base/digest.h"
 
 namespace sallyport::ota {
@@ -42,6 +43,7 @@ struct InstallFacts {
   RemoteFile index;  // segment table of the payload
   RemoteFile payload;
   std::vector<RemoteComponent> components = {};
+  std::optional<VerityTree> verity = {};  // of the image
 };
 
 // InstallPlan is proof that the facts come from a verified release assigned to this device.

@@ -20,7 +20,8 @@ InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
                                   .uki = remote(release.uki),
                                   .index = remote(release.image.index),
                                   .payload = remote(release.image.payload),
-                                  .components = std::move(components)});
+                                  .components = std::move(components),
+                                  .verity = release.verity});
 }
 
 }  // namespace sallyport::ota

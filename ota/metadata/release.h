@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ota/measure/capsule.h"
+#include "ota/measure/verity.h"
 #include "pki/base/digest.h"
 #include "pki/base/json.h"
 
@@ -78,6 +79,7 @@ struct Release {
   ReleaseImage image;
   ExpectedMeasurements measurements;
   std::vector<ReleaseComponent> components = {};
+  std::optional<VerityTree> verity = {};  // of the image
 };
 
 // ParseRelease refuses unknown keys and everything else that docs/protocol.md does not allow.
