@@ -2,8 +2,7 @@
 // Runs where releases are made; devices only decode (ota/payload).
 #pragma once
 
-#include <functional>
-
+#include "ota/payload/pack.h"
 #include "ota/payload/segment_table.h"
 #include "pki/base/file_system.h"
 
@@ -14,9 +13,6 @@ struct DeltaOptions {
   unsigned threads = 2;
 };
 
-// `done` and `total` are bytes of the new image.
-using DeltaProgress = std::function<void(uint64_t done, uint64_t total)>;
-
 // MakeDelta reads `from` and `to` and writes the payload from its start. Deterministic for one
 // version of the compressors, whatever the number of threads. Every segment was decoded once more
 // and compared before it returns. kInvalidArgument with payload.empty-image,
@@ -24,6 +20,6 @@ using DeltaProgress = std::function<void(uint64_t done, uint64_t total)>;
 // `from`, 8 per block of `to`, five per changed byte, at most 3 GiB for those.
 Result<SegmentTable> MakeDelta(File& from, File& to, File& payload,
                                const DeltaOptions& options = {},
-                               const DeltaProgress& progress = {});
+                               const PackProgress& progress = {});
 
 }  // namespace sallyport::ota

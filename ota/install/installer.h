@@ -7,6 +7,7 @@
 
 #include "ota/install/block_target.h"
 #include "ota/install/boot_control.h"
+#include "ota/install/image_writer.h"
 #include "ota/install/install_plan.h"
 #include "ota/install/monotonic_floor.h"
 #include "ota/install/payload_source.h"
@@ -35,13 +36,6 @@ struct InstallerConfig {
   std::string esp;  // a directory of the EFI system partition; its free space is what counts
   uint64_t checkpoint_bytes = kCheckpointBytes;
 };
-
-// MayPass: the medium, the network or this device's certificate may be there in a moment. What is
-// durable stays, and the next call resumes.
-constexpr bool MayPass(Reason reason) {
-  return reason == Reason::kUnavailable || reason == Reason::kRateLimited ||
-         reason == Reason::kUnauthenticated;
-}
 
 struct InstallProgress {
   UpdateState state;

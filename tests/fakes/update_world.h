@@ -22,6 +22,7 @@ struct TestRelease {
   Bytes uki;
   std::string index;
   Bytes payload;
+  std::map<std::string, Bytes> more = {};  // other files by path
 };
 TestRelease MakeTestRelease(const std::string& version, uint32_t seed, uint64_t rollback_index = 1,
                             bool security_floor = false);
