@@ -19,7 +19,6 @@ struct DeltaOptions {
 // payload.segment-size; the rules of SegmentTable::Make; I/O errors. Memory: 24 bytes per block of
 // `from`, 8 per block of `to`, five per changed byte, at most 3 GiB for those.
 Result<SegmentTable> MakeDelta(File& from, File& to, File& payload,
-                               const DeltaOptions& options = {},
-                               const PackProgress& progress = {});
+                               const DeltaOptions& options = {}, const PackProgress& progress = {});
 
 }  // namespace sallyport::ota

@@ -26,9 +26,9 @@ struct KnownRelease {
 
 Result<KnownRelease> ReadRelease(const RepositoryFolder& folder, const std::string& path,
                                  const TargetFile& file) {
-  SP_TRY(const Bytes json, ReadFile(folder.files(),
-                                    folder.TargetFilePath(path, *file.digests.sha256()),
-                                    kReleaseSizeMax));
+  SP_TRY(const Bytes json,
+         ReadFile(folder.files(), folder.TargetFilePath(path, *file.digests.sha256()),
+                  kReleaseSizeMax));
   SP_TRY(file.Check(json, path));
   SP_TRY(Release release, ParseRelease(json));
   return KnownRelease{std::move(release), ReleaseDigestOf(json)};
@@ -60,16 +60,16 @@ class FileSink final : public SegmentSink {
 Result<Unit> Unpack(const RepositoryFolder& folder, const ReleaseImage& image,
                     const std::string& out) {
   FileSystem& files = folder.files();
-  SP_TRY(const Bytes index,
-         ReadFile(files, folder.TargetFilePath(image.index.path, image.index.sha256),
-                  kIndexSizeMax));
+  SP_TRY(
+      const Bytes index,
+      ReadFile(files, folder.TargetFilePath(image.index.path, image.index.sha256), kIndexSizeMax));
   if (pki::Sha256(index) != image.index.sha256)
     return Error{Reason::kMismatch, image.index.path + " is not what the release says",
                  "install.index"};
   SP_TRY(const SegmentTable table, SegmentTable::Parse(index));
-  SP_TRY(const auto payload,
-         files.Open(folder.TargetFilePath(image.payload.path, image.payload.sha256),
-                    OpenMode::kRead));
+  SP_TRY(
+      const auto payload,
+      files.Open(folder.TargetFilePath(image.payload.path, image.payload.sha256), OpenMode::kRead));
   SP_TRY(const auto file, files.Open(out, OpenMode::kCreate));
   FileSink sink(*file);
   StreamDecoder decoder(table, 0, sink);
