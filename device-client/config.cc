@@ -44,12 +44,23 @@ const std::vector<ConfigKey<ProxySettings>>& ProxyKeys() {
   return keys;
 }
 
+// WithDownloads puts the keys of the download beside those of the slots.
+std::vector<ConfigKey<UpdateSettings>> WithDownloads(std::vector<ConfigKey<UpdateSettings>> keys) {
+  for (const ConfigKey<DownloadSettings>& key : DownloadKeys())
+    keys.push_back({key.name, key.meaning,
+                    [&key](UpdateSettings& out, const YamlNode& node, Diagnostics& findings) {
+                      key.read(out.download, node, findings);
+                    },
+                    key.required});
+  return keys;
+}
+
 const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
-  static const std::vector<ConfigKey<UpdateSettings>> keys{
+  static const std::vector<ConfigKey<UpdateSettings>> keys = WithDownloads({
       {"slot_a", "block device or file of slot A", ConfigText(&UpdateSettings::slot_a), true},
       {"slot_b", "block device or file of slot B", ConfigText(&UpdateSettings::slot_b), true},
       {"esp", "directory of the EFI system partition", ConfigText(&UpdateSettings::esp), true},
-      {"efivars", "directory of EFI variables", ConfigText(&UpdateSettings::efivars), true}};
+      {"efivars", "directory of EFI variables", ConfigText(&UpdateSettings::efivars), true}});
   return keys;
 }
 
@@ -80,6 +91,7 @@ const std::vector<ConfigKey<Config>>& Keys() {
   };
   static const auto update = [](Config& out, const YamlNode& node, Diagnostics& findings) {
     ReadConfigMap(out.update, node, UpdateKeys(), findings);
+    CheckDownload(out.update.download, node.at, findings);
   };
   static const std::vector<ConfigKey<Config>> keys{
       {"sallyport", "agent/v1", version, true},
@@ -119,7 +131,7 @@ Result<Config> ParseConfig(std::string_view text, const std::string& file) {
 std::string DescribeConfig() {
   return DescribeConfigKeys("", Keys()) + DescribeConfigKeys("proxy.", ProxyKeys()) +
          DescribeConfigKeys("proxy.outbound[].", OutboundKeys()) +
-         DescribeConfigKeys("update.", UpdateKeys());
+         DescribeConfigKeys("update.", UpdateKeys()) + DescribeDownloadMaps();
 }
 
 }  // namespace sallyport::device

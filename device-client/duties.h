@@ -10,7 +10,7 @@
 #include "device-client/client.h"
 #include "device-client/enforce/proxy.h"
 #include "device-client/update/device_floors.h"
-#include "device-client/update/http_sources.h"
+#include "device-client/update/http_fetcher.h"
 #include "device-client/update/update_machinery.h"
 #include "device-client/update/update_worker.h"
 

@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "attestation-server/http/content_server.h"
-#include "device-client/update/http_sources.h"
+#include "device-client/update/http_fetcher.h"
 #include "pki/x509/pem.h"
 #include "tests/unit/attestation-server/http/loopback.h"
 
