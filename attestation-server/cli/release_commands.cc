@@ -4,6 +4,7 @@
 
 #include "attestation-server/cli/bundle_command.h"
 #include "attestation-server/cli/ceremony_commands.h"
+#include "attestation-server/cli/lint_command.h"
 #include "attestation-server/cli/release_command.h"
 #include "ota/metadata/limits.h"
 #include "ota/metadata/release.h"
@@ -241,6 +242,7 @@ void AddReleaseCommands(CLI::App& app, CommandSink& sink) {
   release->require_subcommand(1);
   AddCeremonyCommands(*release, sink);
   AddBundleCommand(*release, sink);
+  AddLintCommand(*release, sink);
   AddCreate(*release, sink);
   AddSign(*release, sink);
   AddInspect(*release, sink);
