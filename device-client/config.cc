@@ -56,11 +56,11 @@ std::vector<ConfigKey<UpdateSettings>> WithDownloads(std::vector<ConfigKey<Updat
 }
 
 const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
-  static const std::vector<ConfigKey<UpdateSettings>> keys = WithDownloads({
-      {"slot_a", "block device or file of slot A", ConfigText(&UpdateSettings::slot_a), true},
-      {"slot_b", "block device or file of slot B", ConfigText(&UpdateSettings::slot_b), true},
-      {"esp", "directory of the EFI system partition", ConfigText(&UpdateSettings::esp), true},
-      {"efivars", "directory of EFI variables", ConfigText(&UpdateSettings::efivars), true}});
+  static const std::vector<ConfigKey<UpdateSettings>> keys = WithDownloads(
+      {{"slot_a", "block device or file of slot A", ConfigText(&UpdateSettings::slot_a), true},
+       {"slot_b", "block device or file of slot B", ConfigText(&UpdateSettings::slot_b), true},
+       {"esp", "directory of the EFI system partition", ConfigText(&UpdateSettings::esp), true},
+       {"efivars", "directory of EFI variables", ConfigText(&UpdateSettings::efivars), true}});
   return keys;
 }
 

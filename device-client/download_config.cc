@@ -26,7 +26,8 @@ void ReadMirrorUrl(MirrorSettings& out, const YamlNode& node, Diagnostics& findi
 const std::vector<ConfigKey<MirrorSettings>>& MirrorKeys() {
   static const std::vector<ConfigKey<MirrorSettings>> keys{
       {"url", "https URL that stands for `/image/` of the content listener", ReadMirrorUrl, true},
-      {"ca_file", "PEM file of the authorities that its certificate may lead to (default: the "
+      {"ca_file",
+       "PEM file of the authorities that its certificate may lead to (default: the "
        "system's)",
        ConfigText(&MirrorSettings::ca_file)}};
   return keys;
@@ -112,8 +113,9 @@ void ReadRateMin(DownloadSettings& out, const YamlNode& node, Diagnostics& findi
 // A name of the zone database, never a path out of it.
 void ReadTimeZone(DownloadSettings& out, const YamlNode& node, Diagnostics& findings) {
   const bool plain = !node.text.empty() && node.text.front() != '/' &&
-                     node.text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTU"
-                                                 "VWXYZ0123456789/_+-") == std::string::npos;
+                     node.text.find_first_not_of(
+                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTU"
+                         "VWXYZ0123456789/_+-") == std::string::npos;
   if (!plain) return findings.Add(Code::kType, node.at, "expected a zone such as Europe/Berlin");
   out.time_zone = node.text;
 }
@@ -134,7 +136,8 @@ const std::vector<ConfigKey<DownloadSettings>>& DownloadKeys() {
        ReadProxy},
       {"minimum_rate", "average below which a source is given up for the next (default 1KB/s)",
        ReadRateMin},
-      {"bandwidth", "caps by time of day; where spans overlap, and while the time is unsure, the "
+      {"bandwidth",
+       "caps by time of day; where spans overlap, and while the time is unsure, the "
        "lowest holds; neighbours on the site are not capped",
        ReadList(&DownloadSettings::bandwidth, BandwidthKeys())},
       {"time_zone", "zone of those times, Europe/Berlin (default: the system's)", ReadTimeZone},
@@ -158,8 +161,9 @@ void CheckDownload(const DownloadSettings& settings, policy::Position at, Diagno
     findings.Add(Code::kRange, at, "an agent with a site_cache has no peers");
   const std::string_view host = std::string_view(cache.listen).substr(0, cache.listen.rfind(':'));
   if (host != "127.0.0.1" && host != "[::1]" && !host.empty())
-    findings.Add(Code::kRange, at, "site_cache.listen: expected 127.0.0.1 or [::1]; the proxy "
-                                   "offers it to neighbours");
+    findings.Add(Code::kRange, at,
+                 "site_cache.listen: expected 127.0.0.1 or [::1]; the proxy "
+                 "offers it to neighbours");
 }
 
 }  // namespace sallyport::device

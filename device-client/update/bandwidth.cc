@@ -18,8 +18,7 @@ struct ByteUnit {
   std::string_view name;
   uint64_t bytes;
 };
-constexpr ByteUnit kUnits[] = {
-    {"B", 1}, {"KB", 1'000}, {"MB", 1'000'000}, {"GB", 1'000'000'000}};
+constexpr ByteUnit kUnits[] = {{"B", 1}, {"KB", 1'000}, {"MB", 1'000'000}, {"GB", 1'000'000'000}};
 
 bool Holds(const BandwidthSpan& span, int minute) {
   if (span.from < span.to) return span.from <= minute && minute < span.to;

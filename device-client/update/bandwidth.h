@@ -19,8 +19,8 @@ inline constexpr uint64_t kUnlimitedRate = std::numeric_limits<uint64_t>::max();
 inline constexpr uint64_t kRateLimitMin = 16'000;
 inline constexpr int kMinutesPerDay = 24 * 60;
 
-// ParseByteCount reads a decimal number and B, KB, MB or GB (powers of 1000); ParseByteRate the same
-// and "/s". kMalformed.
+// ParseByteCount reads a decimal number and B, KB, MB or GB (powers of 1000); ParseByteRate the
+// same and "/s". kMalformed.
 Result<uint64_t> ParseByteCount(std::string_view text);
 Result<uint64_t> ParseByteRate(std::string_view text);
 // ParseTimeOfDay reads HH:MM, 00:00 to 23:59, as minutes since midnight. kMalformed.

@@ -40,15 +40,14 @@ bool ServerTransfer::Secure() {
   curl_blob anchors = Borrow(endpoint_.anchors_pem);
   curl_blob chain = Borrow(identity_.chain_pem);
   curl_blob key = Borrow(identity_.key->pem());
-  const bool timed = !endpoint_.now || (Set(CURLOPT_SSL_CTX_FUNCTION, &OnTlsContext) &&
-                                        Set(CURLOPT_SSL_CTX_DATA,
-                                            const_cast<ContentEndpoint*>(&endpoint_)));
+  const bool timed =
+      !endpoint_.now || (Set(CURLOPT_SSL_CTX_FUNCTION, &OnTlsContext) &&
+                         Set(CURLOPT_SSL_CTX_DATA, const_cast<ContentEndpoint*>(&endpoint_)));
   return timed && Set(CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_3}) &&
          Set(CURLOPT_SSL_VERIFYPEER, 1L) && Set(CURLOPT_SSL_VERIFYHOST, 0L) &&
          Set(CURLOPT_CERTINFO, 1L) && Set(CURLOPT_SSL_SESSIONID_CACHE, 0L) &&
-         Set(CURLOPT_CAINFO_BLOB, &anchors) &&
-         Set(CURLOPT_CAPATH, static_cast<char*>(nullptr)) && Set(CURLOPT_SSLCERT_BLOB, &chain) &&
-         Set(CURLOPT_SSLKEY_BLOB, &key);
+         Set(CURLOPT_CAINFO_BLOB, &anchors) && Set(CURLOPT_CAPATH, static_cast<char*>(nullptr)) &&
+         Set(CURLOPT_SSLCERT_BLOB, &chain) && Set(CURLOPT_SSLKEY_BLOB, &key);
 }
 
 // The certificate that libcurl has verified against the anchors must name a server of ours. A

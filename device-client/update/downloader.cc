@@ -47,9 +47,9 @@ struct Downloader::Attempt {
   uint64_t at;
   const uint64_t end;
   ota::ByteSink& sink;
-  std::optional<pki::Hasher> hash;  // of a whole file
-  std::vector<bool> gave = {};      // by source
-  std::vector<bool> spent = {};     // not to be asked again
+  std::optional<pki::Hasher> hash;    // of a whole file
+  std::vector<bool> gave = {};        // by source
+  std::vector<bool> spent = {};       // not to be asked again
   std::optional<Error> refused = {};  // by the sink
 };
 
@@ -57,12 +57,13 @@ struct Downloader::Attempt {
 class Downloader::Metered final : public ota::ByteSink {
  public:
   Metered(const DownloaderParts& parts, bool capped, Attempt& attempt)
-      : parts_(parts), capped_(capped), attempt_(attempt), window_began_(parts.clock.Boot()) {}
+      : parts_(parts), capped_(capped), attempt_(attempt) {}
 
   Result<Unit> Write(ByteView bytes) override {
+    if (!window_began_) window_began_ = parts_.clock.Boot();  // connecting has limits of its own
     if (capped_) {
       SP_TRY(const Duration waited, parts_.pacer.Take(bytes.size()));
-      window_began_.ms += waited.ms;
+      window_began_->ms += waited.ms;
     }
     SP_TRY(Judge(bytes.size()));
     if (attempt_.hash) attempt_.hash->Update(bytes);
@@ -81,20 +82,19 @@ class Downloader::Metered final : public ota::ByteSink {
   Result<Unit> Judge(size_t more) {
     window_bytes_ += more;
     const Duration now = parts_.clock.Boot();
-    const int64_t elapsed_ms = now.ms - window_began_.ms;
+    const int64_t elapsed_ms = now.ms - window_began_->ms;
     if (elapsed_ms < kRateWindow.ms) return Unit{};
     const uint64_t rate = window_bytes_ * 1000 / static_cast<uint64_t>(elapsed_ms);
     window_began_ = now;
     window_bytes_ = 0;
     if (rate >= parts_.rate_min) return Unit{};
-    return Error{Reason::kUnavailable, std::to_string(rate) + " bytes per second",
-                 "download.slow"};
+    return Error{Reason::kUnavailable, std::to_string(rate) + " bytes per second", "download.slow"};
   }
 
   const DownloaderParts& parts_;
   const bool capped_;
   Attempt& attempt_;
-  Duration window_began_;  // boot clock, moved on by the time that the cap cost
+  std::optional<Duration> window_began_;  // boot clock, moved on by the time that the cap cost
   uint64_t window_bytes_ = 0;
   uint64_t taken_ = 0;
 };
@@ -193,15 +193,11 @@ Result<Unit> Downloader::Fetch(const ota::RemoteFile& file, uint64_t offset, uin
   return Unit{};
 }
 
+// The server first: it is a small question, and a wrong answer costs a download.
 Result<uint64_t> Downloader::Size(const std::string& path) {
-  std::vector<bool> spent(parts_.sources.size());
-  Result<uint64_t> size = Error{Reason::kUnavailable, "every source rests", "download.no-source"};
-  while (const std::optional<size_t> source = Next(spent)) {
-    size = parts_.sources[*source].origin.Size(path);
-    if (size) return size;
-    Failed(*source, 0, size.error());
-    spent[*source] = true;
-  }
+  Result<uint64_t> size = Error{Reason::kUnavailable, "there is no source", "download.no-source"};
+  for (size_t i = parts_.sources.size(); !size && i > 0; --i)
+    size = parts_.sources[i - 1].origin.Size(path);
   return size;
 }
 

@@ -1,6 +1,6 @@
-// Downloader: the files of a release from whoever has them: neighbours, mirrors, the server. Nothing
-// is trusted from any of them: a whole file is judged by its digest here, a part of one by the
-// reader, and who sent what turned out wrong is not asked again for a while (docs/updates.md,
+// Downloader: the files of a release from whoever has them: neighbours, mirrors, the server.
+// Nothing is trusted from any of them: a whole file is judged by its digest here, a part of one by
+// the reader, and who sent what turned out wrong is not asked again for a while (docs/updates.md,
 // Transport).
 #pragma once
 
@@ -25,7 +25,7 @@ inline constexpr uint64_t kSourceProgressBytes = 1u << 20;
 inline constexpr Duration kRateWindow = Seconds(10);
 
 enum class SourceKind : uint8_t {
-  kPeer,    // on this site: the cap of the uplink does not apply
+  kPeer,  // on this site: the cap of the uplink does not apply
   kMirror,
   kServer,  // the last resort: it never rests
 };
@@ -40,10 +40,10 @@ struct DownloadSource {
 struct SourceStatus {
   std::string name;
   SourceKind kind;
-  uint64_t bytes = 0;     // taken from it since the agent started
+  uint64_t bytes = 0;  // taken from it since the agent started
   uint64_t failures = 0;
-  uint64_t lies = 0;      // it, or one that served the same file with it, sent wrong bytes
-  std::string refusal;    // the last, empty when the last request was served
+  uint64_t lies = 0;    // it, or one that served the same file with it, sent wrong bytes
+  std::string refusal;  // the last, empty when the last request was served
   bool resting = false;
 };
 
@@ -65,7 +65,7 @@ class Downloader final : public ota::PayloadSource {
   // sent is passed on unjudged.
   Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
                      ota::ByteSink& sink) override;
-  // Size asks the same sources how long the file of a name is. A claim.
+  // Size is how long the file of a name is, as the server says, or whoever else answers. A claim.
   Result<uint64_t> Size(const std::string& path);
   std::vector<SourceStatus> status() const;
 

@@ -180,17 +180,16 @@ Result<Unit> HttpTransfer::Accept(ByteView bytes) {
   received_ += taken;
   whole_ = ranged && received_ == request_.length;
   if (taken == bytes.size() || whole_) return Unit{};
-  return Error{
-      Reason::kTooLarge,
-      request_.path + ": above " +
-          std::to_string(request_.length > 0 ? request_.length : request_.size_max) + " bytes",
-      "content.size"};
+  return Error{Reason::kTooLarge,
+               request_.path + ": above " +
+                   std::to_string(request_.length > 0 ? request_.length : request_.size_max) +
+                   " bytes",
+               "content.size"};
 }
 
 size_t HttpTransfer::OnBody(char* data, size_t size, size_t count, void* self) {
   auto& transfer = *static_cast<HttpTransfer*>(self);
-  auto accepted =
-      transfer.Accept(ByteView(reinterpret_cast<const uint8_t*>(data), size * count));
+  auto accepted = transfer.Accept(ByteView(reinterpret_cast<const uint8_t*>(data), size * count));
   if (!accepted) transfer.refusal_ = std::move(accepted).error();
   return transfer.refusal_ || transfer.whole_ ? 0 : size * count;
 }
@@ -201,9 +200,8 @@ size_t HttpTransfer::OnHeader(char* data, size_t size, size_t count, void* self)
       HeaderValue(std::string_view(data, size * count), "content-range");
   if (!value) return size * count;
   Span range{};
-  const bool good = !transfer.range_ && Skip(*value, "bytes ") &&
-                    ReadNumber(*value, range.first) && Skip(*value, "-") &&
-                    ReadNumber(*value, range.last) && Skip(*value, "/") &&
+  const bool good = !transfer.range_ && Skip(*value, "bytes ") && ReadNumber(*value, range.first) &&
+                    Skip(*value, "-") && ReadNumber(*value, range.last) && Skip(*value, "/") &&
                     range.first <= range.last;
   transfer.range_ = good ? range : Span{UINT64_MAX, UINT64_MAX};
   return size * count;
@@ -216,6 +214,8 @@ Error HttpTransfer::FailureOf(CURLcode code) const {
   if (status() == kForbidden || status() == kUnauthorised)
     return Error{Reason::kUnauthenticated, "the content server refuses this device",
                  "content.refused"};
+  if (code == CURLE_HTTP_RETURNED_ERROR)
+    return Error{Reason::kUnavailable, "HTTP status " + std::to_string(status()), "content.status"};
   return Error{Reason::kUnavailable, request_.path + ": " + curl_easy_strerror(code)};
 }
 

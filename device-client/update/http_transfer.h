@@ -55,7 +55,7 @@ class HttpTransfer {
 
   // Get: kNotFound; kUnauthenticated, content.refused; kTooLarge, content.size (more than was asked
   // for); kMismatch, content.range (another range, or more than `skip_bytes_max` before it);
-  // kUnavailable, content.redirect, content.truncated, content.server (the peer is not who it has
+  // kUnavailable, content.redirect, content.status, content.truncated, content.server (the peer is not who it has
   // to be), or without a rule when the connection fails; errors of `sink`.
   Result<Unit> Get(ota::ByteSink& sink);
   Result<uint64_t> Size();

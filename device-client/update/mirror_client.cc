@@ -20,7 +20,8 @@ class PublicTransfer final : public HttpTransfer {
         endpoint_.ca_file.empty() || (Set(CURLOPT_CAINFO, endpoint_.ca_file.c_str()) &&
                                       Set(CURLOPT_CAPATH, static_cast<char*>(nullptr)));
     return pinned && Set(CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_2}) &&
-           Set(CURLOPT_SSL_VERIFYPEER, 1L) && Set(CURLOPT_SSL_VERIFYHOST, 2L);
+           Set(CURLOPT_SSL_VERIFYPEER, 1L) && Set(CURLOPT_SSL_VERIFYHOST, 2L) &&
+           Set(CURLOPT_SSL_SESSIONID_CACHE, 0L);  // a ticket would tell this device from others
   }
   Result<Unit> CheckPeer() override { return Unit{}; }  // libcurl has compared the host's name
 

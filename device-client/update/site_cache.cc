@@ -29,6 +29,7 @@ Result<ota::RemoteFile> FileOf(const std::string& path) {
   const Result<ContentPath> parsed = ContentPath::Parse(path, kTargets);
   if (!parsed || parsed->etag().empty()) return NoSuchBlob();
   const std::string name = parsed->segments().back();
+  if (name.size() == kHexDigestSize + 1) return NoSuchBlob();
   SP_TRY(const Bytes digest, HexDecode(name.substr(0, kHexDigestSize)));
   SP_TRY(const Sha256Digest sha256, Sha256Digest::FromView(digest));
   const std::string directory = parsed->text().substr(0, parsed->text().size() - name.size());
