@@ -95,7 +95,11 @@ HttpsServer::HttpsServer() : context_(SSL_CTX_new(TLS_server_method())) {
 }
 
 HttpsServer::~HttpsServer() {
-  stopping_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    stopped_.notify_all();
+  }
   shutdown(listener_, SHUT_RDWR);
   thread_.join();
   close(listener_);
@@ -138,6 +142,11 @@ void HttpsServer::Serve(int fd) {
   shutdown(fd, SHUT_RDWR);
 }
 
+bool HttpsServer::StopsWithin(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  return stopped_.wait_for(lock, time, [this] { return stopping_.load(); });
+}
+
 bool HttpsServer::Send(SSL* ssl, ByteView bytes) {
   return bytes.empty() || SSL_write(ssl, bytes.data(), static_cast<int>(bytes.size())) > 0;
 }
@@ -147,14 +156,15 @@ bool HttpsServer::SendBody(SSL* ssl, ByteView body) {
   const size_t chunk = how == Misdeed::kTrickles ? 100 : size_t{64} << 10;
   const size_t end = how == Misdeed::kBreaksOff ? body.size() / 2 : body.size();
   if (how == Misdeed::kStalls) {
-    while (!stopping_) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    while (!StopsWithin(std::chrono::seconds(60))) {
+    }
     return false;
   }
   for (size_t at = 0; at < end; at += chunk) {
     const ByteView part = body.subspan(at, std::min(chunk, end - at));
     if (stopping_ || !Send(ssl, part)) return false;
     body_bytes += part.size();
-    if (how == Misdeed::kTrickles) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (how == Misdeed::kTrickles && StopsWithin(std::chrono::milliseconds(100))) return false;
   }
   return end == body.size();
 }

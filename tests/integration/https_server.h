@@ -5,6 +5,8 @@
 #include <openssl/ssl.h>
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -57,6 +59,7 @@ class HttpsServer {
   void Serve(int fd);
   bool Answer(SSL* ssl, const std::string& head);
   bool Send(SSL* ssl, ByteView bytes);
+  bool StopsWithin(std::chrono::milliseconds time);
   bool SendBody(SSL* ssl, ByteView body);
 
   pki::Owned<SSL_CTX, SSL_CTX_free> context_;
@@ -65,7 +68,8 @@ class HttpsServer {
   int listener_ = -1;
   int port_ = 0;
   std::atomic<bool> stopping_ = false;
-  std::mutex mutex_;  // guards open_, workers_
+  std::mutex mutex_;  // guards open_, workers_, and changes of stopping_
+  std::condition_variable stopped_;
   std::vector<int> open_;
   std::vector<std::thread> workers_;
   std::thread thread_;
