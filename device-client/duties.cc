@@ -79,7 +79,7 @@ Result<Unit> Duties::StartUpdates() {
   downloads_ = std::make_unique<Downloads>(
       DownloadParts{parts_.files, parts_.clock, content_, config_.state,
                     [client = client_] { return client->time().Now(); }},
-      update.download);
+      config_.update.download);
   worker_ = std::make_unique<UpdateWorker>(UpdateWorkerParts{
       {machinery_->installer(), downloads_->source(), parts_.rebooter, parts_.clock,
        [client = client_](const UpdateReport& report) { client->Report(report); }},

@@ -130,8 +130,8 @@ TEST(AgentConfig, IsDocumented) {
   EXPECT_NE(AsText(document).find(DescribeConfig()), std::string_view::npos);
 }
 
-// Update parses the smallest configuration with `more` among its update keys.
-Result<Config> Update(const std::string& more) {
+// Download parses the smallest configuration with `more` among its update keys.
+Result<Config> Download(const std::string& more) {
   std::string text(kSmallest);
   text.insert(text.rfind('}'), ", " + more);
   return ParseConfig(text, "agent.yaml");
@@ -139,7 +139,7 @@ Result<Config> Update(const std::string& more) {
 
 TEST(AgentConfig, ReadsFromWhereUpdatesAreLoaded) {
   const DownloadSettings settings =
-      Update(
+      Download(
           "mirrors: [{url: 'https://a.example/x', ca_file: /ca.pem}, {url: 'https://b.example'}], "
           "peers: ['127.0.0.1:15021'], proxy: 'http://user:word@10.0.0.1:3128', "
           "minimum_rate: 2KB/s, time_zone: Europe/Berlin, download_deadline: 2d, bandwidth: "
@@ -165,7 +165,7 @@ TEST(AgentConfig, ReadsFromWhereUpdatesAreLoaded) {
 
 TEST(AgentConfig, ReadsTheSiteCache) {
   const SiteCacheSettings cache =
-      Update(
+      Download(
           "site_cache: {directory: /var/cache/sallyport, size_max: 4GB, listen: '127.0.0.1:15020'}")
           ->update.download.site_cache;
   EXPECT_EQ(cache.directory, "/var/cache/sallyport");
@@ -197,7 +197,7 @@ TEST(AgentConfig, RefusesDownloadsThatCannotBeMeant) {
         "site_cache: {directory: /c, size_max: 4GB}",
         "site_cache: {directory: /c, size_max: 4GB, listen: '127.0.0.1:15020'}, peers: "
         "['127.0.0.1:15021']"})
-    EXPECT_FALSE(Update(more)) << more;
+    EXPECT_FALSE(Download(more)) << more;
 }
 
 }  // namespace
