@@ -36,6 +36,7 @@ struct UpdateSettings {
   BootLoaderKind boot = BootLoaderKind::kEfi;
   std::string uboot_env;  // fw_env.config
   std::string grubenv;
+  ota::ComponentPlaces components;
 };
 
 struct Config {
