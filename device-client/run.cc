@@ -54,6 +54,18 @@ Result<Config> LoadConfig(FileSystem& files, const std::string& path) {
   return ParseConfig(AsText(text), path);
 }
 
+// UseTimeZone sets the zone of this process; before any thread, which is when it is safe.
+Result<Unit> UseTimeZone(FileSystem& files, const std::string& zone) {
+  if (zone.empty()) return Unit{};
+  const Result<Bytes> known = ReadFile(files, "/usr/share/zoneinfo/" + zone, kConfigBytesMax);
+  if (!known || !AsText(*known).starts_with("TZif"))
+    return Error{Reason::kInvalidArgument, "this system knows no time zone " + zone,
+                 "update.time-zone"};
+  ::setenv("TZ", zone.c_str(), 1);
+  ::tzset();
+  return Unit{};
+}
+
 // StopOnReboot ends the agent; the supervisor sees the exit status.
 class StopOnReboot final : public Rebooter {
  public:
@@ -115,7 +127,7 @@ Result<Unit> Run(const Config& config, bool once, bool& reboot) {
   SP_TRY(const std::unique_ptr<Tpm> tpm, Tpm::Open(config.tcti, random));
   StopOnReboot rebooter;
   TpmFloorCounters counters(*tpm);
-  DeviceFloors floors(counters, files, config.state + "/floors.json");
+  DeviceFloors floors(counters, files, FloorsPath(config));
   Duties duties({files, clock, random, rebooter, floors}, config, enrolment);
   Client client({*tpm, files, clock, random, duties}, config, enrolment, state);
   rebooter.Attach(client);
@@ -134,6 +146,8 @@ int RunAgent(const RunOptions& options) {
   PosixFileSystem files;
   const Result<Config> config = LoadConfig(files, options.config);
   if (!config) return Fail(config.error());
+  const Result<Unit> zone = UseTimeZone(files, config->update.download.time_zone);
+  if (!zone) return Fail(zone.error());
   if (options.check_only) return std::puts("configuration is good") < 0 ? 4 : 0;
   SetLogLevel(LevelOf(config->log_level));
   bool reboot = false;
@@ -162,6 +176,26 @@ int Print(const Result<std::string>& text) {
 int PrintStatus(const RunOptions& options) {
   const Result<Bytes> status = LoadStatus(options);
   return Print(status ? Result<std::string>(ToString(*status)) : status.error());
+}
+
+namespace {
+
+Result<Adoption> Adopt(const RunOptions& options, bool begin_at_zero) {
+  PosixFileSystem files;
+  SystemRandom random;
+  SP_TRY(const Config config, LoadConfig(files, options.config));
+  SP_TRY(const std::unique_ptr<Tpm> tpm, Tpm::Open(config.tcti, random));
+  TpmFloorCounters counters(*tpm);
+  return DeviceFloors(counters, files, FloorsPath(config)).Adopt(begin_at_zero);
+}
+
+}  // namespace
+
+int AdoptFloors(const RunOptions& options, const AdoptOptions& adopt) {
+  const Result<Adoption> done = Adopt(options, adopt.begin_at_zero);
+  if (done) return Print(DescribeAdoption(*done, adopt.json));
+  if (adopt.json) static_cast<void>(std::printf("%s\n", ErrorJson(done.error()).c_str()));
+  return Fail(done.error());
 }
 
 int PrintUpdateStatus(const RunOptions& options, bool json) {

@@ -12,10 +12,11 @@
 namespace sallyport::device {
 
 std::string StatusPath(const Config& config);
+std::string FloorsPath(const Config& config);
 
 // StatusJson: {"state","device_id","posture","tier","not_after","epoch","refusal","slot","release",
 // "manifest_version","floors":{"state","detail","rollback_index","image_root_version",
-// "image_targets_version","director_version"},"connections":[{"direction","peer","service","grant","policy_version","valid_until",
+// "image_targets_version","director_version"},"download":Downloads::ToJson,"connections":[{"direction","peer","service","grant","policy_version","valid_until",
 // "bytes_sent","bytes_received"}],"refusals":[{"at","direction","peer","service","reason","was_open"}]}.
 std::string StatusJson(const ClientStatus& status, Duties& duties);
 // FloorsJson is its member "floors"; the numbers are absent unless the state is "held".
@@ -24,6 +25,11 @@ JsonValue FloorsJson(const FloorStatus& status);
 // DescribeUpdate takes release, slot, manifest and floors out of a status, as JSON or for people.
 // kMalformed for what StatusJson did not write.
 Result<std::string> DescribeUpdate(std::string_view status, bool json);
+
+// DescribeAdoption: {"from":"server"|"zero","rollback_index",...}, or for people.
+std::string DescribeAdoption(const Adoption& adoption, bool json);
+// ErrorJson: {"error":{"reason","detail"}}.
+std::string ErrorJson(const Error& error);
 
 // StatusWriter looks twice a second. Start to destruction.
 class StatusWriter {

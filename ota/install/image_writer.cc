@@ -2,11 +2,23 @@
 
 #include <algorithm>
 
-#include "ota/install/source_checks.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::ota {
 namespace {
+
+// A source that pushes more than was asked for is endless data, not a file.
+Result<Unit> CheckRoom(uint64_t held, size_t more, uint64_t length) {
+  if (more > length - held)
+    return Error{Reason::kMismatch, "the source sends too much", "install.source-length"};
+  return Unit{};
+}
+
+Result<Unit> CheckComplete(uint64_t held, uint64_t length) {
+  if (held != length)
+    return Error{Reason::kUnavailable, "the source broke off", "install.source-length"};
+  return Unit{};
+}
 
 class MemorySink final : public ByteSink {
  public:
