@@ -155,6 +155,7 @@ class Server::Impl {
   void Stop();
 
  private:
+  std::unique_ptr<FleetAlarms> MakeFleetAlarms(std::function<bool(const std::string&)> is_online);
   Result<Unit> StartCore();
   Result<Unit> StartListeners();
   Result<Unit> StartHttp();
@@ -234,6 +235,17 @@ Result<pki::EnrolmentFile> Server::Impl::EnrolmentBase() {
       ""};
 }
 
+std::unique_ptr<FleetAlarms> Server::Impl::MakeFleetAlarms(
+    std::function<bool(const std::string&)> is_online) {
+  return std::make_unique<FleetAlarms>(
+      FleetAlarms::Sources{*database_, std::move(is_online),
+                           [this](const std::string& id) { return manifests_->NewsOf(id); }},
+      FleetAlarmTermsOf(config_),
+      FleetAlarms::Outlets{SayFleetAlarm, [this](std::string_view alarm, size_t devices) {
+                             metrics_.SetDeviceAlarms(alarm, devices);
+                           }});
+}
+
 Result<Unit> Server::Impl::StartCore() {
   SP_TRY(std::vector<Bytes> director_roots,
          LoadDirectorRoots(world_.files, layout_.director_roots()));
@@ -265,13 +277,7 @@ Result<Unit> Server::Impl::StartCore() {
   const OperationParts parts{*database_, world_.random, *fleet_};
   const auto changed = [this] { fleet_->Changed(); };
   const auto is_online = [this](const std::string& id) { return streams_->IsOnline(id); };
-  fleet_alarms_ = std::make_unique<FleetAlarms>(
-      FleetAlarms::Sources{*database_, is_online,
-                           [this](const std::string& id) { return manifests_->NewsOf(id); }},
-      FleetAlarmTermsOf(config_),
-      FleetAlarms::Outlets{SayFleetAlarm, [this](std::string_view alarm, size_t devices) {
-                             metrics_.SetDeviceAlarms(alarm, devices);
-                           }});
+  fleet_alarms_ = MakeFleetAlarms(is_online);
   devices_ = std::make_unique<DeviceOperations>(
       parts, DeviceOperations::Live{
                  is_online, [this](const std::string& id) { return fleet_alarms_->Of(id); }});
