@@ -8,9 +8,10 @@
 #include <optional>
 
 #include "device-client/client.h"
+#include "device-client/downloads.h"
 #include "device-client/enforce/proxy.h"
 #include "device-client/update/device_floors.h"
-#include "device-client/update/http_sources.h"
+#include "device-client/update/http_fetcher.h"
 #include "device-client/update/update_machinery.h"
 #include "device-client/update/update_worker.h"
 
@@ -38,6 +39,8 @@ class Duties final : public AgentSinks {
   std::vector<ConnectionInfo> Connections() const;
   std::vector<Refusal> Refusals() const;
   FloorStatus Floors() const { return parts_.floors.status(); }
+  // Download is Downloads::ToJson; null without slots.
+  JsonValue Download() const { return downloads_ ? downloads_->ToJson() : JsonValue(); }
 
   void OnIdentity(const TlsIdentity& identity, const IssuedCertificate& certificate) override;
   void OnAttested(const IssuedCertificate& certificate) override;
@@ -71,7 +74,7 @@ class Duties final : public AgentSinks {
   std::optional<TlsIdentity> identity_;
   ContentClient content_;
   HttpFetcher fetcher_;
-  HttpPayloadSource payload_;
+  std::unique_ptr<Downloads> downloads_;
   std::unique_ptr<UpdateMachinery> machinery_;
   BootClaim boot_;
   std::unique_ptr<Proxy> proxy_;

@@ -55,6 +55,21 @@ Result<std::string> DescribeFloors(const JsonCursor& floors) {
   return out;
 }
 
+// DescribeSources names those that have trouble; a status without slots has none.
+std::string DescribeSources(const JsonValue& download) {
+  std::string out;
+  const JsonValue* const sources = download.Find("sources");
+  if (sources == nullptr || sources->if_array() == nullptr) return out;
+  for (const JsonValue& source : *sources->if_array()) {
+    const JsonCursor cursor(source);
+    const auto name = cursor.GetString("name");
+    const auto refusal = cursor.GetString("refusal");
+    if (name && refusal && !refusal->empty())
+      out += "\nsource:   " + std::string(*name) + " (" + std::string(*refusal) + ")";
+  }
+  return out;
+}
+
 }  // namespace
 
 JsonValue FloorsJson(const FloorStatus& status) {
@@ -72,14 +87,17 @@ Result<std::string> DescribeUpdate(std::string_view status, bool json) {
   SP_TRY(const std::string_view release, cursor.GetString("release"));
   SP_TRY(const int64_t manifest, cursor.GetInteger("manifest_version", 0));
   SP_TRY(const JsonCursor floors, cursor.Member("floors"));
+  SP_TRY(const JsonCursor download, cursor.Member("download"));
   if (json)
     return WriteJson(JsonValue::Object({{"slot", slot},
                                         {"release", release},
                                         {"manifest_version", manifest},
-                                        {"floors", floors.value()}}));
+                                        {"floors", floors.value()},
+                                        {"download", download.value()}}));
   SP_TRY(const std::string described, DescribeFloors(floors));
   return "slot:     " + std::string(slot) + "\nrelease:  " + OrNone(release) +
-         "\nmanifest: " + std::to_string(manifest) + "\n" + described;
+         "\nmanifest: " + std::to_string(manifest) + "\n" + described +
+         DescribeSources(download.value());
 }
 
 std::string DescribeAdoption(const Adoption& adoption, bool json) {
@@ -122,6 +140,7 @@ std::string StatusJson(const ClientStatus& status, Duties& duties) {
                                       {"release", boot.release ? HexEncode(*boot.release) : ""},
                                       {"manifest_version", duties.HeldManifestVersion()},
                                       {"floors", FloorsJson(duties.Floors())},
+                                      {"download", duties.Download()},
                                       {"connections", JsonValue::Array(std::move(connections))},
                                       {"refusals", JsonValue::Array(std::move(refusals))}}));
 }

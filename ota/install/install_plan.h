@@ -30,6 +30,16 @@ struct RemoteComponent {
   std::optional<FirmwareVersion> firmware;  // of a capsule
 };
 
+// RemoteDelta is another way to the image, for a running slot that holds the image of the release
+// `from`.
+struct RemoteDelta {
+  ReleaseDigest from;
+  uint64_t from_length;
+  Sha256Digest from_sha256;
+  RemoteFile index;
+  RemoteFile payload;
+};
+
 // InstallFacts are the fields of one release.json that the installer acts on.
 struct InstallFacts {
   ReleaseDigest release;
@@ -43,6 +53,7 @@ struct InstallFacts {
   RemoteFile index;  // segment table of the payload
   RemoteFile payload;
   std::vector<RemoteComponent> components = {};
+  std::vector<RemoteDelta> deltas = {};
   std::optional<VerityTree> verity = {};  // of the image
 };
 

@@ -10,7 +10,8 @@ std::string StatusWith(const FloorStatus& floors) {
                                       {"slot", "b"},
                                       {"release", ""},
                                       {"manifest_version", int64_t{4294967297}},
-                                      {"floors", FloorsJson(floors)}}));
+                                      {"floors", FloorsJson(floors)},
+                                      {"download", JsonValue()}}));
 }
 
 TEST(DescribeUpdate, ShowsTheFloorsThatAreHeld) {
@@ -25,10 +26,11 @@ TEST(DescribeUpdate, ShowsTheFloorsThatAreHeld) {
             "slot:     b\nrelease:  none\nmanifest: 4294967297\nfloors:   held\n"
             "  rollback index >= 5\n  image root >= 2\n  image targets >= 17\n"
             "  director >= 4294967296");
-  EXPECT_EQ(*DescribeUpdate(status, true),
-            R"({"floors":{"detail":"","director_version":4294967296,"image_root_version":2,)"
-            R"("image_targets_version":17,"rollback_index":5,"state":"held"},)"
-            R"("manifest_version":4294967297,"release":"","slot":"b"})");
+  EXPECT_EQ(
+      *DescribeUpdate(status, true),
+      R"({"download":null,"floors":{"detail":"","director_version":4294967296,"image_root_version":2,)"
+      R"("image_targets_version":17,"rollback_index":5,"state":"held"},)"
+      R"("manifest_version":4294967297,"release":"","slot":"b"})");
 }
 
 TEST(DescribeAdoption, SaysWhereTheFloorsAreFrom) {
