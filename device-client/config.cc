@@ -1,5 +1,6 @@
 #include "device-client/config.h"
 
+#include "device-client/update_config.h"
 #include "policies/language/config_reader.h"
 
 namespace sallyport::device {
@@ -44,12 +45,22 @@ const std::vector<ConfigKey<ProxySettings>>& ProxyKeys() {
   return keys;
 }
 
+// The keys of TrialKeys stand beside those of the slots.
 const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
-  static const std::vector<ConfigKey<UpdateSettings>> keys{
-      {"slot_a", "block device or file of slot A", ConfigText(&UpdateSettings::slot_a), true},
-      {"slot_b", "block device or file of slot B", ConfigText(&UpdateSettings::slot_b), true},
-      {"esp", "directory of the EFI system partition", ConfigText(&UpdateSettings::esp), true},
-      {"efivars", "directory of EFI variables", ConfigText(&UpdateSettings::efivars), true}};
+  static const std::vector<ConfigKey<UpdateSettings>> keys = [] {
+    std::vector<ConfigKey<UpdateSettings>> out{
+        {"slot_a", "block device or file of slot A", ConfigText(&UpdateSettings::slot_a), true},
+        {"slot_b", "block device or file of slot B", ConfigText(&UpdateSettings::slot_b), true},
+        {"esp", "directory of the EFI system partition", ConfigText(&UpdateSettings::esp), true},
+        {"efivars", "directory of EFI variables", ConfigText(&UpdateSettings::efivars), true}};
+    for (const ConfigKey<TrialSettings>& key : TrialKeys())
+      out.push_back(
+          {key.name, key.meaning,
+           [read = key.read](UpdateSettings& update, const YamlNode& node, Diagnostics& findings) {
+             read(update.trial, node, findings);
+           }});
+    return out;
+  }();
   return keys;
 }
 
@@ -119,7 +130,7 @@ Result<Config> ParseConfig(std::string_view text, const std::string& file) {
 std::string DescribeConfig() {
   return DescribeConfigKeys("", Keys()) + DescribeConfigKeys("proxy.", ProxyKeys()) +
          DescribeConfigKeys("proxy.outbound[].", OutboundKeys()) +
-         DescribeConfigKeys("update.", UpdateKeys());
+         DescribeConfigKeys("update.", UpdateKeys()) + DescribeTrialKeys();
 }
 
 }  // namespace sallyport::device

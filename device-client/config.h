@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "device-client/update/update_settings.h"
 #include "pki/base/result.h"
 #include "pki/base/time.h"
 #include "pki/tpm/make_credential.h"
@@ -30,6 +31,7 @@ struct UpdateSettings {
   std::string slot_b;
   std::string esp;      // mounted EFI system partition
   std::string efivars;  // directory of EFI variables
+  TrialSettings trial;
 };
 
 struct Config {

@@ -41,5 +41,10 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   if (update_status->parsed()) return device::PrintUpdateStatus(options, json);
+  const auto variable = [](const char* name) {
+    const char* const value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  options.service_manager = {variable("NOTIFY_SOCKET"), variable("WATCHDOG_USEC")};
   return status->parsed() ? device::PrintStatus(options) : device::RunAgent(options);
 }

@@ -39,6 +39,8 @@ class MemoryFileSystem final : public FileSystem {
   bool cut() const { return cut_; }
   // LimitBytes makes writes that grow the total above `size` fail with kNoSpace.
   void LimitBytes(uint64_t size) { limit_ = size; }
+  // ListOnlyWhatWasMade makes List of a directory that is empty and was not made fail with kNotFound.
+  void ListOnlyWhatWasMade() { strict_ = true; }
   // FailReads makes reads of `path` fail with kUnavailable.
   void FailReads(const std::string& path) { unreadable_.insert(path); }
 
@@ -61,6 +63,7 @@ class MemoryFileSystem final : public FileSystem {
   uint64_t operations_ = 0;
   uint64_t limit_ = UINT64_MAX;
   bool cut_ = false;
+  bool strict_ = false;
 };
 
 }  // namespace sallyport

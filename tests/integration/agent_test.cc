@@ -29,6 +29,7 @@ class RecordingSinks final : public AgentSinks {
     std::vector<ota::DeviceManifest> manifests;
     int attested = 0;
     int refused = 0;
+    int streams = 0;
   };
   void OnIdentity(const TlsIdentity& identity, const IssuedCertificate&) override {
     Change([&](Told& told) { told.identities.push_back(identity); });
@@ -38,6 +39,9 @@ class RecordingSinks final : public AgentSinks {
   }
   void OnRefused() override {
     Change([](Told& told) { ++told.refused; });
+  }
+  void OnStream(bool up) override {
+    Change([up](Told& told) { told.streams += up ? 1 : 0; });
   }
   void OnRevocations(const std::vector<PeerRevocation>& revocations) override {
     Change([&](Told& told) { told.revocations = revocations; });
