@@ -7,6 +7,9 @@ InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
   const auto remote = [](const ReleaseFile& file) {
     return RemoteFile{file.path, file.length, file.sha256};
   };
+  std::vector<RemoteComponent> components;
+  for (const ReleaseComponent& component : release.components)
+    components.push_back({component.name, remote(component.file), component.firmware});
   return InstallPlan(InstallFacts{.release = verified.digest(),
                                   .product = release.product,
                                   .version = release.version.text(),
@@ -16,7 +19,8 @@ InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
                                   .image_sha256 = release.image.sha256,
                                   .uki = remote(release.uki),
                                   .index = remote(release.image.index),
-                                  .payload = remote(release.image.payload)});
+                                  .payload = remote(release.image.payload),
+                                  .components = std::move(components)});
 }
 
 }  // namespace sallyport::ota

@@ -169,8 +169,7 @@ class ManifestJudge {
     if (release.rollback_index < floors_.rollback_index)
       return Refuse(Reason::kRollback, "uptane.release-rollback",
                     path + ": below the rollback floor");
-    for (const ReleaseFile* part : {&release.uki, &release.image.index, &release.image.payload})
-      SP_TRY(CheckReleaseFile(image, *part));
+    for (const ReleaseFile* part : FilesOf(release)) SP_TRY(CheckReleaseFile(image, *part));
     out_.release_ = VerifiedRelease(ReleaseDigestOf(bundle_.image.release), std::move(release),
                                     bundle_.image.release);
     return Ok();
