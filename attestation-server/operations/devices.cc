@@ -59,6 +59,23 @@ JsonValue Full(const DeviceRecord& device, bool online, UnixTime now) {
   return JsonValue::Object(std::move(members));
 }
 
+// WithUpdate adds what the device last said of the release it is assigned.
+Result<JsonValue> WithUpdate(Connection& connection, const DeviceRecord& device, JsonValue shown) {
+  SP_TRY(const std::optional<RolloutDeviceRow> row, FindAssignment(connection, device.id));
+  if (!row) return shown;
+  std::vector<JsonMember> members = *shown.if_object();
+  const auto add = [&members](std::string key, JsonValue value) {
+    members.push_back({std::move(key), std::move(value)});
+  };
+  add("update_rollout", row->rollout);
+  add("update_state", TextOf(row->state));
+  add("update_percent", row->percent);
+  add("update_gate", row->gate);
+  add("update_detail", row->detail);
+  add("update_log", row->log_tail);
+  return JsonValue::Object(std::move(members));
+}
+
 // NearestOf names the set that a verdict was compared with.
 Result<Nearest> NearestOf(Connection& connection, const VerdictRow& verdict) {
   if (!verdict.reference_set) return Nearest{};
@@ -208,7 +225,7 @@ Result<JsonValue> DeviceOperations::List(std::string_view after, int64_t limit, 
 Result<JsonValue> DeviceOperations::Show(std::string_view name, UnixTime now) {
   SP_TRY(Snapshot snapshot, parts_.database.Read());
   SP_TRY(const DeviceRecord device, FindDevice(snapshot.connection(), name));
-  return Full(device, is_online_(device.id), now);
+  return WithUpdate(snapshot.connection(), device, Full(device, is_online_(device.id), now));
 }
 
 Result<JsonValue> DeviceOperations::Explain(std::string_view name, UnixTime now) {
