@@ -89,7 +89,7 @@ Result<Unit> Duties::StartUpdates() {
   checks_ = std::make_unique<MachineChecks>(
       MachineParts{parts_.files, parts_.runner, parts_.clock,
                    [client = client_] { return client->time().Now(); }, LocalZones(parts_.files)},
-      update.trial, config_.state);
+      config_.update.trial, config_.state);
   worker_ = std::make_unique<UpdateWorker>(
       UpdateWorkerParts{DriverParts(), parts_.random, config_.backoff_max});
   return Unit{};
