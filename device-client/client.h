@@ -34,6 +34,8 @@ class AgentSinks {
   virtual void OnIdentity(const TlsIdentity& identity, const IssuedCertificate& certificate) = 0;
   // OnAttested: this boot was judged and admitted.
   virtual void OnAttested(const IssuedCertificate& certificate) = 0;
+  // OnRecordedFloors: the highest rollback floors that the server has of this TPM.
+  virtual void OnRecordedFloors(const FloorCounts& floors) = 0;
   // OnRefused: the server judged this boot and said no.
   virtual void OnRefused() = 0;
   // OnStream: the stream's first signed time has come, or the stream has ended.

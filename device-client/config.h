@@ -35,6 +35,7 @@ struct UpdateSettings {
   BootLoaderKind boot = BootLoaderKind::kEfi;
   std::string uboot_env;  // fw_env.config
   std::string grubenv;
+  ota::ComponentPlaces components;
   TrialSettings trial;
 };
 

@@ -182,6 +182,12 @@ void Duties::OnAttested(const IssuedCertificate& certificate) {
   Hear(HealthCheck::kAttestation, {HealthAnswer::kPassed, ""}, ReleaseOf(certificate));
 }
 
+void Duties::OnRecordedFloors(const FloorCounts& floors) {
+  const Result<Unit> kept = parts_.floors.Recorded(floors);
+  if (!kept)
+    Log(LogLevel::kWarning, "recorded_floors_not_kept", {{"reason", kept.error().ToString()}});
+}
+
 void Duties::OnRefused() {
   Hear(HealthCheck::kAttestation, {HealthAnswer::kFailed, "the server refused this boot"});
 }

@@ -52,6 +52,7 @@ class Duties final : public AgentSinks {
 
   void OnIdentity(const TlsIdentity& identity, const IssuedCertificate& certificate) override;
   void OnAttested(const IssuedCertificate& certificate) override;
+  void OnRecordedFloors(const FloorCounts& floors) override;
   void OnRefused() override;
   void OnStream(bool up) override;
   void OnRevocations(const std::vector<PeerRevocation>& revocations) override;

@@ -22,5 +22,11 @@ struct RunOptions {
 int RunAgent(const RunOptions& options);
 int PrintStatus(const RunOptions& options);
 int PrintUpdateStatus(const RunOptions& options, bool json);
+struct AdoptOptions {
+  bool begin_at_zero = false;
+  bool json = false;
+};
+// AdoptFloors: exit status as RunAgent's; 1 with the rule of a refusal (docs/rollback.md).
+int AdoptFloors(const RunOptions& options, const AdoptOptions& adopt);
 
 }  // namespace sallyport::device

@@ -107,7 +107,8 @@ Result<UpdateStep> UpdateDriver::TickTrial() {
 
 Result<UpdateStep> UpdateDriver::Commit() {
   const Result<Unit> committed = parts_.installer.Commit(plan_ ? &*plan_ : nullptr);
-  if (!committed && parts_.clock.Boot() >= *trial_ends_)
+  const bool late = parts_.clock.Boot() >= *trial_ends_;
+  if (!committed && (late || !ota::MayPass(committed.error().reason)))
     return RollBack("commit", committed.error().ToString(), true);
   if (!committed) return committed.error();
   parts_.watchdog.Disarm();

@@ -1,5 +1,6 @@
 #include "attestation-server/store/migrations.h"
 
+#include "attestation-server/store/floors.h"
 #include "attestation-server/store/meta.h"
 #include "attestation-server/store/references.h"
 #include "attestation-server/store/rollouts.h"
@@ -47,6 +48,19 @@ TEST_F(MigrationsTest, ADeviceOfBeforeFindsItsProfile) {
     EXPECT_EQ(row.value()->Text(1), "unknown");
     EXPECT_EQ(row.value()->Text(2), "unknown");
   }
+}
+
+TEST_F(MigrationsTest, ADeviceOfBeforeHasNoFloorsAndMayGetThem) {
+  auto connection = Connection::Open(path(), ConnectionMode::kWriter);
+  Connection& c = **connection;
+  ASSERT_TRUE(Migrate(c, Migrations().first(3)).has_value());
+  const DeviceRecord device = MakeDevice(1);
+  ASSERT_TRUE(Devices(c).Insert(device).has_value());
+
+  ASSERT_TRUE(Migrate(c, Migrations()).has_value());
+
+  EXPECT_EQ(*FindFloors(c, device.id), std::nullopt);
+  EXPECT_TRUE(PutFloors(c, {.device_id = device.id}).has_value());
 }
 
 TEST_F(MigrationsTest, EveryOldSchemaReachesTheNewestOne) {
