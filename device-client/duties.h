@@ -8,9 +8,10 @@
 #include <optional>
 
 #include "device-client/client.h"
+#include "device-client/downloads.h"
 #include "device-client/enforce/proxy.h"
 #include "device-client/update/device_floors.h"
-#include "device-client/update/http_sources.h"
+#include "device-client/update/http_fetcher.h"
 #include "device-client/update/update_machinery.h"
 #include "device-client/update/update_worker.h"
 
@@ -49,6 +50,8 @@ class Duties final : public AgentSinks {
   FloorStatus Floors() const { return parts_.floors.status(); }
   // Update is nothing on a device that takes no updates.
   std::optional<UpdateView> Update() const;
+  // Download is Downloads::ToJson; null without slots.
+  JsonValue Download() const { return downloads_ ? downloads_->ToJson() : JsonValue(); }
 
   void OnIdentity(const TlsIdentity& identity, const IssuedCertificate& certificate) override;
   void OnAttested(const IssuedCertificate& certificate) override;
@@ -86,7 +89,7 @@ class Duties final : public AgentSinks {
   std::optional<TlsIdentity> identity_;
   ContentClient content_;
   HttpFetcher fetcher_;
-  HttpPayloadSource payload_;
+  std::unique_ptr<Downloads> downloads_;
   std::unique_ptr<UpdateMachinery> machinery_;
   std::unique_ptr<MachineChecks> checks_;
   TrialNotes notes_;
