@@ -16,7 +16,7 @@ struct BenchOptions {
 
 struct FanoutBenchOptions {
   unsigned clients = 200;
-  unsigned mib = 32;
+  unsigned mib = 16;
   bool json = false;
 };
 constexpr unsigned kFanoutMibMax = 1024;

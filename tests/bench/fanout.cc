@@ -71,7 +71,7 @@ Figures Load(const std::string& name, const ControlPlane& plane,
       InParallel(name + " to " + std::to_string(clients), server, clients, clients, [&](size_t i) {
         CountingSink sink;
         const auto got = all[i]->Get({device::TargetPath(file), 0, file.length, file.length}, sink);
-        if (!got) Die(got.error());
+        if (!got) Die(Error(got.error()).WithContext(name));
         SP_CHECK(sink.received == file.length);
       });
   out.bytes = clients * file.length;
