@@ -34,6 +34,13 @@ int main(int argc, char** argv) {
   CLI::App* const update_status = update->add_subcommand(
       "status", "Print the release that runs, and the rollback floors with their state");
   update_status->footer("Example:\n  sallyport-agent update status --json --config agent.yaml");
+  CLI::App* const preflight = update->add_subcommand(
+      "preflight", "Check what an installation would need, without changing anything");
+  preflight->footer(
+      "Example:\n  sallyport-agent update preflight --release release.json --config agent.yaml\n"
+      "Exit status 1 when a check fails.");
+  std::string release;
+  preflight->add_option("--release", release, "release.json whose sizes are checked");
   CLI::App* const adopt = update->add_subcommand(
       "adopt-floors",
       "Make rollback counters that are missing or were made anew this device's own");
@@ -48,12 +55,14 @@ int main(int argc, char** argv) {
                   "Where the server recorded none: a device that never attested since it had them");
   adopt->add_flag("--json", adopting.json, "As one JSON object");
   bool json = false;
+  preflight->add_flag("--json", json, "As one JSON object");
   update_status->add_flag("--json", json, "As one JSON object");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (preflight->parsed()) return device::PrintPreflight(options, release, json);
   if (adopt->parsed()) return device::AdoptFloors(options, adopting);
   if (update_status->parsed()) return device::PrintUpdateStatus(options, json);
   return status->parsed() ? device::PrintStatus(options) : device::RunAgent(options);

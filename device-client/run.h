@@ -19,6 +19,9 @@ struct RunOptions {
 int RunAgent(const RunOptions& options);
 int PrintStatus(const RunOptions& options);
 int PrintUpdateStatus(const RunOptions& options, bool json);
+// PrintPreflight: the sizes come from the file `release`, none when it is empty. 1 when a check
+// fails.
+int PrintPreflight(const RunOptions& options, const std::string& release, bool json);
 struct AdoptOptions {
   bool begin_at_zero = false;
   bool json = false;

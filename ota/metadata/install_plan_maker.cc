@@ -10,6 +10,10 @@ InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
   std::vector<RemoteComponent> components;
   for (const ReleaseComponent& component : release.components)
     components.push_back({component.name, remote(component.file), component.firmware});
+  std::vector<RemoteDelta> deltas;
+  for (const ReleaseDelta& delta : release.deltas)
+    deltas.push_back({delta.from, delta.from_length, delta.from_sha256, remote(delta.index),
+                      remote(delta.payload)});
   return InstallPlan(InstallFacts{.release = verified.digest(),
                                   .product = release.product,
                                   .version = release.version.text(),
@@ -20,7 +24,8 @@ InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
                                   .uki = remote(release.uki),
                                   .index = remote(release.image.index),
                                   .payload = remote(release.image.payload),
-                                  .components = std::move(components)});
+                                  .components = std::move(components),
+                                  .deltas = std::move(deltas)});
 }
 
 }  // namespace sallyport::ota

@@ -62,6 +62,7 @@ ReleaseSource::ReleaseSource(const TestRelease& release) {
   files_[release.plan.facts().uki.path] = release.uki;
   files_[release.plan.facts().index.path] = ToBytes(release.index);
   files_[release.plan.facts().payload.path] = release.payload;
+  for (const auto& [path, bytes] : release.more) files_[path] = bytes;
 }
 
 Result<Unit> ReleaseSource::Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
@@ -90,7 +91,8 @@ ota::InstallerConfig UpdateWorld::Config() const {
           {"slots/b", loader_->KernelImageOf(ota::Slot::kB)},
           "esp",
           3 * kSegmentSize,
-          {{"app", {"apps/a", "apps/b"}}}};
+          {{"app", {"apps/a", "apps/b"}}},
+          {"proc/meminfo", "proc/mountinfo", "power"}};
 }
 
 UpdateWorld::UpdateWorld(const TestRelease& installed, BootLoader loader)
@@ -105,6 +107,8 @@ UpdateWorld::UpdateWorld(const TestRelease& installed, BootLoader loader)
   Store(uki + ".release", AsBytes(HexEncode(installed.plan.facts().release)));
   Store(loader_->KernelImageOf(ota::Slot::kB), Bytes(3000, 0xEE));
   loader_->Provision();
+  files_.Plant("proc/meminfo", AsBytes("MemTotal: 99999 kB\nMemAvailable:   65536 kB\n"));
+  files_.Plant("proc/mountinfo", AsBytes("23 1 8:2 / / rw,relatime - ext4 /dev/root rw\n"));
   AddRelease(installed);
   SP_CHECK(PowerOn() == ota::Slot::kA);
 }
