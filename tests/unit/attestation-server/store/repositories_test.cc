@@ -284,7 +284,7 @@ TEST_F(RepositoriesTest, CountsTheReleasesThatActiveDevicesRun) {
     return ReleaseDigest::FromArray(HashOf(number).array());
   };
   Do([&](Connection& c) -> Result<Unit> {
-    for (const uint8_t number : {1, 2}) {
+    for (const uint8_t number : {uint8_t{1}, uint8_t{2}}) {
       const std::string version = std::to_string(number) + ".0";
       SP_TRY(PutRelease(c, {release(number), "edge-os", version,
                             "releases/edge-os/" + version + "/release.json", "{}", UnixTime{1}}));
