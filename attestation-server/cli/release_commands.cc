@@ -124,6 +124,7 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
   SP_TRY(const Duration lifetime, ParseDuration(options.expires_in));
   SP_TRY(auto components, ComponentsOf(options));
   SP_TRY(std::vector<std::string> from, OldReleases(options));
+  SP_TRY(const ota::LintReport lint, LintForRelease(files, options.image, options.allow));
   ota::RepositoryFolder folder(files, options.repository);
   const ota::ReleaseInputs inputs{.product = options.product,
                                   .version = std::move(version),
@@ -139,9 +140,12 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
   SP_TRY(const ota::Release release,
          ota::CreateRelease(folder, inputs, now + lifetime, ShowProgress(lines)));
   SP_TRY(const JsonValue facts, ota::InspectRelease(AsBytes(ota::WriteRelease(release))));
-  return Done(options.json, ota::WithMembers(facts, {{"download", SizesJson(release)}}),
-              release.product + " " + release.version.text() + " staged, release digest " +
-                  *facts.Find("digest")->if_string() + "\n" + SizesText(release));
+  const std::string warnings = lint.findings.empty() ? "" : LintText(lint, false);
+  return Done(
+      options.json,
+      ota::WithMembers(facts, {{"download", SizesJson(release)}, {"lint", LintJson(lint, false)}}),
+      warnings + release.product + " " + release.version.text() + " staged, release digest " +
+          *facts.Find("digest")->if_string() + "\n" + SizesText(release));
 }
 
 // Agree asks the person, who has read the review, or compares with what they were told to sign.
@@ -300,6 +304,8 @@ void AddCreate(CLI::App& release, CommandSink& sink, FleetFunction fleet) {
   create->add_option("--from", options->from,
                      "Older releases that get a delta: product/version of this repository, the raw "
                      "image of one, or fleet[:N], the N (3) that most devices run");
+  create->add_option("--allow", options->allow,
+                     "Lint rules that shall not refuse the image (release lint)");
   create->add_option("--expires-in", options->expires_in,
                      "How long the role targets shall be valid, e.g. 365d");
   AddReleaseCommand(create, sink, options, &ReleaseCreate);
