@@ -39,6 +39,12 @@ struct RemoteDelta {
   RemoteFile payload;
 };
 
+// RemoteChunks is a third way, for a running slot that holds any image.
+struct RemoteChunks {
+  RemoteFile index;
+  RemoteFile payload;
+};
+
 // InstallFacts are the fields of one release.json that the installer acts on.
 struct InstallFacts {
   ReleaseDigest release;
@@ -53,6 +59,7 @@ struct InstallFacts {
   RemoteFile payload;
   std::vector<RemoteComponent> components = {};
   std::vector<RemoteDelta> deltas = {};
+  std::optional<RemoteChunks> chunks = {};
 };
 
 // InstallPlan is proof that the facts come from a verified release assigned to this device.

@@ -14,6 +14,9 @@ InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
   for (const ReleaseDelta& delta : release.deltas)
     deltas.push_back({delta.from, delta.from_length, delta.from_sha256, remote(delta.index),
                       remote(delta.payload)});
+  std::optional<RemoteChunks> chunks;
+  if (release.chunks)
+    chunks = RemoteChunks{remote(release.chunks->index), remote(release.chunks->payload)};
   return InstallPlan(InstallFacts{.release = verified.digest(),
                                   .product = release.product,
                                   .version = release.version.text(),
@@ -25,7 +28,8 @@ InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
                                   .index = remote(release.image.index),
                                   .payload = remote(release.image.payload),
                                   .components = std::move(components),
-                                  .deltas = std::move(deltas)});
+                                  .deltas = std::move(deltas),
+                                  .chunks = std::move(chunks)});
 }
 
 }  // namespace sallyport::ota

@@ -77,8 +77,14 @@ struct ReleaseDelta {
   ReleaseFile index;
   ReleaseFile payload;
 };
-// A fleet has few releases that matter; all other devices take the whole image.
+// A fleet has few releases that matter; all other devices take chunks, or the whole image.
 inline constexpr size_t kDeltasMax = 16;
+
+// ReleaseChunks is a third way, for devices whose running slot holds any older image.
+struct ReleaseChunks {
+  ReleaseFile index;
+  ReleaseFile payload;
+};
 
 struct Release {
   std::string product;
@@ -92,6 +98,7 @@ struct Release {
   ExpectedMeasurements measurements;
   std::vector<ReleaseComponent> components = {};
   std::vector<ReleaseDelta> deltas = {};  // at most one per older release
+  std::optional<ReleaseChunks> chunks = {};
 };
 
 // ParseRelease refuses unknown keys and everything else that docs/protocol.md does not allow.

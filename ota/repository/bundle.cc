@@ -74,6 +74,12 @@ class Packer {
   std::string out_;
 };
 
+// Chunks save downloads, and a stick is at hand.
+bool IsOfChunks(std::string_view path) {
+  return path.ends_with("/" + std::string(kChunksIndexName)) ||
+         path.ends_with("/" + std::string(kChunksPayloadName));
+}
+
 // Statement reads what is published for the role.
 Result<Bytes> Statement(const RepositoryFolder& folder, std::string_view role) {
   SP_TRY(const auto draft, folder.Published(role));
@@ -132,7 +138,7 @@ Result<PackedBundle> PackBundle(const RepositoryFolder& folder, std::string_view
   SP_TRY(packer.Metadata(std::string(kBundleStatementFile), json));
   const std::string prefix = statement.release.substr(0, statement.release.rfind('/') + 1);
   for (const auto& [path, file] : targets.targets)
-    if (path.starts_with(prefix)) SP_TRY(packer.Target(path, file));
+    if (path.starts_with(prefix) && !IsOfChunks(path)) SP_TRY(packer.Target(path, file));
   SP_TRY(packer.Role("timestamp"));  // last: a folder without it is no bundle
   if (const auto good = Rehearse(folder, statement, trust_domain, out, now); !good) {
     SP_TRY(folder.files().Remove(out + "/metadata/timestamp.json"));

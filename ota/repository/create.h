@@ -10,6 +10,10 @@
 
 namespace sallyport::ota {
 
+// Names of the chunks in the directory of a release (ReleaseDirectory).
+inline constexpr std::string_view kChunksIndexName = "chunks.index";
+inline constexpr std::string_view kChunksPayloadName = "chunks.bin";
+
 struct ReleaseInputs {
   std::string product;
   ReleaseVersion version;

@@ -146,6 +146,27 @@ TEST(ParseRelease, RefusesDeltasThatItDoesNotKnow) {
   EXPECT_EQ(with({"payload", "path"}, ""), "release.path");
 }
 
+TEST(ParseRelease, ReadsChunks) {
+  const auto file = [](const std::string& name) {
+    return JsonValue::Object({{"path", "releases/edge-os/2.0.0/" + name},
+                              {"length", 7},
+                              {"sha256", std::string(64, 'a')}});
+  };
+  const auto with = [&](JsonValue chunks) {
+    const JsonValue release = *ParseJson(Sample());
+    std::vector<JsonMember> members = *release.if_object();
+    members.push_back({"chunks", std::move(chunks)});
+    return WriteJson(JsonValue::Object(std::move(members)));
+  };
+  const std::string text =
+      with(JsonValue::Object({{"index", file("chunks.index")}, {"payload", file("chunks.bin")}}));
+  const auto release = ParseRelease(AsBytes(text));
+  ASSERT_TRUE(release) << release.error().ToString();
+  EXPECT_EQ(WriteRelease(*release), text);
+  EXPECT_EQ(FilesOf(*release).size(), 5u);
+  EXPECT_FALSE(ParseRelease(AsBytes(with(JsonValue::Object({{"index", file("chunks.index")}})))));
+}
+
 TEST(ParseRelease, RefusesEveryTruncation) {
   const std::string text = Sample();
   for (size_t size = 0; size < text.size(); ++size)

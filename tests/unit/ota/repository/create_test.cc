@@ -1,6 +1,7 @@
 #include "ota/repository/create.h"
 
 #include "ota/measure/uki.h"
+#include "ota/payload/chunk_table.h"
 #include "ota/payload/segment_table.h"
 #include "pki/crypto/hash.h"
 #include "tests/unit/ota/repository/repository_fixture.h"
@@ -31,6 +32,20 @@ TEST_F(CreateTest, StatesWhatTheUkiWillMeasureAndWhatTheImageIs) {
   const auto table = SegmentTable::Parse(*index);
   ASSERT_TRUE(table);
   EXPECT_EQ(table->payload_length(), release.image.payload.length);
+}
+
+TEST_F(CreateTest, CutsLargeImagesIntoChunks) {
+  EXPECT_FALSE(CreateRelease(folder_, Inputs(), kNow + Days(90))->chunks) << "20,000 bytes";
+  Write("/in/root.img", Bytes(9 << 20, 7));
+  const auto release = CreateRelease(folder_, Inputs("2.0.1"), kNow + Days(90)).value();
+  ASSERT_TRUE(release.chunks);
+  const auto index = ReadFile(
+      files_, folder_.TargetFilePath(release.chunks->index.path, release.chunks->index.sha256),
+      1 << 20);
+  const auto table = ChunkTable::Parse(*index);
+  ASSERT_TRUE(table);
+  EXPECT_EQ(table->image_sha256(), release.image.sha256);
+  EXPECT_EQ(table->payload_length(), release.chunks->payload.length);
 }
 
 TEST_F(CreateTest, RefusesAVersionThatIsStagedOrPublished) {
