@@ -1,5 +1,6 @@
 #include "device-client/config.h"
 
+#include "device-client/update_config.h"
 #include "policies/language/config_reader.h"
 
 namespace sallyport::device {
@@ -62,6 +63,17 @@ const std::vector<ConfigKey<ota::ComponentPlace>>& ComponentKeys() {
   return keys;
 }
 
+// The keys of TrialKeys stand beside those of the slots.
+std::vector<ConfigKey<UpdateSettings>> WithTrial(std::vector<ConfigKey<UpdateSettings>> keys) {
+  for (const ConfigKey<TrialSettings>& key : TrialKeys())
+    keys.push_back(
+        {key.name, key.meaning,
+         [read = key.read](UpdateSettings& update, const YamlNode& node, Diagnostics& findings) {
+           read(update.trial, node, findings);
+         }});
+  return keys;
+}
+
 const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
   static const auto components = [](UpdateSettings& out, const YamlNode& node,
                                     Diagnostics& findings) {
@@ -81,7 +93,7 @@ const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
     for (const auto& [known, kind] : kWords)
       if (word == known) out.boot = kind;
   };
-  static const std::vector<ConfigKey<UpdateSettings>> keys = WithDownloads(
+  static const std::vector<ConfigKey<UpdateSettings>> keys = WithTrial(WithDownloads(
       {{"slot_a", "block device or file of slot A", ConfigText(&UpdateSettings::slot_a), true},
        {"slot_b", "block device or file of slot B", ConfigText(&UpdateSettings::slot_b), true},
        {"esp", "directory of the EFI system partition", ConfigText(&UpdateSettings::esp), true},
@@ -91,7 +103,7 @@ const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
        {"uboot_env", "fw_env.config with the two copies of U-Boot's environment; for u-boot only",
         ConfigText(&UpdateSettings::uboot_env)},
        {"grubenv", "GRUB's environment block; for grub only", ConfigText(&UpdateSettings::grubenv)},
-       {"components", "where files of releases go, by component name", components}});
+       {"components", "where files of releases go, by component name", components}}));
   return keys;
 }
 
@@ -185,7 +197,8 @@ std::string DescribeConfig() {
   return DescribeConfigKeys("", Keys()) + DescribeConfigKeys("proxy.", ProxyKeys()) +
          DescribeConfigKeys("proxy.outbound[].", OutboundKeys()) +
          DescribeConfigKeys("update.", UpdateKeys()) +
-         DescribeConfigKeys("update.components.<name>.", ComponentKeys()) + DescribeDownloadMaps();
+         DescribeConfigKeys("update.components.<name>.", ComponentKeys()) + DescribeDownloadMaps() +
+         DescribeTrialKeys();
 }
 
 }  // namespace sallyport::device

@@ -9,6 +9,7 @@
 
 #include "device-client/download_config.h"
 #include "device-client/update/update_machinery.h"
+#include "device-client/update/update_settings.h"
 #include "pki/base/result.h"
 #include "pki/base/time.h"
 #include "pki/tpm/make_credential.h"
@@ -37,6 +38,7 @@ struct UpdateSettings {
   std::string uboot_env;  // fw_env.config
   std::string grubenv;
   ota::ComponentPlaces components;
+  TrialSettings trial;
 };
 
 struct Config {

@@ -5,6 +5,7 @@
 #include "ota/metadata/install_plan_maker.h"
 #include "pki/base/log.h"
 #include "pki/crypto/hash.h"
+#include "pki/x509/certificate.h"
 #include "policies/decision/canonical.h"
 
 namespace sallyport::device {
@@ -29,6 +30,13 @@ ProxyConfig ProxyConfigOf(const ProxySettings& section) {
   return out;
 }
 
+// ReleaseOf is the release that the certificate says was booted: the server proved it.
+std::optional<ReleaseDigest> ReleaseOf(const IssuedCertificate& issued) {
+  if (issued.chain.empty()) return std::nullopt;
+  const auto leaf = pki::ParseIdentityCertificate(issued.chain.front());
+  return leaf && leaf->extension ? leaf->extension->release_digest : std::nullopt;
+}
+
 }  // namespace
 
 Duties::Duties(DutyParts parts, const Config& config, const pki::EnrolmentFile& enrolment)
@@ -41,7 +49,9 @@ Duties::Duties(DutyParts parts, const Config& config, const pki::EnrolmentFile& 
                  const std::lock_guard lock(identity_mutex_);
                  return identity_;
                }),
-      fetcher_(content_) {}
+      fetcher_(content_),
+      notes_(parts.files, config.state + "/trial.json"),
+      watchdog_(config.update.trial.watchdog) {}
 
 Duties::~Duties() { Stop(); }
 
@@ -51,10 +61,12 @@ Result<Unit> Duties::Start(Client& client, const std::string& device_id) {
   SP_TRY(StartProxy());
   SP_TRY(StartUpdates());
   if (!device_id_.empty()) Restore();
+  Hear(HealthCheck::kAgent, {HealthAnswer::kPassed, ""});
   return Unit{};
 }
 
 void Duties::Stop() {
+  parts_.runner.Stop();
   if (downloads_) downloads_->Stop();
   if (worker_) worker_->Stop();
   worker_.reset();
@@ -80,12 +92,48 @@ Result<Unit> Duties::StartUpdates() {
       DownloadParts{parts_.files, parts_.clock, content_, config_.state,
                     [client = client_] { return client->time().Now(); }},
       config_.update.download);
-  worker_ = std::make_unique<UpdateWorker>(UpdateWorkerParts{
-      {machinery_->installer(), downloads_->source(), parts_.rebooter, parts_.clock,
-       [client = client_](const UpdateReport& report) { client->Report(report); }},
-      parts_.random,
-      config_.backoff_max});
+  checks_ = std::make_unique<MachineChecks>(
+      MachineParts{parts_.files, parts_.runner, parts_.clock,
+                   [client = client_] { return client->time().Now(); }, LocalZones(parts_.files)},
+      config_.update.trial, config_.state);
+  worker_ = std::make_unique<UpdateWorker>(
+      UpdateWorkerParts{DriverParts(), parts_.random, config_.backoff_max});
   return Unit{};
+}
+
+UpdateDriverParts Duties::DriverParts() {
+  return {machinery_->installer(),
+          downloads_->source(),
+          parts_.rebooter,
+          parts_.clock,
+          *checks_,
+          notes_,
+          watchdog_,
+          [client = client_] { return client->time().Now(); },
+          [this](const UpdateReport& report) { Reported(report); },
+          [client = client_] { return client->Alive(); },
+          {}};
+}
+
+void Duties::Reported(const UpdateReport& report) {
+  {
+    const std::lock_guard lock(report_mutex_);
+    report_ = report;
+  }
+  client_->Report(report);
+}
+
+std::optional<UpdateView> Duties::Update() const {
+  if (!checks_) return std::nullopt;
+  UpdateView view{
+      {}, checks_->Inhibitors(), checks_->InstallWindow(), checks_->RebootWindow(Duration{0})};
+  const std::lock_guard lock(report_mutex_);
+  view.report = report_;
+  return view;
+}
+
+void Duties::Hear(HealthCheck check, HealthState state, std::optional<ReleaseDigest> release) {
+  if (worker_) worker_->Hear({check, std::move(state), release});
 }
 
 BootClaim Duties::Boot() { return boot_; }
@@ -118,6 +166,7 @@ void Duties::Restore() {
 }
 
 void Duties::OnIdentity(const TlsIdentity& identity, const IssuedCertificate& /*certificate*/) {
+  Hear(HealthCheck::kCertificate, {HealthAnswer::kPassed, ""});
   {
     const std::lock_guard lock(identity_mutex_);
     identity_ = identity;
@@ -135,8 +184,8 @@ void Duties::OnIdentity(const TlsIdentity& identity, const IssuedCertificate& /*
   if (!set) Log(LogLevel::kError, "proxy_identity_refused", {{"reason", set.error().ToString()}});
 }
 
-void Duties::OnAttested(const IssuedCertificate& /*certificate*/) {
-  if (worker_) worker_->Judged(ota::TrialOutcome::kAccepted);
+void Duties::OnAttested(const IssuedCertificate& certificate) {
+  Hear(HealthCheck::kAttestation, {HealthAnswer::kPassed, ""}, ReleaseOf(certificate));
 }
 
 void Duties::OnRecordedFloors(const FloorCounts& floors) {
@@ -146,7 +195,11 @@ void Duties::OnRecordedFloors(const FloorCounts& floors) {
 }
 
 void Duties::OnRefused() {
-  if (worker_) worker_->Judged(ota::TrialOutcome::kRefused);
+  Hear(HealthCheck::kAttestation, {HealthAnswer::kFailed, "the server refused this boot"});
+}
+
+void Duties::OnStream(bool up) {
+  Hear(HealthCheck::kStream, up ? HealthState{HealthAnswer::kPassed, ""} : HealthState{});
 }
 
 void Duties::OnRevocations(const std::vector<PeerRevocation>& revocations) {
@@ -173,8 +226,12 @@ Result<Unit> Duties::Obey(const ota::VerifiedManifest& manifest) {
   SP_TRY(ApplySlice(manifest));
   held_version_ = manifest.version();
   parts_.floors.Obeyed(manifest);
-  if (worker_ && manifest.release())
-    worker_->Assign(ota::InstallPlanMaker::From(*manifest.release()));
+  if (!worker_) return Unit{};
+  if (!manifest.release() && assigned_) worker_->Withdraw(*assigned_);
+  assigned_.reset();
+  if (!manifest.release()) return Unit{};
+  assigned_ = manifest.release()->digest();
+  worker_->Assign(ota::InstallPlanMaker::From(*manifest.release()));
   return Unit{};
 }
 

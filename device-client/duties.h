@@ -23,6 +23,15 @@ struct DutyParts {
   Random& random;
   Rebooter& rebooter;
   DeviceFloors& floors;
+  PosixCommandRunner& runner;
+};
+
+// UpdateView is what `sallyport-agent update status` shows of an update.
+struct UpdateView {
+  UpdateReport report;  // the last one; without a state before the first
+  std::vector<Inhibitor> inhibitors;
+  GateDecision install_window;
+  GateDecision reboot_window;
 };
 
 // Duties: AgentSinks are called on the client's thread; Connections and the rest are thread-safe.
@@ -39,6 +48,8 @@ class Duties final : public AgentSinks {
   std::vector<ConnectionInfo> Connections() const;
   std::vector<Refusal> Refusals() const;
   FloorStatus Floors() const { return parts_.floors.status(); }
+  // Update is nothing on a device that takes no updates.
+  std::optional<UpdateView> Update() const;
   // Download is Downloads::ToJson; null without slots.
   JsonValue Download() const { return downloads_ ? downloads_->ToJson() : JsonValue(); }
 
@@ -46,6 +57,7 @@ class Duties final : public AgentSinks {
   void OnAttested(const IssuedCertificate& certificate) override;
   void OnRecordedFloors(const FloorCounts& floors) override;
   void OnRefused() override;
+  void OnStream(bool up) override;
   void OnRevocations(const std::vector<PeerRevocation>& revocations) override;
   Result<uint64_t> OnManifest(const ota::DeviceManifest& manifest) override;
   uint64_t HeldManifestVersion() override { return held_version_; }
@@ -54,6 +66,9 @@ class Duties final : public AgentSinks {
  private:
   Result<Unit> StartProxy();
   Result<Unit> StartUpdates();
+  UpdateDriverParts DriverParts();
+  void Reported(const UpdateReport& report);
+  void Hear(HealthCheck check, HealthState state, std::optional<ReleaseDigest> release = {});
   // Verifier is made once the device knows its id.
   Result<ota::ManifestVerifier*> Verifier();
   void Restore();
@@ -76,6 +91,12 @@ class Duties final : public AgentSinks {
   HttpFetcher fetcher_;
   std::unique_ptr<Downloads> downloads_;
   std::unique_ptr<UpdateMachinery> machinery_;
+  std::unique_ptr<MachineChecks> checks_;
+  TrialNotes notes_;
+  Watchdog watchdog_;
+  std::optional<ReleaseDigest> assigned_;  // by the director, and not withdrawn yet
+  mutable std::mutex report_mutex_;        // guards report_
+  UpdateReport report_;
   BootClaim boot_;
   std::unique_ptr<Proxy> proxy_;
   std::unique_ptr<UpdateWorker> worker_;

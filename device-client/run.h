@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "device-client/service_notifier.h"
+
 namespace sallyport::device {
 
 // The supervisor reboots the machine when the agent ends with this.
@@ -12,6 +14,7 @@ struct RunOptions {
   std::string config;
   bool check_only = false;
   bool once = false;
+  ServiceManager service_manager;
 };
 
 // Exit status: 0 done, 1 refused, 2 configuration or enrolment file wrong, 3 TPM or server not

@@ -34,13 +34,4 @@ enum class BootAction : uint8_t {
 
 BootAction JudgeBoot(const BootFacts& facts);
 
-// TrialOutcome is what became of the trial boot's attestation.
-enum class TrialOutcome : uint8_t { kAccepted, kRefused, kTimedOut };
-enum class TrialAction : uint8_t { kCommit, kRollBack };
-
-// JudgeTrial commits on an accepted attestation and on nothing else.
-constexpr TrialAction JudgeTrial(TrialOutcome outcome) {
-  return outcome == TrialOutcome::kAccepted ? TrialAction::kCommit : TrialAction::kRollBack;
-}
-
 }  // namespace sallyport::ota

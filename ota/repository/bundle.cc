@@ -6,6 +6,7 @@
 #include "ota/metadata/limits.h"
 #include "ota/metadata/uptane.h"
 #include "ota/repository/change_roles.h"
+#include "ota/repository/create.h"
 
 namespace sallyport::ota {
 namespace {
