@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ota/measure/capsule.h"
+#include "ota/measure/verity.h"
 #include "pki/base/digest.h"
 
 namespace sallyport::ota {
@@ -60,6 +61,7 @@ struct InstallFacts {
   std::vector<RemoteComponent> components = {};
   std::vector<RemoteDelta> deltas = {};
   std::optional<RemoteChunks> chunks = {};
+  std::optional<VerityTree> verity = {};  // of the image
 };
 
 // InstallPlan is proof that the facts come from a verified release assigned to this device.

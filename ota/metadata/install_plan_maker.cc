@@ -29,7 +29,8 @@ InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
                                   .payload = remote(release.image.payload),
                                   .components = std::move(components),
                                   .deltas = std::move(deltas),
-                                  .chunks = std::move(chunks)});
+                                  .chunks = std::move(chunks),
+                                  .verity = release.verity});
 }
 
 }  // namespace sallyport::ota
