@@ -40,7 +40,8 @@ Duties::Duties(DutyParts parts, const Config& config, const pki::EnrolmentFile& 
                  return identity_;
                }),
       fetcher_(content_),
-      payload_(content_) {}
+      payload_(content_),
+      sources_(payload_) {}
 
 Duties::~Duties() { Stop(); }
 
@@ -54,6 +55,7 @@ Result<Unit> Duties::Start(Client& client, const std::string& device_id) {
 }
 
 void Duties::Stop() {
+  if (bundles_) bundles_->Stop();
   if (worker_) worker_->Stop();
   worker_.reset();
   if (proxy_) proxy_->Stop();
@@ -78,12 +80,47 @@ Result<Unit> Duties::StartUpdates() {
   SP_TRY(const ota::Slot running, machinery_->installer().RunningSlot());
   SP_TRY(boot_.release, machinery_->installer().RunningRelease());
   boot_.slot = running == ota::Slot::kA ? pki::BootSlot::kA : pki::BootSlot::kB;
-  worker_ = std::make_unique<UpdateWorker>(UpdateWorkerParts{
-      {machinery_->installer(), payload_, parts_.rebooter, parts_.clock,
-       [client = client_](const UpdateReport& report) { client->Report(report); }},
-      parts_.random,
-      config_.backoff_max});
+  bundles_ = MakeBundleDesk();
+  SP_TRY(bundles_->Load());
+  worker_ = std::make_unique<UpdateWorker>(
+      UpdateWorkerParts{{machinery_->installer(), sources_, parts_.rebooter, parts_.clock,
+                         [this](const UpdateReport& report) {
+                           bundles_->OnReport(report);
+                           client_->Report(report);
+                         },
+                         [this] { return CheckHealth(); }},
+                        parts_.random,
+                        config_.backoff_max});
+  SP_TRY(bundles_->Resume());
+  bundles_->Start();
   return Unit{};
+}
+
+std::unique_ptr<BundleDesk> Duties::MakeBundleDesk() {
+  return std::make_unique<BundleDesk>(BundleDeskParts{
+      .files = parts_.files,
+      .state = config_.state,
+      .trust_domain = enrolment_.trust_domain.name(),
+      .image_root = enrolment_.image_root,
+      .hardware_id = config_.hardware,
+      .running = boot_.release,
+      .floors = parts_.floors,
+      .source = sources_,
+      .metadata_mutex = metadata_mutex_,
+      .now = [this] { return client_->time().Now().now; },
+      .held_manifest = [this] { return held_version_.load(); },
+      .manifest_release =
+          [this] {
+            return ota::ManifestVerifier::StoredRelease(parts_.files, config_.state + "/manifest");
+          },
+      .assign = [this](ota::InstallPlan plan) { worker_->Assign(std::move(plan)); }});
+}
+
+Result<Unit> Duties::CheckHealth() {
+  SP_TRY(parts_.floors.Floors());
+  SP_TRY(const Bytes log, ReadFile(parts_.files, config_.event_log, kEventLogBytesMax));
+  if (log.empty()) return Error{Reason::kUnavailable, "the event log is empty", "health.event-log"};
+  return Ok();
 }
 
 BootClaim Duties::Boot() { return boot_; }
@@ -152,8 +189,11 @@ void Duties::OnRevocations(const std::vector<PeerRevocation>& revocations) {
 Result<uint64_t> Duties::OnManifest(const ota::DeviceManifest& manifest) {
   SP_TRY(ota::ManifestVerifier* const verifier, Verifier());
   SP_TRY(const ota::ManifestFloors floors, parts_.floors.Floors());
-  SP_TRY(const ota::VerifiedManifest verified,
-         verifier->Verify(manifest, fetcher_, floors, client_->time().Now().now));
+  const auto verify = [&] {
+    const std::lock_guard lock(metadata_mutex_);
+    return verifier->Verify(manifest, fetcher_, floors, client_->time().Now().now);
+  };
+  SP_TRY(const ota::VerifiedManifest verified, verify());
   SP_TRY(Obey(verified));
   Log(LogLevel::kInfo, "manifest_obeyed",
       {{"version", std::to_string(verified.version())},
@@ -165,8 +205,9 @@ Result<Unit> Duties::Obey(const ota::VerifiedManifest& manifest) {
   SP_TRY(ApplySlice(manifest));
   held_version_ = manifest.version();
   parts_.floors.Obeyed(manifest);
-  if (worker_ && manifest.release())
-    worker_->Assign(ota::InstallPlanMaker::From(*manifest.release()));
+  if (!worker_ || !manifest.release() || !bundles_->AssignsAfter(manifest.version())) return Unit{};
+  bundles_->Superseded(manifest.release()->digest());
+  worker_->Assign(ota::InstallPlanMaker::From(*manifest.release()));
   return Unit{};
 }
 

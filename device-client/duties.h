@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 
+#include "device-client/bundle/bundle_desk.h"
 #include "device-client/client.h"
 #include "device-client/enforce/proxy.h"
 #include "device-client/update/device_floors.h"
@@ -50,6 +51,10 @@ class Duties final : public AgentSinks {
  private:
   Result<Unit> StartProxy();
   Result<Unit> StartUpdates();
+  std::unique_ptr<BundleDesk> MakeBundleDesk();
+  // CheckHealth is what this device can say of its own boot: the TPM answers and holds the floors,
+  // and the event log is there.
+  Result<Unit> CheckHealth();
   // Verifier is made once the device knows its id.
   Result<ota::ManifestVerifier*> Verifier();
   void Restore();
@@ -71,10 +76,13 @@ class Duties final : public AgentSinks {
   ContentClient content_;
   HttpFetcher fetcher_;
   HttpPayloadSource payload_;
+  BundleSource sources_;
   std::unique_ptr<UpdateMachinery> machinery_;
   BootClaim boot_;
   std::unique_ptr<Proxy> proxy_;
   std::unique_ptr<UpdateWorker> worker_;
+  std::mutex metadata_mutex_;            // held while the image repository's store is used
+  std::unique_ptr<BundleDesk> bundles_;  // hands plans to worker_, and hears its reports
 };
 
 }  // namespace sallyport::device

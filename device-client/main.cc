@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
       "Examples:\n  sallyport-agent --config /etc/sallyport/agent.yaml\n"
       "  sallyport-agent status --config /etc/sallyport/agent.yaml\n"
       "  sallyport-agent update status --config /etc/sallyport/agent.yaml\n"
+      "  sallyport-agent update install /media/stick/sallyport --config /etc/sallyport/agent.yaml\n"
       "Exit status 64 asks the supervisor to reboot the machine.");
   app.set_version_flag("--version", SALLYPORT_VERSION);
   app.fallthrough();
@@ -28,18 +29,30 @@ int main(int argc, char** argv) {
   app.add_flag("--once", options.once, "Prove this boot once and stop: 0 admitted, 1 refused");
   const CLI::App* const status =
       app.add_subcommand("status", "Print the running agent's status as JSON");
-  CLI::App* const update = app.add_subcommand("update", "What this device may be updated to");
+  CLI::App* const update =
+      app.add_subcommand("update", "What this device runs and may be updated to");
   update->require_subcommand(1);
   CLI::App* const update_status = update->add_subcommand(
       "status", "Print the release that runs, and the rollback floors with their state");
   update_status->footer("Example:\n  sallyport-agent update status --json --config agent.yaml");
   bool json = false;
   update_status->add_flag("--json", json, "As one JSON object");
+  CLI::App* const update_install = update->add_subcommand(
+      "install", "Let the running agent install the release of a USB bundle, and reboot into it");
+  update_install->footer(
+      "Example:\n  sallyport-agent update install /media/stick/sallyport --config agent.yaml\n"
+      "Interrupted? The same command goes on. 0: installed, the machine reboots; 1: refused; 3: no "
+      "agent runs.");
+  device::InstallOptions install;
+  update_install->add_option("folder", install.folder, "The bundle")->required();
+  update_install->add_option("--role", install.role, "Take it only if this role signed it");
+  update_install->add_flag("--json", install.json, "As one JSON object");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (update_install->parsed()) return device::InstallBundle(options, install);
   if (update_status->parsed()) return device::PrintUpdateStatus(options, json);
   return status->parsed() ? device::PrintStatus(options) : device::RunAgent(options);
 }

@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "device-client/install_command.h"
+
 namespace sallyport::device {
 
 // The supervisor reboots the machine when the agent ends with this.
@@ -19,5 +21,7 @@ struct RunOptions {
 int RunAgent(const RunOptions& options);
 int PrintStatus(const RunOptions& options);
 int PrintUpdateStatus(const RunOptions& options, bool json);
+// InstallBundle: 0 installed, 1 refused or failed, 3 no agent runs.
+int InstallBundle(const RunOptions& options, const InstallOptions& install);
 
 }  // namespace sallyport::device

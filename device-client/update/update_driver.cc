@@ -98,11 +98,11 @@ Result<UpdateStep> UpdateDriver::Reboot() {
   return step_ = UpdateStep::kRebooting;
 }
 
-Result<UpdateStep> UpdateDriver::RollBack(std::string_view gate, bool reboot) {
+Result<UpdateStep> UpdateDriver::RollBack(std::string_view gate, bool reboot, std::string why) {
   SP_TRY(parts_.installer.RollBack());
   trial_ends_.reset();
   step_ = UpdateStep::kSettled;
-  Report(gate, "");
+  Report(gate, std::move(why));
   return reboot ? Reboot() : step_;
 }
 
@@ -126,19 +126,29 @@ Result<UpdateStep> UpdateDriver::Assign(const ota::InstallPlan& plan) {
 
 Result<UpdateStep> UpdateDriver::Judged(ota::TrialOutcome outcome, const ota::InstallPlan* plan) {
   if (step_ != UpdateStep::kTrial) return step_;
-  if (ota::JudgeTrial(outcome) == ota::TrialAction::kRollBack)
-    return RollBack(outcome == ota::TrialOutcome::kTimedOut ? "health-timeout" : "attestation",
-                    true);
-  SP_TRY(parts_.installer.Commit(plan));
+  switch (ota::JudgeTrial(outcome)) {
+    case ota::TrialAction::kCommit: SP_TRY(parts_.installer.Commit(plan)); break;
+    case ota::TrialAction::kCommitLocally:
+      SP_CHECK(plan != nullptr);
+      SP_TRY(parts_.installer.CommitLocally(*plan));
+      break;
+    case ota::TrialAction::kRollBack:
+      return RollBack(outcome == ota::TrialOutcome::kTimedOut ? "health-timeout" : "attestation",
+                      true);
+  }
   trial_ends_.reset();
   step_ = UpdateStep::kSettled;
-  Report("", "");
+  Report("", outcome == ota::TrialOutcome::kHealthyAlone ? "committed without a server" : "");
   return step_;
 }
 
-Result<UpdateStep> UpdateDriver::Tick() {
+Result<UpdateStep> UpdateDriver::Tick(const ota::InstallPlan* plan) {
   if (!trial_ends_ || parts_.clock.Boot() < *trial_ends_) return step_;
-  return Judged(ota::TrialOutcome::kTimedOut, nullptr);
+  const bool allowed = plan != nullptr && plan->local_commit() == ota::LocalCommit::kAllowed;
+  if (!allowed || !parts_.health) return Judged(ota::TrialOutcome::kTimedOut, nullptr);
+  const Result<Unit> healthy = parts_.health();
+  if (healthy) return Judged(ota::TrialOutcome::kHealthyAlone, plan);
+  return RollBack("health", true, healthy.error().ToString());
 }
 
 }  // namespace sallyport::device

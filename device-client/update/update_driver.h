@@ -22,8 +22,8 @@ class Rebooter {
 };
 
 // ReportFunction hears of every state and, while writing, of every percent. `gate` of a report is
-// one of install, boot, attestation, health-timeout, fallback when something went wrong, else
-// empty.
+// one of install, boot, attestation, health-timeout, health, fallback when something went wrong,
+// else empty.
 using ReportFunction = std::function<void(const UpdateReport&)>;
 
 // What the driver waits for after a call.
@@ -33,6 +33,10 @@ enum class UpdateStep : uint8_t {
   kRebooting,  // nothing more in this boot
 };
 
+// HealthCheck says whether this boot is good enough to be kept without a server's word (a plan that
+// allows LocalCommit); asked once, at the end of the trial.
+using HealthCheck = std::function<Result<Unit>()>;
+
 // UpdateDriverParts are borrowed.
 struct UpdateDriverParts {
   ota::Installer& installer;
@@ -40,6 +44,7 @@ struct UpdateDriverParts {
   Rebooter& rebooter;
   const Clock& clock;
   ReportFunction report;
+  HealthCheck health = {};  // absent: never good
 };
 
 // One thread at a time.
@@ -56,14 +61,15 @@ class UpdateDriver {
   // Judged: what the server said to the evidence of this boot. Outside a trial it means nothing.
   // `plan` may be null.
   Result<UpdateStep> Judged(ota::TrialOutcome outcome, const ota::InstallPlan* plan);
-  // Tick ends a trial that was not judged in time.
-  Result<UpdateStep> Tick();
+  // Tick ends a trial that was not judged in time: by committing when `plan`, which may be null,
+  // allows it and this boot is healthy, else by going back.
+  Result<UpdateStep> Tick(const ota::InstallPlan* plan = nullptr);
 
  private:
   Result<UpdateStep> BeginTrial();
   Result<UpdateStep> ArmAndReboot();
   Result<UpdateStep> Reboot();
-  Result<UpdateStep> RollBack(std::string_view gate, bool reboot);
+  Result<UpdateStep> RollBack(std::string_view gate, bool reboot, std::string why = "");
   void Report(std::string_view gate, std::string detail);
   // ReportPlan is Report, but for a record that is still of another release: then it says
   // `otherwise` of the plan's, or nothing.

@@ -25,7 +25,8 @@ class StoppableSink final : public ota::ByteSink {
 };
 
 UpdateDriverParts WithSource(UpdateDriverParts parts, ota::PayloadSource& source) {
-  return {parts.installer, source, parts.rebooter, parts.clock, std::move(parts.report)};
+  return {parts.installer,        source, parts.rebooter, parts.clock, std::move(parts.report),
+          std::move(parts.health)};
 }
 
 }  // namespace
@@ -87,7 +88,7 @@ void UpdateWorker::Run() {
 
 void UpdateWorker::Handle(const std::optional<ota::TrialOutcome>& outcome, bool assigned) {
   if (outcome) Settle(driver_.Judged(*outcome, plan_ ? &*plan_ : nullptr));
-  Settle(driver_.Tick());
+  Settle(driver_.Tick(plan_ ? &*plan_ : nullptr));
   const bool due = retry_at_ && clock_.Boot() >= *retry_at_;
   // A verdict may have ended the trial that an assignment had to wait for.
   if (plan_ && (assigned || due || outcome)) TryAssign();

@@ -34,13 +34,19 @@ enum class BootAction : uint8_t {
 
 BootAction JudgeBoot(const BootFacts& facts);
 
-// TrialOutcome is what became of the trial boot's attestation.
-enum class TrialOutcome : uint8_t { kAccepted, kRefused, kTimedOut };
-enum class TrialAction : uint8_t { kCommit, kRollBack };
+// TrialOutcome is what became of the trial boot's attestation. kHealthyAlone: nobody judged it in
+// time, the device's own health is good, and its plan allows LocalCommit.
+enum class TrialOutcome : uint8_t { kAccepted, kRefused, kTimedOut, kHealthyAlone };
+enum class TrialAction : uint8_t { kCommit, kCommitLocally, kRollBack };
 
-// JudgeTrial commits on an accepted attestation and on nothing else.
 constexpr TrialAction JudgeTrial(TrialOutcome outcome) {
-  return outcome == TrialOutcome::kAccepted ? TrialAction::kCommit : TrialAction::kRollBack;
+  switch (outcome) {
+    case TrialOutcome::kAccepted: return TrialAction::kCommit;
+    case TrialOutcome::kHealthyAlone: return TrialAction::kCommitLocally;
+    case TrialOutcome::kRefused:
+    case TrialOutcome::kTimedOut: return TrialAction::kRollBack;
+  }
+  std::abort();
 }
 
 }  // namespace sallyport::ota

@@ -2,21 +2,34 @@
 
 namespace sallyport::ota {
 
-InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
-  const Release& release = verified.release();
+namespace {
+
+InstallFacts FactsOf(const ReleaseDigest& digest, const Release& release) {
   const auto remote = [](const ReleaseFile& file) {
     return RemoteFile{file.path, file.length, file.sha256};
   };
-  return InstallPlan(InstallFacts{.release = verified.digest(),
-                                  .product = release.product,
-                                  .version = release.version.text(),
-                                  .rollback_index = release.rollback_index,
-                                  .security_floor = release.security_floor,
-                                  .image_length = release.image.length,
-                                  .image_sha256 = release.image.sha256,
-                                  .uki = remote(release.uki),
-                                  .index = remote(release.image.index),
-                                  .payload = remote(release.image.payload)});
+  return InstallFacts{.release = digest,
+                      .product = release.product,
+                      .version = release.version.text(),
+                      .rollback_index = release.rollback_index,
+                      .security_floor = release.security_floor,
+                      .image_length = release.image.length,
+                      .image_sha256 = release.image.sha256,
+                      .uki = remote(release.uki),
+                      .index = remote(release.image.index),
+                      .payload = remote(release.image.payload)};
+}
+
+}  // namespace
+
+InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
+  return InstallPlan(FactsOf(verified.digest(), verified.release()), LocalCommit::kRefused);
+}
+
+InstallPlan InstallPlanMaker::From(const VerifiedBundle& bundle) {
+  return InstallPlan(FactsOf(bundle.digest(), bundle.release()), bundle.statement().commit_locally
+                                                                     ? LocalCommit::kAllowed
+                                                                     : LocalCommit::kRefused);
 }
 
 }  // namespace sallyport::ota

@@ -24,4 +24,10 @@ struct ReleaseInputs {
 Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inputs,
                               UnixTime expires);
 
+// WithdrawRelease stages targets without the release: nobody can be assigned it any more once that
+// is published. Its files stay in the folder. A withdrawn release may be created again. kNotFound,
+// rule release.unknown.
+Result<Unit> WithdrawRelease(RepositoryFolder& folder, std::string_view product,
+                             const ReleaseVersion& version, UnixTime expires);
+
 }  // namespace sallyport::ota

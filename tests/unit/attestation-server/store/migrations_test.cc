@@ -48,6 +48,19 @@ TEST_F(MigrationsTest, ADeviceOfBeforeFindsItsProfile) {
   }
 }
 
+TEST_F(MigrationsTest, AReleaseOfBeforeIsNotWithdrawn) {
+  auto connection = Connection::Open(path(), ConnectionMode::kWriter);
+  ASSERT_TRUE(Migrate(**connection, Migrations().first(3)).has_value());
+  ASSERT_TRUE((*connection)
+                  ->RunScript("INSERT INTO releases VALUES ('d','edge-os','1.0.0','p','{}',1);")
+                  .has_value());
+
+  ASSERT_TRUE(Migrate(**connection, Migrations()).has_value());
+
+  const auto row = (*connection)->QueryOne("SELECT withdrawn FROM releases", "i", {});
+  EXPECT_EQ(row.value()->Integer(0), 0);
+}
+
 TEST_F(MigrationsTest, EveryOldSchemaReachesTheNewestOne) {
   for (size_t old = 0; old <= Migrations().size(); ++old) {
     auto connection = Connection::Open(directory_ + "/old-" + std::to_string(old) + ".db",

@@ -1,6 +1,7 @@
 #include "device-client/update/update_driver.h"
 
 #include "tests/fakes/fake_clock.h"
+#include "tests/fakes/install_plan_for_test.h"
 #include "tests/fakes/update_world.h"
 
 namespace sallyport::device {
@@ -11,6 +12,10 @@ using ota::TrialOutcome;
 
 const TestRelease kOld = MakeTestRelease("1.0.0", 1);
 const TestRelease kNew = MakeTestRelease("2.0.0", 2);
+
+// As a bundle's plan that says `commit: local`.
+const ota::InstallPlan kAlone =
+    ota::InstallPlanForTest::Make(kNew.plan.facts(), ota::LocalCommit::kAllowed);
 
 class CountingRebooter final : public Rebooter {
  public:
@@ -36,7 +41,11 @@ class UpdateDriverTest : public ::testing::Test {
   void Start() {
     driver_.emplace(
         UpdateDriverParts{installer_, source_, rebooter_, clock_,
-                          [this](const UpdateReport& report) { reports_.push_back(report); }});
+                          [this](const UpdateReport& report) { reports_.push_back(report); },
+                          [this] {
+                            ++asked_;
+                            return health_;
+                          }});
   }
   // Restart boots and starts the agent, and says what the driver waits for.
   UpdateStep Restart(Slot expected) {
@@ -60,6 +69,8 @@ class UpdateDriverTest : public ::testing::Test {
   CountingRebooter rebooter_;
   FakeClock clock_{UnixTime::FromSeconds(1'800'000'000)};
   std::vector<UpdateReport> reports_;
+  Result<Unit> health_ = Unit{};
+  int asked_ = 0;
   std::optional<UpdateDriver> driver_;
 };
 
@@ -114,6 +125,45 @@ TEST_F(UpdateDriverTest, GoesBackWhenNobodyJudgesTheNewBootInTime) {
 
   EXPECT_EQ(LastReport(), "ROLLED_BACK B health-timeout");
   EXPECT_EQ(Restart(Slot::kA), UpdateStep::kSettled);
+}
+
+TEST_F(UpdateDriverTest, CommitsByItselfAtTheEndOfATrialThatNobodyJudged) {
+  ToTrial();
+  EXPECT_EQ(*driver_->Tick(&kAlone), UpdateStep::kTrial);
+  EXPECT_EQ(asked_, 0) << "the server has until the end of the trial";
+  clock_.Advance(kTrialTimeout);
+
+  EXPECT_EQ(*driver_->Tick(&kAlone), UpdateStep::kSettled);
+
+  EXPECT_EQ(asked_, 1);
+  EXPECT_EQ(LastReport(), "COMMITTED B");
+  EXPECT_EQ(world_.BootOrder(), "BA");
+  EXPECT_EQ(Restart(Slot::kB), UpdateStep::kSettled);
+}
+
+TEST_F(UpdateDriverTest, GoesBackWhenTheBootThatNobodyJudgedIsNotHealthy) {
+  ToTrial();
+  health_ = Error{Reason::kUnavailable, "the TPM does not answer", "tpm.gone"};
+  clock_.Advance(kTrialTimeout);
+
+  EXPECT_EQ(*driver_->Tick(&kAlone), UpdateStep::kRebooting);
+
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B health");
+  EXPECT_NE(reports_.back().detail.find("tpm.gone"), std::string::npos);
+}
+
+TEST_F(UpdateDriverTest, ARefusalOfTheServerCountsForAPlanThatMayCommitAloneToo) {
+  ToTrial();
+  EXPECT_EQ(*driver_->Judged(TrialOutcome::kRefused, &kAlone), UpdateStep::kRebooting);
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B attestation");
+}
+
+TEST_F(UpdateDriverTest, CommitsNothingAloneThatItsPlanDoesNotAllow) {
+  ToTrial();
+  clock_.Advance(kTrialTimeout);
+  EXPECT_EQ(*driver_->Tick(&kNew.plan), UpdateStep::kRebooting);
+  EXPECT_EQ(asked_, 0);
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B health-timeout");
 }
 
 TEST_F(UpdateDriverTest, TheWallClockDoesNotEndATrial) {

@@ -51,8 +51,9 @@ TEST(JudgeBoot, ReportsACommittedSlotThatDoesNotRun) {
   EXPECT_EQ(Judge(kCommitted, Slot::kA), kReportFallback);
 }
 
-TEST(JudgeTrial, CommitsOnAnAcceptedAttestationOnly) {
+TEST(JudgeTrial, CommitsOnAnAcceptedAttestationOrOnHealthThatIsEnough) {
   EXPECT_EQ(JudgeTrial(TrialOutcome::kAccepted), TrialAction::kCommit);
+  EXPECT_EQ(JudgeTrial(TrialOutcome::kHealthyAlone), TrialAction::kCommitLocally);
   EXPECT_EQ(JudgeTrial(TrialOutcome::kRefused), TrialAction::kRollBack);
   EXPECT_EQ(JudgeTrial(TrialOutcome::kTimedOut), TrialAction::kRollBack);
 }
