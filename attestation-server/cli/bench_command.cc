@@ -19,17 +19,60 @@ struct BenchOptions {
 constexpr unsigned kDevicesMax = 480;
 constexpr unsigned kRoundsMax = 4;
 
-std::string ProgramBeside() {
+std::string ProgramBeside(const std::string& name) {
   std::error_code ignored;
-  return std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / "sallyport-bench";
+  return std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / name;
 }
 
 CommandResult Bench(const std::string& what, const BenchOptions& options) {
-  return Failure(
-      ExitCode::kUsage,
-      RunBench(ProgramBeside(), {what, std::to_string(options.devices),
-                                 std::to_string(options.rounds), options.json ? "json" : "text"}),
-      options.json);
+  return Failure(ExitCode::kUsage,
+                 RunBench(ProgramBeside("sallyport-bench"),
+                          {what, std::to_string(options.devices), std::to_string(options.rounds),
+                           options.json ? "json" : "text"}),
+                 options.json);
+}
+
+struct InstallBenchOptions {
+  unsigned mib = 256;
+  std::string directory = "/tmp";
+  std::string image;
+  std::string from;
+  bool json = false;
+};
+constexpr unsigned kInstallMibMax = 8192;
+
+CommandResult BenchInstall(const InstallBenchOptions& options) {
+  std::vector<std::string> arguments = {std::to_string(options.mib), options.directory,
+                                        options.json ? "json" : "text"};
+  if (!options.image.empty()) arguments.insert(arguments.end(), {options.image, options.from});
+  return Failure(ExitCode::kUsage, RunBench(ProgramBeside("install_bench"), std::move(arguments)),
+                 options.json);
+}
+
+void AddInstallBench(CLI::App& bench, CommandSink& sink) {
+  CLI::App* const install = bench.add_subcommand(
+      "install", "The installer on this machine's disk, beside a copy and the peers that are here");
+  install->footer(
+      "Prints time, CPU, peak memory and bytes of each, one process per row: copying, zstd, this\n"
+      "installer, and SWUpdate and RAUC where they are installed; with --image and --from also\n"
+      "updates from one image to the other, beside xdelta3, zstd and OSTree.\n\n"
+      "Examples:\n  sallyport bench install\n  sallyport bench install --image new.erofs --from "
+      "old.erofs --json");
+  const auto options = std::make_shared<InstallBenchOptions>();
+  install->add_option("--mib", options->mib, "Size of the image of the full installation")
+      ->check(CLI::Range(1u, kInstallMibMax))
+      ->capture_default_str();
+  install->add_option("--directory", options->directory, "Where to work: the disk to measure")
+      ->check(CLI::ExistingDirectory)
+      ->capture_default_str();
+  CLI::Option* const image = install->add_option("--image", options->image, "Image to update to")
+                                 ->check(CLI::ExistingFile);
+  CLI::Option* const from = install->add_option("--from", options->from, "Image to update from")
+                                ->check(CLI::ExistingFile);
+  image->needs(from);
+  from->needs(image);
+  install->add_flag("--json", options->json, "One JSON object");
+  install->callback([&sink, options] { sink.Run([options] { return BenchInstall(*options); }); });
 }
 
 }  // namespace
@@ -40,8 +83,7 @@ Error RunBench(const std::string& program, std::vector<std::string> arguments) {
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   ::execv(program.c_str(), argv.data());
-  return {Reason::kNotFound, program + " does not start; build the target sallyport-bench",
-          "bench.missing"};
+  return {Reason::kNotFound, program + " does not start; build its target", "bench.missing"};
 }
 
 void AddBenchCommands(CLI::App& app, CommandSink& sink) {
@@ -70,6 +112,7 @@ void AddBenchCommands(CLI::App& app, CommandSink& sink) {
   add("enrol", "First enrolments, each on a TLS connection of its own");
   add("renew", "Attested renewals on live streams: all at once, and pushed when due");
   add("reconnect", "New streams of enrolled devices");
+  AddInstallBench(*bench, sink);
 }
 
 }  // namespace sallyport::server

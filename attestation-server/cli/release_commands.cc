@@ -4,6 +4,7 @@
 
 #include "attestation-server/cli/bundle_command.h"
 #include "attestation-server/cli/ceremony_commands.h"
+#include "attestation-server/cli/lint_command.h"
 #include "attestation-server/cli/release_command.h"
 #include "ota/metadata/limits.h"
 #include "ota/metadata/release.h"
@@ -17,10 +18,21 @@
 namespace sallyport::server {
 namespace {
 
+Result<std::vector<ota::ComponentInput>> ComponentsOf(const ReleaseCreateOptions& options) {
+  std::vector<ota::ComponentInput> out;
+  for (const auto* list : {&options.components, &options.capsules})
+    for (const std::string& text : *list) {
+      SP_TRY(ota::ComponentInput input, ota::ParseComponentInput(text, list == &options.capsules));
+      out.push_back(std::move(input));
+    }
+  return out;
+}
+
 Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& options, UnixTime now) {
   SP_TRY(ota::ReleaseVersion version, ota::ReleaseVersion::Parse(options.version));
   SP_TRY(ota::ReleaseVersion min_version, ota::ReleaseVersion::Parse(options.min_version));
   SP_TRY(const Duration lifetime, ParseDuration(options.expires_in));
+  SP_TRY(auto components, ComponentsOf(options));
   ota::RepositoryFolder folder(files, options.repository);
   const ota::ReleaseInputs inputs{.product = options.product,
                                   .version = std::move(version),
@@ -29,7 +41,8 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
                                   .rollback_index = options.rollback_index,
                                   .security_floor = options.security_floor,
                                   .uki_path = options.uki,
-                                  .image_path = options.image};
+                                  .image_path = options.image,
+                                  .components = std::move(components)};
   SP_TRY(const ota::Release release, ota::CreateRelease(folder, inputs, now + lifetime));
   SP_TRY(const JsonValue facts, ota::InspectRelease(AsBytes(ota::WriteRelease(release))));
   return Done(options.json, facts,
@@ -188,6 +201,10 @@ void AddCreate(CLI::App& release, CommandSink& sink) {
                    "Commit raises the device's rollback floor");
   create->add_option("--uki", options->uki, "Unified kernel image")->required();
   create->add_option("--image", options->image, "Root image")->required();
+  create->add_option("--component", options->components,
+                     "NAME=FILE: a file that comes with the image, e.g. an application bundle");
+  create->add_option("--capsule", options->capsules,
+                     "NAME=FILE@VERSION: an UEFI firmware capsule and the version it brings");
   create->add_option("--expires-in", options->expires_in,
                      "How long the role targets shall be valid, e.g. 365d");
   AddReleaseCommand(create, sink, options, &ReleaseCreate);
@@ -276,6 +293,7 @@ void AddReleaseCommands(CLI::App& app, CommandSink& sink) {
   release->require_subcommand(1);
   AddCeremonyCommands(*release, sink);
   AddBundleCommand(*release, sink);
+  AddLintCommand(*release, sink);
   AddCreate(*release, sink);
   AddWithdraw(*release, sink);
   AddSign(*release, sink);

@@ -22,6 +22,8 @@ struct ReleaseCreateOptions {
   bool security_floor = false;
   std::string uki;
   std::string image;
+  std::vector<std::string> components = {};  // NAME=FILE
+  std::vector<std::string> capsules = {};    // NAME=FILE@VERSION
   std::string expires_in = "365d";
   bool json = false;
 };

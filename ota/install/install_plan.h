@@ -4,9 +4,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "ota/measure/capsule.h"
 #include "pki/base/digest.h"
 
 namespace sallyport::ota {
@@ -17,6 +20,13 @@ struct RemoteFile {
   uint64_t length;
   Sha256Digest sha256;
   bool operator==(const RemoteFile&) const = default;
+};
+
+// RemoteComponent goes with the image (ota/metadata/release.h, ReleaseComponent).
+struct RemoteComponent {
+  std::string name;
+  RemoteFile file;
+  std::optional<FirmwareVersion> firmware;  // of a capsule
 };
 
 // InstallFacts are the fields of one release.json that the installer acts on.
@@ -31,6 +41,7 @@ struct InstallFacts {
   RemoteFile uki;
   RemoteFile index;  // segment table of the payload
   RemoteFile payload;
+  std::vector<RemoteComponent> components = {};
 };
 
 // LocalCommit says whether a device may commit the release by its own health when no server has

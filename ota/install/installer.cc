@@ -197,6 +197,10 @@ Result<Unit> Installer::CheckPlan(const InstallPlan& plan, const UpdateRecord& r
     return Error{Reason::kTooLarge, "segment index", "install.index-size"};
   if (facts.uki.length > kUkiSizeMax)
     return Error{Reason::kTooLarge, "kernel image", "install.uki-size"};
+  if (!facts.components.empty())
+    return Error{Reason::kPolicyDenied,
+                 "component " + facts.components.front().name + " has no place on this device",
+                 "install.component"};
   if (parts_.floor == nullptr) return Unit{};
   SP_TRY(const uint64_t floor, parts_.floor->Read());
   if (facts.rollback_index < floor)

@@ -8,6 +8,9 @@ InstallFacts FactsOf(const ReleaseDigest& digest, const Release& release) {
   const auto remote = [](const ReleaseFile& file) {
     return RemoteFile{file.path, file.length, file.sha256};
   };
+  std::vector<RemoteComponent> components;
+  for (const ReleaseComponent& component : release.components)
+    components.push_back({component.name, remote(component.file), component.firmware});
   return InstallFacts{.release = digest,
                       .product = release.product,
                       .version = release.version.text(),
@@ -17,7 +20,8 @@ InstallFacts FactsOf(const ReleaseDigest& digest, const Release& release) {
                       .image_sha256 = release.image.sha256,
                       .uki = remote(release.uki),
                       .index = remote(release.image.index),
-                      .payload = remote(release.image.payload)};
+                      .payload = remote(release.image.payload),
+                      .components = std::move(components)};
 }
 
 }  // namespace

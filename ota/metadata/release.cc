@@ -93,6 +93,44 @@ Result<std::vector<std::string>> GetHardware(const JsonCursor& release) {
   return hardware;
 }
 
+Result<std::optional<FirmwareVersion>> GetFirmware(const JsonCursor& component) {
+  SP_TRY(const std::string_view kind, component.GetString("kind"));
+  if (kind == ComponentKindName(ComponentKind::kFile)) {
+    SP_TRY(component.OnlyKeys({"name", "kind", "file"}));
+    return std::optional<FirmwareVersion>();
+  }
+  if (kind != ComponentKindName(ComponentKind::kCapsule))
+    return Error{Reason::kUnsupported, "component kind " + std::string(kind), "release.component"};
+  SP_TRY(component.OnlyKeys({"name", "kind", "file", "fw_class", "fw_version"}));
+  SP_TRY(const std::string_view fw_class, component.GetString("fw_class"));
+  if (!IsFirmwareClass(fw_class)) return component.Refuse("expected a GUID", "release.component");
+  SP_TRY(const int64_t version, component.GetInteger("fw_version", 0, UINT32_MAX));
+  return std::optional(FirmwareVersion{std::string(fw_class), static_cast<uint32_t>(version)});
+}
+
+Result<ReleaseComponent> GetComponent(const JsonCursor& component) {
+  SP_TRY(const std::string_view name, component.GetString("name"));
+  if (!IsProductName(name)) return component.Refuse("component name", "release.component");
+  SP_TRY(ReleaseFile file, GetFile(component, "file"));
+  SP_TRY(auto firmware, GetFirmware(component));
+  return ReleaseComponent{std::string(name), std::move(file), std::move(firmware)};
+}
+
+Result<std::vector<ReleaseComponent>> GetComponents(const JsonCursor& release) {
+  std::vector<ReleaseComponent> out;
+  if (!release.Find("components")) return out;
+  SP_TRY(const auto elements, release.GetElements("components"));
+  if (elements.empty() || elements.size() > kComponentsMax)
+    return release.Refuse("number of components", "release.component");
+  for (const JsonCursor& element : elements) {
+    SP_TRY(ReleaseComponent component, GetComponent(element));
+    if (std::ranges::find(out, component.name, &ReleaseComponent::name) != out.end())
+      return element.Refuse("component name twice", "release.component");
+    out.push_back(std::move(component));
+  }
+  return out;
+}
+
 JsonValue DigestsToJson(const std::vector<Sha256Digest>& digests) {
   std::vector<JsonValue> out;
   for (const Sha256Digest& digest : digests) out.emplace_back(HexEncode(digest));
@@ -113,7 +151,30 @@ JsonValue MeasurementsToJson(const ExpectedMeasurements& expected) {
       {{"bank", "sha256"}, {"pcr4", std::move(pcr4)}, {"pcr11", std::move(pcr11)}});
 }
 
+JsonValue ComponentsToJson(const std::vector<ReleaseComponent>& components) {
+  std::vector<JsonValue> out;
+  for (const ReleaseComponent& component : components) {
+    std::vector<JsonMember> members = {{"name", component.name},
+                                       {"kind", ComponentKindName(component.kind())},
+                                       {"file", FileToJson(component.file)}};
+    if (component.firmware) {
+      members.push_back({"fw_class", component.firmware->fw_class});
+      members.push_back({"fw_version", component.firmware->version});
+    }
+    out.push_back(JsonValue::Object(std::move(members)));
+  }
+  return JsonValue::Array(std::move(out));
+}
+
 }  // namespace
+
+std::string_view ComponentKindName(ComponentKind kind) {
+  switch (kind) {
+    case ComponentKind::kFile: return "file";
+    case ComponentKind::kCapsule: return "capsule";
+  }
+  std::abort();
+}
 
 Result<ReleaseVersion> ReleaseVersion::Parse(std::string_view text) {
   ReleaseVersion out;
@@ -141,7 +202,8 @@ Result<Release> ParseRelease(ByteView json) {
   if (format != kFormat)
     return Error{Reason::kUnsupported, "format " + std::string(format), "release.format"};
   SP_TRY(release.OnlyKeys({"sallyport", "product", "version", "hardware", "min_version",
-                           "rollback_index", "security_floor", "uki", "image", "measurements"}));
+                           "rollback_index", "security_floor", "uki", "image", "measurements",
+                           "components"}));
   SP_TRY(const std::string_view product, release.GetString("product"));
   if (!IsProductName(product)) return release.Refuse("product name", "release.product");
   SP_TRY(ReleaseVersion version, GetVersion(release, "version"));
@@ -152,9 +214,11 @@ Result<Release> ParseRelease(ByteView json) {
   SP_TRY(ReleaseFile uki, GetFile(release, "uki"));
   SP_TRY(ReleaseImage image, GetImage(release));
   SP_TRY(ExpectedMeasurements measurements, GetMeasurements(release));
+  SP_TRY(auto components, GetComponents(release));
   return Release{std::string(product),   std::move(version), std::move(hardware),
                  std::move(min_version), rollback_index,     floor.value,
-                 std::move(uki),         std::move(image),   std::move(measurements)};
+                 std::move(uki),         std::move(image),   std::move(measurements),
+                 std::move(components)};
 }
 
 std::string WriteRelease(const Release& release) {
@@ -162,16 +226,26 @@ std::string WriteRelease(const Release& release) {
                                        {"sha256", HexEncode(release.image.sha256)},
                                        {"index", FileToJson(release.image.index)},
                                        {"payload", FileToJson(release.image.payload)}});
-  return WriteJson(JsonValue::Object({{"sallyport", kFormat},
-                                      {"product", release.product},
-                                      {"version", release.version.text()},
-                                      {"hardware", JsonValue::Strings(release.hardware)},
-                                      {"min_version", release.min_version.text()},
-                                      {"rollback_index", release.rollback_index},
-                                      {"security_floor", release.security_floor},
-                                      {"uki", FileToJson(release.uki)},
-                                      {"image", std::move(image)},
-                                      {"measurements", MeasurementsToJson(release.measurements)}}));
+  std::vector<JsonMember> members = {{"sallyport", kFormat},
+                                     {"product", release.product},
+                                     {"version", release.version.text()},
+                                     {"hardware", JsonValue::Strings(release.hardware)},
+                                     {"min_version", release.min_version.text()},
+                                     {"rollback_index", release.rollback_index},
+                                     {"security_floor", release.security_floor},
+                                     {"uki", FileToJson(release.uki)},
+                                     {"image", std::move(image)},
+                                     {"measurements", MeasurementsToJson(release.measurements)}};
+  if (!release.components.empty())
+    members.push_back({"components", ComponentsToJson(release.components)});
+  return WriteJson(JsonValue::Object(std::move(members)));
+}
+
+std::vector<const ReleaseFile*> FilesOf(const Release& release) {
+  std::vector<const ReleaseFile*> out = {&release.uki, &release.image.index,
+                                         &release.image.payload};
+  for (const ReleaseComponent& component : release.components) out.push_back(&component.file);
+  return out;
 }
 
 ReleaseDigest ReleaseDigestOf(ByteView release_json) {

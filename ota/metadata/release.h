@@ -3,9 +3,11 @@
 #pragma once
 
 #include <compare>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "ota/measure/capsule.h"
 #include "pki/base/digest.h"
 #include "pki/base/json.h"
 
@@ -49,6 +51,22 @@ struct ExpectedMeasurements {
   std::vector<Sha256Digest> pcr11_events;
 };
 
+// What a component is to the device: a file beside the slot's image, or an UEFI capsule that the
+// firmware takes at the boot of the trial (UEFI 2.10, 8.5.5).
+enum class ComponentKind : uint8_t { kFile, kCapsule };
+std::string_view ComponentKindName(ComponentKind kind);
+
+// ReleaseComponent goes with the image, all or nothing. `firmware` is present exactly for a
+// capsule.
+struct ReleaseComponent {
+  std::string name;  // a product name; unique in the release
+  ReleaseFile file;
+  std::optional<FirmwareVersion> firmware;  // what the system resource table must show then
+  ComponentKind kind() const { return firmware ? ComponentKind::kCapsule : ComponentKind::kFile; }
+};
+// Each is one more file that can fail; a node has few things that are neither image nor firmware.
+inline constexpr size_t kComponentsMax = 8;
+
 struct Release {
   std::string product;
   ReleaseVersion version;
@@ -59,6 +77,7 @@ struct Release {
   ReleaseFile uki;
   ReleaseImage image;
   ExpectedMeasurements measurements;
+  std::vector<ReleaseComponent> components = {};
 };
 
 // ParseRelease refuses unknown keys and everything else that docs/protocol.md does not allow.
@@ -66,6 +85,8 @@ struct Release {
 Result<Release> ParseRelease(ByteView json);
 // WriteRelease is deterministic; ParseRelease(WriteRelease(r)) is r.
 std::string WriteRelease(const Release& release);
+// FilesOf lists every target that an installation may read; borrowed from `release`.
+std::vector<const ReleaseFile*> FilesOf(const Release& release);
 // ReleaseDigestOf hashes the bytes of release.json.
 ReleaseDigest ReleaseDigestOf(ByteView release_json);
 // ReleaseCustom is the `custom` member that both repositories give the target release.json.

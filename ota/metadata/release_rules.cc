@@ -49,8 +49,7 @@ Result<Release> CheckRelease(const TrustedMetadata& image, const std::string& pa
   if (release.rollback_index < floors.rollback_index)
     return Refuse(Reason::kRollback, "uptane.release-rollback",
                   path + ": below the rollback floor");
-  for (const ReleaseFile* part : {&release.uki, &release.image.index, &release.image.payload})
-    SP_TRY(CheckReleaseFile(image, *part));
+  for (const ReleaseFile* part : FilesOf(release)) SP_TRY(CheckReleaseFile(image, *part));
   return release;
 }
 

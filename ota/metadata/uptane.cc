@@ -1,7 +1,5 @@
 #include "ota/metadata/uptane.h"
 
-#include <algorithm>
-
 #include "ota/metadata/limits.h"
 
 namespace sallyport::ota {

@@ -38,6 +38,7 @@ class ReleaseBuilder {
     SP_TRY(const UkiMeasurements measured, MeasureUki(uki));
     SP_TRY(ReleaseFile uki_file, Add("uki.efi", uki));
     SP_TRY(ReleaseImage image, AddImage());
+    SP_TRY(auto components, AddComponents(folder_, directory_, inputs_.components, targets_));
     Release release{inputs_.product,
                     inputs_.version,
                     inputs_.hardware,
@@ -46,7 +47,8 @@ class ReleaseBuilder {
                     inputs_.security_floor,
                     std::move(uki_file),
                     std::move(image),
-                    {measured.pcr4_secure_boot_off, measured.pcr4_secure_boot_on, measured.pcr11}};
+                    {measured.pcr4_secure_boot_off, measured.pcr4_secure_boot_on, measured.pcr11},
+                    std::move(components)};
     const std::string json = WriteRelease(release);
     SP_TRY(ParseRelease(AsBytes(json)));
     SP_TRY(Add("release.json", AsBytes(json), ReleaseCustom(release)));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ota/metadata/release.h"
+#include "ota/repository/components.h"
 #include "ota/repository/folder.h"
 
 namespace sallyport::ota {
@@ -16,11 +17,12 @@ struct ReleaseInputs {
   bool security_floor = false;
   std::string uki_path;    // a UKI, as it goes to the ESP
   std::string image_path;  // the raw root image, as it goes to the slot
+  std::vector<ComponentInput> components = {};
 };
 
 // CreateRelease stages the targets of one release, valid until `expires`. kAlreadyExists, rule
 // release.exists, when that product and version is published or staged; rules of MeasureUki,
-// PackImage and ParseRelease.
+// PackImage, AddComponents and ParseRelease.
 Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inputs,
                               UnixTime expires);
 

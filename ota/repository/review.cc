@@ -91,13 +91,24 @@ Result<Unit> CheckRoot(const RepositoryFolder::Draft& draft) {
   return Ok();
 }
 
+std::string ComponentsLine(const Release& release) {
+  std::string out;
+  for (const ReleaseComponent& component : release.components)
+    out += "; " + std::string(ComponentKindName(component.kind())) + " " + component.name +
+           (component.firmware ? " of " + component.firmware->fw_class + " version " +
+                                     std::to_string(component.firmware->version)
+                               : "");
+  return out;
+}
+
 std::string ReleaseLine(const Release& release) {
   std::string hardware;
   for (const std::string& id : release.hardware) hardware += (hardware.empty() ? "" : ", ") + id;
   return release.product + " " + release.version.text() + " for " + hardware + "; from version " +
          release.min_version.text() + " on; rollback index " +
          std::to_string(release.rollback_index) +
-         (release.security_floor ? ", raises the rollback floor of devices" : "");
+         (release.security_floor ? ", raises the rollback floor of devices" : "") +
+         ComponentsLine(release);
 }
 
 // NewReleases reads the release.json of every release that was not published before.

@@ -1,6 +1,8 @@
-// install_bench [MiB] [directory]: the streaming installer against this machine's own floor, a
-// plain copy of the same bytes with fsync. Each runs in its own process, so that peak memory is its
-// own. Budgets: architecture 9 (at most 64 MiB while installing, whatever the image).
+// install_bench MIB DIRECTORY text|json [NEW OLD]: the streaming installer beside this machine's
+// own floor, a plain copy of the same bytes with fsync, and beside the peers that are installed
+// here. With NEW and OLD, two images of one product (tests/bench/image_pair.sh makes a pair), also
+// the update from one to the other. Each runs in its own process, so that CPU and peak memory are
+// its own. Budgets: architecture 9 and docs/updates.md. `sallyport bench install` runs it.
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +16,7 @@
 #include "ota/install/efi_boot_control.h"
 #include "ota/install/installer.h"
 #include "ota/payload/pack.h"
+#include "pki/base/json.h"
 #include "pki/crypto/hash.h"
 #include "tests/fakes/install_plan_for_test.h"
 
@@ -112,11 +115,16 @@ Result<Unit> InstallRelease(const Paths& paths) {
 }
 
 struct Cost {
-  double seconds;
-  long peak_kib;
+  double seconds = 0;
+  double cpu_seconds = 0;
+  long peak_kib = 0;
 };
 
-// Measure runs `work` in a child and returns its wall time and peak resident memory.
+double Seconds(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+}
+
+// Measure runs `work` in a child.
 Cost Measure(const std::function<Result<Unit>()>& work) {
   const auto start = std::chrono::steady_clock::now();
   const pid_t child = ::fork();
@@ -129,7 +137,25 @@ Cost Measure(const std::function<Result<Unit>()>& work) {
   ::wait4(child, &status, 0, &usage);
   if (status != 0) std::exit(1);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  return {seconds.count(), usage.ru_maxrss};
+  return {seconds.count(), Seconds(usage.ru_utime) + Seconds(usage.ru_stime), usage.ru_maxrss};
+}
+
+// Shell runs a peer's commands in `directory`; nullopt when one of them fails.
+std::optional<Cost> Shell(const Paths& paths, const std::string& commands) {
+  const auto start = std::chrono::steady_clock::now();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const std::string script =
+        "set -e; cd '" + paths.directory + "'; exec >peer.log 2>&1; " + commands;
+    ::execl("/bin/sh", "sh", "-c", script.c_str(), nullptr);
+    ::_exit(127);
+  }
+  int status = 0;
+  rusage usage{};
+  ::wait4(child, &status, 0, &usage);
+  if (status != 0) return std::nullopt;
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  return Cost{seconds.count(), Seconds(usage.ru_utime) + Seconds(usage.ru_stime), usage.ru_maxrss};
 }
 
 void Prepare(const Paths& paths, uint64_t size) {
@@ -150,10 +176,137 @@ void Prepare(const Paths& paths, uint64_t size) {
   Must(WriteFileAtomically(files, paths.At("index.json"), AsBytes(table.ToJson())));
 }
 
-void Print(const char* what, const Cost& cost, uint64_t size) {
-  std::printf("%-22s %8.1f MB/s %8.2f s %8.1f MiB peak RSS\n", what,
-              static_cast<double>(size) / 1e6 / cost.seconds, cost.seconds,
-              static_cast<double>(cost.peak_kib) / 1024);
+// Report prints a row as it is measured, or all of them as JSON at the end.
+class Report {
+ public:
+  explicit Report(bool json) : json_(json) {
+    if (!json_)
+      std::printf("%-34s %9s %9s %10s %12s\n", "", "seconds", "CPU-s", "peak MiB", "bytes");
+  }
+  void Row(const std::string& what, const Cost& cost, uint64_t bytes = 0) {
+    if (!json_)
+      std::printf("%-34s %9.2f %9.2f %10.1f %12llu\n", what.c_str(), cost.seconds, cost.cpu_seconds,
+                  static_cast<double>(cost.peak_kib) / 1024,
+                  static_cast<unsigned long long>(bytes));
+    std::fflush(stdout);
+    rows_.push_back(
+        JsonValue::Object({{"what", what},
+                           {"milliseconds", static_cast<int64_t>(cost.seconds * 1000)},
+                           {"cpu_milliseconds", static_cast<int64_t>(cost.cpu_seconds * 1000)},
+                           {"peak_rss_kib", cost.peak_kib},
+                           {"bytes", bytes}}));
+  }
+  void Missing(const std::string& what) {
+    if (!json_) std::printf("%-34s not installed, or failed\n", what.c_str());
+  }
+  void Peer(const std::string& what, const std::optional<Cost>& cost, uint64_t bytes = 0) {
+    if (cost)
+      Row(what, *cost, bytes);
+    else
+      Missing(what);
+  }
+  void Finish() {
+    if (!json_) return;
+    const JsonValue all = JsonValue::Object({{"rows", JsonValue::Array(std::move(rows_))}});
+    std::printf("%s\n", WriteJson(all).c_str());
+  }
+
+ private:
+  const bool json_;
+  std::vector<JsonValue> rows_;
+};
+
+Result<Unit> ReadBack(const Paths& paths) {
+  PosixBlockTargetOpener slots;
+  SP_TRY(const auto slot, slots.Open(paths.At("slot-b")));
+  SP_TRY(slot->DropCache());
+  SP_TRY(const uint64_t size, slot->Size());
+  pki::Hasher hash(pki::HashAlgorithm::kSha256);
+  Bytes chunk(kMiB);
+  for (uint64_t at = 0; at < size; at += chunk.size()) {
+    SP_TRY(slot->ReadAt(at, chunk));
+    hash.Update(chunk);
+  }
+  static_cast<void>(hash.Finish());
+  return Unit{};
+}
+
+uint64_t SizeOf(const std::string& path) {
+  std::error_code none;
+  const uint64_t size = std::filesystem::file_size(path, none);
+  return none ? 0 : size;
+}
+
+// SWUpdate takes only signed archives, RAUC's writer is the part of it that runs without a bus.
+constexpr const char* kSwupdateSetUp = R"sh(
+openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -subj /CN=bench -days 2 \
+  -addext keyUsage=digitalSignature -addext extendedKeyUsage=emailProtection
+zstd -q -f -3 image -o image.zst
+printf 'software = { version = "1.0.0"; hardware-compatibility: [ "1.0" ]; images: ( { filename = "image.zst"; device = "%s/copy"; type = "raw"; compressed = "zstd"; installed-directly = true; sha256 = "%s"; } ); }' \
+  "$PWD" "$(sha256sum image.zst | cut -d' ' -f1)" >sw-description
+openssl cms -sign -in sw-description -out sw-description.sig -signer c.pem -inkey k.pem -outform DER -nosmimecap -binary
+printf 'sw-description\nsw-description.sig\nimage.zst\n' | cpio -o -H crc >update.swu)sh";
+constexpr const char* kSwupdate =
+    "swupdate -M -m -k c.pem -H bench:1.0 -i update.swu; cmp image copy";
+constexpr const char* kRaucSetUp = R"sh(command -v rauc
+ln -f image image.img
+printf '[system]\ncompatible=x\nbootloader=noop\nstatusfile=%s/status\n[keyring]\npath=%s/c.pem\n[slot.rootfs.0]\ndevice=%s/copy\ntype=raw\n' \
+  "$PWD" "$PWD" "$PWD" >rauc.conf)sh";
+
+void FullInstall(const Paths& paths, uint64_t size, Report& report) {
+  report.Row("prepare and pack", Measure([&]() -> Result<Unit> {
+               Prepare(paths, size);
+               return Unit{};
+             }),
+             size);
+  report.Row("copy and fsync (floor)", Measure([&] { return CopyAndSync(paths); }), size);
+  report.Peer("dd conv=fsync", Shell(paths, "dd if=image of=copy bs=1M conv=fsync,notrunc"), size);
+  if (Shell(paths, "zstd -q -f -3 image -o image.zst"))
+    report.Peer("zstd -d, then sync", Shell(paths, "zstd -q -d -f image.zst -o copy; sync copy"),
+                SizeOf(paths.At("image.zst")));
+  report.Row("sallyport, with read-back", Measure([&] { return InstallRelease(paths); }),
+             SizeOf(paths.At("payload.bin")));
+  report.Row("  of which reading back", Measure([&] { return ReadBack(paths); }), size);
+  if (Shell(paths, kSwupdateSetUp))
+    report.Peer("swupdate, no read-back", Shell(paths, kSwupdate), SizeOf(paths.At("update.swu")));
+  else
+    report.Missing("swupdate");
+  if (Shell(paths, kRaucSetUp))
+    report.Peer("rauc write-slot, nothing verified",
+                Shell(paths, "rauc -c rauc.conf write-slot rootfs.0 image.img"), size);
+  else
+    report.Missing("rauc");
+}
+
+struct Delta {
+  std::string name;
+  std::string generate;
+  std::string apply;
+};
+const Delta kDeltas[] = {
+    {"xdelta3", "xdelta3 -e -f -s old new delta", "xdelta3 -d -f -s old delta out; sync out"},
+    {"zstd --patch-from", "zstd -q -f -3 --long=31 --patch-from=old new -o delta",
+     "zstd -q -d -f --long=31 --patch-from=old delta -o out; sync out"},
+    {"ostree static delta (into a repository)",
+     R"sh(mkdir -p m; rm -rf r s; ostree --repo=r init --mode=bare-user; ostree --repo=s init --mode=bare-user
+for i in old new; do mount -t erofs -o loop,ro $i m; ostree --repo=r commit -b $i --tree=dir=m --timestamp=@0 ||
+  { umount m; exit 1; }; umount m; done
+ostree --repo=s pull-local r old
+ostree --repo=r static-delta generate --inline --min-fallback-size=0 --from=old --to=new --filename=delta)sh",
+     "ostree --repo=s static-delta apply-offline delta; sync"},
+};
+
+void Update(const Paths& paths, const std::string& fresh, const std::string& old, Report& report) {
+  std::filesystem::create_symlink(std::filesystem::absolute(fresh), paths.At("new"));
+  std::filesystem::create_symlink(std::filesystem::absolute(old), paths.At("old"));
+  report.Peer("copy the image, then fsync (floor)",
+              Shell(paths, "dd if=new of=out bs=1M conv=fsync"), SizeOf(fresh));
+  for (const Delta& delta : kDeltas) {
+    const std::optional<Cost> generated = Shell(paths, delta.generate);
+    const uint64_t length = SizeOf(paths.At("delta"));
+    report.Peer(delta.name + ", generate", generated, length);
+    if (generated) report.Peer(delta.name + ", apply", Shell(paths, delta.apply), length);
+  }
 }
 
 }  // namespace
@@ -161,19 +314,15 @@ void Print(const char* what, const Cost& cost, uint64_t size) {
 
 int main(int argc, char** argv) {
   using namespace sallyport::ota;
-  const uint64_t size = (argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 256) * kMiB;
-  std::string directory = std::string(argc > 2 ? argv[2] : "/tmp") + "/install-bench-XXXXXX";
+  if (argc != 4 && argc != 6) return 2;
+  const uint64_t size = std::strtoull(argv[1], nullptr, 10) * kMiB;
+  std::string directory = std::string(argv[2]) + "/install-bench-XXXXXX";
   if (size == 0 || ::mkdtemp(directory.data()) == nullptr) return 2;
   const Paths paths{directory};
-  const Cost packing = Measure([&]() -> sallyport::Result<sallyport::Unit> {
-    Prepare(paths, size);
-    return sallyport::Unit{};
-  });
-  const Cost floor = Measure([&] { return CopyAndSync(paths); });
-  const Cost install = Measure([&] { return InstallRelease(paths); });
-  Print("prepare and pack", packing, size);
-  Print("copy and fsync (floor)", floor, size);
-  Print("install with read-back", install, size);
+  Report report(std::string_view(argv[3]) == "json");
+  FullInstall(paths, size, report);
+  if (argc == 6) Update(paths, argv[4], argv[5], report);
+  report.Finish();
   std::filesystem::remove_all(directory);
   return 0;
 }

@@ -17,3 +17,11 @@ done
 "$bin/sallyport" bench reconnect --devices 2 | grep -q '^reconnect  *2 ops' || fail "text"
 if "$bin/sallyport" bench renew --rounds 5 2>/dev/null; then fail "five rounds are above what a device may ask for"; fi
 if "$bin/sallyport" bench enrol --devices 0 2>/dev/null; then fail "no devices"; fi
+
+out=$("$bin/sallyport" bench install --mib 8 --json) || fail "install: exit $?"
+echo "$out"
+echo "$out" | jq -e '[.rows[] | select(.what | test("^(copy and fsync|sallyport, with|  of which)"))] | length == 3
+  and all(.milliseconds >= 0 and .peak_rss_kib > 0 and .bytes > 0)' >/dev/null || fail "install: figures"
+"$bin/sallyport" bench install --mib 8 | grep -q '^sallyport, with read-back ' || fail "install: text"
+if "$bin/sallyport" bench install --mib 0 2>/dev/null; then fail "no image"; fi
+if "$bin/sallyport" bench install --image /dev/null 2>/dev/null; then fail "an update needs two images"; fi

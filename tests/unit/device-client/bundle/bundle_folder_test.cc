@@ -25,8 +25,6 @@ class CollectingSink final : public ota::ByteSink {
 class BundleFolderTest : public testing::Test {
  protected:
   BundleFolderTest() {
-    char name[] = "/tmp/sp-stick-XXXXXX";
-    dir_ = ::mkdtemp(name);
     fs::create_directories(dir_ + "/stick/metadata");
     Put("targets/" + Name(), content_);
   }
@@ -49,7 +47,12 @@ class BundleFolderTest : public testing::Test {
     return bytes ? ToString(*bytes) : std::string(bytes.error().name());
   }
 
-  std::string dir_;
+  static std::string NewDirectory() {
+    char name[] = "/tmp/sp-stick-XXXXXX";
+    return ::mkdtemp(name);
+  }
+
+  const std::string dir_ = NewDirectory();
   const std::string content_ = [] {
     std::string out(300'000, 'p');
     out += "end";
@@ -61,11 +64,11 @@ class BundleFolderTest : public testing::Test {
 };
 
 TEST_F(BundleFolderTest, ReadsFilesFromAnyOffset) {
-  EXPECT_EQ(Fetch(), content_);
+  EXPECT_TRUE(Fetch() == content_);
   EXPECT_EQ(Fetch(content_.size() - 5), "ppend");
   Put("metadata/timestamp.json", "{}");
   EXPECT_EQ(Metadata("timestamp.json"), "{}");
-  EXPECT_EQ(ToString(*folder_.FetchTarget(Name(), content_.size())), content_);
+  EXPECT_TRUE(ToString(*folder_.FetchTarget(Name(), content_.size())) == content_);
 }
 
 TEST_F(BundleFolderTest, AFolderThatIsGoneMayComeBack) {
@@ -75,7 +78,7 @@ TEST_F(BundleFolderTest, AFolderThatIsGoneMayComeBack) {
   EXPECT_EQ(fetched.error().name(), "bundle.folder-gone");
   EXPECT_EQ(fetched.error().reason, Reason::kUnavailable);
   fs::rename(dir_ + "/pocket", dir_ + "/stick");
-  EXPECT_EQ(Fetch(), content_);
+  EXPECT_TRUE(Fetch() == content_);
 }
 
 TEST_F(BundleFolderTest, AFileOfAnotherLengthIsRefusedBeforeItIsRead) {
@@ -103,7 +106,7 @@ TEST_F(BundleFolderTest, FollowsNoLinkedFolderOnTheWay) {
   EXPECT_EQ(Fetch(), "bundle.file-type");
   fs::remove(dir_ + "/stick/targets/releases");
   fs::rename(dir_ + "/elsewhere", dir_ + "/stick/targets/releases");
-  EXPECT_EQ(Fetch(), content_);
+  EXPECT_TRUE(Fetch() == content_);
 }
 
 TEST_F(BundleFolderTest, LeavesItsFolderOnNoPath) {

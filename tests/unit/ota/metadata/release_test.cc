@@ -42,6 +42,58 @@ TEST(ParseRelease, RefusesWhatTheFormatDoesNotAllow) {
   EXPECT_EQ(RuleWith({"image", "sha256"}, "00"), "json.type");
 }
 
+JsonValue Component(const std::string& name, const std::string& kind, JsonValue fw_class = {}) {
+  std::vector<JsonMember> members = {
+      {"name", name},
+      {"kind", kind},
+      {"file", JsonValue::Object({{"path", "releases/edge-os/2.0.0/" + name},
+                                  {"length", 7},
+                                  {"sha256", std::string(64, 'a')}})}};
+  if (fw_class.if_string() != nullptr) {
+    members.push_back({"fw_class", std::move(fw_class)});
+    members.push_back({"fw_version", 9});
+  }
+  return JsonValue::Object(std::move(members));
+}
+constexpr const char* kClass = "00112233-4455-6677-8899-aabbccddeeff";
+
+std::string WithComponents(std::vector<JsonValue> components) {
+  const JsonValue release = *ParseJson(Sample());
+  std::vector<JsonMember> members = *release.if_object();
+  members.push_back({"components", JsonValue::Array(std::move(components))});
+  return WriteJson(JsonValue::Object(std::move(members)));
+}
+std::string RuleOfComponents(std::vector<JsonValue> components) {
+  const auto release = ParseRelease(AsBytes(WithComponents(std::move(components))));
+  return release ? "ok" : std::string(release.error().name());
+}
+
+TEST(ParseRelease, ReadsComponents) {
+  const std::string text =
+      WithComponents({Component("app", "file"), Component("bios", "capsule", kClass)});
+  const auto release = ParseRelease(AsBytes(text));
+  ASSERT_TRUE(release) << release.error().ToString();
+
+  EXPECT_EQ(WriteRelease(*release), text);
+  ASSERT_EQ(release->components.size(), 2u);
+  EXPECT_EQ(release->components[0].kind(), ComponentKind::kFile);
+  EXPECT_EQ(release->components[1].firmware, (FirmwareVersion{kClass, 9}));
+  EXPECT_EQ(FilesOf(*release).size(), 5u);
+}
+
+TEST(ParseRelease, RefusesComponentsThatItDoesNotKnow) {
+  EXPECT_EQ(RuleOfComponents({}), "release.component");
+  EXPECT_EQ(RuleOfComponents(std::vector<JsonValue>(9, Component("app", "file"))),
+            "release.component");
+  EXPECT_EQ(RuleOfComponents({Component("app", "file"), Component("app", "file")}),
+            "release.component");
+  EXPECT_EQ(RuleOfComponents({Component("../app", "file")}), "release.component");
+  EXPECT_EQ(RuleOfComponents({Component("app", "script")}), "release.component");
+  EXPECT_EQ(RuleOfComponents({Component("bios", "capsule")}), "json.missing-key");
+  EXPECT_EQ(RuleOfComponents({Component("bios", "capsule", "x")}), "release.component");
+  EXPECT_EQ(RuleOfComponents({Component("app", "file", kClass)}), "json.unknown-key");
+}
+
 TEST(ParseRelease, RefusesEveryTruncation) {
   const std::string text = Sample();
   for (size_t size = 0; size < text.size(); ++size)
