@@ -81,7 +81,7 @@ Result<Unit> Duties::StartUpdates() {
   SP_TRY(boot_.release, machinery_->installer().RunningRelease());
   boot_.slot = running == ota::Slot::kA ? pki::BootSlot::kA : pki::BootSlot::kB;
   bundles_ = MakeBundleDesk();
-  SP_TRY(bundles_->Load());
+  bundles_->Load();
   worker_ = std::make_unique<UpdateWorker>(
       UpdateWorkerParts{{machinery_->installer(), sources_, parts_.rebooter, parts_.clock,
                          [this](const UpdateReport& report) {
@@ -91,7 +91,7 @@ Result<Unit> Duties::StartUpdates() {
                          [this] { return CheckHealth(); }},
                         parts_.random,
                         config_.backoff_max});
-  SP_TRY(bundles_->Resume());
+  bundles_->Resume();
   bundles_->Start();
   return Unit{};
 }

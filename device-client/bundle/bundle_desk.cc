@@ -80,6 +80,11 @@ void BundleSource::Use(std::string prefix, const std::string& folder) {
   folder_ = std::make_shared<BundleFolder>(folder);
 }
 
+void BundleSource::Drop() {
+  const std::lock_guard lock(mutex_);
+  folder_.reset();
+}
+
 Result<Unit> BundleSource::Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
                                  ota::ByteSink& sink) {
   std::shared_ptr<ota::PayloadSource> folder;
@@ -147,6 +152,10 @@ void BundleDesk::Begin(const ota::VerifiedBundle& bundle, const std::string& fol
 }
 
 Result<InstallAnswer> BundleDesk::Take(const InstallRequest& request) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (unreadable_) return *unreadable_;
+  }
   BundleFolder folder(request.folder);
   RecordingFetcher fetcher(folder);
   SP_TRY(const ota::VerifiedBundle bundle, Verify(fetcher, request.role, parts_.now()));
@@ -190,34 +199,40 @@ void BundleDesk::Look() {
     Log(LogLevel::kWarning, "install_request_kept", {{"reason", removed.error().ToString()}});
 }
 
-Result<Unit> BundleDesk::Load() {
+void BundleDesk::Load() {
   const std::lock_guard lock(mutex_);
-  SP_TRY(record_, LoadBundleRecord(parts_.files, parts_.state));
+  Result<BundleRecord> record = LoadBundleRecord(parts_.files, parts_.state);
+  if (!record) {
+    Log(LogLevel::kError, "bundles_unreadable", {{"reason", record.error().ToString()}});
+    unreadable_ = std::move(record).error().WithContext("the record of bundles");
+    return;
+  }
+  record_ = *std::move(record);
   over_manifest_ = record_.over_manifest;
-  if (!record_.active) return Ok();
+  if (!record_.active) return;
   const auto answer = LoadAnswer(parts_.files, parts_.state);
   if (answer && *answer && (*answer)->id == record_.active->request) answer_ = **answer;
-  return Ok();
 }
 
-Result<Unit> BundleDesk::Resume() {
+void BundleDesk::Resume() {
   std::optional<ActiveBundle> active;
   {
     const std::lock_guard lock(mutex_);
     active = record_.active;
   }
-  if (!active) return Ok();
+  const Result<Unit> resumed = active ? TryResume(*active) : Ok();
+  if (!resumed)
+    Log(LogLevel::kWarning, "bundle_not_resumed", {{"reason", resumed.error().ToString()}});
+}
+
+Result<Unit> BundleDesk::TryResume(const ActiveBundle& active) {
   SP_TRY(const ota::UpdateRecord update, updates_.Load());
-  if (Ended(update, active->release)) return Ok();
+  if (Ended(update, active.release)) return Ok();
   // Time does not go back: a clock that the reboot has lost must not refuse what was taken.
-  ProofFetcher proof(active->proof);
-  const Result<ota::VerifiedBundle> bundle =
-      Verify(proof, active->role, std::max(parts_.now(), active->taken_at));
-  if (!bundle) {
-    Log(LogLevel::kWarning, "bundle_not_resumed", {{"reason", bundle.error().ToString()}});
-    return Ok();
-  }
-  Begin(*bundle, active->folder);
+  ProofFetcher proof(active.proof);
+  SP_TRY(const ota::VerifiedBundle bundle,
+         Verify(proof, active.role, std::max(parts_.now(), active.taken_at)));
+  Begin(bundle, active.folder);
   return Ok();
 }
 
@@ -228,6 +243,7 @@ void BundleDesk::Keep() {
 }
 
 void BundleDesk::Finish(bool committed) {
+  parts_.source.Drop();
   ActiveBundle& active = *record_.active;
   if (const auto taken = record_.taken.find(active.role); taken != record_.taken.end())
     taken->second.finished = true;
@@ -254,8 +270,9 @@ void BundleDesk::OnReport(const UpdateReport& report) {
   if (report.state == ota::StateName(ota::UpdateState::kCommitted)) return Finish(true);
   if (report.state == ota::StateName(ota::UpdateState::kRolledBack)) return Finish(false);
   // What failed may be asked for again, but the server's word counts meanwhile.
-  const bool failed = report.state == ota::StateName(ota::UpdateState::kFailed);
-  if (!failed || record_.over_manifest == 0) return;
+  if (report.state != ota::StateName(ota::UpdateState::kFailed)) return;
+  parts_.source.Drop();
+  if (record_.over_manifest == 0) return;
   record_.over_manifest = 0;
   Keep();
 }
@@ -274,6 +291,7 @@ void BundleDesk::Superseded(const ReleaseDigest& release) {
     static_cast<void>(SaveAnswer(parts_.files, parts_.state, *answer_).has_value());
   }
   // Not finished: it was never installed, and may be asked for again.
+  parts_.source.Drop();
   record_.active.reset();
   record_.over_manifest = 0;
   Keep();

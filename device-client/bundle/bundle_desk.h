@@ -25,8 +25,9 @@ namespace sallyport::device {
 class BundleSource final : public ota::PayloadSource {
  public:
   explicit BundleSource(ota::PayloadSource& network) : network_(network) {}
-  // Use: from now on files below the target directory `prefix` come from `folder`.
+  // Use: from now on files below the target directory `prefix` come from `folder`, until Drop.
   void Use(std::string prefix, const std::string& folder);
+  void Drop();
   Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
                      ota::ByteSink& sink) override;
 
@@ -63,10 +64,11 @@ class BundleDesk {
   BundleDesk(const BundleDesk&) = delete;
   BundleDesk& operator=(const BundleDesk&) = delete;
 
-  // Load reads the record; call it before anything reports. Errors of LoadBundleRecord.
-  Result<Unit> Load();
+  // Load reads the record; call it before anything reports. With a record that cannot be read no
+  // bundle is taken: every request is refused with the error of LoadBundleRecord.
+  void Load();
   // Resume goes on with a bundle that an earlier run took and did not finish.
-  Result<Unit> Resume();
+  void Resume();
   // Start looks for requests twice a second until Stop.
   void Start();
   void Stop();
@@ -83,6 +85,7 @@ class BundleDesk {
   void Superseded(const ReleaseDigest& release);
 
  private:
+  Result<Unit> TryResume(const ActiveBundle& active);
   Result<InstallAnswer> Take(const InstallRequest& request);
   Result<Unit> CheckUpdate(const ReleaseDigest& release);
   Result<ota::VerifiedBundle> Verify(ota::Fetcher& bundle, std::string_view role, UnixTime now);
@@ -98,8 +101,9 @@ class BundleDesk {
   ota::RecordStore updates_;
   std::atomic<uint64_t> over_manifest_ = 0;
 
-  std::mutex mutex_;  // guards record_, answer_, stopping_
+  std::mutex mutex_;  // guards the rest
   BundleRecord record_;
+  std::optional<Error> unreadable_;  // the record
   std::optional<InstallAnswer> answer_;
   bool stopping_ = false;
   std::condition_variable stop_changed_;
