@@ -45,12 +45,43 @@ const std::vector<ConfigKey<ProxySettings>>& ProxyKeys() {
 }
 
 const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
+  static const auto boot = [](UpdateSettings& out, const YamlNode& node, Diagnostics& findings) {
+    std::string word;
+    static constexpr std::pair<std::string_view, BootLoaderKind> kWords[] = {
+        {"efi", BootLoaderKind::kEfi},
+        {"systemd-boot", BootLoaderKind::kSystemdBoot},
+        {"u-boot", BootLoaderKind::kUBoot},
+        {"grub", BootLoaderKind::kGrub}};
+    policy::ReadConfigWord(word, node, {"efi", "systemd-boot", "u-boot", "grub"}, findings);
+    for (const auto& [known, kind] : kWords)
+      if (word == known) out.boot = kind;
+  };
   static const std::vector<ConfigKey<UpdateSettings>> keys{
       {"slot_a", "block device or file of slot A", ConfigText(&UpdateSettings::slot_a), true},
       {"slot_b", "block device or file of slot B", ConfigText(&UpdateSettings::slot_b), true},
       {"esp", "directory of the EFI system partition", ConfigText(&UpdateSettings::esp), true},
-      {"efivars", "directory of EFI variables", ConfigText(&UpdateSettings::efivars), true}};
+      {"efivars", "directory of EFI variables; for efi and systemd-boot, and only for them",
+       ConfigText(&UpdateSettings::efivars)},
+      {"boot", "what chooses the slot: efi, systemd-boot, u-boot or grub (default efi)", boot},
+      {"uboot_env", "fw_env.config with the two copies of U-Boot's environment; for u-boot only",
+       ConfigText(&UpdateSettings::uboot_env)},
+      {"grubenv", "GRUB's environment block; for grub only", ConfigText(&UpdateSettings::grubenv)}};
   return keys;
+}
+
+// Each boot loader needs its own place, and a place of another one is a mistake.
+void CheckBootKeys(const UpdateSettings& update, const YamlNode& node, Diagnostics& findings) {
+  const bool variables =
+      update.boot == BootLoaderKind::kEfi || update.boot == BootLoaderKind::kSystemdBoot;
+  const auto check = [&](std::string_view key, const std::string& value, bool needed) {
+    if (value.empty() == needed)
+      findings.Add(Code::kType, node.at,
+                   "key '" + std::string(key) + "' is " + (needed ? "missing" : "not used") +
+                       " with this boot loader");
+  };
+  check("efivars", update.efivars, variables);
+  check("uboot_env", update.uboot_env, update.boot == BootLoaderKind::kUBoot);
+  check("grubenv", update.grubenv, update.boot == BootLoaderKind::kGrub);
 }
 
 const std::vector<ConfigKey<Config>>& Keys() {
@@ -80,6 +111,7 @@ const std::vector<ConfigKey<Config>>& Keys() {
   };
   static const auto update = [](Config& out, const YamlNode& node, Diagnostics& findings) {
     ReadConfigMap(out.update, node, UpdateKeys(), findings);
+    CheckBootKeys(out.update, node, findings);
   };
   static const std::vector<ConfigKey<Config>> keys{
       {"sallyport", "agent/v1", version, true},
@@ -114,6 +146,12 @@ Result<Config> ParseConfig(std::string_view text, const std::string& file) {
   if (root) ReadConfigMap(config, *root, Keys(), findings);
   if (findings.has_errors()) return policy::ConfigError(findings);
   return config;
+}
+
+UpdatePaths UpdatePathsOf(const Config& config) {
+  const UpdateSettings& update = config.update;
+  return {update.slot_a, update.slot_b, update.esp,       update.efivars,
+          config.state,  update.boot,   update.uboot_env, update.grubenv};
 }
 
 std::string DescribeConfig() {

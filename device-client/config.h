@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "device-client/update/update_machinery.h"
 #include "pki/base/result.h"
 #include "pki/base/time.h"
 #include "pki/tpm/make_credential.h"
@@ -30,6 +31,9 @@ struct UpdateSettings {
   std::string slot_b;
   std::string esp;      // mounted EFI system partition
   std::string efivars;  // directory of EFI variables
+  BootLoaderKind boot = BootLoaderKind::kEfi;
+  std::string uboot_env;  // fw_env.config
+  std::string grubenv;
 };
 
 struct Config {
@@ -50,6 +54,9 @@ struct Config {
 
 // ParseConfig reports every finding, one `file:line:column: ...` per line of the error's detail.
 Result<Config> ParseConfig(std::string_view text, const std::string& file);
+
+// UpdatePathsOf is the part of the configuration that names this machine's slots and boot loader.
+UpdatePaths UpdatePathsOf(const Config& config);
 
 // DescribeConfig writes one table row per key; docs/operations/config.md holds its output and a
 // test compares.

@@ -71,12 +71,8 @@ Result<Unit> Duties::StartProxy() {
 }
 
 Result<Unit> Duties::StartUpdates() {
-  const UpdateSettings& update = config_.update;
-  if (update.slot_a.empty()) return Unit{};
-  machinery_ = std::make_unique<UpdateMachinery>(
-      parts_.files,
-      UpdatePaths{update.slot_a, update.slot_b, update.esp, update.efivars, config_.state},
-      &parts_.floors);
+  if (config_.update.slot_a.empty()) return Unit{};
+  SP_TRY(machinery_, UpdateMachinery::Make(parts_.files, UpdatePathsOf(config_), &parts_.floors));
   SP_TRY(const ota::Slot running, machinery_->installer().RunningSlot());
   SP_TRY(boot_.release, machinery_->installer().RunningRelease());
   boot_.slot = running == ota::Slot::kA ? pki::BootSlot::kA : pki::BootSlot::kB;

@@ -1,8 +1,11 @@
-// BootControl: which slot runs, and which one the firmware boots next. Implemented over EFI
-// variables (efi_boot_control.h); other boot loaders can follow.
+// BootControl: which slot runs, and which one the machine boots next. Implemented over EFI
+// variables (efi_boot_control.h), systemd-boot (systemd_boot_control.h), U-Boot's environment
+// (u_boot_control.h) and GRUB's (grub_boot_control.h).
 #pragma once
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "ota/install/slot.h"
 #include "pki/base/result.h"
@@ -24,6 +27,17 @@ class BootControl {
   virtual Result<Unit> ArmOnce(Slot slot) = 0;
   // MakeDefault puts `slot` first and keeps the other slot as the fallback.
   virtual Result<Unit> MakeDefault(Slot slot) = 0;
+  // Check fails where one of the changes above would: a slot that cannot be chosen, a place that
+  // cannot be written. It changes nothing.
+  virtual Result<Unit> Check() = 0;
+
+  // A boot loader may count tries in the names of kernel images. `uki` is the slot's name without
+  // any (SlotPaths): NewEntry is the file to put a new image into, Entries those that may stand for
+  // it now.
+  virtual std::string NewEntry(const std::string& uki) const { return uki; }
+  virtual Result<std::vector<std::string>> Entries(const std::string& uki) {
+    return std::vector<std::string>{uki};
+  }
 };
 
 }  // namespace sallyport::ota

@@ -6,26 +6,13 @@
 namespace sallyport::ota {
 namespace {
 
-constexpr std::string_view kGlobalGuid = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
-constexpr uint32_t kAttributes = 7;  // non-volatile, boot services, run time
-constexpr size_t kAttributesSize = 4;
 constexpr uint32_t kLoadOptionActive = 1;
-// UEFI sets no limit; firmware stores variables of some 32 KiB at most.
-constexpr uint64_t kVariableSizeMax = 64 * 1024;
 constexpr uint32_t kEntryNumbers = 0x10000;
 // Device path nodes (UEFI 2.10, 10.3).
 constexpr size_t kNodeHeaderSize = 4;
 constexpr uint8_t kMediaNode = 4;
 constexpr uint8_t kFileNode = 4;
 constexpr uint8_t kEndNode = 0x7f;
-
-void AppendUtf16(ByteWriter& out, const std::string& text) {
-  for (const char c : text) {
-    SP_CHECK(c >= 0x20 && c < 0x7f);
-    out.LittleU16(static_cast<uint8_t>(c));
-  }
-  out.LittleU16(0);
-}
 
 // UEFI 2.10, 10.3.5.1: hard drive media device path, GPT, short form.
 void AppendPartition(ByteWriter& out, const EfiPartition& partition) {
@@ -40,10 +27,6 @@ void AppendFile(ByteWriter& out, const std::string& file) {
   AppendUtf16(out, file);
 }
 
-Error BadVariable(const std::string& name) {
-  return Error{Reason::kMalformed, "EFI variable " + name, "efi.variable"};
-}
-
 std::string EntryName(uint16_t number) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
   std::string name = "Boot";
@@ -51,32 +34,18 @@ std::string EntryName(uint16_t number) {
   return name;
 }
 
-// ParseEntryName takes file names such as Boot001F-8be4...
-std::optional<uint16_t> ParseEntryName(std::string_view file) {
+// ParseEntryName takes names such as Boot001F.
+std::optional<uint16_t> ParseEntryName(std::string_view name) {
   constexpr size_t kNameSize = 8;
-  if (file.size() != kNameSize + 1 + kGlobalGuid.size() || !file.starts_with("Boot"))
-    return std::nullopt;
-  if (file[kNameSize] != '-' || file.substr(kNameSize + 1) != kGlobalGuid) return std::nullopt;
+  if (name.size() != kNameSize || !name.starts_with("Boot")) return std::nullopt;
   uint16_t number = 0;
-  const char* const end = file.data() + kNameSize;
-  const auto parsed = std::from_chars(file.data() + 4, end, number, 16);
+  const char* const end = name.data() + kNameSize;
+  const auto parsed = std::from_chars(name.data() + 4, end, number, 16);
   if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
   return number;
 }
 
 Bytes Little16(uint16_t value) { return ByteWriter().LittleU16(value).bytes(); }
-
-// ReadUtf16 takes text up to its NUL; nullopt unless it is printable ASCII.
-std::optional<std::string> ReadUtf16(ByteReader& reader) {
-  std::string text;
-  while (true) {
-    const auto unit = reader.LittleU16();
-    if (!unit) return std::nullopt;
-    if (*unit == 0) return text;
-    if (*unit < 0x20 || *unit >= 0x7f) return std::nullopt;
-    text += static_cast<char>(*unit);
-  }
-}
 
 // ReadFilePath finds the one file path node of a device path.
 std::optional<std::string> ReadFilePath(ByteReader& path) {
@@ -128,63 +97,22 @@ std::optional<EfiLoadOption> EfiLoadOption::Decode(ByteView data) {
 }
 
 EfiBootControl::EfiBootControl(FileSystem& files, EfiBootConfig config)
-    : files_(files), config_(std::move(config)) {}
-
-std::string EfiBootControl::Path(const std::string& name) const {
-  return config_.variables + "/" + name + "-" + std::string(kGlobalGuid);
-}
-
-// An empty file is a variable whose creation was cut off: it does not exist for the firmware.
-Result<std::optional<Bytes>> EfiBootControl::Read(const std::string& name) {
-  auto file = ReadFile(files_, Path(name), kVariableSizeMax);
-  if (!file && file.error().reason == Reason::kNotFound) return std::optional<Bytes>();
-  if (!file) return std::move(file).error();
-  if (file->empty()) return std::optional<Bytes>();
-  if (file->size() <= kAttributesSize) return BadVariable(name);
-  return std::optional<Bytes>(Bytes(file->begin() + kAttributesSize, file->end()));
-}
-
-// A plain directory can replace a file atomically. efivarfs refuses any name that is no variable's,
-// wants the whole variable in one write, has no fsync and writes through. A variable that keeps its
-// size is overwritten in place.
-Result<Unit> EfiBootControl::Write(const std::string& name, ByteView data) {
-  SP_TRY(const std::optional<Bytes> held, Read(name));
-  const bool in_place = held && held->size() == data.size();
-  const Bytes variable = ByteWriter().LittleU32(kAttributes).Raw(data).bytes();
-  if (in_place || !WriteFileAtomically(files_, Path(name), variable)) {
-    SP_TRY(const auto file,
-           files_.Open(Path(name), in_place ? OpenMode::kReadWrite : OpenMode::kCreate));
-    SP_TRY(file->WriteAt(0, variable));
-    static_cast<void>(file->Sync().has_value());
-    SP_TRY(files_.SyncDirectory(config_.variables));
-  }
-  SP_TRY(const std::optional<Bytes> written, Read(name));
-  if (!written || !Equal(*written, data))
-    return Error{Reason::kMismatch, "EFI variable " + name + " does not read back",
-                 "efi.read-back"};
-  return Unit{};
-}
-
-Result<Unit> EfiBootControl::Delete(const std::string& name) {
-  const auto removed = files_.Remove(Path(name));
-  if (!removed && removed.error().reason != Reason::kNotFound) return removed;
-  return files_.SyncDirectory(config_.variables);
-}
+    : variables_(files, config.variables, kEfiGlobalGuid), config_(std::move(config)) {}
 
 Result<std::optional<uint16_t>> EfiBootControl::ReadNumber(const std::string& name) {
-  SP_TRY(const std::optional<Bytes> data, Read(name));
+  SP_TRY(const std::optional<Bytes> data, variables_.Read(name));
   if (!data) return std::optional<uint16_t>();
   ByteReader reader(*data, "EFI variable");
   const auto number = reader.LittleU16();
-  if (!number || reader.remaining() != 0) return BadVariable(name);
+  if (!number || reader.remaining() != 0) return BadEfiVariable(name);
   return std::optional<uint16_t>(*number);
 }
 
 Result<std::vector<uint16_t>> EfiBootControl::ReadOrder() {
-  SP_TRY(const std::optional<Bytes> data, Read("BootOrder"));
+  SP_TRY(const std::optional<Bytes> data, variables_.Read("BootOrder"));
   std::vector<uint16_t> order;
   if (!data) return order;
-  if (data->size() % 2 != 0) return BadVariable("BootOrder");
+  if (data->size() % 2 != 0) return BadEfiVariable("BootOrder");
   ByteReader reader(*data, "BootOrder");
   while (reader.remaining() > 0) {
     SP_TRY(const uint16_t entry, reader.LittleU16());
@@ -198,15 +126,15 @@ Result<Unit> EfiBootControl::WriteOrder(const std::vector<uint16_t>& order) {
   if (held == order) return Unit{};
   ByteWriter data;
   for (const uint16_t entry : order) data.LittleU16(entry);
-  return Write("BootOrder", data.bytes());
+  return variables_.Write("BootOrder", data.bytes());
 }
 
 Result<std::optional<uint16_t>> EfiBootControl::FindEntry(Slot slot) {
-  SP_TRY(const std::vector<std::string> names, files_.List(config_.variables));
+  SP_TRY(const std::vector<std::string> names, variables_.Names());
   for (const std::string& name : names) {
     const std::optional<uint16_t> number = ParseEntryName(name);
     if (!number) continue;
-    SP_TRY(const std::optional<Bytes> data, Read(EntryName(*number)));
+    SP_TRY(const std::optional<Bytes> data, variables_.Read(EntryName(*number)));
     if (data && EfiLoadOption::Decode(*data) == Option(slot)) return number;
   }
   return std::optional<uint16_t>();
@@ -225,16 +153,16 @@ Result<uint16_t> EfiBootControl::EnsureEntry(Slot slot, const EfiPartition& esp)
   if (found) return *found;
   for (uint32_t number = 0; number < kEntryNumbers; ++number) {
     const auto candidate = static_cast<uint16_t>(number);
-    SP_TRY(const std::optional<Bytes> held, Read(EntryName(candidate)));
+    SP_TRY(const std::optional<Bytes> held, variables_.Read(EntryName(candidate)));
     if (held) continue;
-    SP_TRY(Write(EntryName(candidate), Option(slot).Encode(esp)));
+    SP_TRY(variables_.Write(EntryName(candidate), Option(slot).Encode(esp)));
     return candidate;
   }
   return Error{Reason::kNoSpace, "every boot entry is taken", "efi.no-free-entry"};
 }
 
 Result<std::optional<Slot>> EfiBootControl::SlotOf(uint16_t entry) {
-  SP_TRY(const std::optional<Bytes> data, Read(EntryName(entry)));
+  SP_TRY(const std::optional<Bytes> data, variables_.Read(EntryName(entry)));
   for (const Slot slot : {Slot::kA, Slot::kB})
     if (data && EfiLoadOption::Decode(*data) == Option(slot)) return std::optional<Slot>(slot);
   return std::optional<Slot>();
@@ -272,7 +200,7 @@ Result<Unit> EfiBootControl::Disarm(Slot slot) {
   SP_TRY(const uint16_t other, RequireEntry(Other(slot)));
   SP_TRY(const std::optional<uint16_t> entry, FindEntry(slot));
   SP_TRY(const std::optional<uint16_t> next, ReadNumber("BootNext"));
-  if (next && next == entry) SP_TRY(Delete("BootNext"));
+  if (next && next == entry) SP_TRY(variables_.Delete("BootNext"));
   SP_TRY(std::vector<uint16_t> order, ReadOrder());
   std::erase_if(order, [&](uint16_t number) { return number == other || number == entry; });
   order.insert(order.begin(), other);
@@ -281,7 +209,7 @@ Result<Unit> EfiBootControl::Disarm(Slot slot) {
 
 Result<Unit> EfiBootControl::ArmOnce(Slot slot) {
   SP_TRY(const uint16_t entry, RequireEntry(slot));
-  return Write("BootNext", Little16(entry));
+  return variables_.Write("BootNext", Little16(entry));
 }
 
 Result<Unit> EfiBootControl::MakeDefault(Slot slot) {
@@ -291,6 +219,13 @@ Result<Unit> EfiBootControl::MakeDefault(Slot slot) {
   std::erase_if(order, [&](uint16_t number) { return number == other || number == entry; });
   order.insert(order.begin(), {entry, other});
   return WriteOrder(order);
+}
+
+Result<Unit> EfiBootControl::Check() {
+  SP_TRY(RunningSlot());
+  for (const Slot slot : {Slot::kA, Slot::kB}) SP_TRY(RequireEntry(slot));
+  SP_TRY(ReadOrder());
+  return variables_.CheckWritable("BootOrder");
 }
 
 }  // namespace sallyport::ota

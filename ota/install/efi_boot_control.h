@@ -1,6 +1,5 @@
 // BootControl over EFI variables: no boot loader, two Boot#### entries, BootNext for the trial,
-// BootOrder for the commit (UEFI 2.10, 3.1 and 8.2). The variables are files `Name-GUID` holding
-// {u32 attributes, data}, as Linux efivarfs shows them.
+// BootOrder for the commit (UEFI 2.10, 3.1).
 #pragma once
 
 #include <array>
@@ -9,7 +8,7 @@
 #include <vector>
 
 #include "ota/install/boot_control.h"
-#include "pki/base/file_system.h"
+#include "ota/install/efi_variables.h"
 
 namespace sallyport::ota {
 
@@ -41,9 +40,8 @@ struct EfiBootConfig {
   EfiLoadOption slot_b{"Sallyport B", "\\EFI\\sallyport\\b.efi"};
 };
 
-// Errors: kMalformed with efi.variable (a variable is not as the specification says), kNotFound
-// with efi.no-entry (no Boot#### entry of this slot), kMismatch with efi.read-back, kNoSpace with
-// efi.no-free-entry.
+// Errors: those of EfiVariableStore, kNotFound with efi.no-entry (no Boot#### entry of this slot),
+// kNoSpace with efi.no-free-entry.
 class EfiBootControl final : public BootControl {
  public:
   // Borrows `files`.
@@ -58,12 +56,9 @@ class EfiBootControl final : public BootControl {
   Result<Unit> Disarm(Slot slot) override;
   Result<Unit> ArmOnce(Slot slot) override;
   Result<Unit> MakeDefault(Slot slot) override;
+  Result<Unit> Check() override;
 
  private:
-  std::string Path(const std::string& name) const;
-  Result<std::optional<Bytes>> Read(const std::string& name);
-  Result<Unit> Write(const std::string& name, ByteView data);
-  Result<Unit> Delete(const std::string& name);
   Result<std::optional<uint16_t>> ReadNumber(const std::string& name);
   Result<std::vector<uint16_t>> ReadOrder();
   Result<Unit> WriteOrder(const std::vector<uint16_t>& order);
@@ -75,7 +70,7 @@ class EfiBootControl final : public BootControl {
     return slot == Slot::kA ? config_.slot_a : config_.slot_b;
   }
 
-  FileSystem& files_;
+  EfiVariableStore variables_;
   const EfiBootConfig config_;
 };
 

@@ -283,7 +283,8 @@ Result<Unit> Installer::CheckSpace(const Job& job) {
 // Without its kernel image a slot cannot be booted even by hand, and the space is free for the new
 // one.
 Result<Unit> Installer::RemoveOldUki(const SlotPaths& paths) {
-  SP_TRY(RemoveIfThere(parts_.files, paths.uki));
+  SP_TRY(const std::vector<std::string> entries, parts_.boot.Entries(paths.uki));
+  for (const std::string& entry : entries) SP_TRY(RemoveIfThere(parts_.files, entry));
   SP_TRY(RemoveIfThere(parts_.files, ReleaseFile(paths)));
   return parts_.files.SyncDirectory(Directory(paths.uki));
 }
@@ -341,7 +342,7 @@ Result<Unit> Installer::InstallUki(const Job& job) {
   }
   SP_TRY(WriteFileAtomically(parts_.files, ReleaseFile(job.paths),
                              AsBytes(HexEncode(job.facts.release))));
-  SP_TRY(parts_.files.Rename(temporary, job.paths.uki));
+  SP_TRY(parts_.files.Rename(temporary, parts_.boot.NewEntry(job.paths.uki)));
   return parts_.files.SyncDirectory(Directory(job.paths.uki));
 }
 

@@ -1,6 +1,7 @@
 #include "ota/payload/segment_table.h"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 
 #include "pki/base/json.h"
@@ -8,9 +9,11 @@
 namespace sallyport::ota {
 namespace {
 
-constexpr std::string_view kFormat = "segments/v1";
+constexpr std::string_view kFormat = "segments/v2";
 constexpr size_t kIndexDepthMax = 4;
 constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+constexpr CodecId kCodecs[] = {CodecId::kZstd, CodecId::kZero, CodecId::kCopy, CodecId::kZstdRef,
+                               CodecId::kPatch};
 constexpr size_t kDigestHexSize = 2 * Sha256Digest::kSize;
 
 Error Refuse(std::string_view rule, std::string detail) {
@@ -23,15 +26,47 @@ Result<Unit> CheckSegmentSize(uint64_t size) {
   return Unit{};
 }
 
+uint64_t SourceSize(const Segment& segment) { return segment.source ? segment.source->Size() : 0; }
+
+Result<Unit> CheckNoData(const Segment& segment, std::string_view rule) {
+  if (segment.data_length != 0) return Refuse(rule, "a segment of this codec has no data");
+  return Unit{};
+}
+
 Result<Unit> CheckData(const Segment& segment) {
-  if (segment.codec == CodecId::kZero) {
-    if (segment.data_length != 0) return Refuse("payload.zero-data", "a zero segment has data");
-    return Unit{};
-  }
+  if (segment.codec == CodecId::kZero) return CheckNoData(segment, "payload.zero-data");
+  if (segment.codec == CodecId::kCopy) return CheckNoData(segment, "payload.copy-data");
   if (segment.data_length == 0 || segment.data_length > EncodedSizeMax(segment.length))
     return Refuse("payload.data-size", std::to_string(segment.data_length) + " bytes of data");
-  if (segment.length / kExpansionMax > segment.data_length)
+  if (segment.codec == CodecId::kZstd && segment.length / kExpansionMax > segment.data_length)
     return Refuse("payload.expansion", "a segment expands more than zstd can");
+  return Unit{};
+}
+
+// Ranges in order without overlap cannot add up to more than the image, whatever the numbers are.
+Result<Unit> CheckRanges(const std::vector<SourceRange>& ranges, uint64_t blocks) {
+  uint64_t next = 0;
+  for (const SourceRange& range : ranges) {
+    const bool fits = range.count > 0 && range.block >= next && range.block <= blocks &&
+                      range.count <= blocks - range.block;
+    if (!fits)
+      return Refuse("payload.source-range", "the range at block " + std::to_string(range.block));
+    next = range.block + range.count;
+  }
+  return Unit{};
+}
+
+Result<Unit> CheckSource(const Segment& segment, const std::optional<SourceImage>& source) {
+  if (ReadsSource(segment.codec) != segment.source.has_value() ||
+      (segment.source && (!source || segment.source->ranges.empty())))
+    return Refuse("payload.source", "codec and source do not belong together");
+  if (!segment.source) return Unit{};
+  SP_TRY(CheckRanges(segment.source->ranges, source->length / kSourceBlock));
+  const uint64_t size = SourceSize(segment);
+  const bool copies = segment.codec == CodecId::kCopy;
+  if (size > kSegmentInputMax - std::min(segment.data_length, kSegmentInputMax) ||
+      (copies && (size < segment.length || size - segment.length >= kSourceBlock)))
+    return Refuse("payload.source-size", std::to_string(size) + " bytes of source");
   return Unit{};
 }
 
@@ -51,14 +86,58 @@ Result<uint64_t> GetNumber(const JsonCursor& object, std::string_view key) {
 
 Result<CodecId> GetCodec(const JsonCursor& object) {
   SP_TRY(const std::string_view name, object.GetString("codec"));
-  for (const CodecId codec : {CodecId::kZstd, CodecId::kZero})
+  for (const CodecId codec : kCodecs)
     if (name == CodecName(codec)) return codec;
   return object.Refuse("unknown codec", "payload.codec");
 }
 
+Result<uint64_t> TakeNumber(std::string_view& text) {
+  uint64_t number = 0;
+  const auto end = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (end.ec != std::errc()) return Refuse("payload.source-text", "expected a number");
+  text.remove_prefix(static_cast<size_t>(end.ptr - text.data()));
+  return number;
+}
+
+Result<Unit> TakeSign(std::string_view& text, char sign) {
+  if (!text.starts_with(sign)) return Refuse("payload.source-text", "expected a sign");
+  text.remove_prefix(1);
+  return Unit{};
+}
+
+// "12+3,40+1": blocks 12, 13, 14 and 40. Text, because a tree of numbers would take forty times its
+// memory.
+Result<std::vector<SourceRange>> ParseRanges(std::string_view text) {
+  std::vector<SourceRange> ranges;
+  while (true) {
+    SP_TRY(const uint64_t block, TakeNumber(text));
+    SP_TRY(TakeSign(text, '+'));
+    SP_TRY(const uint64_t count, TakeNumber(text));
+    ranges.push_back({block, count});
+    if (text.empty()) return ranges;
+    SP_TRY(TakeSign(text, ','));
+  }
+}
+
+std::string RangesToText(const std::vector<SourceRange>& ranges) {
+  std::string text;
+  for (const SourceRange& range : ranges)
+    text +=
+        (text.empty() ? "" : ",") + std::to_string(range.block) + "+" + std::to_string(range.count);
+  return text;
+}
+
+Result<std::optional<SegmentSource>> GetSource(const JsonCursor& json) {
+  if (!json.Find("source") && !json.Find("source_sha256")) return std::optional<SegmentSource>();
+  SP_TRY(const std::string_view text, json.GetString("source"));
+  SP_TRY(std::vector<SourceRange> ranges, ParseRanges(text));
+  SP_TRY(const Sha256Digest sha256, GetDigest(json, "source_sha256"));
+  return std::optional(SegmentSource{std::move(ranges), sha256});
+}
+
 Result<Segment> ParseSegment(const JsonCursor& json) {
-  SP_TRY(json.OnlyKeys(
-      {"offset", "length", "sha256", "data_offset", "data_length", "data_sha256", "codec"}));
+  SP_TRY(json.OnlyKeys({"offset", "length", "sha256", "data_offset", "data_length", "data_sha256",
+                        "codec", "source", "source_sha256"}));
   SP_TRY(const uint64_t offset, GetNumber(json, "offset"));
   SP_TRY(const uint64_t length, GetNumber(json, "length"));
   SP_TRY(const Sha256Digest sha256, GetDigest(json, "sha256"));
@@ -66,17 +145,48 @@ Result<Segment> ParseSegment(const JsonCursor& json) {
   SP_TRY(const uint64_t data_length, GetNumber(json, "data_length"));
   SP_TRY(const Sha256Digest data_sha256, GetDigest(json, "data_sha256"));
   SP_TRY(const CodecId codec, GetCodec(json));
-  return Segment{offset, length, sha256, data_offset, data_length, data_sha256, codec};
+  SP_TRY(auto source, GetSource(json));
+  return Segment{offset,      length,      sha256, data_offset,
+                 data_length, data_sha256, codec,  std::move(source)};
 }
 
 JsonValue SegmentToJson(const Segment& segment) {
-  return JsonValue::Object({{"offset", segment.offset},
-                            {"length", segment.length},
-                            {"sha256", HexEncode(segment.sha256)},
-                            {"data_offset", segment.data_offset},
-                            {"data_length", segment.data_length},
-                            {"data_sha256", HexEncode(segment.data_sha256)},
-                            {"codec", CodecName(segment.codec)}});
+  std::vector<JsonMember> members = {{"offset", segment.offset},
+                                     {"length", segment.length},
+                                     {"sha256", HexEncode(segment.sha256)},
+                                     {"data_offset", segment.data_offset},
+                                     {"data_length", segment.data_length},
+                                     {"data_sha256", HexEncode(segment.data_sha256)},
+                                     {"codec", CodecName(segment.codec)}};
+  if (segment.source) {
+    members.push_back({"source", RangesToText(segment.source->ranges)});
+    members.push_back({"source_sha256", HexEncode(segment.source->sha256)});
+  }
+  return JsonValue::Object(std::move(members));
+}
+
+Result<std::optional<SourceImage>> GetSourceImage(const JsonCursor& index) {
+  if (!index.Find("source_length") && !index.Find("source_sha256"))
+    return std::optional<SourceImage>();
+  SP_TRY(const uint64_t length, GetNumber(index, "source_length"));
+  SP_TRY(const Sha256Digest sha256, GetDigest(index, "source_sha256"));
+  return std::optional(SourceImage{length, sha256});
+}
+
+Result<std::vector<Segment>> GetSegments(const JsonCursor& index) {
+  SP_TRY(const JsonCursor list, index.Member("segments"));
+  const auto* elements = list.value().if_array();
+  if (elements == nullptr) return list.Refuse("expected an array");
+  if (elements->size() > kSegmentsMax)
+    return list.Refuse("too many segments", "payload.segment-count");
+  std::vector<Segment> segments;
+  segments.reserve(elements->size());
+  for (const JsonValue& element : *elements) {
+    SP_TRY(Segment segment, ParseSegment(JsonCursor(
+                                element, "$.segments[" + std::to_string(segments.size()) + "]")));
+    segments.push_back(std::move(segment));
+  }
+  return segments;
 }
 
 }  // namespace
@@ -85,18 +195,33 @@ std::string_view CodecName(CodecId codec) {
   switch (codec) {
     case CodecId::kZstd: return "zstd";
     case CodecId::kZero: return "zero";
+    case CodecId::kCopy: return "copy";
+    case CodecId::kZstdRef: return "zstd-ref";
+    case CodecId::kPatch: return "patch";
   }
   std::abort();
 }
 
+bool ReadsSource(CodecId codec) {
+  return codec == CodecId::kCopy || codec == CodecId::kZstdRef || codec == CodecId::kPatch;
+}
+
+uint64_t SegmentSource::Size() const {
+  uint64_t blocks = 0;
+  for (const SourceRange& range : ranges) blocks += range.count;
+  return blocks * kSourceBlock;
+}
+
 Result<SegmentTable> SegmentTable::Make(uint64_t image_length, const Sha256Digest& image_sha256,
-                                        uint64_t segment_size, std::vector<Segment> segments) {
+                                        uint64_t segment_size, std::vector<Segment> segments,
+                                        std::optional<SourceImage> source) {
   SP_TRY(CheckSegmentSize(segment_size));
   const uint64_t count = image_length / segment_size + (image_length % segment_size == 0 ? 0 : 1);
   if (count == 0 || count > kSegmentsMax || segments.size() != count)
     return Refuse("payload.segment-count", std::to_string(segments.size()) + " segments");
   SegmentTable table(image_length, image_sha256);
   uint64_t offset = 0;
+  size_t ranges = 0;
   for (const Segment& segment : segments) {
     const bool in_order = segment.offset == offset &&
                           segment.length == std::min(segment_size, image_length - offset) &&
@@ -104,11 +229,16 @@ Result<SegmentTable> SegmentTable::Make(uint64_t image_length, const Sha256Diges
     if (!in_order)
       return Refuse("payload.segment-order", "the segment at " + std::to_string(offset));
     SP_TRY(CheckData(segment));
+    SP_TRY(CheckSource(segment, source));
     offset += segment.length;
     table.payload_length_ += segment.data_length;
+    ranges += segment.source ? segment.source->ranges.size() : 0;
   }
+  if (ranges > kSourceRangesMax)
+    return Refuse("payload.source-count", std::to_string(ranges) + " source ranges");
   table.segment_size_ = segment_size;
   table.segments_ = std::move(segments);
+  table.source_ = source;
   return table;
 }
 
@@ -119,35 +249,30 @@ Result<SegmentTable> SegmentTable::Parse(ByteView json) {
   SP_TRY(const std::string_view format, index.GetString("sallyport"));
   if (format != kFormat)
     return Error{Reason::kUnsupported, "format " + std::string(format), "payload.index-format"};
-  SP_TRY(index.OnlyKeys({"sallyport", "image_length", "image_sha256", "segment_size", "segments"}));
+  SP_TRY(index.OnlyKeys({"sallyport", "image_length", "image_sha256", "segment_size", "segments",
+                         "source_length", "source_sha256"}));
   SP_TRY(const uint64_t image_length, GetNumber(index, "image_length"));
   SP_TRY(const Sha256Digest image_sha256, GetDigest(index, "image_sha256"));
   SP_TRY(const uint64_t segment_size, GetNumber(index, "segment_size"));
-  SP_TRY(const JsonCursor list, index.Member("segments"));
-  const auto* elements = list.value().if_array();
-  if (elements == nullptr) return list.Refuse("expected an array");
-  if (elements->size() > kSegmentsMax)
-    return list.Refuse("too many segments", "payload.segment-count");
-  std::vector<Segment> segments;
-  segments.reserve(elements->size());
-  for (const JsonValue& element : *elements) {
-    SP_TRY(
-        const Segment segment,
-        ParseSegment(JsonCursor(element, "$.segments[" + std::to_string(segments.size()) + "]")));
-    segments.push_back(segment);
-  }
-  return Make(image_length, image_sha256, segment_size, std::move(segments));
+  SP_TRY(const auto source, GetSourceImage(index));
+  SP_TRY(std::vector<Segment> segments, GetSegments(index));
+  return Make(image_length, image_sha256, segment_size, std::move(segments), source);
 }
 
 std::string SegmentTable::ToJson() const {
   std::vector<JsonValue> list;
   list.reserve(segments_.size());
   for (const Segment& segment : segments_) list.push_back(SegmentToJson(segment));
-  return WriteJson(JsonValue::Object({{"sallyport", kFormat},
-                                      {"image_length", image_length_},
-                                      {"image_sha256", HexEncode(image_sha256_)},
-                                      {"segment_size", segment_size_},
-                                      {"segments", JsonValue::Array(std::move(list))}}));
+  std::vector<JsonMember> members = {{"sallyport", kFormat},
+                                     {"image_length", image_length_},
+                                     {"image_sha256", HexEncode(image_sha256_)},
+                                     {"segment_size", segment_size_},
+                                     {"segments", JsonValue::Array(std::move(list))}};
+  if (source_) {
+    members.push_back({"source_length", source_->length});
+    members.push_back({"source_sha256", HexEncode(source_->sha256)});
+  }
+  return WriteJson(JsonValue::Object(std::move(members)));
 }
 
 }  // namespace sallyport::ota

@@ -7,8 +7,6 @@
 namespace sallyport::ota {
 namespace {
 
-constexpr int kAnyLevel = 1;  // decoding does not depend on it
-
 Result<Unit> CheckDigest(ByteView bytes, const Sha256Digest& expected, const Segment& segment,
                          std::string_view rule) {
   if (pki::Sha256(bytes) == expected) return Unit{};
@@ -17,12 +15,9 @@ Result<Unit> CheckDigest(ByteView bytes, const Sha256Digest& expected, const Seg
 
 }  // namespace
 
-StreamDecoder::StreamDecoder(const SegmentTable& table, size_t first, SegmentSink& sink)
-    : table_(table),
-      sink_(sink),
-      next_(first),
-      zstd_(MakeZstdCodec(kAnyLevel)),
-      zero_(MakeZeroCodec()) {
+StreamDecoder::StreamDecoder(const SegmentTable& table, size_t first, SegmentSink& sink,
+                             SourceReader* source)
+    : table_(table), sink_(sink), source_reader_(source), next_(first) {
   SP_CHECK(first <= table.segments().size());
 }
 
@@ -63,11 +58,28 @@ Result<Unit> StreamDecoder::CompleteReadySegments() {
   return Unit{};
 }
 
+Result<Unit> StreamDecoder::LoadSource(const Segment& segment) {
+  source_.clear();
+  if (!segment.source) return Unit{};
+  if (source_reader_ == nullptr)
+    return Error{Reason::kMismatch, "there is no old image", "payload.source-read"};
+  source_.resize(static_cast<size_t>(segment.source->Size()));
+  size_t at = 0;
+  for (const SourceRange& range : segment.source->ranges) {
+    const size_t size = static_cast<size_t>(range.count * kSourceBlock);
+    const auto read =
+        source_reader_->ReadAt(range.block * kSourceBlock, std::span(source_).subspan(at, size));
+    if (!read) return Error{Reason::kMismatch, read.error().ToString(), "payload.source-read"};
+    at += size;
+  }
+  return CheckDigest(source_, segment.source->sha256, segment, "payload.source-digest");
+}
+
 Result<Unit> StreamDecoder::CompleteSegment(const Segment& segment) {
   SP_TRY(CheckDigest(data_, segment.data_sha256, segment, "payload.data-digest"));
+  SP_TRY(LoadSource(segment));
   decoded_.resize(static_cast<size_t>(segment.length));
-  SegmentCodec& codec = segment.codec == CodecId::kZstd ? *zstd_ : *zero_;
-  SP_TRY(codec.Decode(data_, decoded_));
+  SP_TRY(codecs_.Decode(segment.codec, data_, source_, decoded_));
   SP_TRY(CheckDigest(decoded_, segment.sha256, segment, "payload.segment-digest"));
   SP_TRY(sink_.Write(segment, decoded_));
   data_.clear();

@@ -1,12 +1,13 @@
 // StreamDecoder turns payload bytes, in pieces of any size, into verified segments. Nothing
-// unverified leaves it: encoded data is hashed before the decompressor sees it, decoded bytes
-// before the sink does.
+// unverified leaves it: encoded data and the old image's bytes are hashed before a codec sees them,
+// decoded bytes before the sink does.
 #pragma once
 
 #include <memory>
 
 #include "ota/payload/codec.h"
 #include "ota/payload/segment_table.h"
+#include "ota/payload/source_reader.h"
 
 namespace sallyport::ota {
 
@@ -17,20 +18,26 @@ class SegmentSink {
   virtual Result<Unit> Write(const Segment& segment, ByteView decoded) = 0;
 };
 
-// Memory of the decoder whatever the image: one encoded and one decoded segment, and zstd's tables.
-inline constexpr uint64_t kDecoderMemoryMax = 24u << 20;
-static_assert(EncodedSizeMax(kSegmentSizeMax) + kSegmentSizeMax + (1u << 20) <= kDecoderMemoryMax);
+// Memory of the decoder whatever the image: the input of a segment, the segment, and the tables of
+// zstd or of a patch.
+inline constexpr uint64_t kDecoderMemoryMax = 32u << 20;
+static_assert(kSegmentInputMax + kSegmentSizeMax + (8u << 20) <= kDecoderMemoryMax);
 
-// One thread at a time. Borrows `table` and `sink`. After an error the decoder is spent.
+// One thread at a time. Borrows `table`, `sink` and `source`, which may be null: then no segment
+// that needs it can be decoded. After an error the decoder is spent.
 class StreamDecoder {
  public:
   // Starts at segment `first` (resume); aborts when there is no such segment or end.
-  StreamDecoder(const SegmentTable& table, size_t first, SegmentSink& sink);
+  StreamDecoder(const SegmentTable& table, size_t first, SegmentSink& sink,
+                SourceReader* source = nullptr);
 
+  // next is the segment that is being filled; the number of segments at the end.
+  size_t next() const { return next_; }
   // payload_offset is where the next byte to feed lies in the payload.
   uint64_t payload_offset() const;
-  // Feed: kMismatch with payload.data-digest or payload.segment-digest, kMalformed with the codecs'
-  // rules or payload.trailing (bytes behind the last segment), errors of the sink.
+  // Feed: kMismatch with payload.data-digest, payload.source-digest (the old image is not what it
+  // was), payload.source-read (or cannot be read) or payload.segment-digest, kMalformed with the
+  // codecs' rules or payload.trailing (bytes behind the last segment), errors of the sink.
   Result<Unit> Feed(ByteView payload);
   // Finish: kMalformed, payload.truncated, when segments are missing.
   Result<Unit> Finish();
@@ -38,15 +45,17 @@ class StreamDecoder {
  private:
   Result<Unit> CompleteReadySegments();
   Result<Unit> CompleteSegment(const Segment& segment);
+  Result<Unit> LoadSource(const Segment& segment);
   const Segment* current() const;
 
   const SegmentTable& table_;
   SegmentSink& sink_;
+  SourceReader* const source_reader_;
   size_t next_;
   Bytes data_;
+  Bytes source_;
   Bytes decoded_;
-  std::unique_ptr<SegmentCodec> zstd_;
-  std::unique_ptr<SegmentCodec> zero_;
+  CodecSet codecs_;
 };
 
 }  // namespace sallyport::ota

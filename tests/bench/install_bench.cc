@@ -13,9 +13,11 @@
 #include <filesystem>
 #include <functional>
 
+#include "ota/delta/delta.h"
 #include "ota/install/efi_boot_control.h"
 #include "ota/install/installer.h"
 #include "ota/payload/pack.h"
+#include "ota/payload/stream_decoder.h"
 #include "pki/base/json.h"
 #include "pki/crypto/hash.h"
 #include "tests/fakes/install_plan_for_test.h"
@@ -278,6 +280,65 @@ void FullInstall(const Paths& paths, uint64_t size, Report& report) {
     report.Missing("rauc");
 }
 
+Result<Unit> GenerateDelta(const Paths& paths) {
+  PosixFileSystem files;
+  SP_TRY(const auto from, files.Open(paths.At("old"), OpenMode::kRead));
+  SP_TRY(const auto to, files.Open(paths.At("new"), OpenMode::kRead));
+  SP_TRY(const auto payload, files.Open(paths.At("delta.bin"), OpenMode::kCreate));
+  SP_TRY(const SegmentTable table, MakeDelta(*from, *to, *payload));
+  return WriteFileAtomically(files, paths.At("delta.json"), AsBytes(table.ToJson()));
+}
+
+class OldFile final : public SourceReader {
+ public:
+  explicit OldFile(File& file) : file_(file) {}
+  Result<Unit> ReadAt(uint64_t offset, std::span<uint8_t> out) override {
+    SP_TRY(file_.ReadAt(offset, out));
+    return Unit{};
+  }
+
+ private:
+  File& file_;
+};
+
+class OutFile final : public SegmentSink {
+ public:
+  explicit OutFile(File& file) : file_(file) {}
+  Result<Unit> Write(const Segment& segment, ByteView decoded) override {
+    return file_.WriteAt(segment.offset, decoded);
+  }
+
+ private:
+  File& file_;
+};
+
+class FeedSink final : public ByteSink {
+ public:
+  explicit FeedSink(StreamDecoder& decoder) : decoder_(decoder) {}
+  Result<Unit> Write(ByteView bytes) override { return decoder_.Feed(bytes); }
+
+ private:
+  StreamDecoder& decoder_;
+};
+
+// ApplyDelta is what the installer does between the first and the last write of the image.
+Result<Unit> ApplyDelta(const Paths& paths) {
+  PosixFileSystem files;
+  SP_TRY(const Bytes index, ReadFile(files, paths.At("delta.json"), kIndexMax));
+  SP_TRY(const SegmentTable table, SegmentTable::Parse(index));
+  SP_TRY(const auto from, files.Open(paths.At("old"), OpenMode::kRead));
+  SP_TRY(const auto out, files.Open(paths.At("out"), OpenMode::kReadWrite));
+  OldFile old(*from);
+  OutFile sink(*out);
+  StreamDecoder decoder(table, 0, sink, &old);
+  FeedSink feed(decoder);
+  FileSource source(paths.directory);
+  SP_TRY(source.Fetch({"delta.bin", table.payload_length(), pki::Sha256(Bytes())}, 0,
+                      table.payload_length(), feed));
+  SP_TRY(decoder.Finish());
+  return out->Sync();
+}
+
 struct Delta {
   std::string name;
   std::string generate;
@@ -301,6 +362,11 @@ void Update(const Paths& paths, const std::string& fresh, const std::string& old
   std::filesystem::create_symlink(std::filesystem::absolute(old), paths.At("old"));
   report.Peer("copy the image, then fsync (floor)",
               Shell(paths, "dd if=new of=out bs=1M conv=fsync"), SizeOf(fresh));
+  const Cost generated_ours = Measure([&] { return GenerateDelta(paths); });
+  const uint64_t size = SizeOf(paths.At("delta.bin")) + SizeOf(paths.At("delta.json"));
+  report.Row("sallyport delta, generate", generated_ours, size);
+  report.Row("sallyport delta, apply", Measure([&] { return ApplyDelta(paths); }), size);
+  report.Peer("  is the new image", Shell(paths, "cmp new out"), SizeOf(fresh));
   for (const Delta& delta : kDeltas) {
     const std::optional<Cost> generated = Shell(paths, delta.generate);
     const uint64_t length = SizeOf(paths.At("delta"));

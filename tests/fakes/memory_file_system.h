@@ -2,10 +2,12 @@
 // not synced, and names made, renamed or removed without SyncDirectory. Not thread-safe.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "pki/base/file_system.h"
 
@@ -17,6 +19,8 @@ enum class PowerLoss : uint8_t {
   kOddSectors,  // of each file the odd 512-byte sectors survive; names are gone
   kDataOnly,    // names survive, data does not: a renamed file that was never synced is empty
   kNothing,     // everything survives
+  kScattered,  // drawn from a seed: of each file any of the sectors written since its last sync, of
+               // each directory a first part of the changes of its names; a rename may leave both
 };
 
 class MemoryFileSystem final : public FileSystem {
@@ -30,13 +34,21 @@ class MemoryFileSystem final : public FileSystem {
   Result<uint64_t> FreeBytes(const std::string& path) override;
 
   // CutPowerAfter lets `operations` more changing operations (write, sync, rename, remove,
-  // directory sync, create) through; every later one fails with kUnavailable until Restart.
+  // directory sync, create) through; every later one fails with kUnavailable until the Restart
+  // that follows.
   void CutPowerAfter(uint64_t operations) { left_ = operations; }
-  // Restart throws away what was not durable and lets operations through again.
-  void Restart(PowerLoss loss = PowerLoss::kAll);
+  // Restart throws away what was not durable and lets operations through again. `seed` chooses
+  // what kScattered loses.
+  void Restart(PowerLoss loss = PowerLoss::kAll, uint64_t seed = 0);
   // operations is how many changing operations were let through since construction.
   uint64_t operations() const { return operations_; }
   bool cut() const { return cut_; }
+  // cuts is how often the power went; cut_path the file or directory of the first operation that
+  // the last cut refused.
+  uint64_t cuts() const { return cuts_; }
+  const std::string& cut_path() const { return cut_path_; }
+  // Plant puts a durable file there without counting as an operation.
+  void Plant(const std::string& path, ByteView bytes);
   // LimitBytes makes writes that grow the total above `size` fail with kNoSpace.
   void LimitBytes(uint64_t size) { limit_ = size; }
   // FailReads makes reads of `path` fail with kUnavailable.
@@ -44,17 +56,38 @@ class MemoryFileSystem final : public FileSystem {
 
  private:
   friend class MemoryFile;
+  // A write that no sync has made durable yet; `truncates` cuts the file to nothing.
+  struct PendingWrite {
+    size_t offset;
+    Bytes bytes;
+    bool truncates = false;
+  };
   struct Inode {
     Bytes data;
     Bytes durable;
+    std::vector<PendingWrite> pending;
   };
-  static void LoseData(Inode& inode, PowerLoss loss);
-  Result<Unit> Change();
+  // A change of a name that no SyncDirectory has made durable yet; without inode a removal.
+  struct PendingName {
+    std::string path;
+    std::shared_ptr<Inode> inode;
+  };
+  static void Apply(Bytes& data, const PendingWrite& write, const std::function<bool()>& survives);
+  static void Flush(Inode& inode);
+  static void LoseData(Inode& inode, PowerLoss loss, const std::function<uint64_t()>& draw);
+  void LoseNames(PowerLoss loss, const std::function<uint64_t()>& draw);
+  void SetName(const std::string& path, std::shared_ptr<Inode> inode);
+  static void ApplyName(std::map<std::string, std::shared_ptr<Inode>>& names,
+                        const PendingName& change);
+  Result<Unit> Change(const std::string& path);
   uint64_t TotalBytes() const;
   static std::string Parent(const std::string& path);
 
   std::map<std::string, std::shared_ptr<Inode>> names_;
   std::map<std::string, std::shared_ptr<Inode>> durable_names_;
+  std::vector<PendingName> pending_names_;
+  uint64_t cuts_ = 0;
+  std::string cut_path_;
   std::set<std::string> directories_;
   std::set<std::string> unreadable_;
   uint64_t left_ = UINT64_MAX;

@@ -8,17 +8,14 @@
 namespace sallyport {
 namespace {
 
-constexpr const char* kVariables = "efivars";
-constexpr const char* kGuid = "-8be4df61-93ca-11d2-aa0d-00e098032b8c";
-constexpr size_t kUkiSize = 9000;
 constexpr uint64_t kSegmentSize = 4096;
 constexpr size_t kServedChunk = 1000;
+constexpr uint64_t kUkiMax = 1 << 20;
+constexpr uint64_t kImageMax = 64 << 20;
 
 ota::RemoteFile Remote(const std::string& path, ByteView bytes) {
   return {path, bytes.size(), pki::Sha256(bytes)};
 }
-
-constexpr ota::EfiPartition kEspPartition{1, 2048, 262144, {0x11, 0x22, 0x33}};
 
 class FileTarget final : public ota::BlockTarget {
  public:
@@ -39,33 +36,12 @@ class FileTarget final : public ota::BlockTarget {
   std::unique_ptr<File> file_;
 };
 
-uint16_t Little16(const Bytes& bytes, size_t at) {
-  return static_cast<uint16_t>(bytes.at(at) | bytes.at(at + 1) << 8);
-}
-
-// FileOfEntry takes the file path node out of an EFI_LOAD_OPTION: "\a\b" becomes "a/b".
-std::string FileOfEntry(const Bytes& option) {
-  size_t at = 6;
-  while (Little16(option, at) != 0) at += 2;
-  at += 2;
-  while (option.at(at) != 0x7f) {
-    const uint16_t size = Little16(option, at + 2);
-    std::string path;
-    if (option.at(at) == 4 && option.at(at + 1) == 4)
-      for (size_t i = at + 4; i + 2 < at + size; i += 2) path += static_cast<char>(option.at(i));
-    std::ranges::replace(path, '\\', '/');
-    if (!path.empty()) return "esp" + path;
-    at += size;
-  }
-  return "";
-}
-
 }  // namespace
 
 TestRelease MakeTestRelease(const std::string& version, uint32_t seed, uint64_t rollback_index,
-                            bool security_floor) {
-  const Bytes image = TestImage(UpdateWorld::kImageSize, seed);
-  const Bytes uki = TestImage(kUkiSize, seed + 1000);
+                            bool security_floor, const TestSizes& sizes) {
+  const Bytes image = TestImage(sizes.image, seed);
+  const Bytes uki = TestImage(sizes.uki, seed + 1000);
   const PackedImage packed = PackForTest(image, kSegmentSize);
   const std::string index = packed.table.ToJson();
   const std::string base = "releases/edge-os/" + version + "/";
@@ -109,28 +85,25 @@ Result<std::unique_ptr<ota::BlockTarget>> UpdateWorld::SlotOpener::Open(const st
   return std::unique_ptr<ota::BlockTarget>(std::make_unique<FileTarget>(std::move(file)));
 }
 
-ota::EfiBootConfig UpdateWorld::EfiConfig() {
-  return {kVariables, {"Sallyport A", "\\sallyport\\a.efi"}, {"Sallyport B", "\\sallyport\\b.efi"}};
-}
-
-ota::InstallerConfig UpdateWorld::Config() {
-  return {{"slots/a", "esp/sallyport/a.efi"},
-          {"slots/b", "esp/sallyport/b.efi"},
+ota::InstallerConfig UpdateWorld::Config() const {
+  return {{"slots/a", loader_->KernelImageOf(ota::Slot::kA)},
+          {"slots/b", loader_->KernelImageOf(ota::Slot::kB)},
           "esp",
           3 * kSegmentSize};
 }
 
-UpdateWorld::UpdateWorld(const TestRelease& installed)
-    : boot_(files_, EfiConfig()), record_(files_, kRecordPath) {
+UpdateWorld::UpdateWorld(const TestRelease& installed, BootLoader loader)
+    : loader_(BootLoaderModel::Make(loader, files_)), record_(files_, kRecordPath) {
+  const size_t slot_size = std::max(kSlotSize, installed.image.size() + kSegmentSize);
   Bytes slot = installed.image;
-  slot.resize(kSlotSize);
+  slot.resize(slot_size);
   Store("slots/a", slot);
-  Store("slots/b", Bytes(kSlotSize, 0xEE));
-  Store("esp/sallyport/a.efi", installed.uki);
-  Store("esp/sallyport/a.efi.release", AsBytes(HexEncode(installed.plan.facts().release)));
-  Store("esp/sallyport/b.efi", Bytes(3000, 0xEE));
-  SP_CHECK(boot_.Provision(ota::Slot::kA, kEspPartition).has_value());
-  SP_CHECK(boot_.MakeDefault(ota::Slot::kA).has_value());
+  Store("slots/b", Bytes(slot_size, 0xEE));
+  const std::string uki = loader_->KernelImageOf(ota::Slot::kA);
+  Store(uki, installed.uki);
+  Store(uki + ".release", AsBytes(HexEncode(installed.plan.facts().release)));
+  Store(loader_->KernelImageOf(ota::Slot::kB), Bytes(3000, 0xEE));
+  loader_->Provision();
   AddRelease(installed);
   SP_CHECK(PowerOn() == ota::Slot::kA);
 }
@@ -144,63 +117,36 @@ void UpdateWorld::AddRelease(const TestRelease& release) {
 }
 
 ota::Installer UpdateWorld::MakeInstaller(ota::MonotonicFloor* floor) {
-  return ota::Installer({files_, slots_, boot_, record_, floor}, Config());
+  return ota::Installer({files_, slots_, loader_->control(), record_, floor}, Config());
 }
 
-Bytes UpdateWorld::Variable(const std::string& name) {
-  const auto file = ReadFile(files_, std::string(kVariables) + "/" + name + kGuid, 65536);
-  if (!file || file->size() < 4) return {};
-  return Bytes(file->begin() + 4, file->end());
+bool UpdateWorld::Accepts(const std::string& path) {
+  const auto uki = ReadFile(files_, path, kUkiMax);
+  return uki && std::ranges::any_of(signed_ukis_, [&](const auto& signed_uki) {
+           return signed_uki.second == *uki;
+         });
 }
 
-std::optional<ota::Slot> UpdateWorld::TryEntry(uint16_t entry) {
-  char name[9];
-  std::snprintf(name, sizeof name, "Boot%04X", entry);
-  const Bytes option = Variable(name);
-  if (option.empty()) return std::nullopt;
-  const std::string path = FileOfEntry(option);
-  const auto uki = ReadFile(files_, path, 1 << 20);
-  const bool accepted = uki && std::ranges::any_of(signed_ukis_, [&](const auto& signed_uki) {
-                          return signed_uki.second == *uki;
-                        });
-  if (!accepted) return std::nullopt;
-  Store(std::string(kVariables) + "/BootCurrent" + kGuid,
-        ByteWriter().LittleU32(6).LittleU16(entry).bytes());
-  return path == Config().slot_a.uki ? ota::Slot::kA : ota::Slot::kB;
-}
-
-std::optional<ota::Slot> UpdateWorld::PowerOn(PowerLoss loss) {
-  files_.Restart(loss);
-  const Bytes next = Variable("BootNext");
-  if (!next.empty()) {
-    SP_CHECK(files_.Remove(std::string(kVariables) + "/BootNext" + kGuid).has_value());
-    SP_CHECK(files_.SyncDirectory(kVariables).has_value());
-    if (const auto slot = TryEntry(Little16(next, 0))) return slot;
+std::optional<ota::Slot> UpdateWorld::PowerOn(PowerLoss loss, uint64_t seed) {
+  while (true) {
+    files_.Restart(loss, seed);
+    const auto slot = loader_->Boot([this](const std::string& path) { return Accepts(path); });
+    if (slot) return *slot;
+    SP_CHECK(files_.cut());
   }
-  const Bytes order = Variable("BootOrder");
-  for (size_t i = 0; i + 1 < order.size(); i += 2)
-    if (const auto slot = TryEntry(Little16(order, i))) return slot;
-  return std::nullopt;
 }
 
 bool UpdateWorld::HoldsRelease(ota::Slot slot, const TestRelease& release) {
-  const ota::SlotPaths paths = slot == ota::Slot::kA ? Config().slot_a : Config().slot_b;
-  auto image = ReadFile(files_, paths.image, kSlotSize);
-  const auto uki = ReadFile(files_, paths.uki, 1 << 20);
-  if (!image || !uki) return false;
+  const ota::InstallerConfig config = Config();
+  const ota::SlotPaths& paths = slot == ota::Slot::kA ? config.slot_a : config.slot_b;
+  auto image = ReadFile(files_, paths.image, kImageMax);
+  const auto entries = loader_->control().Entries(paths.uki);
+  if (!image || !entries || entries->empty()) return false;
   image->resize(release.image.size());
-  return *image == release.image && *uki == release.uki;
-}
-
-std::string UpdateWorld::BootOrder() {
-  std::string out;
-  const Bytes order = Variable("BootOrder");
-  for (size_t i = 0; i + 1 < order.size(); i += 2) {
-    char name[9];
-    std::snprintf(name, sizeof name, "Boot%04X", Little16(order, i));
-    out += FileOfEntry(Variable(name)) == Config().slot_a.uki ? "A" : "B";
-  }
-  return out;
+  return *image == release.image && std::ranges::all_of(*entries, [&](const std::string& entry) {
+    const auto uki = ReadFile(files_, entry, kUkiMax);
+    return uki && *uki == release.uki;
+  });
 }
 
 }  // namespace sallyport

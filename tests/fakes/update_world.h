@@ -1,15 +1,14 @@
-// UpdateWorld: a machine with two slots, an EFI system partition, EFI variables and a firmware that
-// boots as UEFI 2.10 section 3.1 says, all on a MemoryFileSystem whose power can be cut. The
-// firmware reads the variables with its own few lines, and refuses kernel images that no release
-// has (Secure Boot).
+// UpdateWorld: a machine with two slots, an EFI system partition and a boot loader, all on a
+// MemoryFileSystem whose power can be cut. The firmware refuses kernel images that no release has
+// (Secure Boot).
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
-#include "ota/install/efi_boot_control.h"
-#include "ota/install/installer.h"
+#include "tests/fakes/boot_loader_model.h"
 #include "tests/fakes/memory_file_system.h"
 #include "tests/fakes/payload_builder.h"
 
@@ -23,8 +22,12 @@ struct TestRelease {
   std::string index;
   Bytes payload;
 };
+struct TestSizes {
+  size_t image = 40 * 1024 + 100;
+  size_t uki = 9000;
+};
 TestRelease MakeTestRelease(const std::string& version, uint32_t seed, uint64_t rollback_index = 1,
-                            bool security_floor = false);
+                            bool security_floor = false, const TestSizes& sizes = {});
 
 // ReleaseSource serves one release in chunks; tests may spoil what it serves.
 class ReleaseSource final : public ota::PayloadSource {
@@ -47,28 +50,28 @@ class ReleaseSource final : public ota::PayloadSource {
 class UpdateWorld {
  public:
   static constexpr size_t kSlotSize = 64 * 1024;
-  static constexpr size_t kImageSize = 40 * 1024 + 100;
+  static constexpr size_t kImageSize = TestSizes{}.image;
   static constexpr const char* kRecordPath = "state/update";
 
-  // Slot A runs `installed`, the boot order is A, B; slot B holds old bytes that no release has.
-  explicit UpdateWorld(const TestRelease& installed);
+  // Slot A runs `installed` and is the default; slot B holds old bytes that no release has. A slot
+  // has room for an image of the size of `installed`.
+  explicit UpdateWorld(const TestRelease& installed, BootLoader loader = BootLoader::kEfi);
 
   // AddRelease lets the firmware accept the release's kernel image.
   void AddRelease(const TestRelease& release);
   // PowerOn loses what the cut loses, lets the firmware choose, and returns the slot; nullopt when
-  // nothing boots.
-  std::optional<ota::Slot> PowerOn(PowerLoss loss = PowerLoss::kAll);
+  // nothing boots. A cut that falls into the firmware's own writes is a cut like any other.
+  std::optional<ota::Slot> PowerOn(PowerLoss loss = PowerLoss::kAll, uint64_t seed = 0);
   // HoldsRelease says whether slot and kernel image are both exactly those of `release`.
   [[nodiscard]] bool HoldsRelease(ota::Slot slot, const TestRelease& release);
-  // BootOrder lists the slots of the boot order.
-  std::string BootOrder();
+  // BootOrder lists the slots that boot without a trial, the default first.
+  std::string BootOrder() { return loader_->Order(); }
 
   ota::Installer MakeInstaller(ota::MonotonicFloor* floor = nullptr);
-  ota::EfiBootControl& boot() { return boot_; }
+  ota::BootControl& boot() { return loader_->control(); }
   ota::RecordStore& record() { return record_; }
   MemoryFileSystem& files() { return files_; }
-  static ota::EfiBootConfig EfiConfig();
-  static ota::InstallerConfig Config();
+  ota::InstallerConfig Config() const;
 
  private:
   class SlotOpener final : public ota::BlockTargetOpener {
@@ -80,12 +83,11 @@ class UpdateWorld {
     MemoryFileSystem& files_;
   };
   void Store(const std::string& path, ByteView bytes);
-  Bytes Variable(const std::string& name);
-  std::optional<ota::Slot> TryEntry(uint16_t entry);
+  [[nodiscard]] bool Accepts(const std::string& path);
 
   MemoryFileSystem files_;
   SlotOpener slots_{files_};
-  ota::EfiBootControl boot_;
+  std::unique_ptr<BootLoaderModel> loader_;
   ota::RecordStore record_;
   std::map<std::string, Bytes> signed_ukis_;
 };

@@ -4,6 +4,7 @@
 #include "ota/install/state_record.h"
 #include "ota/measure/uki.h"
 #include "ota/payload/codec.h"
+#include "ota/payload/patch.h"
 
 using namespace sallyport;
 
@@ -14,6 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static_cast<void>(ota::EfiLoadOption::Decode(input).has_value());
   Bytes segment(kSegment);
   static_cast<void>(ota::MakeZstdCodec(1)->Decode(input, segment).has_value());
+  // What a patch says of its source must hold for any source.
+  static_cast<void>(ota::DecodePatch(input, input.first(size / 2), segment).has_value());
   if (const auto table = ota::SegmentTable::Parse(input))
     SP_CHECK(*ota::SegmentTable::Parse(AsBytes(table->ToJson())) == *table);
   if (const auto record = ota::DecodeRecord(input))

@@ -107,7 +107,7 @@ class UpdateNodeTest : public ::testing::Test {
     tpm_ = *Tpm::Open(node_->tpm()->tcti(), random_);
     counters_.emplace(*tpm_);
     floors_.emplace(*counters_, files_, node_->dir() + "/state/floors.json");
-    machinery_.emplace(
+    machinery_ = *UpdateMachinery::Make(
         files_,
         UpdatePaths{node_->SlotPath(Slot::kA), node_->SlotPath(Slot::kB), node_->dir() + "/esp",
                     node_->EfiVariablesDir(), node_->dir() + "/state"},
@@ -137,7 +137,7 @@ class UpdateNodeTest : public ::testing::Test {
   std::unique_ptr<Tpm> tpm_;
   std::optional<TpmFloorCounters> counters_;
   std::optional<DeviceFloors> floors_;
-  std::optional<UpdateMachinery> machinery_;
+  std::unique_ptr<UpdateMachinery> machinery_;
   std::optional<UpdateDriver> driver_;
   UpdateReport last_;
 };

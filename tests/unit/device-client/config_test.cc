@@ -87,6 +87,41 @@ TEST(AgentConfig, RefusesMissingKeysAndValuesOutOfRange) {
             std::string::npos);
 }
 
+// Update reads a configuration whose section `update` has the slots and `more`.
+Result<Config> Update(const std::string& more) {
+  std::string text(kSmallest.substr(0, kSmallest.find("update:")));
+  return ParseConfig(text + "update: {slot_a: /dev/a, slot_b: /dev/b, esp: /efi, " + more + "}\n",
+                     "agent.yaml");
+}
+
+TEST(AgentConfig, NamesTheBootLoaderAndItsPlace) {
+  EXPECT_EQ(UpdatePathsOf(*Parse("")).boot, BootLoaderKind::kEfi);
+  EXPECT_EQ(UpdatePathsOf(*Update("boot: efi, efivars: /v")).efivars, "/v");
+  EXPECT_EQ(UpdatePathsOf(*Update("boot: systemd-boot, efivars: /v")).boot,
+            BootLoaderKind::kSystemdBoot);
+  const UpdatePaths uboot = UpdatePathsOf(*Update("boot: u-boot, uboot_env: /etc/fw_env.config"));
+  EXPECT_EQ(uboot.boot, BootLoaderKind::kUBoot);
+  EXPECT_EQ(uboot.uboot_env, "/etc/fw_env.config");
+  const UpdatePaths grub = UpdatePathsOf(*Update("boot: grub, grubenv: /boot/grub/grubenv"));
+  EXPECT_EQ(grub.boot, BootLoaderKind::kGrub);
+  EXPECT_EQ(grub.grubenv, "/boot/grub/grubenv");
+}
+
+TEST(AgentConfig, RefusesABootLoaderWithoutItsPlaceOrWithAnothers) {
+  const auto finds = [](const std::string& more, const std::string& what) {
+    const std::string detail = DetailOf(Update(more));
+    return detail.find(what) != std::string::npos ? "found" : detail;
+  };
+  EXPECT_EQ(finds("boot: efi", "'efivars' is missing"), "found");
+  EXPECT_EQ(finds("boot: systemd-boot", "'efivars' is missing"), "found");
+  EXPECT_EQ(finds("boot: u-boot", "'uboot_env' is missing"), "found");
+  EXPECT_EQ(finds("boot: grub", "'grubenv' is missing"), "found");
+  EXPECT_EQ(finds("boot: grub, grubenv: /g, efivars: /v", "'efivars' is not used"), "found");
+  EXPECT_EQ(finds("boot: efi, efivars: /v, uboot_env: /u", "'uboot_env' is not used"), "found");
+  EXPECT_EQ(finds("efivars: /v, grubenv: /g", "'grubenv' is not used"), "found");
+  EXPECT_NE(DetailOf(Update("boot: lilo, efivars: /v")), "");
+}
+
 TEST(AgentConfig, IsDocumented) {
   PosixFileSystem files;
   const Bytes document =

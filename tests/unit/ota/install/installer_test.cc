@@ -321,8 +321,7 @@ class LyingSlots final : public BlockTargetOpener {
 
 TEST_F(InstallerTest, FailsWhenTheSlotDoesNotReadBack) {
   LyingSlots slots;
-  Installer installer({world_.files(), slots, world_.boot(), world_.record()},
-                      UpdateWorld::Config());
+  Installer installer({world_.files(), slots, world_.boot(), world_.record()}, world_.Config());
 
   EXPECT_EQ(installer.Install(kNew.plan, source_).error().rule, "install.image-digest");
   EXPECT_EQ(State(), "FAILED");

@@ -84,6 +84,28 @@ TEST(ZstdCodec, RefusesACorruptBlock) {
   EXPECT_GT(refused_late, 0);
 }
 
+TEST(ZstdCodec, TakesTheSourceAsItsDictionary) {
+  const Bytes source = Patterned(300000);
+  Bytes segment(source.begin() + 1000, source.begin() + 200000);
+  segment[5000] ^= 1;
+  const Bytes data = *MakeZstdCodec(15)->Encode(segment, source);
+  EXPECT_LT(data.size(), 200u);
+  Bytes out(segment.size());
+  ASSERT_TRUE(CodecSet().Decode(CodecId::kZstdRef, data, source, out));
+  EXPECT_EQ(out, segment);
+  EXPECT_FALSE(CodecSet().Decode(CodecId::kZstdRef, data, {}, out));
+}
+
+TEST(CodecSet, CopiesTheStartOfTheSource) {
+  Bytes out(100);
+  ASSERT_TRUE(CodecSet().Decode(CodecId::kCopy, {}, Bytes(120, 7), out));
+  EXPECT_EQ(out, Bytes(100, 7));
+  EXPECT_EQ(CodecSet().Decode(CodecId::kCopy, Bytes(1), Bytes(120), out).error().rule,
+            "payload.copy-data");
+  EXPECT_EQ(CodecSet().Decode(CodecId::kCopy, {}, Bytes(99), out).error().rule,
+            "payload.source-size");
+}
+
 TEST(ZeroCodec, WritesZerosAndTakesNoData) {
   Bytes out(100, 7);
   ASSERT_TRUE(MakeZeroCodec()->Decode({}, out));

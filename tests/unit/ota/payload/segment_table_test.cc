@@ -96,8 +96,148 @@ TEST(SegmentTable, RefusesSegmentSizesOutsideTheLimits) {
         << size;
 }
 
+// A table whose first segment reads the old image.
+class SourceTableTest : public ::testing::Test {
+ protected:
+  SourceTableTest() {
+    segments_[0].codec = CodecId::kPatch;
+    segments_[0].source = SegmentSource{{{0, 2}, {7, 1}}, pki::Sha256(AsBytes("source"))};
+  }
+  Result<SegmentTable> Make() {
+    return SegmentTable::Make(kPacked.table.image_length(), kPacked.table.image_sha256(), kPiece,
+                              segments_, source_);
+  }
+  std::string_view Rule() {
+    const auto made = Make();
+    return made ? "accepted" : made.error().rule;
+  }
+  std::string_view RuleWithRanges(std::vector<SourceRange> ranges) {
+    segments_[0].source->ranges = std::move(ranges);
+    return Rule();
+  }
+
+  std::vector<Segment> segments_ = kPacked.table.segments();
+  std::optional<SourceImage> source_ =
+      SourceImage{10 * kSourceBlock + 5, pki::Sha256(AsBytes("old"))};
+};
+
+TEST_F(SourceTableTest, SurvivesARoundTrip) {
+  const auto made = Make();
+  ASSERT_TRUE(made);
+  const auto parsed = SegmentTable::Parse(AsBytes(made->ToJson()));
+  ASSERT_TRUE(parsed) << parsed.error().ToString();
+  EXPECT_EQ(*parsed, *made);
+  EXPECT_EQ(parsed->source()->length, 10 * kSourceBlock + 5);
+}
+
+TEST_F(SourceTableTest, RefusesRangesOutOfOrderOverlappingEmptyOrBeyondTheOldImage) {
+  EXPECT_EQ(RuleWithRanges({{0, 10}}), "accepted");
+  EXPECT_EQ(RuleWithRanges({{0, 2}, {2, 1}}), "accepted");
+  for (const std::vector<SourceRange>& ranges : {std::vector<SourceRange>{{7, 1}, {0, 2}},
+                                                 {{0, 2}, {1, 2}},
+                                                 {{3, 0}},
+                                                 {{0, 11}},
+                                                 {{10, 1}},
+                                                 {{UINT64_MAX, 1}},
+                                                 {{1, UINT64_MAX}},
+                                                 {{5, 1}, {5, 1}}})
+    EXPECT_EQ(RuleWithRanges(ranges), "payload.source-range");
+}
+
+TEST_F(SourceTableTest, RefusesACodecWithoutItsSourceAndASourceWithoutItsCodec) {
+  EXPECT_EQ(RuleWithRanges({}), "payload.source");
+  segments_[0].source.reset();
+  for (const CodecId codec : {CodecId::kPatch, CodecId::kZstdRef}) {
+    segments_[0].codec = codec;
+    EXPECT_EQ(Rule(), "payload.source");
+  }
+  segments_[0].codec = CodecId::kZstd;
+  EXPECT_EQ(Rule(), "accepted");
+  segments_[0].source = SegmentSource{{{0, 1}}, pki::Sha256(AsBytes("x"))};
+  EXPECT_EQ(Rule(), "payload.source");
+}
+
+TEST_F(SourceTableTest, RefusesASourceOfNoImage) {
+  source_.reset();
+  EXPECT_EQ(Rule(), "payload.source");
+}
+
+TEST_F(SourceTableTest, RefusesMoreThanADeviceHolds) {
+  source_->length = uint64_t{1} << 40;
+  const uint64_t room = (kSegmentInputMax - segments_[0].data_length) / kSourceBlock;
+  EXPECT_EQ(RuleWithRanges({{0, room}}), "accepted");
+  EXPECT_EQ(RuleWithRanges({{0, room + 1}}), "payload.source-size");
+  EXPECT_EQ(RuleWithRanges({{0, uint64_t{1} << 27}}), "payload.source-size");
+}
+
+TEST_F(SourceTableTest, RefusesACopyThatIsNotItsSource) {
+  segments_.pop_back();
+  const auto rule = [&](uint64_t blocks, uint64_t data) {
+    std::vector<Segment> segments = segments_;
+    segments.back().codec = CodecId::kCopy;
+    segments.back().data_length = data;
+    segments.back().source = SegmentSource{{{0, blocks}}, pki::Sha256(AsBytes("x"))};
+    const auto made = SegmentTable::Make(segments.size() * kPiece, kPacked.table.image_sha256(),
+                                         kPiece, segments, source_);
+    return made ? "accepted" : made.error().rule;
+  };
+  EXPECT_EQ(rule(1, 0), "accepted");
+  EXPECT_EQ(rule(2, 0), "payload.source-size");
+  EXPECT_EQ(rule(1, 1), "payload.copy-data");
+}
+
+TEST_F(SourceTableTest, RefusesMoreRangesThanTheLimit) {
+  source_->length = uint64_t{1} << 40;
+  // Every second block, spread over as many segments as it takes.
+  std::vector<Segment> segments;
+  const std::vector<SourceRange> ranges = [] {
+    std::vector<SourceRange> out;
+    for (uint64_t i = 0; i < 4000; ++i) out.push_back({2 * i, 1});
+    return out;
+  }();
+  const Sha256Digest digest = pki::Sha256(AsBytes("x"));
+  for (uint64_t i = 0; i * ranges.size() <= kSourceRangesMax; ++i)
+    segments.push_back(
+        {i * kPiece, kPiece, digest, i, 1, digest, CodecId::kPatch, SegmentSource{ranges, digest}});
+  const auto rule = [&] {
+    const auto made =
+        SegmentTable::Make(segments.size() * kPiece, digest, kPiece, segments, source_);
+    return made ? "accepted" : made.error().rule;
+  };
+  EXPECT_EQ(rule(), "payload.source-count");
+  segments.pop_back();
+  EXPECT_EQ(rule(), "accepted");
+}
+
+TEST_F(SourceTableTest, ParsesNoOtherTextThanRanges) {
+  const std::string text = Make()->ToJson();
+  const auto with = [&](const std::string& ranges) {
+    std::string changed = text;
+    const std::string good = "\"0+2,7+1\"";
+    changed.replace(changed.find(good), good.size(), "\"" + ranges + "\"");
+    return RuleOfText(changed);
+  };
+  EXPECT_EQ(with("0+2,7+1"), "accepted");
+  for (const char* bad : {"", ",", "0", "0+", "+2", "0+2,", "0+2;7+1", "0+2 ", " 0+2", "-1+2",
+                          "0x1+2", "0+99999999999999999999"})
+    EXPECT_EQ(with(bad), "payload.source-text") << bad;
+}
+
+TEST_F(SourceTableTest, RefusesHalfOfASource) {
+  const std::string text = Make()->ToJson();
+  const std::string digest = HexEncode(segments_[0].source->sha256);
+  for (const std::string& member :
+       {"\"source\":\"0+2,7+1\"," + std::string(), ",\"source_sha256\":\"" + digest + "\"",
+        "\"source_length\":40965," + std::string()}) {
+    std::string changed = text;
+    const size_t at = changed.find(member);
+    ASSERT_NE(at, std::string::npos) << member;
+    EXPECT_EQ(RuleOfText(changed.erase(at, member.size())), "json.missing-key") << member;
+  }
+}
+
 TEST(SegmentTableParse, RefusesAnotherFormatCodecOrDigest) {
-  EXPECT_EQ(RuleOfText(Replaced("segments/v1", "segments/v2")), "payload.index-format");
+  EXPECT_EQ(RuleOfText(Replaced("segments/v2", "segments/v1")), "payload.index-format");
   EXPECT_EQ(RuleOfText(Replaced("\"codec\":\"zstd\"", "\"codec\":\"xz\"")), "payload.codec");
   const std::string digest = HexEncode(kPacked.table.image_sha256());
   EXPECT_EQ(RuleOfText(Replaced(digest, digest.substr(2))), "payload.index-digest");
@@ -106,7 +246,7 @@ TEST(SegmentTableParse, RefusesAnotherFormatCodecOrDigest) {
 
 TEST(SegmentTableParse, RefusesUnknownAndMissingKeysAndBadNumbers) {
   EXPECT_EQ(RuleOfText(Replaced("\"segment_size\"", "\"segment_sice\"")), "json.unknown-key");
-  EXPECT_EQ(RuleOfText("{\"sallyport\":\"segments/v1\"}"), "json.missing-key");
+  EXPECT_EQ(RuleOfText("{\"sallyport\":\"segments/v2\"}"), "json.missing-key");
   EXPECT_EQ(RuleOfText(Replaced("\"segment_size\":4096", "\"segment_size\":-4096")), "json.range");
   EXPECT_EQ(RuleOfText(Replaced("\"segment_size\":4096", "\"segment_size\":4096.5")),
             "json.number");

@@ -1,0 +1,134 @@
+#include "ota/payload/patch.h"
+
+#include "ota/payload/lzma_stream.h"
+#include "tests/fakes/payload_builder.h"
+
+namespace sallyport::ota {
+namespace {
+
+using Kind = PatchOp::Kind;
+
+const Bytes kSource = TestImage(3000, 5);
+
+// kSegment is: a copy, a corrected piece, new bytes, zeros, and a copy from further back.
+const std::vector<PatchOp> kOps = {
+    {Kind::kCopy, 500, 700}, {Kind::kAdd, 900, 1500}, {Kind::kNew, 40},
+    {Kind::kZero, 300},      {Kind::kCopy, 60, 10},
+};
+
+Bytes MakeSegment() {
+  Bytes out(kSource.begin() + 700, kSource.begin() + 1200);
+  Append(out, ByteView(kSource).subspan(1500, 900));
+  for (size_t i = 500; i < out.size(); i += 100) out[i] = static_cast<uint8_t>(out[i] + 3);
+  for (uint8_t i = 0; i < 40; ++i) out.push_back(static_cast<uint8_t>(i * 37));
+  out.resize(out.size() + 300);
+  Append(out, ByteView(kSource).subspan(10, 60));
+  return out;
+}
+const Bytes kSegment = MakeSegment();
+const Bytes kPatch = *EncodePatch(kOps, kSource, kSegment);
+
+std::string_view RuleOfDecode(ByteView data, ByteView source, size_t size) {
+  Bytes out(size);
+  const auto decoded = DecodePatch(data, source, out);
+  return decoded ? "accepted" : decoded.error().rule;
+}
+
+// Crafted is a patch with these instructions and nothing else.
+Bytes Crafted(const Bytes& ops) {
+  const Bytes stream = *LzmaCompress(ops);
+  const Bytes empty = *LzmaCompress({});
+  return ByteWriter()
+      .U8(1)
+      .LittleU32(static_cast<uint32_t>(stream.size()))
+      .LittleU32(static_cast<uint32_t>(empty.size()))
+      .Raw(stream)
+      .Raw(empty)
+      .Raw(empty)
+      .bytes();
+}
+
+TEST(Patch, DecodesWhatItEncoded) {
+  Bytes out(kSegment.size());
+  const auto decoded = DecodePatch(kPatch, kSource, out);
+  ASSERT_TRUE(decoded) << decoded.error().ToString();
+  EXPECT_EQ(out, kSegment);
+}
+
+TEST(Patch, IsDeterministic) { EXPECT_EQ(*EncodePatch(kOps, kSource, kSegment), kPatch); }
+
+TEST(Patch, RefusesEveryTruncation) {
+  for (size_t size = 0; size < kPatch.size(); ++size)
+    EXPECT_NE(RuleOfDecode(ByteView(kPatch).first(size), kSource, kSegment.size()), "accepted")
+        << size;
+}
+
+TEST(Patch, SurvivesEveryFlippedBitWithinItsBuffers) {
+  // Bytes behind the segment must stay as they are, whatever the patch says.
+  constexpr size_t kGuard = 4096;
+  int refused = 0;
+  for (size_t at = 0; at < 8 * kPatch.size(); ++at) {
+    Bytes bad = kPatch;
+    bad[at / 8] = static_cast<uint8_t>(bad[at / 8] ^ 1u << at % 8);
+    Bytes out(kSegment.size() + kGuard, 0xA5);
+    const auto decoded = DecodePatch(bad, kSource, std::span(out).first(kSegment.size()));
+    refused += decoded ? 0 : 1;
+    ASSERT_TRUE(std::all_of(out.end() - kGuard, out.end(), [](uint8_t b) { return b == 0xA5; }));
+  }
+  EXPECT_GT(refused, 0);
+}
+
+TEST(Patch, RefusesAnotherVersion) {
+  Bytes bad = kPatch;
+  bad[0] = 9;
+  EXPECT_EQ(RuleOfDecode(bad, kSource, kSegment.size()), "payload.patch-version");
+  EXPECT_EQ(RuleOfDecode({}, kSource, kSegment.size()), "payload.patch-version");
+}
+
+TEST(Patch, RefusesDataBehindItsStreams) {
+  Bytes bad = kPatch;
+  bad.push_back(0);
+  EXPECT_EQ(RuleOfDecode(bad, kSource, kSegment.size()), "payload.patch-stream");
+}
+
+TEST(Patch, RefusesAnotherSizeThanTheSegments) {
+  EXPECT_EQ(RuleOfDecode(kPatch, kSource, kSegment.size() - 1), "payload.patch-ops");
+  EXPECT_EQ(RuleOfDecode(kPatch, kSource, kSegment.size() + 1), "payload.patch-stream");
+}
+
+TEST(Patch, RefusesToReadOutsideTheSource) {
+  EXPECT_EQ(RuleOfDecode(kPatch, ByteView(kSource).first(2399), kSegment.size()),
+            "payload.patch-source");
+  EXPECT_EQ(RuleOfDecode(Crafted({4 << 2 | 0, 1}), kSource, 4), "payload.patch-source") << "-1";
+  EXPECT_EQ(RuleOfDecode(Crafted({4 << 2 | 0, 0xfe, 0xff, 0xff, 0xff, 0x7f}), kSource, 4),
+            "payload.patch-source");
+}
+
+TEST(Patch, RefusesEmptyOversizedAndEndlessNumbers) {
+  EXPECT_EQ(RuleOfDecode(Crafted({0 << 2 | 3}), kSource, 4), "payload.patch-ops");
+  EXPECT_EQ(RuleOfDecode(Crafted({5 << 2 | 3}), kSource, 4), "payload.patch-ops");
+  EXPECT_EQ(RuleOfDecode(Crafted({0xff, 0xff, 0xff, 0xff, 0xff, 0x01}), kSource, 4),
+            "payload.patch-ops");
+  EXPECT_EQ(RuleOfDecode(Crafted({4 << 2 | 3}), kSource, 4), "accepted");
+}
+
+TEST(Patch, RefusesMoreInstructionsThanTheLimit) {
+  const Bytes ops(kPatchOpsMax + 1, 1 << 2 | 3);
+  EXPECT_EQ(RuleOfDecode(Crafted(ops), kSource, kPatchOpsMax + 1), "payload.patch-ops");
+}
+
+TEST(Patch, RefusesToEncodeInstructionsThatDoNotMakeTheSegment) {
+  for (const std::vector<PatchOp>& ops : {std::vector<PatchOp>{},
+                                          {{Kind::kZero, 3}},
+                                          {{Kind::kZero, 5}},
+                                          {{Kind::kZero, 0}},
+                                          {{Kind::kCopy, 4, 2997}},
+                                          {{Kind::kCopy, 4, 4000}}}) {
+    const auto encoded = EncodePatch(ops, kSource, Bytes(4));
+    ASSERT_FALSE(encoded);
+    EXPECT_EQ(encoded.error().rule, "payload.patch-ops");
+  }
+}
+
+}  // namespace
+}  // namespace sallyport::ota
