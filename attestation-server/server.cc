@@ -19,6 +19,7 @@
 #include "attestation-server/service/enrolment_service.h"
 #include "attestation-server/service/fleet.h"
 #include "attestation-server/service/listener.h"
+#include "attestation-server/store/floors.h"
 #include "attestation-server/store/issuance.h"
 #include "attestation-server/store/meta.h"
 #include "pki/base/log.h"
@@ -351,6 +352,8 @@ JsonValue Server::Impl::StatusJson() {
                      "iii")
                : Result<std::optional<Row>>(snapshot.error());
   const bool known = counts && counts->has_value();
+  const Result<int64_t> findings =
+      snapshot ? CountFloorFindings(snapshot->connection()) : Result<int64_t>(snapshot.error());
   return JsonValue::Object({{"trust_domain", facts_.trust_domain},
                             {"development", facts_.development},
                             {"incarnation", facts_.incarnation},
@@ -358,6 +361,7 @@ JsonValue Server::Impl::StatusJson() {
                             {"active", known ? (*counts)->Integer(1) : 0},
                             {"quarantined", known ? (*counts)->Integer(2) : 0},
                             {"streams", streams_->size()},
+                            {"floor_findings", findings ? JsonValue(*findings) : JsonValue()},
                             {"updates", update_alarms_.Json(world_.clock.Wall())},
                             {"ready", ready_.load()}});
 }

@@ -166,6 +166,7 @@ void Client::Attempt(pki::Purpose purpose) {
   EnrolClient server(enrolment_.servers.enrol, trust_);
   Result<ProveAnswer> answer = Prove(purpose, server);
   if (!answer) return Failed(answer.error(), server.failure());
+  if (answer->recorded_floors) parts_.sinks.OnRecordedFloors(*answer->recorded_floors);
   if (answer->certificate) return Admit(*std::move(answer->certificate));
   Log(LogLevel::kInfo, "enrolment_pending",
       {{"next", "an operator approves with: sallyport device approve"}});

@@ -33,6 +33,8 @@ class AgentSinks {
   virtual void OnIdentity(const TlsIdentity& identity, const IssuedCertificate& certificate) = 0;
   // OnAttested: this boot was judged and admitted.
   virtual void OnAttested(const IssuedCertificate& certificate) = 0;
+  // OnRecordedFloors: the highest rollback floors that the server has of this TPM.
+  virtual void OnRecordedFloors(const FloorCounts& floors) = 0;
   // OnRefused: the server judged this boot and said no.
   virtual void OnRefused() = 0;
   virtual void OnRevocations(const std::vector<PeerRevocation>& revocations) = 0;

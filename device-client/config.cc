@@ -44,7 +44,21 @@ const std::vector<ConfigKey<ProxySettings>>& ProxyKeys() {
   return keys;
 }
 
+const std::vector<ConfigKey<ota::ComponentPlace>>& ComponentKeys() {
+  static const std::vector<ConfigKey<ota::ComponentPlace>> keys{
+      {"slot_a", "file that goes with slot A", ConfigText(&ota::ComponentPlace::slot_a), true},
+      {"slot_b", "file that goes with slot B", ConfigText(&ota::ComponentPlace::slot_b), true}};
+  return keys;
+}
+
 const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
+  static const auto components = [](UpdateSettings& out, const YamlNode& node,
+                                    Diagnostics& findings) {
+    if (node.kind != YamlNode::Kind::kMap)
+      return findings.Add(Code::kType, node.at, "expected a map name: {slot_a, slot_b}");
+    for (const YamlEntry& entry : node.entries)
+      ReadConfigMap(out.components[entry.key], entry.value, ComponentKeys(), findings);
+  };
   static const auto boot = [](UpdateSettings& out, const YamlNode& node, Diagnostics& findings) {
     std::string word;
     static constexpr std::pair<std::string_view, BootLoaderKind> kWords[] = {
@@ -65,7 +79,8 @@ const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
       {"boot", "what chooses the slot: efi, systemd-boot, u-boot or grub (default efi)", boot},
       {"uboot_env", "fw_env.config with the two copies of U-Boot's environment; for u-boot only",
        ConfigText(&UpdateSettings::uboot_env)},
-      {"grubenv", "GRUB's environment block; for grub only", ConfigText(&UpdateSettings::grubenv)}};
+      {"grubenv", "GRUB's environment block; for grub only", ConfigText(&UpdateSettings::grubenv)},
+      {"components", "where files of releases go, by component name", components}};
   return keys;
 }
 
@@ -150,14 +165,15 @@ Result<Config> ParseConfig(std::string_view text, const std::string& file) {
 
 UpdatePaths UpdatePathsOf(const Config& config) {
   const UpdateSettings& update = config.update;
-  return {update.slot_a, update.slot_b, update.esp,       update.efivars,
-          config.state,  update.boot,   update.uboot_env, update.grubenv};
+  return {update.slot_a, update.slot_b,    update.esp,     update.efivars,   config.state,
+          update.boot,   update.uboot_env, update.grubenv, update.components};
 }
 
 std::string DescribeConfig() {
   return DescribeConfigKeys("", Keys()) + DescribeConfigKeys("proxy.", ProxyKeys()) +
          DescribeConfigKeys("proxy.outbound[].", OutboundKeys()) +
-         DescribeConfigKeys("update.", UpdateKeys());
+         DescribeConfigKeys("update.", UpdateKeys()) +
+         DescribeConfigKeys("update.components.<name>.", ComponentKeys());
 }
 
 }  // namespace sallyport::device

@@ -34,6 +34,7 @@ struct UpdateSettings {
   BootLoaderKind boot = BootLoaderKind::kEfi;
   std::string uboot_env;  // fw_env.config
   std::string grubenv;
+  ota::ComponentPlaces components;
 };
 
 struct Config {

@@ -170,6 +170,12 @@ void Duties::OnAttested(const IssuedCertificate& /*certificate*/) {
   if (worker_) worker_->Judged(ota::TrialOutcome::kAccepted);
 }
 
+void Duties::OnRecordedFloors(const FloorCounts& floors) {
+  const Result<Unit> kept = parts_.floors.Recorded(floors);
+  if (!kept)
+    Log(LogLevel::kWarning, "recorded_floors_not_kept", {{"reason", kept.error().ToString()}});
+}
+
 void Duties::OnRefused() {
   if (worker_) worker_->Judged(ota::TrialOutcome::kRefused);
 }

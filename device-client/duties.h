@@ -42,6 +42,7 @@ class Duties final : public AgentSinks {
 
   void OnIdentity(const TlsIdentity& identity, const IssuedCertificate& certificate) override;
   void OnAttested(const IssuedCertificate& certificate) override;
+  void OnRecordedFloors(const FloorCounts& floors) override;
   void OnRefused() override;
   void OnRevocations(const std::vector<PeerRevocation>& revocations) override;
   Result<uint64_t> OnManifest(const ota::DeviceManifest& manifest) override;

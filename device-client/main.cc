@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
       "  sallyport-agent status --config /etc/sallyport/agent.yaml\n"
       "  sallyport-agent update status --config /etc/sallyport/agent.yaml\n"
       "  sallyport-agent update install /media/stick/sallyport --config /etc/sallyport/agent.yaml\n"
+      "  sallyport-agent update adopt-floors --config /etc/sallyport/agent.yaml\n"
       "Exit status 64 asks the supervisor to reboot the machine.");
   app.set_version_flag("--version", SALLYPORT_VERSION);
   app.fallthrough();
@@ -35,6 +36,19 @@ int main(int argc, char** argv) {
   CLI::App* const update_status = update->add_subcommand(
       "status", "Print the release that runs, and the rollback floors with their state");
   update_status->footer("Example:\n  sallyport-agent update status --json --config agent.yaml");
+  CLI::App* const adopt = update->add_subcommand(
+      "adopt-floors",
+      "Make rollback counters that are missing or were made anew this device's own");
+  adopt->footer(
+      "The floors are those that the server recorded from this TPM; a floor that is held is never "
+      "lowered.\nFind out first who cleared the TPM (docs/rollback.md). A running agent takes them "
+      "up by itself; stop it\nwhere the TPM has no resource manager.\n"
+      "Example:\n  sallyport-agent update adopt-floors --config /etc/sallyport/agent.yaml\n"
+      "Exit status: 0 adopted, 1 refused, 2 configuration wrong, 3 TPM not reachable, 4 internal.");
+  device::AdoptOptions adopting;
+  adopt->add_flag("--begin-at-zero", adopting.begin_at_zero,
+                  "Where the server recorded none: a device that never attested since it had them");
+  adopt->add_flag("--json", adopting.json, "As one JSON object");
   bool json = false;
   update_status->add_flag("--json", json, "As one JSON object");
   CLI::App* const update_install = update->add_subcommand(
@@ -53,6 +67,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   if (update_install->parsed()) return device::InstallBundle(options, install);
+  if (adopt->parsed()) return device::AdoptFloors(options, adopting);
   if (update_status->parsed()) return device::PrintUpdateStatus(options, json);
   return status->parsed() ? device::PrintStatus(options) : device::RunAgent(options);
 }

@@ -119,7 +119,7 @@ Result<Unit> Run(const Config& config, bool once, bool& reboot) {
   SP_TRY(const std::unique_ptr<Tpm> tpm, Tpm::Open(config.tcti, random));
   StopOnReboot rebooter;
   TpmFloorCounters counters(*tpm);
-  DeviceFloors floors(counters, files, config.state + "/floors.json");
+  DeviceFloors floors(counters, files, FloorsPath(config));
   Duties duties({files, clock, random, rebooter, floors}, config, enrolment);
   Client client({*tpm, files, clock, random, duties}, config, enrolment, state);
   rebooter.Attach(client);
@@ -166,6 +166,26 @@ int Print(const Result<std::string>& text) {
 int PrintStatus(const RunOptions& options) {
   const Result<Bytes> status = LoadStatus(options);
   return Print(status ? Result<std::string>(ToString(*status)) : status.error());
+}
+
+namespace {
+
+Result<Adoption> Adopt(const RunOptions& options, bool begin_at_zero) {
+  PosixFileSystem files;
+  SystemRandom random;
+  SP_TRY(const Config config, LoadConfig(files, options.config));
+  SP_TRY(const std::unique_ptr<Tpm> tpm, Tpm::Open(config.tcti, random));
+  TpmFloorCounters counters(*tpm);
+  return DeviceFloors(counters, files, FloorsPath(config)).Adopt(begin_at_zero);
+}
+
+}  // namespace
+
+int AdoptFloors(const RunOptions& options, const AdoptOptions& adopt) {
+  const Result<Adoption> done = Adopt(options, adopt.begin_at_zero);
+  if (done) return Print(DescribeAdoption(*done, adopt.json));
+  if (adopt.json) static_cast<void>(std::printf("%s\n", ErrorJson(done.error()).c_str()));
+  return Fail(done.error());
 }
 
 int PrintUpdateStatus(const RunOptions& options, bool json) {

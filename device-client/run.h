@@ -23,5 +23,11 @@ int PrintStatus(const RunOptions& options);
 int PrintUpdateStatus(const RunOptions& options, bool json);
 // InstallBundle: 0 installed, 1 refused or failed, 3 no agent runs.
 int InstallBundle(const RunOptions& options, const InstallOptions& install);
+struct AdoptOptions {
+  bool begin_at_zero = false;
+  bool json = false;
+};
+// AdoptFloors: exit status as RunAgent's; 1 with the rule of a refusal (docs/rollback.md).
+int AdoptFloors(const RunOptions& options, const AdoptOptions& adopt);
 
 }  // namespace sallyport::device

@@ -82,6 +82,25 @@ Result<std::string> DescribeUpdate(std::string_view status, bool json) {
          "\nmanifest: " + std::to_string(manifest) + "\n" + described;
 }
 
+std::string DescribeAdoption(const Adoption& adoption, bool json) {
+  std::vector<JsonMember> members{{"from", adoption.recorded ? "server" : "zero"}};
+  std::string text = adoption.recorded ? "adopted, with the floors that the server recorded"
+                                       : "adopted; the floors begin at zero";
+  for (size_t i = 0; i < kFloorCounters; ++i) {
+    const std::string name(pki::FloorCounterName(static_cast<FloorCounter>(i)));
+    members.push_back({name, adoption.floors[i]});
+    text += "\n  " + name + " >= " + std::to_string(adoption.floors[i]);
+  }
+  return json ? WriteJson(JsonValue::Object(std::move(members))) : text;
+}
+
+std::string ErrorJson(const Error& error) {
+  return WriteJson(JsonValue::Object(
+      {{"error", JsonValue::Object({{"reason", error.name()}, {"detail", error.detail}})}}));
+}
+
+std::string FloorsPath(const Config& config) { return config.state + "/floors.json"; }
+
 std::string StatusPath(const Config& config) { return config.state + "/status.json"; }
 
 std::string StatusJson(const ClientStatus& status, Duties& duties) {

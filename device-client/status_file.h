@@ -12,6 +12,7 @@
 namespace sallyport::device {
 
 std::string StatusPath(const Config& config);
+std::string FloorsPath(const Config& config);
 
 // StatusJson: {"state","device_id","posture","tier","not_after","epoch","refusal","slot","release",
 // "manifest_version","floors":{"state","detail","rollback_index","image_root_version",
@@ -24,6 +25,11 @@ JsonValue FloorsJson(const FloorStatus& status);
 // DescribeUpdate takes release, slot, manifest and floors out of a status, as JSON or for people.
 // kMalformed for what StatusJson did not write.
 Result<std::string> DescribeUpdate(std::string_view status, bool json);
+
+// DescribeAdoption: {"from":"server"|"zero","rollback_index",...}, or for people.
+std::string DescribeAdoption(const Adoption& adoption, bool json);
+// ErrorJson: {"error":{"reason","detail"}}.
+std::string ErrorJson(const Error& error);
 
 // StatusWriter looks twice a second. Start to destruction.
 class StatusWriter {

@@ -176,6 +176,30 @@ Result<std::optional<ReceivedIma>> ReadIma(const JsonCursor& json) {
   return std::optional(std::move(ima));
 }
 
+JsonValue FloorsJson(const std::vector<ReceivedFloor>& floors) {
+  std::vector<JsonValue> out;
+  for (const ReceivedFloor& floor : floors)
+    out.push_back(JsonValue::Object(
+        {{"attest", HexEncode(floor.attest)}, {"signature", HexEncode(floor.signature)}}));
+  return JsonValue::Array(std::move(out));
+}
+
+// Documents of before the floors were certified have none.
+Result<std::vector<ReceivedFloor>> ReadFloors(const JsonCursor& json) {
+  std::vector<ReceivedFloor> out;
+  const std::optional<JsonCursor> floors = json.Find("floors");
+  if (!floors) return out;
+  SP_TRY(const std::vector<JsonCursor> elements, floors->Elements());
+  for (const JsonCursor& element : elements) {
+    SP_TRY(element.OnlyKeys({"attest", "signature"}));
+    ReceivedFloor floor;
+    SP_TRY(floor.attest, ReadHex(element, "attest"));
+    SP_TRY(floor.signature, ReadHex(element, "signature"));
+    out.push_back(std::move(floor));
+  }
+  return out;
+}
+
 JsonValue TermsJson(const JudgeTerms& terms) {
   return JsonValue::Object(
       {{"pcr_mask", terms.pcr_mask},
@@ -285,6 +309,7 @@ Result<Unit> ReadEvidence(const JsonCursor& json, ReceivedEvidence& e) {
   SP_TRY(e.null_name, ReadHex(json, "null_name"));
   SP_TRY(e.null_name_attest, ReadHex(json, "null_name_attest"));
   SP_TRY(e.null_name_signature, ReadHex(json, "null_name_signature"));
+  SP_TRY(e.floors, ReadFloors(json));
   SP_TRY(const JsonCursor ima, json.Member("ima"));
   SP_TRY(e.ima, ReadIma(ima));
   return Unit{};
@@ -330,6 +355,7 @@ std::string WriteEvidenceDocument(const Case& proof, std::string_view trust_doma
        {"null_name_attest", HexEncode(e.null_name_attest)},
        {"null_name_signature", HexEncode(e.null_name_signature)},
        {"ima", ImaJson(e.ima)},
+       {"floors", FloorsJson(e.floors)},
        {"terms", TermsJson(terms)},
        {"references", ReferencesJson(references)}}));
 }
@@ -342,15 +368,36 @@ Result<StoredProof> ReadEvidenceDocument(std::string_view text) {
   if (format != kFormat || version != int64_t{pki::kProtocolVersion})
     return Error{Reason::kUnsupported, std::string(format) + " of another version",
                  "evidence.document-version"};
-  SP_TRY(json.OnlyKeys(
-      {"sallyport",        "protocol_version",    "trust_domain",  "server_leaf_sha256",
-       "purpose",          "ticket_id",           "nonce",         "made_at_ms",
-       "device",           "ek_spki_sha256",      "ak_public",     "bank",
-       "quotes",           "event_log_sha256",    "tls_public",    "key_certification",
-       "creation_data",    "key_attest",          "key_signature", "csr",
-       "boot_slot",        "release_digest",      "epoch_held",    "null_name",
-       "null_name_attest", "null_name_signature", "ima",           "terms",
-       "references"}));
+  SP_TRY(json.OnlyKeys({"sallyport",
+                        "protocol_version",
+                        "trust_domain",
+                        "server_leaf_sha256",
+                        "purpose",
+                        "ticket_id",
+                        "nonce",
+                        "made_at_ms",
+                        "device",
+                        "ek_spki_sha256",
+                        "ak_public",
+                        "bank",
+                        "quotes",
+                        "event_log_sha256",
+                        "tls_public",
+                        "key_certification",
+                        "creation_data",
+                        "key_attest",
+                        "key_signature",
+                        "csr",
+                        "boot_slot",
+                        "release_digest",
+                        "epoch_held",
+                        "null_name",
+                        "null_name_attest",
+                        "null_name_signature",
+                        "ima",
+                        "floors",
+                        "terms",
+                        "references"}));
   StoredProof out;
   SP_TRY(out.trust_domain, json.GetString("trust_domain"));
   SP_TRY(ReadFixed(json, "server_leaf_sha256", out.server_leaf_hash));
@@ -378,6 +425,7 @@ Result<Case> OpenStored(const StoredProof& stored, Bytes log) {
   const pki::Transcript transcript = pki::ComputeTranscript(fields);
   out.quote_extra_data = pki::QuoteExtraData(transcript);
   out.key_qualifying_data = pki::KeyQualifyingData(transcript);
+  out.floors_qualifying_data = pki::FloorsQualifyingData(transcript);
   SP_TRY(ReadClaims(out));
   if (stored.sent_log()) ReadLog(out, std::move(log));
   return out;

@@ -76,6 +76,11 @@ Result<Unit> CheckSizes(const ProveInput& input) {
   SP_TRY(Fits(e.key_signature.size(), pki::kTpmSignatureBytesMax, "key signature"));
   SP_TRY(Fits(e.csr.size(), pki::kCsrBytesMax, "csr"));
   if (e.ima) SP_TRY(Fits(e.ima->list.size(), pki::kMeasurementListBytesMax, "measurement list"));
+  SP_TRY(Fits(e.floors.size(), pki::kFloorCounters + 1, "floors"));
+  for (const ReceivedFloor& floor : e.floors) {
+    SP_TRY(Fits(floor.attest.size(), pki::kAttestBytesMax, "floor"));
+    SP_TRY(Fits(floor.signature.size(), pki::kTpmSignatureBytesMax, "floor signature"));
+  }
   if (!IsHostAndPort(e.advertise))
     return Error{Reason::kMalformed, "not host:port", "evidence.advertise"};
   return Unit{};
@@ -103,6 +108,7 @@ Sha256Digest EvidenceHash(const ProveInput& input) {
         ByteView(e.null_name_signature)})
     out.Sized32(field);
   out.U8(static_cast<uint8_t>(e.key_certification)).BigU64(e.epoch_held);
+  for (const ReceivedFloor& floor : e.floors) out.Sized32(floor.attest).Sized32(floor.signature);
   if (e.ima) out.BigU64(e.ima->first).Raw(pki::Sha256(e.ima->list).view());
   return pki::Sha256(out.bytes());
 }
@@ -195,6 +201,7 @@ Result<Unit> Intake::Bind(Case& out, const Channel& channel) {
     return Error{Reason::kInternal, "no server leaf is known", "channel.leaf"};
   out.quote_extra_data = pki::QuoteExtraData(*bound);
   out.key_qualifying_data = pki::KeyQualifyingData(*bound);
+  out.floors_qualifying_data = pki::FloorsQualifyingData(*bound);
   if (out.ticket.purpose != pki::Purpose::kEnrol) return Unit{};
   const Sha256Digest expected = pki::ActivationProof(out.ticket.secret, *bound);
   pki::WipeBytes(out.ticket.secret);
@@ -210,6 +217,8 @@ Result<Case> Intake::Open(Ticket ticket, const Channel& channel, const ProveInpu
   if (ticket.purpose == pki::Purpose::kRenew &&
       (input.evidence.quotes.size() > 1 || !input.evidence.null_name_attest.empty()))
     return Error{Reason::kInvalidArgument, "a renewal has one quote", "evidence.quotes"};
+  if (ticket.purpose == pki::Purpose::kRenew && !input.evidence.floors.empty())
+    return Error{Reason::kInvalidArgument, "a renewal shows no floors", "evidence.floors"};
   Case out;
   out.ticket = std::move(ticket);
   out.evidence = &input.evidence;

@@ -36,6 +36,7 @@ struct Case {
   Sha256Digest server_leaf_hash = Sha256Digest::FromArray({});  // of the channel that T is over
   Sha256Digest quote_extra_data = Sha256Digest::FromArray({});
   Sha256Digest key_qualifying_data = Sha256Digest::FromArray({});
+  Sha256Digest floors_qualifying_data = Sha256Digest::FromArray({});
 
   bool log_unknown() const { return log_refusal.has_value() && log_refusal->rule == "log.unknown"; }
 };

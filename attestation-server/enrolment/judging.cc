@@ -70,6 +70,8 @@ Verdict JudgeCase(const Case& proof, const JudgeTerms& terms,
   if (e.quotes.size() > 1) evidence.bank_audit = {e.quotes[1].attest, e.quotes[1].signature};
   if (!e.null_name_attest.empty())
     evidence.null_name = {e.null_name, e.null_name_attest, e.null_name_signature};
+  for (const ReceivedFloor& floor : e.floors)
+    evidence.floors.push_back({floor.attest, floor.signature});
   if (e.ima) evidence.ima = ImaInput{e.ima->first, e.ima->list};
   JudgeContext context;
   context.quote.extra_data = proof.quote_extra_data.view();
@@ -81,6 +83,7 @@ Verdict JudgeCase(const Case& proof, const JudgeTerms& terms,
   context.frozen_ak_name = terms.frozen_ak_name;
   context.key = KeyExpectation{proof.key_qualifying_data.view(), proof.ticket.nonce.view(),
                                AkParent::kEndorsement};
+  context.floors_extra_data = proof.floors_qualifying_data.view();
   context.candidates = candidates;
   context.reference_version = std::to_string(terms.reference_epoch);
   context.challenge_made_at = proof.ticket.made_at;

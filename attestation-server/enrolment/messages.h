@@ -13,6 +13,7 @@
 #include "attestation-server/store/vocabulary.h"
 #include "pki/base/digest.h"
 #include "pki/base/time.h"
+#include "pki/tpm/floor_indices.h"
 #include "pki/tpm/transcript.h"
 #include "pki/x509/identity_extension.h"
 
@@ -80,6 +81,12 @@ struct ReceivedIma {
   Bytes list;
 };
 
+// ReceivedFloor is one certified NV index.
+struct ReceivedFloor {
+  Bytes attest;     // TPMS_ATTEST
+  Bytes signature;  // TPMT_SIGNATURE
+};
+
 struct ReceivedEvidence {
   uint32_t protocol_version = 0;
   std::vector<ReceivedQuote> quotes;  // the policy's bank, then the bank audit of a new boot
@@ -101,6 +108,8 @@ struct ReceivedEvidence {
   Bytes null_name_attest;  // TPMS_ATTEST of TPM2_Certify
   Bytes null_name_signature;
   std::optional<ReceivedIma> ima = {};
+  // The rollback floors, base first: TPM2_NV_Certify by the AK. Empty: not shown.
+  std::vector<ReceivedFloor> floors = {};
 };
 
 struct ProveInput {
@@ -117,6 +126,8 @@ struct Admitted {
   uint64_t epoch = 0;
   Posture posture = Posture::kUnknown;
   pki::Tier tier = pki::Tier::kNone;
+  // The highest floors that this device's TPM ever certified here; of a renewal never.
+  std::optional<pki::FloorCounts> recorded_floors = {};
 };
 
 // Refusal is what the caller may be told, and no more. Until its AK is verified that is

@@ -65,6 +65,14 @@ JsonValue AuditRecord(const Case& proof, const DeviceRecord& device, const Verdi
        {"token", device.provenance.id}});
 }
 
+void SayFloors(const DeviceRecord& device, const FloorsRow& floors) {
+  Log(LogLevel::kError, "device_floors",
+      {{"device", device.name},
+       {"finding", floors.finding},
+       {"since", FormatRfc3339(floors.finding_since)},
+       {"text", ExplainFloors(floors.finding)}});
+}
+
 }  // namespace
 
 Prover::Prover(const FlowConfig& config, const FlowParts& parts, TicketSealer& sealer,
@@ -254,11 +262,13 @@ Result<Admitted> Prover::Admit(const Case& proof, const Standing& standing, cons
   if (standing.ground.has_value()) plan.token_id = standing.ground->token_id;
   plan.device.issuer_epoch = standing.epochs.issuer;
   plan.verdict = MakeVerdictRow(proof, standing, verdict, refusals_.NewReferenceId(), now);
+  plan.shown_floors = verdict.floors;
   plan.audit_event =
       plan.device.state == DeviceState::kPending ? "device-pending" : "certificate-issued";
   if (plan.device.state == DeviceState::kActive) PlanCertificate(standing, verdict, plan, now);
   if (proof.ticket.purpose != pki::Purpose::kRenew) SP_TRY(KeepEvidence(proof, standing, plan));
   SP_TRY(Commit(proof, standing, plan, now));
+  if (plan.floors && !plan.floors->finding.empty()) SayFloors(plan.device, *plan.floors);
   if (verdict.ima_end.has_value())
     ima_starts_.Put(plan.device.id, std::make_shared<const ImaStart>(*verdict.ima_end));
   SP_TRY(Admitted admitted, Sign(standing, verdict, plan));
@@ -377,8 +387,25 @@ void Prover::PlanCertificate(const Standing& standing, const Verdict& verdict, P
   plan.certificate = std::move(row);
 }
 
-Result<Unit> Prover::Commit(const Case& proof, const Standing& standing, const Plan& plan,
-                            UnixTime now) {
+// CommitFloors sets what a new boot shows of its floors beside what was recorded.
+Result<std::optional<FloorsRow>> Prover::CommitFloors(Transaction& transaction, const Case& proof,
+                                                      const Plan& plan, UnixTime now) {
+  if (proof.ticket.purpose == pki::Purpose::kRenew || !plan.verdict.passed)
+    return std::optional<FloorsRow>();
+  SP_TRY(const auto recorded, FindFloors(transaction.connection(), plan.device.id));
+  std::optional<FloorsRow> row =
+      UpdateFloors(plan.device.id, recorded, plan.shown_floors, plan.device.boot->generation, now);
+  if (!row) return row;
+  SP_TRY(PutFloors(transaction.connection(), *row));
+  if (row->finding != (recorded ? recorded->finding : ""))
+    SP_TRY(transaction.Audit("device-floors", JsonValue::Object({{"at", FormatRfc3339(now)},
+                                                                 {"device", plan.device.id},
+                                                                 {"name", plan.device.name},
+                                                                 {"finding", row->finding}})));
+  return row;
+}
+
+Result<Unit> Prover::Commit(const Case& proof, const Standing& standing, Plan& plan, UnixTime now) {
   const JsonValue record = AuditRecord(proof, plan.device, plan.verdict, plan.certificate);
   Result<Unit> done = parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
     Connection& connection = transaction.connection();
@@ -394,6 +421,7 @@ Result<Unit> Prover::Commit(const Case& proof, const Standing& standing, const P
     for (const Observed& observed : plan.observed)
       SP_TRY(RecordObserved(connection, plan.device.id, observed, now));
     if (plan.certificate.has_value()) SP_TRY(InsertCertificate(connection, *plan.certificate));
+    SP_TRY(plan.floors, CommitFloors(transaction, proof, plan, now));
     SP_TRY(transaction.Audit(plan.audit_event, record));
     return Unit{};
   });
@@ -410,6 +438,7 @@ Result<Admitted> Prover::Sign(const Standing& standing, const Verdict& verdict, 
   out.posture = plan.device.posture;
   out.tier = plan.device.tier;
   out.pending = !plan.certificate.has_value();
+  if (plan.floors) out.recorded_floors = plan.floors->highest;
   if (out.pending) return out;
   const CertificateRow& row = *plan.certificate;
   SP_TRY(const pki::DeviceId device, pki::DeviceId::Parse(plan.device.id));

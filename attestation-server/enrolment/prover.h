@@ -8,6 +8,7 @@
 
 #include "attestation-server/enrolment/answers.h"
 #include "attestation-server/enrolment/decision.h"
+#include "attestation-server/enrolment/floor_history.h"
 #include "attestation-server/enrolment/ima_starts.h"
 #include "attestation-server/enrolment/judging.h"
 #include "attestation-server/enrolment/refusals.h"
@@ -45,9 +46,11 @@ class Prover {
     bool insert = false;
     std::string token_id;  // to be spent; empty: none
     VerdictRow verdict;
+    std::optional<CertifiedFloors> shown_floors;
     std::optional<CertificateRow> certificate;
     std::vector<Observed> observed;  // of a failure: what no reference has
     std::string audit_event;
+    std::optional<FloorsRow> floors;  // as committed; of a renewal nothing
   };
 
   Result<Admitted> Open(std::initializer_list<pki::Purpose> accepted, std::string_view device_id,
@@ -73,7 +76,9 @@ class Prover {
                             std::string id, UnixTime now) const;
   Result<Unit> KeepEvidence(const Case& proof, const Standing& standing, Plan& plan);
   void PlanCertificate(const Standing& standing, const Verdict& verdict, Plan& plan, UnixTime now);
-  Result<Unit> Commit(const Case& proof, const Standing& standing, const Plan& plan, UnixTime now);
+  Result<Unit> Commit(const Case& proof, const Standing& standing, Plan& plan, UnixTime now);
+  static Result<std::optional<FloorsRow>> CommitFloors(Transaction& transaction, const Case& proof,
+                                                       const Plan& plan, UnixTime now);
   static Result<Admitted> Sign(const Standing& standing, const Verdict& verdict, const Plan& plan);
   std::shared_ptr<const pki::DeviceLeafSigner> signer();
 

@@ -78,6 +78,13 @@ void JudgeIma(const EvidenceInput& evidence, const JudgeContext& context, Verdic
   verdict.diff = std::move(outcome->diff);
 }
 
+void JudgeFloors(const EvidenceInput& evidence, const JudgeContext& context, Verdict& verdict) {
+  verdict.checks.Add(FloorRules());
+  if (!verdict.quote) return;
+  verdict.floors = CheckFloors(*evidence.ak, evidence.floors, context.floors_extra_data,
+                               context.quote.ak_parent, *verdict.quote, verdict.checks);
+}
+
 void JudgeNewBoot(const EvidenceInput& evidence, const JudgeContext& context,
                   const ReplayedLog& log, Verdict& verdict) {
   CheckBankAudit(*evidence.ak, evidence.bank_audit, context.new_boot->bank_audit, context.quote,
@@ -187,6 +194,7 @@ Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context) {
         KeyRules(evidence.key ? evidence.key->certification : KeyCertification::kCreation));
     if (evidence.key) out.key = CheckKey(*evidence.ak, *evidence.key, *context.key, out.checks);
   }
+  if (!evidence.floors.empty()) JudgeFloors(evidence, context, out);
   if (context.ima) JudgeIma(evidence, context, out);
 
   if (!out.passing()) return out;

@@ -11,6 +11,7 @@
 #include "attestation-server/evidence/appraise.h"
 #include "attestation-server/evidence/ima.h"
 #include "attestation-server/evidence/bank_audit.h"
+#include "attestation-server/evidence/certified_floors.h"
 #include "attestation-server/evidence/key_evidence.h"
 #include "attestation-server/evidence/null_name.h"
 #include "pki/base/digest.h"
@@ -34,6 +35,7 @@ struct EvidenceInput {
   std::optional<ImaInput> ima = {};  // looked at when JudgeContext::ima is set
   std::optional<BankAuditInput> bank_audit = {};
   std::optional<NullNameInput> null_name = {};
+  std::vector<FloorInput> floors = {};  // empty: none shown
 };
 
 // NewBootContext is what a boot has to show once: at enrolment and at re-attestation.
@@ -52,6 +54,7 @@ struct JudgeContext {
   std::optional<ImaStart> ima = {};
   // Quoted PCRs that the event log need not replay to: kImaPcr, or those that nothing judges.
   uint32_t pcrs_elsewhere = 0;
+  ByteView floors_extra_data = {};  // FloorsQualifyingData(T)
   std::span<const Candidate> candidates;
   std::string reference_version;  // named in the verdict
   UnixTime challenge_made_at;     // attested_at: never when the evidence arrived
@@ -74,8 +77,9 @@ struct Verdict {
   std::optional<bool> secure_boot;
   std::optional<ImaStart> ima_end;  // set when the measurement list was judged: where it ended
   NullNameState null_name = NullNameState::kUnknown;
-  std::optional<ReferenceRole> matched;  // which of the device's sets
-  std::string matched_label;             // which alternative; of a failing verdict the nearest one
+  std::optional<CertifiedFloors> floors;  // absent: none were shown, or a rule failed
+  std::optional<ReferenceRole> matched;   // which of the device's sets
+  std::string matched_label;              // which alternative; of a failing verdict the nearest one
   std::string reference_version;
   UnixTime attested_at;
   UnixTime valid_until;               // attested_at unless passing
@@ -89,9 +93,9 @@ struct Verdict {
 
 // Judge runs, in this order: AkRules, LogRules, QuoteRules, log.replay, BankAuditRules and those of
 // CheckNullName for a new boot, reference.available, one rule per judged PCR ("pcr.4"),
-// reference.match, KeyRules when a key must be proven, ImaRules when asked for, which are not run
-// unless all before them passed. Passing means that every one ran and passed. `measured` needs PCR
-// 4 and PCR 7 among the judged ones; else `attested`.
+// reference.match, KeyRules when a key must be proven, FloorRules when floors are shown, ImaRules
+// when asked for, which are not run unless all before them passed. Passing means that every one ran
+// and passed. `measured` needs PCR 4 and PCR 7 among the judged ones; else `attested`.
 Verdict Judge(const EvidenceInput& evidence, const JudgeContext& context);
 
 // The steps of Judge that a tool may run alone. Each decides its rules in `checks`, which must hold

@@ -1,5 +1,6 @@
 #include "attestation-server/operations/devices.h"
 
+#include "attestation-server/enrolment/floor_history.h"
 #include "attestation-server/operations/explanation.h"
 #include "attestation-server/store/devices.h"
 #include "attestation-server/store/issuance.h"
@@ -109,6 +110,26 @@ Result<JsonValue> DiffShown(Connection& connection, const DeviceRecord& device,
   return JsonValue::Array(std::move(out));
 }
 
+JsonValue CountsJson(const pki::FloorCounts& counts) {
+  std::vector<JsonMember> out;
+  for (size_t i = 0; i < counts.size(); ++i)
+    out.push_back(
+        {std::string(pki::FloorCounterName(static_cast<pki::FloorCounter>(i))), counts[i]});
+  return JsonValue::Object(std::move(out));
+}
+
+// FloorsShown: a device that never showed floors is of state `none`, and nothing is said of it.
+JsonValue FloorsShown(const std::optional<FloorsRow>& row) {
+  if (!row) return JsonValue::Object({{"state", "none"}});
+  return JsonValue::Object({{"state", row->finding == kFloorsAbsent ? "not-shown" : "certified"},
+                            {"certified_at", FormatRfc3339(row->certified_at)},
+                            {"held", CountsJson(row->floors)},
+                            {"highest", CountsJson(row->highest)},
+                            {"finding", row->finding},
+                            {"finding_since", TimeOrNull(row->finding_since)},
+                            {"meaning", ExplainFloors(row->finding)}});
+}
+
 Result<JsonValue> VerdictShown(Connection& connection, const DeviceRecord& device,
                                const VerdictRow& verdict, UnixTime now) {
   SP_TRY(const JsonValue diff, ParseJson(verdict.diff.empty() ? "[]" : verdict.diff));
@@ -208,7 +229,10 @@ Result<JsonValue> DeviceOperations::List(std::string_view after, int64_t limit, 
 Result<JsonValue> DeviceOperations::Show(std::string_view name, UnixTime now) {
   SP_TRY(Snapshot snapshot, parts_.database.Read());
   SP_TRY(const DeviceRecord device, FindDevice(snapshot.connection(), name));
-  return Full(device, is_online_(device.id), now);
+  SP_TRY(const std::optional<FloorsRow> floors, FindFloors(snapshot.connection(), device.id));
+  std::vector<JsonMember> members = *Full(device, is_online_(device.id), now).if_object();
+  members.push_back({"floors", FloorsShown(floors)});
+  return JsonValue::Object(std::move(members));
 }
 
 Result<JsonValue> DeviceOperations::Explain(std::string_view name, UnixTime now) {

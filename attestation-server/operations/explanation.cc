@@ -104,6 +104,8 @@ std::string ExplainRule(std::string_view rule) {
   if (rule.starts_with("quote.")) return "the quote does not prove what was asked for";
   if (rule.starts_with("key.") || rule.starts_with("tls."))
     return "the TLS key is not proven to live in this TPM";
+  if (rule.starts_with("floors."))
+    return "the rollback floors are not proven to be those of this TPM";
   if (rule.starts_with("ima.")) return "a file ran, or was measured, that is not allowed";
   return "";
 }

@@ -27,6 +27,8 @@ grpc::Status ProveStatus(const Answer<Admitted>& answer, api::ProveResponse* res
   const Admitted& admitted = std::get<Admitted>(answer);
   response->set_pending(admitted.pending);
   if (!admitted.pending) ToWire(admitted, response->mutable_certificate());
+  if (admitted.recorded_floors)
+    for (const uint64_t floor : *admitted.recorded_floors) response->add_recorded_floors(floor);
   return grpc::Status::OK;
 }
 

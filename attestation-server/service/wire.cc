@@ -78,6 +78,8 @@ Result<ProveInput> FromWire(const std::string& ticket, const api::Evidence& wire
   out.null_name_signature = ToBytes(wire.null_name_signature());
   if (wire.has_ima_delta())
     out.ima = ReceivedIma{wire.ima_delta().first_entry(), ToBytes(wire.ima_delta().entries())};
+  for (const api::CertifiedIndex& floor : wire.floors())
+    out.floors.push_back({ToBytes(floor.attest()), ToBytes(floor.signature())});
   return input;
 }
 

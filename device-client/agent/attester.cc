@@ -89,6 +89,16 @@ std::optional<ImaPart> Attester::ReadImaList(uint64_t first) {
   return ImaPart{first, ToBytes(**added)};
 }
 
+// A device without floors, or whose floors are not whole, has none to show; nor has a TPM that
+// cannot certify them. The server knows what it has seen before.
+void Attester::CertifyFloors(const pki::Transcript& transcript, Evidence& out) {
+  const Result<std::vector<TpmAttestation>> floors =
+      tpm_.CertifyFloors(pki::FloorsQualifyingData(transcript).view());
+  if (!floors)
+    return Log(LogLevel::kInfo, "floors_not_shown", {{"reason", floors.error().ToString()}});
+  for (const TpmAttestation& each : *floors) out.floors.push_back({each.attest, each.signature});
+}
+
 Result<Evidence> Attester::Attest(const AttestationTask& task) {
   Evidence out;
   SP_TRY(const Bytes log, ReadFile(files_, paths_.event_log, kEventLogBytesMax));
@@ -134,6 +144,7 @@ Result<Evidence> Attester::Attest(const AttestationTask& task) {
         {quote.signed_by_ak.attest, quote.signed_by_ak.signature, std::move(quote.pcr_values)});
   }
   SP_TRY(AttestBoot(task.challenge, pki::QuoteExtraData(transcript), out));
+  if (!renewal) CertifyFloors(transcript, out);
   // After the quote: the kernel lists an entry before it extends the PCR.
   if (task.challenge.ima_first) out.ima = ReadImaList(*task.challenge.ima_first);
   if (task.secret != nullptr)

@@ -63,6 +63,7 @@ class Attester {
   Result<Bytes> MakeRequest(const TlsKey& key);
   Result<Unit> AttestBoot(const Challenge& challenge, const Sha256Digest& extra_data,
                           Evidence& out);
+  void CertifyFloors(const pki::Transcript& transcript, Evidence& out);
   std::optional<ImaPart> ReadImaList(uint64_t first);
 
   Tpm& tpm_;

@@ -46,6 +46,12 @@ struct ImaPart {
   Bytes entries;
 };
 
+// CertifiedIndex is an NV index as the AK certified it.
+struct CertifiedIndex {
+  Bytes attest;
+  Bytes signature;
+};
+
 enum class KeyCertification : uint8_t { kCreation, kCertify };
 
 struct Evidence {
@@ -68,6 +74,7 @@ struct Evidence {
   Bytes null_name_attest;
   Bytes null_name_signature;
   std::optional<ImaPart> ima;
+  std::vector<CertifiedIndex> floors;  // base first; empty: this TPM holds none
 };
 
 struct IssuedCertificate {

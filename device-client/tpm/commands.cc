@@ -343,6 +343,21 @@ Result<TpmAttestation> TpmCommands::CertifyWith(ESYS_TR object, ESYS_TR signer,
   return ToAttestation(*attest, *signature);
 }
 
+Result<TpmAttestation> TpmCommands::CertifyNv(ESYS_TR index, uint16_t size,
+                                              ByteView qualifying_data) {
+  SP_TRY(const ESYS_TR ak, AttestationKey());
+  SP_TRY(const TPM2B_DATA qualifying, QualifyingData(qualifying_data));
+  TPM2B_ATTEST* attest = nullptr;
+  TPMT_SIGNATURE* signature = nullptr;
+  SP_TRY(CheckRc(
+      Esys_NV_Certify(context(), ak, index, index, ESYS_TR_PASSWORD, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                      &qualifying, &kSchemeOfKey, size, 0, &attest, &signature),
+      "tpm.nv-certify"));
+  const EsysPtr<TPM2B_ATTEST> owned_attest(attest);
+  const EsysPtr<TPMT_SIGNATURE> owned_signature(signature);
+  return ToAttestation(*attest, *signature);
+}
+
 Result<Bytes> TpmCommands::Sign(TlsKeyId key, const Sha256Digest& digest) {
   SP_TRY(const Primary* made, FindTlsKey(key));
   TPM2B_DIGEST to_sign{};

@@ -36,6 +36,8 @@ class TpmCommands {
   Result<Unit> MakeFloorCounters();
   Result<FloorReading> ReadFloorCounters();
   Result<Unit> IncrementFloorCounter(FloorCounter counter);
+  Result<Unit> RemakeFloorCounters(const FloorCounts& floors);
+  Result<std::vector<TpmAttestation>> CertifyFloors(ByteView qualifying_data);
 
  private:
   struct Primary {
@@ -77,6 +79,10 @@ class TpmCommands {
   Result<Unit> IncrementNv(const NvIndex& index);
   Result<uint64_t> MakeCounter(FloorCounter counter);
   Result<Unit> SealBase(const FloorCounts& counts);
+  Result<FloorCounts> MakeCounters();
+  Result<Unit> UndefineNv(const NvIndex& index);
+  // CertifyNv lets the AK certify all `size` bytes of an index with an empty password.
+  Result<TpmAttestation> CertifyNv(ESYS_TR index, uint16_t size, ByteView qualifying_data);
   Result<PcrReading> ReadPcrsOnce(const pki::PcrBank& selection);
 
   Esys esys_;

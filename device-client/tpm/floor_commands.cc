@@ -5,33 +5,22 @@
 namespace sallyport::device {
 namespace {
 
-// In the range that the TCG registry leaves to owners (0x01800000-0x01BFFFFF).
-constexpr uint32_t kBaseIndex = 0x0180A500;
-constexpr uint16_t kCountBytes = 8;
-constexpr uint16_t kBaseBytes = kCountBytes * kFloorCounters;
-
-// Empty passwords: an owner password set after provisioning then keeps everybody from undefining
-// the floors, and the agent needs none to raise them.
-constexpr TPMA_NV kShared = TPMA_NV_AUTHREAD | TPMA_NV_AUTHWRITE | TPMA_NV_NO_DA;
-constexpr TPMA_NV kCounterAttributes =
-    kShared | (TPMA_NV{TPM2_NT_COUNTER} << TPMA_NV_TPM2_NT_SHIFT);
-constexpr TPMA_NV kBaseAttributes = kShared | TPMA_NV_WRITEDEFINE;
+static_assert(pki::kNvWritten == TPMA_NV_WRITTEN && pki::kNvWriteLocked == TPMA_NV_WRITELOCKED);
 constexpr TPMA_NV kSealed = TPMA_NV_WRITTEN | TPMA_NV_WRITELOCKED;
 
-uint32_t IndexOf(FloorCounter counter) { return kBaseIndex + 1 + static_cast<uint32_t>(counter); }
-
-TPMS_NV_PUBLIC AreaOf(uint32_t index, TPMA_NV attributes, uint16_t size) {
+TPMS_NV_PUBLIC NvPublicOf(const pki::FloorArea& area) {
   TPMS_NV_PUBLIC out{};
-  out.nvIndex = index;
+  out.nvIndex = area.index;
   out.nameAlg = TPM2_ALG_SHA256;
-  out.attributes = attributes;
-  out.dataSize = size;
+  out.attributes = area.attributes;
+  out.dataSize = area.size;
   return out;
 }
-TPMS_NV_PUBLIC BaseArea() { return AreaOf(kBaseIndex, kBaseAttributes, kBaseBytes); }
+TPMS_NV_PUBLIC BaseArea() { return NvPublicOf(pki::FloorBaseArea()); }
 TPMS_NV_PUBLIC CounterArea(FloorCounter counter) {
-  return AreaOf(IndexOf(counter), kCounterAttributes, kCountBytes);
+  return NvPublicOf(pki::FloorCounterArea(counter));
 }
+uint32_t IndexOf(FloorCounter counter) { return pki::FloorCounterArea(counter).index; }
 
 // IsAs compares everything that an index's Name is made of but what `may_differ` says.
 bool IsAs(const TPMS_NV_PUBLIC& area, const TPMS_NV_PUBLIC& wanted, TPMA_NV may_differ) {
@@ -48,20 +37,6 @@ Error Missing(uint32_t index, std::string_view what) {
 Error Foreign(uint32_t index, std::string_view what) {
   return Error{Reason::kMismatch, "NV index " + Hex(index) + " " + std::string(what),
                "floor.foreign"};
-}
-
-Result<FloorCounts> ParseCounts(ByteView bytes) {
-  ByteReader reader(bytes, "floor base");
-  FloorCounts out{};
-  for (uint64_t& count : out) {
-    SP_TRY(count, reader.BigU64());
-  }
-  return out;
-}
-Bytes CountBytes(const FloorCounts& counts) {
-  ByteWriter out;
-  for (const uint64_t count : counts) out.BigU64(count);
-  return std::move(out).Take();
 }
 
 }  // namespace
@@ -139,7 +114,7 @@ Result<Unit> TpmCommands::SealBase(const FloorCounts& counts) {
   SP_TRY(const std::unique_ptr<NvIndex> base, FindOrDefineNv(BaseArea()));
   if (!base->Has(TPMA_NV_WRITTEN)) {
     TPM2B_MAX_NV_BUFFER data{};
-    SP_TRY(FillTpm2b(data, data.buffer, sizeof data.buffer, CountBytes(counts)));
+    SP_TRY(FillTpm2b(data, data.buffer, sizeof data.buffer, pki::FloorCountBytes(counts)));
     SP_TRY(CheckRc(Esys_NV_Write(context(), base->handle, base->handle, ESYS_TR_PASSWORD,
                                  ESYS_TR_NONE, ESYS_TR_NONE, &data, 0),
                    "tpm.nv-write"));
@@ -149,23 +124,51 @@ Result<Unit> TpmCommands::SealBase(const FloorCounts& counts) {
                  "tpm.nv-write-lock");
 }
 
-Result<Unit> TpmCommands::MakeFloorCounters() {
-  SP_TRY(const std::unique_ptr<NvIndex> base, FindNv(BaseArea()));
-  if (base && base->Has(kSealed)) return Ok();
+Result<FloorCounts> TpmCommands::MakeCounters() {
   FloorCounts counts{};
   for (size_t i = 0; i < kFloorCounters; ++i) {
     SP_TRY(counts[i], MakeCounter(static_cast<FloorCounter>(i)));
   }
+  return counts;
+}
+
+Result<Unit> TpmCommands::MakeFloorCounters() {
+  SP_TRY(const std::unique_ptr<NvIndex> base, FindNv(BaseArea()));
+  if (base && base->Has(kSealed)) return Ok();
+  SP_TRY(const FloorCounts counts, MakeCounters());
   return SealBase(counts);
+}
+
+Result<Unit> TpmCommands::UndefineNv(const NvIndex& index) {
+  return CheckRc(Esys_NV_UndefineSpace(context(), ESYS_TR_RH_OWNER, index.handle, ESYS_TR_PASSWORD,
+                                       ESYS_TR_NONE, ESYS_TR_NONE),
+                 "tpm.nv-undefine-space");
+}
+
+// A base below the counts gives the floors back without a write per count.
+Result<Unit> TpmCommands::RemakeFloorCounters(const FloorCounts& floors) {
+  {
+    SP_TRY(const std::unique_ptr<NvIndex> base, FindNv(BaseArea()));
+    if (base) SP_TRY(UndefineNv(*base));
+  }
+  SP_TRY(FloorCounts base, MakeCounters());
+  for (size_t i = 0; i < kFloorCounters; ++i) {
+    if (floors[i] > base[i])
+      return Error{Reason::kMismatch,
+                   "these floors are not of this TPM, which never counted so far",
+                   "floor.other-tpm"};
+    base[i] -= floors[i];
+  }
+  return SealBase(base);
 }
 
 Result<FloorReading> TpmCommands::ReadFloorCounters() {
   SP_TRY(const std::unique_ptr<NvIndex> base, FindNv(BaseArea()));
-  if (!base) return Missing(kBaseIndex, "is not defined");
-  if (!base->Has(kSealed)) return Missing(kBaseIndex, "was never sealed");
+  if (!base) return Missing(pki::FloorBaseArea().index, "is not defined");
+  if (!base->Has(kSealed)) return Missing(pki::FloorBaseArea().index, "was never sealed");
   FloorReading out;
   SP_TRY(out.base, ReadNv(*base));
-  SP_TRY(const FloorCounts bases, ParseCounts(out.base));
+  SP_TRY(const FloorCounts bases, pki::ParseFloorCounts(out.base));
   for (size_t i = 0; i < kFloorCounters; ++i) {
     const auto counter = static_cast<FloorCounter>(i);
     SP_TRY(const std::unique_ptr<NvIndex> index, FindNv(CounterArea(counter)));
@@ -174,6 +177,21 @@ Result<FloorReading> TpmCommands::ReadFloorCounters() {
     SP_TRY(const uint64_t count, ReadCount(*index));
     if (count < bases[i]) return Foreign(IndexOf(counter), "counts below its base");
     out.floors[i] = count - bases[i];
+  }
+  return out;
+}
+
+Result<std::vector<TpmAttestation>> TpmCommands::CertifyFloors(ByteView qualifying_data) {
+  SP_TRY(ReadFloorCounters());  // whole, or there is nothing to show
+  std::vector<TpmAttestation> out;
+  std::vector<TPMS_NV_PUBLIC> areas{BaseArea()};
+  for (size_t i = 0; i < kFloorCounters; ++i)
+    areas.push_back(CounterArea(static_cast<FloorCounter>(i)));
+  for (const TPMS_NV_PUBLIC& area : areas) {
+    SP_TRY(const std::unique_ptr<NvIndex> index, FindNv(area));
+    if (!index) return Missing(area.nvIndex, "is not defined");
+    SP_TRY(TpmAttestation certified, CertifyNv(index->handle, area.dataSize, qualifying_data));
+    out.push_back(std::move(certified));
   }
   return out;
 }

@@ -20,6 +20,9 @@ class FloorCounters {
   // and leaves sealed floors alone, also when one of their counters has gone.
   virtual Result<Unit> Make() = 0;
   virtual Result<FloorReading> Read() = 0;
+  // Remake seals a new base, so that the floors are `floors` without a write per count; counters
+  // that are gone are defined anew. kMismatch, floor.other-tpm: this TPM never counted so far.
+  virtual Result<Unit> Remake(const FloorCounts& floors) = 0;
   // Increment is irreversible and wears the TPM.
   virtual Result<Unit> Increment(FloorCounter counter) = 0;
 };
@@ -30,6 +33,9 @@ class TpmFloorCounters final : public FloorCounters {
   explicit TpmFloorCounters(Tpm& tpm) : tpm_(tpm) {}
   Result<Unit> Make() override { return tpm_.MakeFloorCounters(); }
   Result<FloorReading> Read() override { return tpm_.ReadFloorCounters(); }
+  Result<Unit> Remake(const FloorCounts& floors) override {
+    return tpm_.RemakeFloorCounters(floors);
+  }
   Result<Unit> Increment(FloorCounter counter) override {
     return tpm_.IncrementFloorCounter(counter);
   }

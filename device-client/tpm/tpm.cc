@@ -95,5 +95,11 @@ Result<FloorReading> Tpm::ReadFloorCounters() {
 Result<Unit> Tpm::IncrementFloorCounter(FloorCounter counter) {
   return owner_->Run([&](TpmCommands& tpm) { return tpm.IncrementFloorCounter(counter); });
 }
+Result<Unit> Tpm::RemakeFloorCounters(const FloorCounts& floors) {
+  return owner_->Run([&](TpmCommands& tpm) { return tpm.RemakeFloorCounters(floors); });
+}
+Result<std::vector<TpmAttestation>> Tpm::CertifyFloors(ByteView qualifying_data) {
+  return owner_->Run([&](TpmCommands& tpm) { return tpm.CertifyFloors(qualifying_data); });
+}
 
 }  // namespace sallyport::device

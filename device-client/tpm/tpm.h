@@ -6,7 +6,6 @@
 // Open.
 #pragma once
 
-#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,6 +14,7 @@
 #include "pki/base/random.h"
 #include "pki/crypto/secret.h"
 #include "pki/tpm/attest.h"
+#include "pki/tpm/floor_indices.h"
 #include "pki/tpm/make_credential.h"
 
 namespace sallyport::device {
@@ -55,16 +55,9 @@ struct TpmQuote {
   std::map<unsigned, Bytes> pcr_values;  // read around the quote without a change between
 };
 
-// What the rollback floors count (floor_counters.h); the order is that of their NV indices.
-enum class FloorCounter : uint8_t {
-  kRollbackIndex,
-  kImageRoot,
-  kImageTargets,
-  kDirectorIncarnation,
-  kDirectorStep,
-};
-inline constexpr size_t kFloorCounters = 5;
-using FloorCounts = std::array<uint64_t, kFloorCounters>;
+using pki::FloorCounter;
+using pki::FloorCounts;
+using pki::kFloorCounters;
 
 struct FloorReading {
   FloorCounts floors;
@@ -131,6 +124,10 @@ class Tpm {
   Result<Unit> MakeFloorCounters();
   Result<FloorReading> ReadFloorCounters();
   Result<Unit> IncrementFloorCounter(FloorCounter counter);
+  Result<Unit> RemakeFloorCounters(const FloorCounts& floors);
+  // CertifyFloors: TPM2_NV_Certify of the base and each counter, in this order, by the AK. Errors
+  // of ReadFloorCounters. Needs EnsureAttestationKey.
+  Result<std::vector<TpmAttestation>> CertifyFloors(ByteView qualifying_data);
 
  private:
   class Owner;

@@ -13,6 +13,15 @@ void SetDeadline(grpc::ClientContext& context) {
   context.set_deadline(std::chrono::system_clock::now() + kDeadline);
 }
 
+Result<std::optional<FloorCounts>> RecordedFloors(const api::ProveResponse& response) {
+  if (response.recorded_floors().empty()) return std::optional<FloorCounts>();
+  if (response.recorded_floors_size() != static_cast<int>(kFloorCounters))
+    return Error{Reason::kMalformed, "not one floor per counter", "prove.recorded-floors"};
+  FloorCounts out{};
+  std::ranges::copy(response.recorded_floors(), out.begin());
+  return std::optional(out);
+}
+
 }  // namespace
 
 EnrolClient::EnrolClient(const std::string& address, const ServerTrust& trust)
@@ -60,9 +69,11 @@ Result<ProveAnswer> EnrolClient::Prove(ByteView ticket, const Evidence& evidence
   api::ProveResponse response;
   const grpc::Status status = stub_->Prove(&context, request, &response);
   if (!status.ok()) return Failed(status);
-  if (response.pending()) return ProveAnswer{};
-  SP_TRY(IssuedCertificate certificate, FromWire(response.certificate()));
-  return ProveAnswer{std::move(certificate)};
+  ProveAnswer out;
+  SP_TRY(out.recorded_floors, RecordedFloors(response));
+  if (response.pending()) return out;
+  SP_TRY(out.certificate, FromWire(response.certificate()));
+  return out;
 }
 
 }  // namespace sallyport::device

@@ -20,6 +20,7 @@ struct BeginAnswer {
 
 struct ProveAnswer {
   std::optional<IssuedCertificate> certificate;  // absent: waits for an operator
+  std::optional<FloorCounts> recorded_floors;    // the highest that this TPM ever certified
 };
 
 // EnrolClient is used by one thread. After a failure, failure() has what the server said.

@@ -76,6 +76,11 @@ void ToWire(const Evidence& evidence, api::Evidence* wire) {
   wire->set_null_name(ToString(evidence.null_name));
   wire->set_null_name_attest(ToString(evidence.null_name_attest));
   wire->set_null_name_signature(ToString(evidence.null_name_signature));
+  for (const CertifiedIndex& floor : evidence.floors) {
+    api::CertifiedIndex* const out = wire->add_floors();
+    out->set_attest(ToString(floor.attest));
+    out->set_signature(ToString(floor.signature));
+  }
   if (evidence.ima) {
     wire->mutable_ima_delta()->set_first_entry(evidence.ima->first);
     wire->mutable_ima_delta()->set_entries(ToString(evidence.ima->entries));

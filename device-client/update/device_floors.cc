@@ -9,6 +9,8 @@ namespace sallyport::device {
 namespace {
 
 constexpr uint64_t kFileBytesMax = 4096;
+constexpr std::string_view kBaseFormat = "floors/v1";
+constexpr std::string_view kRecordedFormat = "recorded-floors/v1";
 constexpr unsigned kIncarnationShift = 32;  // of a director's version
 constexpr uint64_t kStepMax = (uint64_t{1} << kIncarnationShift) / kDirectorStep - 1;
 
@@ -27,26 +29,51 @@ ota::ManifestFloors FloorsOf(const FloorCounts& counts) {
   return out;
 }
 
-}  // namespace
-
-Result<std::optional<Bytes>> DeviceFloors::LoadBase() const {
-  const Result<Bytes> bytes = ReadFile(files_, path_, kFileBytesMax);
+// A file of ours is {"sallyport": `format`, `key`: hex}.
+Result<std::optional<Bytes>> Load(FileSystem& files, const std::string& path,
+                                  std::string_view format, std::string_view key) {
+  const Result<Bytes> bytes = ReadFile(files, path, kFileBytesMax);
   if (!bytes && bytes.error().reason == Reason::kNotFound) return std::optional<Bytes>();
   if (!bytes) return bytes.error();
   SP_TRY(const JsonValue json, ParseJson(AsText(*bytes)));
   const JsonCursor file(json);
-  SP_TRY(file.OnlyKeys({"sallyport", "base"}));
+  SP_TRY(file.OnlyKeys({"sallyport", key}));
   SP_TRY(const std::string_view version, file.GetString("sallyport"));
-  if (version != "floors/v1") return file.Refuse("unknown version", "floor.file-version");
-  SP_TRY(const std::string_view base, file.GetString("base"));
-  SP_TRY(Bytes out, HexDecode(base));
+  if (version != format) return file.Refuse("unknown version", "floor.file-version");
+  SP_TRY(const std::string_view hex, file.GetString(key));
+  SP_TRY(Bytes out, HexDecode(hex));
   return std::optional(std::move(out));
 }
 
-Result<Unit> DeviceFloors::SaveBase(const Bytes& base) {
+Result<Unit> Save(FileSystem& files, const std::string& path, std::string_view format,
+                  std::string_view key, const Bytes& bytes) {
   const std::string json =
-      WriteJson(JsonValue::Object({{"sallyport", "floors/v1"}, {"base", HexEncode(base)}}));
-  return WriteFileAtomically(files_, path_, AsBytes(json));
+      WriteJson(JsonValue::Object({{"sallyport", format}, {std::string(key), HexEncode(bytes)}}));
+  return WriteFileAtomically(files, path, AsBytes(json));
+}
+
+}  // namespace
+
+Result<std::optional<Bytes>> DeviceFloors::LoadBase() const {
+  return Load(files_, path_, kBaseFormat, "base");
+}
+
+Result<Unit> DeviceFloors::SaveBase(const Bytes& base) {
+  return Save(files_, path_, kBaseFormat, "base", base);
+}
+
+Result<std::optional<FloorCounts>> DeviceFloors::LoadRecorded() const {
+  SP_TRY(const std::optional<Bytes> bytes, Load(files_, RecordedPath(), kRecordedFormat, "floors"));
+  if (!bytes) return std::optional<FloorCounts>();
+  SP_TRY(const FloorCounts floors, pki::ParseFloorCounts(*bytes));
+  return std::optional(floors);
+}
+
+Result<Unit> DeviceFloors::Recorded(const FloorCounts& floors) {
+  const std::lock_guard lock(mutex_);
+  const Result<std::optional<FloorCounts>> known = LoadRecorded();
+  if (known && *known == floors) return Ok();
+  return Save(files_, RecordedPath(), kRecordedFormat, "floors", pki::FloorCountBytes(floors));
 }
 
 Result<FloorCounts> DeviceFloors::Judge() {
@@ -56,7 +83,11 @@ Result<FloorCounts> DeviceFloors::Judge() {
   const bool known = base_.has_value();
   if (!known) SP_TRY(counters_.Make());
   SP_TRY(FloorReading reading, counters_.Read());
-  if (known && reading.base != *base_)
+  if (known && reading.base != *base_) {
+    SP_TRY(std::optional<Bytes> adopted, LoadBase());  // perhaps by another process
+    if (adopted) base_ = std::move(adopted);
+  }
+  if (known && reading.base != base_)
     return Error{Reason::kMismatch, "the TPM's counters were made anew; see docs/rollback.md",
                  "floor.changed"};
   if (!known) {
@@ -69,6 +100,11 @@ Result<FloorCounts> DeviceFloors::Judge() {
 }
 
 Result<FloorCounts> DeviceFloors::ReadCounts() {
+  const std::lock_guard lock(mutex_);
+  return ReadCountsLocked();
+}
+
+Result<FloorCounts> DeviceFloors::ReadCountsLocked() {
   Result<FloorCounts> counts = Judge();
   if (counts) {
     status_ = {std::string(kFloorsHeld), "", FloorsOf(*counts)};
@@ -79,7 +115,6 @@ Result<FloorCounts> DeviceFloors::ReadCounts() {
 }
 
 Result<ota::ManifestFloors> DeviceFloors::Floors() {
-  const std::lock_guard lock(mutex_);
   SP_TRY(const FloorCounts counts, ReadCounts());
   return FloorsOf(counts);
 }
@@ -103,6 +138,11 @@ void DeviceFloors::HoldOnTo(const Anchors& anchors) {
   const Anchors held = anchors_.value_or(Anchors{});
   anchors_ = Anchors{std::max(held.root, anchors.root), std::max(held.targets, anchors.targets),
                      std::max(held.director, anchors.director)};
+}
+
+std::optional<DeviceFloors::Anchors> DeviceFloors::anchors() const {
+  const std::lock_guard lock(mutex_);
+  return anchors_;
 }
 
 FloorStatus DeviceFloors::status() const {
@@ -134,16 +174,51 @@ Result<Unit> DeviceFloors::RaiseAnchors(const FloorCounts& held, const Anchors& 
 }
 
 Result<Unit> DeviceFloors::Raise(uint64_t rollback_index) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard raising(raising_);
   SP_TRY(const FloorCounts held, ReadCounts());
   const uint64_t floor = At(held, FloorCounter::kRollbackIndex);
   if (rollback_index > floor && rollback_index - floor > ota::kFloorRaiseMax)
     return Error{Reason::kPolicyDenied, "the floor cannot be raised that far", "floor.jump"};
-  if (anchors_) SP_TRY(RaiseAnchors(held, *anchors_));
+  if (const std::optional<Anchors> anchors = this->anchors()) SP_TRY(RaiseAnchors(held, *anchors));
   SP_TRY(RaiseTo(FloorCounter::kRollbackIndex, held, rollback_index, ota::kFloorRaiseMax));
   SP_TRY(ReadCounts());
   Log(LogLevel::kInfo, "floors_raised", {{"rollback_index", std::to_string(rollback_index)}});
   return Ok();
+}
+
+// FloorsToAdopt decides; `held` are the floors that hold now, if any do.
+Result<Adoption> DeviceFloors::FloorsToAdopt(const std::optional<FloorCounts>& held,
+                                             bool begin_at_zero) const {
+  SP_TRY(const std::optional<FloorCounts> recorded, LoadRecorded());
+  if (!recorded && !held && !begin_at_zero)
+    return Error{
+        Reason::kPolicyDenied,
+        "the server has told no floors of this TPM; let the agent attest first, or begin at "
+        "zero",
+        "floor.unrecorded"};
+  Adoption out{recorded.value_or(FloorCounts{}), recorded.has_value()};
+  if (!held) return out;
+  for (size_t i = 0; i < kFloorCounters; ++i) out.floors[i] = std::max(out.floors[i], (*held)[i]);
+  if (out.floors == *held)
+    return Error{Reason::kConflict, "the floors are whole: there is nothing to adopt",
+                 "floor.held"};
+  return out;
+}
+
+Result<Adoption> DeviceFloors::Adopt(bool begin_at_zero) {
+  const std::lock_guard raising(raising_);
+  const std::lock_guard lock(mutex_);
+  SP_TRY(base_, LoadBase());
+  const Result<FloorReading> reading = counters_.Read();
+  if (!reading && reading.error().name() != "floor.missing") return reading.error();
+  std::optional<FloorCounts> held;
+  if (reading && base_ && reading->base == *base_) held = reading->floors;
+  SP_TRY(const Adoption out, FloorsToAdopt(held, begin_at_zero));
+  SP_TRY(counters_.Remake(out.floors));
+  SP_TRY(FloorReading made, counters_.Read());
+  SP_TRY(SaveBase(made.base));
+  base_ = std::move(made.base);
+  return out;
 }
 
 }  // namespace sallyport::device

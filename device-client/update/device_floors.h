@@ -31,9 +31,15 @@ struct FloorStatus {
   ota::ManifestFloors floors;    // while held
 };
 
+// Adoption is what `sallyport-agent update adopt-floors` did.
+struct Adoption {
+  FloorCounts floors;
+  bool recorded = false;  // floors that the server had recorded; else they begin at zero
+};
+
 // DeviceFloors is thread-safe; borrows its parts. The file at `path` remembers where the counters
 // began, so that counters made anew beside a state that knows the old ones are noticed. It proves
-// nothing, and the floors hold without it.
+// nothing, and the floors hold without it. Beside it is what the server recorded (`path`.recorded).
 class DeviceFloors final : public ota::MonotonicFloor {
  public:
   DeviceFloors(FloorCounters& counters, FileSystem& files, std::string path)
@@ -43,6 +49,14 @@ class DeviceFloors final : public ota::MonotonicFloor {
   // FloorCounters, of the file, and kMismatch, floor.changed: made anew since this state was
   // written (TPM2_Clear, or an owner undefined them).
   Result<ota::ManifestFloors> Floors();
+  // Recorded keeps what the server has recorded of this TPM, for Adopt.
+  Result<Unit> Recorded(const FloorCounts& floors);
+  // Adopt makes counters that are missing, or were made anew, the floors of this device: with the
+  // floors that the server recorded, or from zero when it recorded none and `begin_at_zero`. Never
+  // lowers a floor that is held. kConflict, floor.held: there is nothing to adopt; kPolicyDenied,
+  // floor.unrecorded; errors of FloorCounters but floor.missing, and of the files. A cut in between
+  // leaves floors that are refused, and the next call goes on.
+  Result<Adoption> Adopt(bool begin_at_zero);
   // Obeyed says what the next Raise may hold on to besides the rollback index.
   void Obeyed(const ota::VerifiedManifest& manifest);
   void Obeyed(const ota::VerifiedBundle& bundle);
@@ -62,16 +76,24 @@ class DeviceFloors final : public ota::MonotonicFloor {
   };
   void HoldOnTo(const Anchors& anchors);
   Result<FloorCounts> ReadCounts();
+  Result<FloorCounts> ReadCountsLocked();
+  Result<std::optional<FloorCounts>> LoadRecorded() const;
   Result<FloorCounts> Judge();
   Result<std::optional<Bytes>> LoadBase() const;
   Result<Unit> SaveBase(const Bytes& base);
+  std::string RecordedPath() const { return path_ + ".recorded"; }
+  Result<Adoption> FloorsToAdopt(const std::optional<FloorCounts>& held, bool begin_at_zero) const;
+  std::optional<Anchors> anchors() const;
   Result<Unit> RaiseAnchors(const FloorCounts& held, const Anchors& anchors);
   Result<Unit> RaiseTo(FloorCounter counter, const FloorCounts& held, uint64_t value, uint64_t max);
 
   FloorCounters& counters_;
   FileSystem& files_;
   const std::string path_;
-  mutable std::mutex mutex_;   // guards the rest, and the order of reads and increments
+  // One raise or adoption at a time; taken before mutex_. A raise holds this one alone: status and
+  // manifests do not wait for hundreds of counts.
+  std::mutex raising_;
+  mutable std::mutex mutex_;   // guards the rest
   std::optional<Bytes> base_;  // as this state knows it
   std::optional<Anchors> anchors_;
   FloorStatus status_;

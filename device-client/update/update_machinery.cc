@@ -59,7 +59,14 @@ Result<std::unique_ptr<ota::BootControl>> MakeBootControl(FileSystem& files,
 ota::InstallerConfig Config(const UpdatePaths& paths) {
   return {{paths.slot_a, KernelImage(paths, Slot::kA)},
           {paths.slot_b, KernelImage(paths, Slot::kB)},
-          paths.esp};
+          paths.esp,
+          ota::kCheckpointBytes,
+          paths.components};
+}
+
+std::optional<ota::FirmwareUpdate> MakeFirmwareUpdate(FileSystem& files, const UpdatePaths& paths) {
+  if (paths.efivars.empty()) return std::nullopt;
+  return ota::FirmwareUpdate(files, {paths.esp, paths.efivars});
 }
 
 }  // namespace
@@ -68,7 +75,9 @@ UpdateMachinery::UpdateMachinery(FileSystem& files, const UpdatePaths& paths,
                                  std::unique_ptr<ota::BootControl> boot, ota::MonotonicFloor* floor)
     : boot_(std::move(boot)),
       record_(files, paths.state + "/update"),
-      installer_({files, slots_, *boot_, record_, floor}, Config(paths)) {}
+      firmware_(MakeFirmwareUpdate(files, paths)),
+      installer_({files, slots_, *boot_, record_, floor, firmware_ ? &*firmware_ : nullptr},
+                 Config(paths)) {}
 
 Result<std::unique_ptr<UpdateMachinery>> UpdateMachinery::Make(FileSystem& files,
                                                                const UpdatePaths& paths,

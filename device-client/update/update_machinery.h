@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "ota/install/installer.h"
@@ -26,6 +27,7 @@ struct UpdatePaths {
   BootLoaderKind boot = BootLoaderKind::kEfi;
   std::string uboot_env{};  // fw_env.config, for kUBoot
   std::string grubenv{};    // the environment block, for kGrub
+  ota::ComponentPlaces components{};
 };
 
 // UpdateMachinery borrows `files` and `floor`, which may be null (ota/install/installer.h). One
@@ -47,6 +49,7 @@ class UpdateMachinery {
   ota::PosixBlockTargetOpener slots_;
   const std::unique_ptr<ota::BootControl> boot_;
   ota::RecordStore record_;
+  std::optional<ota::FirmwareUpdate> firmware_;  // where the firmware has variables
   ota::Installer installer_;
 };
 

@@ -46,26 +46,6 @@ class MemorySink final : public ByteSink {
   Bytes held_;
 };
 
-class HashingFileSink final : public ByteSink {
- public:
-  HashingFileSink(File& file, uint64_t length) : file_(file), length_(length) {}
-  Result<Unit> Write(ByteView bytes) override {
-    SP_TRY(CheckRoom(written_, bytes.size(), length_));
-    SP_TRY(file_.WriteAt(written_, bytes));
-    hash_.Update(bytes);
-    written_ += bytes.size();
-    return Unit{};
-  }
-  uint64_t written() const { return written_; }
-  Sha256Digest Digest() { return *Sha256Digest::FromView(hash_.Finish()); }
-
- private:
-  File& file_;
-  const uint64_t length_;
-  uint64_t written_ = 0;
-  pki::Hasher hash_{pki::HashAlgorithm::kSha256};
-};
-
 class DecodingSink final : public ByteSink {
  public:
   explicit DecodingSink(StreamDecoder& decoder) : decoder_(decoder) {}
@@ -197,10 +177,9 @@ Result<Unit> Installer::CheckPlan(const InstallPlan& plan, const UpdateRecord& r
     return Error{Reason::kTooLarge, "segment index", "install.index-size"};
   if (facts.uki.length > kUkiSizeMax)
     return Error{Reason::kTooLarge, "kernel image", "install.uki-size"};
-  if (!facts.components.empty())
-    return Error{Reason::kPolicyDenied,
-                 "component " + facts.components.front().name + " has no place on this device",
-                 "install.component"};
+  if (parts_.firmware == nullptr && FirmwareUpdate::StagedBytes(facts) != 0)
+    return Error{Reason::kPolicyDenied, "no firmware is updated on this device",
+                 "install.capsule-support"};
   if (parts_.floor == nullptr) return Unit{};
   SP_TRY(const uint64_t floor, parts_.floor->Read());
   if (facts.rollback_index < floor)
@@ -253,7 +232,10 @@ Result<std::optional<ReleaseDigest>> Installer::RunningRelease() {
 }
 
 Result<Unit> Installer::Run(Job& job) {
-  if (job.record.state == UpdateState::kPlanned) SP_TRY(CheckSpace(job));
+  if (job.record.state == UpdateState::kPlanned) {
+    SP_TRY(CheckSpace(job));
+    SP_TRY(CheckComponents(job));
+  }
   // 1. Nothing may choose the target from here on.
   SP_TRY(parts_.boot.Disarm(job.record.slot));
   if (job.record.state == UpdateState::kPlanned) SP_TRY(Enter(job.record, UpdateEvent::kDisarm));
@@ -262,6 +244,7 @@ Result<Unit> Installer::Run(Job& job) {
   if (job.record.state == UpdateState::kWriting) SP_TRY(WriteImage(job));
   // 3. Both files read back from the medium; the kernel image last, because it is the entry point.
   SP_TRY(ReadBackImage(job));
+  SP_TRY(InstallComponents(job));
   SP_TRY(InstallUki(job));
   SP_TRY(Enter(job.record, UpdateEvent::kReadBack));
   job.Report(job.facts.image_length);
@@ -275,9 +258,25 @@ Result<Unit> Installer::CheckSpace(const Job& job) {
     return Error{Reason::kNoSpace, "the image is larger than the slot", "install.slot-size"};
   SP_TRY(const uint64_t free, parts_.files.FreeBytes(config_.esp));
   SP_TRY(const uint64_t reclaimed, SizeOrZero(parts_.files, job.paths.uki));
-  if (free + reclaimed < job.facts.uki.length + kEspSlack)
+  const uint64_t need = job.facts.uki.length + FirmwareUpdate::StagedBytes(job.facts) + kEspSlack;
+  if (free + reclaimed < need)
     return Error{Reason::kNoSpace, "the EFI system partition is full", "install.esp-space"};
   return Unit{};
+}
+
+Result<Unit> Installer::CheckComponents(const Job& job) {
+  SP_TRY(CheckComponentFiles(parts_.files, config_.components, job.facts, job.record.slot));
+  return parts_.firmware == nullptr ? Ok() : parts_.firmware->Check(job.facts);
+}
+
+Result<Unit> Installer::InstallComponents(const Job& job) {
+  SP_TRY(InstallComponentFiles(parts_.files, config_.components, job.facts, job.record.slot,
+                               job.source));
+  return parts_.firmware == nullptr ? Ok() : parts_.firmware->Stage(job.facts, job.source);
+}
+
+Result<Unit> Installer::WithdrawFirmware() {
+  return parts_.firmware == nullptr ? Ok() : parts_.firmware->Withdraw();
 }
 
 // Without its kernel image a slot cannot be booted even by hand, and the space is free for the new
@@ -330,16 +329,7 @@ Result<Unit> Installer::ReadBackImage(const Job& job) {
 
 Result<Unit> Installer::InstallUki(const Job& job) {
   const std::string temporary = job.paths.uki + ".tmp";
-  {
-    SP_TRY(const auto file, parts_.files.Open(temporary, OpenMode::kCreate));
-    HashingFileSink sink(*file, job.facts.uki.length);
-    SP_TRY(job.source.Fetch(job.facts.uki, 0, job.facts.uki.length, sink));
-    SP_TRY(CheckComplete(sink.written(), job.facts.uki.length));
-    if (sink.Digest() != job.facts.uki.sha256)
-      return Error{Reason::kMismatch, "the kernel image is not the one that was signed",
-                   "install.uki-digest"};
-    SP_TRY(file->Sync());
-  }
+  SP_TRY(FetchFile(parts_.files, job.source, job.facts.uki, temporary, "install.uki-digest"));
   SP_TRY(WriteFileAtomically(parts_.files, ReleaseFile(job.paths),
                              AsBytes(HexEncode(job.facts.release))));
   SP_TRY(parts_.files.Rename(temporary, parts_.boot.NewEntry(job.paths.uki)));
@@ -353,6 +343,9 @@ Result<Unit> Installer::Arm() {
   if (running == record.slot || !tries_left || !Next(record.state, UpdateEvent::kArm))
     return Error{Reason::kConflict, "state " + std::string(StateName(record.state)),
                  "install.not-ready"};
+  // Before the boot is chosen: a cut in between must not start the target on the old firmware,
+  // which would end its trial.
+  if (parts_.firmware != nullptr) SP_TRY(parts_.firmware->Deliver());
   // BootNext before the record: ARMED then means that a boot of the target was due.
   SP_TRY(parts_.boot.ArmOnce(record.slot));
   ++record.attempt;
@@ -393,9 +386,11 @@ Result<Unit> Installer::CommitBy(UpdateEvent event, const InstallPlan* plan) {
   if (record.state != UpdateState::kTrial || running != record.slot)
     return Error{Reason::kConflict, "state " + std::string(StateName(record.state)),
                  "install.not-in-trial"};
+  if (parts_.firmware != nullptr) SP_TRY(parts_.firmware->Confirm());
   SP_TRY(parts_.boot.MakeDefault(record.slot));
   // Irreversible, so after the default can no longer fall back by itself.
   SP_TRY(RaiseFloor(plan, record));
+  SP_TRY(WithdrawFirmware());
   return Enter(record, event);
 }
 
@@ -405,6 +400,7 @@ Result<Unit> Installer::RollBack() {
     return Error{Reason::kConflict, "state " + std::string(StateName(record.state)),
                  "install.not-in-trial"};
   SP_TRY(parts_.boot.Disarm(record.slot));
+  SP_TRY(WithdrawFirmware());
   record.RememberFailed(record.release);
   return Enter(record, UpdateEvent::kFallBack);
 }
@@ -416,6 +412,7 @@ Result<Unit> Installer::Abandon() {
     return Error{Reason::kConflict, "state " + std::string(StateName(record.state)),
                  "install.state"};
   if (record.slot != running) SP_TRY(parts_.boot.Disarm(record.slot));
+  SP_TRY(WithdrawFirmware());
   return Enter(record, UpdateEvent::kFail);
 }
 

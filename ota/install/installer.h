@@ -7,6 +7,8 @@
 
 #include "ota/install/block_target.h"
 #include "ota/install/boot_control.h"
+#include "ota/install/component_files.h"
+#include "ota/install/firmware_update.h"
 #include "ota/install/install_plan.h"
 #include "ota/install/monotonic_floor.h"
 #include "ota/install/payload_source.h"
@@ -34,6 +36,7 @@ struct InstallerConfig {
   SlotPaths slot_b;
   std::string esp;  // a directory of the EFI system partition; its free space is what counts
   uint64_t checkpoint_bytes = kCheckpointBytes;
+  ComponentPlaces components = {};
 };
 
 // MayPass: the medium, the network or this device's certificate may be there in a moment. What is
@@ -50,13 +53,15 @@ struct InstallProgress {
 };
 using ProgressFunction = std::function<void(const InstallProgress&)>;
 
-// InstallerParts are borrowed; `floor` may be null (monotonic_floor.h).
+// InstallerParts are borrowed; `floor` (monotonic_floor.h) and `firmware` may be null, without
+// which releases with capsules are refused.
 struct InstallerParts {
   FileSystem& files;
   BlockTargetOpener& slots;
   BootControl& boot;
   RecordStore& record;
   MonotonicFloor* floor = nullptr;
+  FirmwareUpdate* firmware = nullptr;
 };
 
 // One thread at a time.
@@ -79,7 +84,8 @@ class Installer {
   Result<Unit> Arm();
   // BeginTrial records that the target slot runs.
   Result<Unit> BeginTrial();
-  // Commit makes the running target the default. `plan` raises the floor when its release demands
+  // Commit makes the running target the default, once the firmware is what the release wants
+  // (kMismatch, install.firmware-version). `plan` raises the floor when its release demands
   // it; null when the plan is no longer at hand: then the floor stays. kConflict,
   // install.not-in-trial, unless the target slot runs its trial.
   Result<Unit> Commit(const InstallPlan* plan);
@@ -116,6 +122,9 @@ class Installer {
   Result<Unit> ReadBackImage(const Job& job);
   Result<Unit> InstallUki(const Job& job);
   Result<Unit> CommitBy(UpdateEvent event, const InstallPlan* plan);
+  Result<Unit> CheckComponents(const Job& job);
+  Result<Unit> InstallComponents(const Job& job);
+  Result<Unit> WithdrawFirmware();
   Result<Unit> RaiseFloor(const InstallPlan* plan, const UpdateRecord& record);
   Result<Unit> Enter(UpdateRecord& record, UpdateEvent event);
 

@@ -4,6 +4,7 @@ namespace sallyport::pki {
 namespace {
 
 constexpr size_t kDigestBytesMax = 64;
+constexpr size_t kNvContentsBytesMax = 64;  // the largest of our indices holds 40
 
 Result<Bytes> ReadSized(ByteReader& reader, size_t size_max) {
   SP_TRY(const ByteView view, reader.Sized16(size_max));
@@ -21,7 +22,7 @@ Result<ClockInfo> ReadClock(ByteReader& reader) {
   return clock;
 }
 
-using Body = std::variant<QuoteBody, CertifyBody, CreationBody>;
+using Body = std::variant<QuoteBody, CertifyBody, CreationBody, NvBody>;
 
 Result<Body> ReadBody(ByteReader& reader, uint16_t type) {
   switch (static_cast<tpm::AttestType>(type)) {
@@ -39,6 +40,12 @@ Result<Body> ReadBody(ByteReader& reader, uint16_t type) {
       SP_TRY(Bytes name, ReadSized(reader, kNameBytesMax));
       SP_TRY(Bytes hash, ReadSized(reader, kDigestBytesMax));
       return Body(CreationBody{std::move(name), std::move(hash)});
+    }
+    case tpm::AttestType::kNv: {
+      SP_TRY(Bytes name, ReadSized(reader, kNameBytesMax));
+      SP_TRY(const uint16_t offset, reader.BigU16());
+      SP_TRY(Bytes contents, ReadSized(reader, kNvContentsBytesMax));
+      return Body(NvBody{std::move(name), offset, std::move(contents)});
     }
   }
   return Error{Reason::kUnsupported, "attestation of type " + std::to_string(type), "attest.type"};

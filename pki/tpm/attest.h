@@ -1,4 +1,4 @@
-// TPMS_ATTEST (TPM 2.0 Part 2, 10.12.12) of the three kinds we ask for. Parsing proves nothing:
+// TPMS_ATTEST (TPM 2.0 Part 2, 10.12.12) of the four kinds we ask for. Parsing proves nothing:
 // verify the signature over the raw bytes first (signature.h), then compare what was parsed. Pure;
 // thread-safe.
 #pragma once
@@ -37,16 +37,25 @@ struct CreationBody {
   bool operator==(const CreationBody&) const = default;
 };
 
+// NvBody is TPMS_NV_CERTIFY_INFO: what an NV index of this Name holds from `offset` on.
+struct NvBody {
+  Bytes index_name;
+  uint16_t offset;
+  Bytes contents;
+  bool operator==(const NvBody&) const = default;
+};
+
 struct Attest {
   Bytes qualified_signer;  // Qualified Name of the key that signed
   Bytes extra_data;        // the caller's qualifying data
   ClockInfo clock;
   uint64_t firmware_version;
-  std::variant<QuoteBody, CertifyBody, CreationBody> body;
+  std::variant<QuoteBody, CertifyBody, CreationBody, NvBody> body;
 
   const QuoteBody* quote() const { return std::get_if<QuoteBody>(&body); }
   const CertifyBody* certify() const { return std::get_if<CertifyBody>(&body); }
   const CreationBody* creation() const { return std::get_if<CreationBody>(&body); }
+  const NvBody* nv() const { return std::get_if<NvBody>(&body); }
   bool operator==(const Attest&) const = default;
 };
 

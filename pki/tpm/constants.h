@@ -7,7 +7,12 @@ namespace sallyport::pki::tpm {
 
 inline constexpr uint32_t kGenerated = 0xFF544347;  // TPM_GENERATED_VALUE
 
-enum class AttestType : uint16_t { kCertify = 0x8017, kQuote = 0x8018, kCreation = 0x801A };
+enum class AttestType : uint16_t {
+  kNv = 0x8014,
+  kCertify = 0x8017,
+  kQuote = 0x8018,
+  kCreation = 0x801A,
+};
 
 inline constexpr uint32_t kOwner = 0x40000001;
 inline constexpr uint32_t kNullHierarchy = 0x40000007;

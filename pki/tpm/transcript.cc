@@ -5,6 +5,7 @@ namespace {
 
 constexpr std::string_view kQuoteLabel = "sallyport/quote/v1";
 constexpr std::string_view kKeyLabel = "sallyport/key/v1";
+constexpr std::string_view kFloorsLabel = "sallyport/floors/v1";
 constexpr std::string_view kActivateLabel = "sallyport/activate/v1";
 
 ByteView ReleaseOrEmpty(const TranscriptFields& fields) {
@@ -39,6 +40,10 @@ Sha256Digest QuoteExtraData(const Transcript& transcript) {
 
 Sha256Digest KeyQualifyingData(const Transcript& transcript) {
   return LabelledDigest(kKeyLabel, {transcript.view()});
+}
+
+Sha256Digest FloorsQualifyingData(const Transcript& transcript) {
+  return LabelledDigest(kFloorsLabel, {transcript.view()});
 }
 
 Sha256Digest ActivationProof(ByteView secret, const Transcript& transcript) {

@@ -64,6 +64,9 @@ Sha256Digest QuoteExtraData(const Transcript& transcript);
 // KeyQualifyingData is that of TPM2_CertifyCreation and TPM2_Certify of the TLS key:
 // SHA-256("sallyport/key/v1\0" || T).
 Sha256Digest KeyQualifyingData(const Transcript& transcript);
+// FloorsQualifyingData is that of TPM2_NV_Certify of the rollback floors:
+// SHA-256("sallyport/floors/v1\0" || T).
+Sha256Digest FloorsQualifyingData(const Transcript& transcript);
 // ActivationProof shows that the TPM of the EK opened the credential that holds `secret` (32
 // bytes): HMAC-SHA256(secret, "sallyport/activate/v1\0" || T). Compare with ConstantTimeEqual.
 Sha256Digest ActivationProof(ByteView secret, const Transcript& transcript);

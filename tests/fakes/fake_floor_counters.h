@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 
 #include "device-client/tpm/floor_counters.h"
 
@@ -31,7 +32,20 @@ class FakeFloorCounters final : public FloorCounters {
     }
     return out;
   }
+  Result<Unit> Remake(const FloorCounts& floors) override {
+    if (!made) SP_TRY(Make());
+    base = counts;
+    for (size_t i = 0; i < kFloorCounters; ++i) {
+      if (floors[i] > base[i]) {
+        made = false;
+        return Error{Reason::kMismatch, "injected", "floor.other-tpm"};
+      }
+      base[i] -= floors[i];
+    }
+    return Ok();
+  }
   Result<Unit> Increment(FloorCounter counter) override {
+    if (on_increment) on_increment();
     if (failure) return *failure;
     if (increments_left == 0) return Error{Reason::kUnavailable, "injected", "tpm.nv-increment"};
     --increments_left;
@@ -42,6 +56,7 @@ class FakeFloorCounters final : public FloorCounters {
   // Undefine is TPM2_Clear, or TPM2_NV_UndefineSpace of them all.
   void Undefine() { made = false; }
 
+  std::function<void()> on_increment;
   std::optional<Error> failure;
   uint64_t increments_left = UINT64_MAX;
   uint64_t writes = 0;

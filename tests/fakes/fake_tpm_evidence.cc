@@ -164,6 +164,20 @@ void FakeTpmDevice::CertifyNullName(const Sha256Digest& extra_data, bool other,
   out.null_name_signature = ak_.Sign(out.null_name_attest);
 }
 
+void FakeTpmDevice::CertifyFloors(const Sha256Digest& qualifying,
+                                  server::ReceivedEvidence& out) const {
+  const auto certify = [&](const Bytes& name, const Bytes& contents) {
+    AttestFields fields = Attest(pki::tpm::AttestType::kNv, qualifying);
+    fields.body = NvBodyBytes(name, contents);
+    const Bytes attest = fields.Write();
+    out.floors.push_back({attest, ak_.Sign(attest)});
+  };
+  certify(pki::FloorBaseIndexName(), pki::FloorCountBytes(floors->base));
+  for (size_t i = 0; i < pki::kFloorCounters; ++i)
+    certify(pki::FloorCounterIndexName(static_cast<pki::FloorCounter>(i)),
+            ByteWriter().BigU64(floors->counts[i]).bytes());
+}
+
 void FakeTpmDevice::CertifyKey(const Sha256Digest& qualifying, const Nonce& nonce,
                                const ProofOptions& options, server::ReceivedEvidence& out) {
   const uint32_t hierarchy =
@@ -227,6 +241,8 @@ server::ProveInput FakeTpmDevice::Prove(pki::Purpose purpose,
   if (options.null_name || options.other_null_name)
     CertifyNullName(extra_data, options.other_null_name, e);
   CertifyKey(pki::KeyQualifyingData(transcript), nonce, options, e);
+  if (floors && options.send_floors && !options.certify_again)
+    CertifyFloors(pki::FloorsQualifyingData(transcript), e);
   if (challenge.ima_first) SendIma(*challenge.ima_first, options, e);
   if (options.other_ima) e.ima = options.other_ima;
   if (purpose != pki::Purpose::kEnrol) return out;

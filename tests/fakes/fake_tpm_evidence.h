@@ -51,6 +51,7 @@ struct ProofOptions {
   bool null_name = false;        // the kernel shows one
   bool other_null_name = false;  // than the TPM has now
   bool send_ima = true;          // a device with a measurement list sends what is asked for
+  bool send_floors = true;       // false: a device that has them does not say so
   std::optional<server::ReceivedIma> other_ima = {};  // sent instead, asked for or not
 };
 
@@ -62,6 +63,13 @@ class FakeTpmDevice {
   void Boot(std::string_view image);
   // Clear is TPM2_Clear: the counts go to zero.
   void Clear() { reset_count_ = restart_count_ = 0; }
+
+  // Floors: the counters as they stand, once the device has any.
+  struct Floors {
+    pki::FloorCounts base;
+    pki::FloorCounts counts;
+  };
+  std::optional<Floors> floors;
 
   // MeasureFiles is a kernel with IMA: the list of this boot, with its boot_aggregate.
   server::ImaListBuilder& MeasureFiles();
@@ -94,6 +102,7 @@ class FakeTpmDevice {
   void AuditBanks(const Sha256Digest& extra_data, const server::BankAuditRequest& request,
                   server::ReceivedEvidence& out);
   void CertifyNullName(const Sha256Digest& extra_data, bool other, server::ReceivedEvidence& out);
+  void CertifyFloors(const Sha256Digest& qualifying, server::ReceivedEvidence& out) const;
   void SendIma(uint64_t first, const ProofOptions& options, server::ReceivedEvidence& out) const;
   void CertifyKey(const Sha256Digest& qualifying, const Nonce& nonce, const ProofOptions& options,
                   server::ReceivedEvidence& out);

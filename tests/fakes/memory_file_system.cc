@@ -128,6 +128,9 @@ Result<std::vector<std::string>> MemoryFileSystem::List(const std::string& path)
   std::vector<std::string> out;
   for (const auto& [name, inode] : names_)
     if (Parent(name) == path) out.push_back(name.substr(path.size() + 1));
+  for (const std::string& name : directories_)
+    if (name != path && Parent(name) == path) out.push_back(name.substr(path.size() + 1));
+  std::ranges::sort(out);
   return out;
 }
 

@@ -71,6 +71,10 @@ inline Bytes QuoteBodyBytes(const pki::PcrSelection& selection, ByteView digest)
   return std::move(out.Sized16(digest)).Take();
 }
 
+inline Bytes NvBodyBytes(ByteView name, ByteView contents, uint16_t offset = 0) {
+  return std::move(ByteWriter().Sized16(name).BigU16(offset).Sized16(contents)).Take();
+}
+
 inline Bytes TwoSized(ByteView first, ByteView second) {
   return std::move(ByteWriter().Sized16(first).Sized16(second)).Take();
 }

@@ -89,7 +89,8 @@ ota::InstallerConfig UpdateWorld::Config() const {
   return {{"slots/a", loader_->KernelImageOf(ota::Slot::kA)},
           {"slots/b", loader_->KernelImageOf(ota::Slot::kB)},
           "esp",
-          3 * kSegmentSize};
+          3 * kSegmentSize,
+          {{"app", {"apps/a", "apps/b"}}}};
 }
 
 UpdateWorld::UpdateWorld(const TestRelease& installed, BootLoader loader)
@@ -116,8 +117,9 @@ void UpdateWorld::AddRelease(const TestRelease& release) {
   signed_ukis_[release.plan.facts().version] = release.uki;
 }
 
-ota::Installer UpdateWorld::MakeInstaller(ota::MonotonicFloor* floor) {
-  return ota::Installer({files_, slots_, loader_->control(), record_, floor}, Config());
+ota::Installer UpdateWorld::MakeInstaller(ota::MonotonicFloor* floor,
+                                          ota::FirmwareUpdate* firmware) {
+  return ota::Installer({files_, slots_, loader_->control(), record_, floor, firmware}, Config());
 }
 
 bool UpdateWorld::Accepts(const std::string& path) {

@@ -37,6 +37,7 @@ class ReleaseSource final : public ota::PayloadSource {
                      ota::ByteSink& sink) override;
 
   Bytes& File(const std::string& path) { return files_.at(path); }
+  void Add(const std::string& path, Bytes content) { files_[path] = std::move(content); }
   // BreakOffAfter makes the source unreachable when that many bytes have been served.
   void BreakOffAfter(uint64_t bytes) { left_ = bytes; }
   uint64_t served() const { return served_; }
@@ -67,7 +68,8 @@ class UpdateWorld {
   // BootOrder lists the slots that boot without a trial, the default first.
   std::string BootOrder() { return loader_->Order(); }
 
-  ota::Installer MakeInstaller(ota::MonotonicFloor* floor = nullptr);
+  ota::Installer MakeInstaller(ota::MonotonicFloor* floor = nullptr,
+                               ota::FirmwareUpdate* firmware = nullptr);
   ota::BootControl& boot() { return loader_->control(); }
   ota::RecordStore& record() { return record_; }
   MemoryFileSystem& files() { return files_; }

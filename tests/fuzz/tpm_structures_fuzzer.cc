@@ -13,6 +13,7 @@ using namespace sallyport::pki;  // NOLINT(google-build-using-namespace)
 Bytes Write(const Attest& attest) {
   const auto type = attest.quote() != nullptr     ? tpm::AttestType::kQuote
                     : attest.certify() != nullptr ? tpm::AttestType::kCertify
+                    : attest.nv() != nullptr      ? tpm::AttestType::kNv
                                                   : tpm::AttestType::kCreation;
   ByteWriter out;
   out.BigU32(tpm::kGenerated).BigU16(static_cast<uint16_t>(type));
@@ -25,6 +26,8 @@ Bytes Write(const Attest& attest) {
     out.Sized16(quote->pcr_digest);
   } else if (const CertifyBody* const certify = attest.certify()) {
     out.Sized16(certify->name).Sized16(certify->qualified_name);
+  } else if (const NvBody* const nv = attest.nv()) {
+    out.Sized16(nv->index_name).BigU16(nv->offset).Sized16(nv->contents);
   } else {
     out.Sized16(attest.creation()->object_name).Sized16(attest.creation()->creation_hash);
   }

@@ -27,6 +27,7 @@ class RecordingSinks final : public AgentSinks {
     std::vector<TlsIdentity> identities;
     std::vector<PeerRevocation> revocations;
     std::vector<ota::DeviceManifest> manifests;
+    std::optional<FloorCounts> recorded_floors;
     int attested = 0;
     int refused = 0;
   };
@@ -35,6 +36,9 @@ class RecordingSinks final : public AgentSinks {
   }
   void OnAttested(const IssuedCertificate&) override {
     Change([](Told& told) { ++told.attested; });
+  }
+  void OnRecordedFloors(const FloorCounts& floors) override {
+    Change([&](Told& told) { told.recorded_floors = floors; });
   }
   void OnRefused() override {
     Change([](Told& told) { ++told.refused; });
@@ -166,6 +170,16 @@ TEST_F(AgentTest, EnrolsWithProofsThatVerifyAndStaysConnected) {
   EXPECT_EQ(seen.hellos[0].time_nonce().size(), 16u);
   EXPECT_EQ(sinks_.told().attested, 1);
   EXPECT_EQ(client_->status().tier, "attested");
+}
+
+TEST_F(AgentTest, PassesTheFloorsOnThatTheServerRecordedAndTakesNoOtherNumberOfThem) {
+  stub_->Set({.recorded_floors = {3, 1}});
+  StartAgent();
+  ASSERT_TRUE(stub_->WaitFor([](const Seen& seen) { return !seen.proofs.empty(); }));
+  stub_->Set({.recorded_floors = {3, 1, 7, 0, 0}});
+
+  ASSERT_TRUE(StreamsAre(1));
+  EXPECT_EQ(sinks_.told().recorded_floors, (FloorCounts{3, 1, 7, 0, 0}));
 }
 
 TEST_F(AgentTest, AWallClockThatIsDeadOrFarAheadKeepsItFromNothingAndTheServerCorrectsIt) {

@@ -384,6 +384,7 @@ grpc::Status ControlPlaneStub::Prove(const api::ProveRequest& request,
   seen_.proofs.push_back(request.evidence());
   changed_.notify_all();
   response.set_pending(conduct_.pending);
+  for (const uint64_t floor : conduct_.recorded_floors) response.add_recorded_floors(floor);
   if (!conduct_.pending) *response.mutable_certificate() = Issue(request.evidence());
   return grpc::Status::OK;
 }

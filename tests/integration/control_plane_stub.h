@@ -39,6 +39,7 @@ struct Conduct {
   bool pending = false;
   bool refuse_stream = false;
   Duration lifetime = Hours(1);
+  std::vector<uint64_t> recorded_floors = {};
 };
 
 // ControlPlaneStub: thread-safe. Serves on two unix sockets in `dir` until it is destroyed.

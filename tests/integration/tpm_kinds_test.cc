@@ -3,6 +3,7 @@
 // TPMs sign.
 #include <cstdlib>
 
+#include "attestation-server/enrolment/floor_history.h"
 #include "attestation-server/reference/reference_file.h"
 #include "attestation-server/service/wire.h"
 #include "device-client/agent/attester.h"
@@ -70,6 +71,10 @@ class TpmKind : public FlowTest {
     tpm_.reset();
     SP_CHECK(node_->PowerOn(system_random_)->outcome == node::BootOutcome::kRunning);
     if (!kind_.ak.empty() && !ak_made_) MakeAk();
+    Connect();
+  }
+  // Connect gives the TPM back to the agent's code.
+  void Connect() {
     tpm_ = *device::Tpm::Open(node_->tpm()->tcti(), system_random_);
     ak_public_ = *tpm_->EnsureAttestationKey();
     attester_.emplace(
@@ -454,6 +459,97 @@ TEST_P(QuoteSurgery, OtherThingsThatTheAkSignsAreNoQuotes) {
 
 INSTANTIATE_TEST_SUITE_P(All, QuoteSurgery, testing::Values(kP256, kRsa, kP384),
                          [](const auto& tested) { return tested.param.name; });
+
+// ---- Rollback floors
+
+class CertifiedFloorsOfATpm : public TpmKind {
+ protected:
+  std::optional<FloorsRow> Row() {
+    auto snapshot = database_->Read();
+    return FindFloors(snapshot.value().connection(), id_).value();
+  }
+  void Reboot() {
+    key_.reset();
+    tpm_.reset();
+    node_->PowerOff();
+    PowerOn();
+    now_ = now_ + Minutes(1);
+  }
+  // Tool runs a tpm2-tools command while the agent is away.
+  void Tool(const std::string& command) {
+    tpm_.reset();
+    const std::string line =
+        "tpm2_" + command + " -T " + node_->tpm()->tcti() + " > /dev/null 2>&1";
+    SP_CHECK(std::system(line.c_str()) == 0);
+    Connect();
+  }
+};
+
+TEST_F(CertifiedFloorsOfATpm, RiseWithTheCountersAndAreFoundWhenTheyFall) {
+  MakeNode(kP256);
+  ASSERT_EQ(Enrol(), "admitted");
+  EXPECT_EQ(Row(), std::nullopt) << "a TPM without counters shows none";
+
+  ASSERT_TRUE(tpm_->MakeFloorCounters());
+  ASSERT_TRUE(tpm_->IncrementFloorCounter(pki::FloorCounter::kRollbackIndex));
+  ASSERT_TRUE(tpm_->IncrementFloorCounter(pki::FloorCounter::kImageTargets));
+  Reboot();
+  ASSERT_EQ(Reattest(), "admitted");
+  EXPECT_EQ(Row()->floors, (pki::FloorCounts{1, 0, 1, 0, 0}));
+  EXPECT_EQ(Row()->finding, "");
+  ASSERT_EQ(Renew(), "admitted");
+
+  for (const char last : {'0', '1', '2', '3', '4', '5'})
+    Tool("nvundefine -C o 0x0180A50" + std::string(1, last));
+  Reboot();
+  ASSERT_EQ(Reattest(), "admitted");
+  EXPECT_EQ(Row()->finding, "floors.absent");
+  ASSERT_TRUE(tpm_->MakeFloorCounters());
+  Reboot();
+  ASSERT_EQ(Reattest(), "admitted");
+  EXPECT_EQ(Row()->finding, "floors.lowered");
+  ASSERT_TRUE(tpm_->RemakeFloorCounters(Row()->highest));
+  Reboot();
+  ASSERT_EQ(Reattest(), "admitted");
+  EXPECT_EQ(Row()->finding, "") << "given back";
+  EXPECT_EQ(Row()->floors, (pki::FloorCounts{1, 0, 1, 0, 0}));
+}
+
+TEST_F(CertifiedFloorsOfATpm, OverAClearCountsGoOnAndFloorsCanBeGivenBack) {
+  MakeNode(kP256);
+  ASSERT_TRUE(tpm_->MakeFloorCounters());
+  for (int i = 0; i < 3; ++i)
+    ASSERT_TRUE(tpm_->IncrementFloorCounter(pki::FloorCounter::kImageRoot));
+  ASSERT_EQ(Enrol(), "admitted");
+  Reboot();
+  Reboot();
+  ASSERT_EQ(Reattest(), "admitted");
+  const pki::FloorCounts counts = Row()->counts;
+
+  Tool("clear -c l");
+  ASSERT_TRUE(tpm_->EnsureAttestationKey());
+  ASSERT_TRUE(tpm_->MakeFloorCounters());
+  Reboot();
+  ASSERT_EQ(Reattest(), "admitted");
+  EXPECT_EQ(Row()->finding, "floors.cleared");
+  EXPECT_GT(Row()->counts, counts) << "TPM2_Clear lowers no count";
+  ASSERT_TRUE(tpm_->RemakeFloorCounters(Row()->highest));
+  Reboot();
+  ASSERT_EQ(Reattest(), "admitted");
+  EXPECT_EQ(Row()->finding, "");
+  EXPECT_EQ(Row()->floors[1], 3u);
+}
+
+TEST_F(CertifiedFloorsOfATpm, OrdinaryIndicesInTheirPlaceAreNotShown) {
+  MakeNode(kP256);
+  ASSERT_EQ(Enrol(), "admitted");
+  ASSERT_TRUE(tpm_->MakeFloorCounters());
+  Tool("nvundefine -C o 0x0180A501");
+  Tool("nvdefine 0x0180A501 -C o -s 8");
+  Reboot();
+  ASSERT_EQ(Reattest(), "admitted");
+  EXPECT_EQ(Row(), std::nullopt);
+}
 
 }  // namespace
 }  // namespace sallyport::server

@@ -122,6 +122,17 @@ TEST(AgentConfig, RefusesABootLoaderWithoutItsPlaceOrWithAnothers) {
   EXPECT_NE(DetailOf(Update("boot: lilo, efivars: /v")), "");
 }
 
+TEST(AgentConfig, GivesComponentsAPlaceInEachSlot) {
+  const auto config =
+      Update("efivars: /v, components: {app: {slot_a: /apps/a.img, slot_b: /apps/b.img}}");
+  ASSERT_TRUE(config) << config.error().detail;
+  EXPECT_EQ(UpdatePathsOf(*config).components.at("app").Of(ota::Slot::kB), "/apps/b.img");
+  EXPECT_NE(
+      DetailOf(Update("efivars: /v, components: {app: {slot_a: /apps/a.img}}")).find("slot_b"),
+      std::string::npos);
+  EXPECT_NE(DetailOf(Update("efivars: /v, components: [app]")), "");
+}
+
 TEST(AgentConfig, IsDocumented) {
   PosixFileSystem files;
   const Bytes document =

@@ -31,6 +31,17 @@ TEST(DescribeUpdate, ShowsTheFloorsThatAreHeld) {
             R"("manifest_version":4294967297,"release":"","slot":"b"})");
 }
 
+TEST(DescribeAdoption, SaysWhereTheFloorsAreFrom) {
+  EXPECT_EQ(DescribeAdoption({{5, 2, 17, 1, 0}, true}, true),
+            R"({"director_incarnation":1,"director_step":0,"from":"server","image_root":2,)"
+            R"("image_targets":17,"rollback_index":5})");
+  EXPECT_NE(DescribeAdoption({{5, 2, 17, 1, 0}, true}, false).find("image_targets >= 17"),
+            std::string::npos);
+  EXPECT_NE(DescribeAdoption({{}, false}, true).find(R"("from":"zero")"), std::string::npos);
+  EXPECT_EQ(ErrorJson(Error{Reason::kConflict, "whole", "floor.held"}),
+            R"({"error":{"detail":"whole","reason":"floor.held"}})");
+}
+
 TEST(DescribeUpdate, ShowsWhyThereAreNoFloorsAndNoNumbers) {
   const std::string status = StatusWith({"floor.missing", "NV index 0180a500 is not defined", {}});
 

@@ -50,6 +50,25 @@ TEST_F(EvidenceDocumentTest, AnEnrolmentIsJudgedTheSameAgain) {
   ExpectSame(Rejudge(Document(then)), then);
 }
 
+TEST_F(EvidenceDocumentTest, FloorsAreJudgedTheSameAgainAndTheirAbsenceIsNothingNew) {
+  device_.floors = {{5, 5, 5, 5, 5}, {6, 5, 5, 5, 5}};
+  MustEnrol(device_);
+  const VerdictRow then = Newest();
+  const std::string document = Document(then);
+  ExpectSame(Rejudge(document), then);
+  EXPECT_EQ(ReadEvidenceDocument(document)->evidence.floors.size(), 6u);
+
+  std::string forged = document;
+  const size_t floors = forged.find("\"floors\":[{\"attest\":\"") + 40;
+  forged[floors] = forged[floors] == '0' ? '1' : '0';
+  EXPECT_EQ(Rejudge(forged).rule, "floors.signature");
+  // A document of before the floors were certified has no such member.
+  std::string older = document;
+  const size_t begin = older.find("\"floors\":[");
+  older.erase(begin, older.find("],", begin) + 2 - begin);
+  EXPECT_TRUE(ReadEvidenceDocument(older)->evidence.floors.empty());
+}
+
 TEST_F(EvidenceDocumentTest, ANewBootIsJudgedAgainstTheClockOfTheLastOne) {
   MustEnrol(device_);
   device_.Boot("uki 1");

@@ -1,6 +1,7 @@
 // What operators may do to devices, and what each act leaves behind.
 #include "attestation-server/operations/devices.h"
 
+#include "attestation-server/store/floors.h"
 #include "tests/unit/attestation-server/operations/operations_fixture.h"
 
 namespace sallyport::server {
@@ -36,6 +37,32 @@ TEST_F(DeviceOperationsTest, ShowsExpiredEvidenceAsExpiredPosture) {
   const auto shown = operations_.Show(device.name, device.valid_until);
 
   EXPECT_EQ(*shown->Find("posture")->if_string(), "expired");
+}
+
+TEST_F(DeviceOperationsTest, ShowsTheCertifiedFloorsAndWhatAFindingMeans) {
+  const DeviceRecord device = Make(DeviceState::kActive);
+  const auto floors = [&] { return *operations_.Show(device.name, now_)->Find("floors"); };
+  EXPECT_EQ(WriteJson(floors()), R"({"state":"none"})");
+
+  FloorsRow row{.device_id = device.id,
+                .floors = {1, 0, 2, 0, 0},
+                .highest = {3, 0, 2, 0, 0},
+                .certified_at = now_,
+                .finding = "floors.lowered",
+                .finding_since = now_};
+  const auto keep = [&] {
+    ASSERT_TRUE(Write([&](Transaction& t) { return PutFloors(t.connection(), row); }));
+  };
+  keep();
+  EXPECT_EQ(*floors().Find("state")->if_string(), "certified");
+  EXPECT_EQ(*floors().Find("held")->Find("image_targets")->if_integer(), 2);
+  EXPECT_EQ(*floors().Find("highest")->Find("rollback_index")->if_integer(), 3);
+  EXPECT_EQ(*floors().Find("finding")->if_string(), "floors.lowered");
+  EXPECT_NE(floors().Find("meaning")->if_string()->find("adopt-floors"), std::string::npos);
+
+  row.finding = "floors.absent";
+  keep();
+  EXPECT_EQ(*floors().Find("state")->if_string(), "not-shown");
 }
 
 TEST_F(DeviceOperationsTest, ApprovalAdmitsAPendingDevice) {

@@ -106,6 +106,21 @@ TEST(WireEvidence, TakesTheNullName) {
   EXPECT_EQ(evidence.null_name_signature, ToBytes("signature"));
 }
 
+TEST(WireEvidence, TakesTheFloorsInTheirOrder) {
+  api::Evidence wire = Evidence();
+  EXPECT_TRUE(FromWire("ticket", wire)->evidence.floors.empty());
+  for (const char* const index : {"base", "first"}) {
+    api::CertifiedIndex* const floor = wire.add_floors();
+    floor->set_attest(index);
+    floor->set_signature("signature");
+  }
+  const ReceivedEvidence evidence = FromWire("ticket", wire)->evidence;
+  ASSERT_EQ(evidence.floors.size(), 2u);
+  EXPECT_EQ(evidence.floors[0].attest, ToBytes("base"));
+  EXPECT_EQ(evidence.floors[1].attest, ToBytes("first"));
+  EXPECT_EQ(evidence.floors[1].signature, ToBytes("signature"));
+}
+
 TEST(WireEvidence, TellsNoMeasurementListFromAnEmptyOne) {
   api::Evidence wire = Evidence();
   EXPECT_FALSE(FromWire("", wire)->evidence.ima.has_value());

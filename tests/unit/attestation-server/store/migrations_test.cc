@@ -1,5 +1,6 @@
 #include "attestation-server/store/migrations.h"
 
+#include "attestation-server/store/floors.h"
 #include "attestation-server/store/meta.h"
 #include "attestation-server/store/references.h"
 #include "tests/unit/attestation-server/store/store_fixture.h"
@@ -50,7 +51,7 @@ TEST_F(MigrationsTest, ADeviceOfBeforeFindsItsProfile) {
 
 TEST_F(MigrationsTest, AReleaseOfBeforeIsNotWithdrawn) {
   auto connection = Connection::Open(path(), ConnectionMode::kWriter);
-  ASSERT_TRUE(Migrate(**connection, Migrations().first(3)).has_value());
+  ASSERT_TRUE(Migrate(**connection, Migrations().first(4)).has_value());
   ASSERT_TRUE((*connection)
                   ->RunScript("INSERT INTO releases VALUES ('d','edge-os','1.0.0','p','{}',1);")
                   .has_value());
@@ -59,6 +60,19 @@ TEST_F(MigrationsTest, AReleaseOfBeforeIsNotWithdrawn) {
 
   const auto row = (*connection)->QueryOne("SELECT withdrawn FROM releases", "i", {});
   EXPECT_EQ(row.value()->Integer(0), 0);
+}
+
+TEST_F(MigrationsTest, ADeviceOfBeforeHasNoFloorsAndMayGetThem) {
+  auto connection = Connection::Open(path(), ConnectionMode::kWriter);
+  Connection& c = **connection;
+  ASSERT_TRUE(Migrate(c, Migrations().first(3)).has_value());
+  const DeviceRecord device = MakeDevice(1);
+  ASSERT_TRUE(Devices(c).Insert(device).has_value());
+
+  ASSERT_TRUE(Migrate(c, Migrations()).has_value());
+
+  EXPECT_EQ(*FindFloors(c, device.id), std::nullopt);
+  EXPECT_TRUE(PutFloors(c, {.device_id = device.id}).has_value());
 }
 
 TEST_F(MigrationsTest, EveryOldSchemaReachesTheNewestOne) {

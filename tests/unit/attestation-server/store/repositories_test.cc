@@ -4,6 +4,7 @@
 
 #include "attestation-server/store/authority.h"
 #include "attestation-server/store/evidence_blobs.h"
+#include "attestation-server/store/floors.h"
 #include "attestation-server/store/issuance.h"
 #include "attestation-server/store/limits.h"
 #include "attestation-server/store/meta.h"
@@ -382,6 +383,31 @@ TEST_F(RepositoriesTest, FaultOfTheBlobStoreIsOursAndNotTheDevices) {
   const auto put = blobs.Put(Bytes{1});
   EXPECT_EQ(put.error().reason, Reason::kUnavailable);
   EXPECT_EQ(put.error().rule, "evidence.store");
+}
+
+TEST_F(RepositoriesTest, FloorsComeBackAsWrittenAndTheLastWriteHolds) {
+  const DeviceRecord device = MakeDevice(1);
+  Do([&](Connection& c) { return Devices(c).Insert(device); });
+  FloorsRow row{.device_id = device.id,
+                .floors = {1, 2, 3, 4, 5},
+                .highest = {UINT64_MAX, 2, 3, 4, 5},
+                .counts = {6, 7, 8, 9, 10},
+                .generation = 3,
+                .certified_at = UnixTime{1000},
+                .finding = "floors.absent",
+                .finding_since = UnixTime{2000}};
+  auto snapshot = [&] { return database_->Read(); };
+  EXPECT_EQ(*FindFloors(snapshot()->connection(), device.id), std::nullopt);
+  Do([&](Connection& c) { return PutFloors(c, row); });
+  EXPECT_EQ(*FindFloors(snapshot()->connection(), device.id), row);
+  EXPECT_EQ(*CountFloorFindings(snapshot()->connection()), 1);
+  row.finding.clear();
+  row.finding_since = {};
+  Do([&](Connection& c) { return PutFloors(c, row); });
+  EXPECT_EQ(*FindFloors(snapshot()->connection(), device.id), row);
+  EXPECT_EQ(*CountFloorFindings(snapshot()->connection()), 0);
+  row.device_id = "nobody";
+  EXPECT_NE(Refusal([&](Connection& c) { return PutFloors(c, row); }), "");
 }
 
 }  // namespace

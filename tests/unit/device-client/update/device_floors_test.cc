@@ -1,5 +1,7 @@
 #include "device-client/update/device_floors.h"
 
+#include <future>
+
 #include "tests/fakes/fake_floor_counters.h"
 #include "tests/unit/ota/metadata/manifest_fixture.h"
 
@@ -242,6 +244,154 @@ TEST_F(DirectorFloorTest, OfANewIncarnationWaitsUntilItsVersionsHavePassedTheSte
 
   EXPECT_EQ(RaisedBy(2, 5), Version(1, 3 * kDirectorStep));
   EXPECT_EQ(RaisedBy(2, 3 * kDirectorStep + 1), Version(2, 3 * kDirectorStep));
+}
+
+// ---- Adoption
+
+class AdoptionTest : public DeviceFloorsTest {
+ protected:
+  std::string Adopt(bool begin_at_zero = false) {
+    DeviceFloors tool = Fresh();
+    const auto adopted = tool.Adopt(begin_at_zero);
+    if (!adopted) return std::string(adopted.error().name());
+    last_ = *adopted;
+    return "adopted";
+  }
+  Adoption last_{};
+};
+
+TEST_F(AdoptionTest, AfterAClearGivesBackWhatTheServerRecorded) {
+  ASSERT_TRUE(floors_of_tpm_.Raise(7));
+  ASSERT_TRUE(floors_of_tpm_.Recorded({7, 2, 3, 1, 0}));
+  counters_.Undefine();
+  const uint64_t writes = counters_.writes;
+
+  EXPECT_EQ(Adopt(), "adopted");
+  EXPECT_TRUE(last_.recorded);
+  EXPECT_EQ(*Fresh().Read(), 7u);
+  EXPECT_EQ(Fresh().Floors()->image_targets_version, 3u);
+  EXPECT_EQ(counters_.writes, writes + kFloorCounters) << "no write per count";
+}
+
+TEST_F(AdoptionTest, ARunningAgentTakesThemUpByItself) {
+  ASSERT_TRUE(floors_of_tpm_.Raise(7));
+  ASSERT_TRUE(floors_of_tpm_.Recorded({7, 0, 0, 0, 0}));
+  counters_.Undefine();
+  ASSERT_TRUE(counters_.Make());
+  EXPECT_EQ(RuleOf(floors_of_tpm_), "floor.changed");
+
+  ASSERT_EQ(Adopt(), "adopted");
+  EXPECT_EQ(RuleOf(floors_of_tpm_), "held");
+  EXPECT_EQ(*floors_of_tpm_.Read(), 7u);
+}
+
+TEST_F(AdoptionTest, FloorsThatAreWholeAreLeftAlone) {
+  ASSERT_TRUE(floors_of_tpm_.Raise(7));
+  EXPECT_EQ(Adopt(), "floor.held");
+  EXPECT_EQ(Adopt(true), "floor.held");
+  ASSERT_TRUE(floors_of_tpm_.Recorded({6, 0, 0, 0, 0}));
+  EXPECT_EQ(Adopt(), "floor.held") << "lower than what is held";
+  EXPECT_EQ(*floors_of_tpm_.Read(), 7u);
+}
+
+// The owner cleared the TPM, and somebody wiped the disk: the agent began anew, the server knows.
+TEST_F(AdoptionTest, FloorsBelowThoseRecordedAreGivenBackAndNoneIsLowered) {
+  ASSERT_TRUE(floors_of_tpm_.Raise(2));
+  ASSERT_TRUE(floors_of_tpm_.Recorded({1, 9, 0, 0, 0}));
+
+  EXPECT_EQ(Adopt(), "adopted");
+  EXPECT_EQ(last_.floors, (FloorCounts{2, 9, 0, 0, 0}));
+  EXPECT_EQ(*Fresh().Read(), 2u);
+  EXPECT_EQ(Fresh().Floors()->image_root_version, 9u);
+}
+
+TEST_F(AdoptionTest, WithoutARecordTheyBeginAtZeroOnlyWhenAsked) {
+  ASSERT_TRUE(floors_of_tpm_.Raise(7));
+  counters_.Undefine();
+
+  EXPECT_EQ(Adopt(), "floor.unrecorded");
+  EXPECT_FALSE(counters_.made);
+  EXPECT_EQ(Adopt(true), "adopted");
+  EXPECT_FALSE(last_.recorded);
+  EXPECT_EQ(*Fresh().Read(), 0u);
+}
+
+TEST_F(AdoptionTest, AskingForZeroDoesNotForgetWhatWasRecorded) {
+  ASSERT_TRUE(floors_of_tpm_.Raise(7));
+  ASSERT_TRUE(floors_of_tpm_.Recorded({7, 0, 0, 0, 0}));
+  counters_.Undefine();
+
+  EXPECT_EQ(Adopt(true), "adopted");
+  EXPECT_EQ(*Fresh().Read(), 7u);
+}
+
+TEST_F(AdoptionTest, FloorsOfAnotherTpmAreRefused) {
+  ASSERT_TRUE(floors_of_tpm_.Recorded({1000, 0, 0, 0, 0}));
+  EXPECT_EQ(Adopt(), "floor.other-tpm");
+}
+
+TEST_F(AdoptionTest, ATpmThatFailsAndADamagedRecordAreRefusals) {
+  counters_.failure = Error{Reason::kUnavailable, "injected", "tpm.nv-read"};
+  EXPECT_EQ(Adopt(true), "tpm.nv-read");
+  counters_.failure = Error{Reason::kMismatch, "injected", "floor.foreign"};
+  EXPECT_EQ(Adopt(true), "floor.foreign");
+  counters_.failure.reset();
+  for (const std::string text : {"", "{}", R"({"sallyport":"recorded-floors/v1","floors":"00"})",
+                                 R"({"sallyport":"floors/v1","floors":""})"}) {
+    ASSERT_TRUE(files_.MakeDirectories("/state"));
+    ASSERT_TRUE(WriteFileAtomically(files_, "/state/floors.json.recorded", AsBytes(text)));
+    EXPECT_NE(Adopt(true), "adopted") << text;
+  }
+}
+
+TEST_F(AdoptionTest, APowerCutIsFinishedByTheNextCall) {
+  for (uint64_t operations = 0;; ++operations) {
+    MemoryFileSystem files;
+    FakeFloorCounters counters;
+    ASSERT_TRUE(files.MakeDirectories("/state"));
+    const auto floors = [&] { return DeviceFloors(counters, files, "/state/floors.json"); };
+    ASSERT_TRUE(floors().Raise(5));
+    ASSERT_TRUE(floors().Recorded({5, 0, 0, 0, 0}));
+    counters.Undefine();
+    files.CutPowerAfter(operations);
+    const bool adopted = floors().Adopt(false).has_value();
+    files.Restart(PowerLoss::kAll);
+    const auto again = floors().Adopt(false);
+    EXPECT_TRUE(again || again.error().name() == "floor.held") << operations;
+    ASSERT_EQ(*floors().Read(), 5u) << operations;
+    if (adopted) break;
+  }
+}
+
+// ---- Waiting
+
+TEST_F(DeviceFloorsTest, StatusAndManifestsDoNotWaitForARaise) {
+  ASSERT_EQ(Receive(floors_of_tpm_, verifier_), "obeyed");
+  uint64_t answered = 0;
+  counters_.on_increment = [&] {
+    const auto asked = std::async(std::launch::async, [&] {
+      return floors_of_tpm_.status().state == "held" && floors_of_tpm_.Floors().has_value();
+    });
+    ASSERT_EQ(asked.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+    ++answered;
+  };
+
+  ASSERT_TRUE(floors_of_tpm_.Raise(300));
+  EXPECT_GE(answered, 300u);
+  counters_.on_increment = nullptr;
+  EXPECT_EQ(*floors_of_tpm_.Read(), 300u);
+}
+
+TEST_F(DeviceFloorsTest, TwoRaisesAtOnceDoNotCountTwice) {
+  ASSERT_TRUE(floors_of_tpm_.Raise(1));
+  std::future<bool> other;
+  counters_.on_increment = [&] {
+    if (!other.valid())
+      other = std::async(std::launch::async, [&] { return floors_of_tpm_.Raise(50).has_value(); });
+  };
+  ASSERT_TRUE(floors_of_tpm_.Raise(50));
+  ASSERT_TRUE(other.get());
+  EXPECT_EQ(*floors_of_tpm_.Read(), 50u);
 }
 
 }  // namespace

@@ -27,6 +27,11 @@ Bytes Creation() {
   return std::move(Header(0x801A).Sized16(Bytes(34, 6)).Sized16(Bytes(32, 7))).Take();
 }
 
+Bytes Nv(size_t contents = 8) {
+  return std::move(Header(0x8014).Sized16(Bytes(34, 6)).BigU16(3).Sized16(Bytes(contents, 7)))
+      .Take();
+}
+
 std::string_view RuleOf(ByteView bytes) {
   const auto attest = ParseAttest(bytes);
   return attest ? "" : attest.error().name();
@@ -49,8 +54,16 @@ TEST(Attest, ReadsCertifyAndCreation) {
   EXPECT_EQ(ParseAttest(Creation())->creation()->creation_hash, Bytes(32, 7));
 }
 
+TEST(Attest, ReadsTheContentsOfAnNvIndex) {
+  const Attest attest = *ParseAttest(Nv());
+  ASSERT_NE(attest.nv(), nullptr);
+  EXPECT_EQ(*attest.nv(), (NvBody{Bytes(34, 6), 3, Bytes(8, 7)}));
+  EXPECT_TRUE(ParseAttest(Nv(64)));
+  EXPECT_EQ(RuleOf(Nv(65)), "attest.structure");
+}
+
 TEST(Attest, RefusesEveryTruncationAndATrailingByte) {
-  for (Bytes bytes : {Quote(), Certify(), Creation()}) {
+  for (Bytes bytes : {Quote(), Certify(), Creation(), Nv()}) {
     for (size_t size = 0; size < bytes.size(); ++size)
       EXPECT_FALSE(ParseAttest(ByteView(bytes).first(size)).has_value()) << size;
     bytes.push_back(0);
@@ -59,7 +72,7 @@ TEST(Attest, RefusesEveryTruncationAndATrailingByte) {
 }
 
 TEST(Attest, EveryBitFlipIsRefusedOrChangesTheValue) {
-  for (const Bytes& original : {Quote(), Certify(), Creation()}) {
+  for (const Bytes& original : {Quote(), Certify(), Creation(), Nv()}) {
     const Attest attest = *ParseAttest(original);
     for (size_t bit = 0; bit < original.size() * 8; ++bit) {
       Bytes flipped = original;

@@ -1,0 +1,144 @@
+#include "ota/install/component_files.h"
+
+#include <algorithm>
+
+#include "pki/crypto/hash.h"
+
+namespace sallyport::ota {
+namespace {
+
+constexpr size_t kReadSize = 1 << 20;
+
+std::string Directory(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
+}
+
+// FileSink writes and hashes; a source that pushes more than was asked for is endless data.
+class FileSink final : public ByteSink {
+ public:
+  FileSink(File& file, uint64_t length) : file_(file), length_(length) {}
+  Result<Unit> Write(ByteView bytes) override {
+    if (bytes.size() > length_ - written_)
+      return Error{Reason::kMismatch, "the source sends too much", "install.source-length"};
+    SP_TRY(file_.WriteAt(written_, bytes));
+    hash_.Update(bytes);
+    written_ += bytes.size();
+    return Unit{};
+  }
+  Result<Unit> Finish(const RemoteFile& file, std::string_view digest_rule) {
+    if (written_ != file.length)
+      return Error{Reason::kUnavailable, "the source broke off", "install.source-length"};
+    if (!Equal(hash_.Finish(), file.sha256.view()))
+      return Error{Reason::kMismatch, file.path + " is not what was signed", digest_rule};
+    return file_.Sync();
+  }
+
+ private:
+  File& file_;
+  const uint64_t length_;
+  uint64_t written_ = 0;
+  pki::Hasher hash_{pki::HashAlgorithm::kSha256};
+};
+
+// CopySource reads another file of this device in place of the network.
+class CopySource final : public PayloadSource {
+ public:
+  CopySource(FileSystem& files, const std::string& path) : files_(files), path_(path) {}
+  Result<Unit> Fetch(const RemoteFile&, uint64_t offset, uint64_t length, ByteSink& sink) override {
+    SP_TRY(const auto file, files_.Open(path_, OpenMode::kRead));
+    Bytes buffer(kReadSize);
+    for (uint64_t done = 0; done < length;) {
+      SP_TRY(const size_t size, file->ReadAt(offset + done, buffer));
+      if (size == 0) return Unit{};
+      SP_TRY(sink.Write(
+          ByteView(buffer).first(static_cast<size_t>(std::min<uint64_t>(size, length - done)))));
+      done += size;
+    }
+    return Unit{};
+  }
+
+ private:
+  FileSystem& files_;
+  const std::string& path_;
+};
+
+// What cannot be read is not there: it is fetched again.
+bool Holds(FileSystem& files, const std::string& path, const RemoteFile& wanted) {
+  const auto file = files.Open(path, OpenMode::kRead);
+  if (!file) return false;
+  const auto size = (*file)->Size();
+  if (!size || *size != wanted.length) return false;
+  pki::Hasher hash(pki::HashAlgorithm::kSha256);
+  Bytes buffer(kReadSize);
+  for (uint64_t at = 0; at < *size;) {
+    const auto read = (*file)->ReadAt(at, buffer);
+    if (!read || *read == 0) return false;
+    hash.Update(ByteView(buffer).first(*read));
+    at += *read;
+  }
+  return Equal(hash.Finish(), wanted.sha256.view());
+}
+
+Result<Unit> InstallOne(FileSystem& files, const RemoteFile& file, const std::string& path,
+                        const std::string& other, PayloadSource& source) {
+  if (Holds(files, path, file)) return Unit{};
+  const bool beside = Holds(files, other, file);
+  SP_TRY(files.MakeDirectories(Directory(path)));
+  CopySource copy(files, other);
+  const std::string temporary = path + ".tmp";
+  SP_TRY(FetchFile(files, beside ? static_cast<PayloadSource&>(copy) : source, file, temporary,
+                   "install.component-digest"));
+  SP_TRY(files.Rename(temporary, path));
+  return files.SyncDirectory(Directory(path));
+}
+
+}  // namespace
+
+Result<Unit> FetchFile(FileSystem& files, PayloadSource& source, const RemoteFile& file,
+                       const std::string& path, std::string_view digest_rule) {
+  SP_TRY(const auto out, files.Open(path, OpenMode::kCreate));
+  FileSink sink(*out, file.length);
+  SP_TRY(source.Fetch(file, 0, file.length, sink));
+  return sink.Finish(file, digest_rule);
+}
+
+Result<Unit> CheckComponentFiles(FileSystem& files, const ComponentPlaces& places,
+                                 const InstallFacts& facts, Slot target) {
+  std::map<std::string, uint64_t> need;  // by directory
+  for (const RemoteComponent& component : facts.components) {
+    if (component.firmware) continue;
+    const auto place = places.find(component.name);
+    if (place == places.end())
+      return Error{Reason::kPolicyDenied,
+                   "component " + component.name + " has no place on this device",
+                   "install.component"};
+    const std::string& path = place->second.Of(target);
+    if (!Holds(files, path, component.file)) need[Directory(path)] += component.file.length;
+  }
+  for (const auto& [directory, bytes] : need) {
+    SP_TRY(files.MakeDirectories(directory));
+    SP_TRY(const uint64_t free, files.FreeBytes(directory));
+    if (free < bytes)
+      return Error{Reason::kNoSpace,
+                   directory + ": components need " + std::to_string(bytes) + " bytes, has " +
+                       std::to_string(free),
+                   "install.component-space"};
+  }
+  return Unit{};
+}
+
+Result<Unit> InstallComponentFiles(FileSystem& files, const ComponentPlaces& places,
+                                   const InstallFacts& facts, Slot target, PayloadSource& source) {
+  for (const RemoteComponent& component : facts.components) {
+    if (component.firmware) continue;
+    const auto place = places.find(component.name);
+    if (place == places.end())
+      return Error{Reason::kPolicyDenied, "component " + component.name, "install.component"};
+    SP_TRY(InstallOne(files, component.file, place->second.Of(target),
+                      place->second.Of(Other(target)), source));
+  }
+  return Unit{};
+}
+
+}  // namespace sallyport::ota

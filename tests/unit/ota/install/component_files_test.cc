@@ -1,0 +1,111 @@
+#include "ota/install/component_files.h"
+
+#include "tests/fakes/components_source.h"
+#include "tests/fakes/memory_file_system.h"
+
+namespace sallyport::ota {
+namespace {
+
+class ComponentFilesTest : public ::testing::Test {
+ protected:
+  InstallFacts Facts(std::vector<RemoteComponent> components) {
+    const RemoteFile none{"", 0, pki::Sha256(Bytes())};
+    return {.release = ReleaseDigest::FromArray({1}),
+            .product = "edge-os",
+            .version = "2",
+            .rollback_index = 1,
+            .security_floor = false,
+            .image_length = 1,
+            .image_sha256 = none.sha256,
+            .uki = none,
+            .index = none,
+            .payload = none,
+            .components = std::move(components)};
+  }
+  std::string_view Install(const InstallFacts& facts) {
+    const auto done = InstallComponentFiles(files_, places_, facts, Slot::kB, source_);
+    return done ? "ok" : done.error().name();
+  }
+  std::string_view Check(const InstallFacts& facts) {
+    const auto done = CheckComponentFiles(files_, places_, facts, Slot::kB);
+    return done ? "ok" : done.error().name();
+  }
+  Bytes Content(const std::string& path) {
+    const auto content = ReadFile(files_, path, 1 << 20);
+    return content ? *content : Bytes();
+  }
+
+  MemoryFileSystem files_;
+  ComponentPlaces places_ = {{"app", {"/apps/a.img", "/apps/b.img"}}};
+  ComponentsSource source_;
+  const Bytes app_ = Bytes(5000, 7);
+};
+
+TEST_F(ComponentFilesTest, GoToThePlaceOfTheTargetSlotAndSurviveAPowerCut) {
+  const InstallFacts facts = Facts({source_.Add("app", app_)});
+  ASSERT_EQ(Check(facts), "ok");
+  ASSERT_EQ(Install(facts), "ok");
+  files_.Restart();
+
+  EXPECT_EQ(Content("/apps/b.img"), app_);
+  EXPECT_TRUE(Content("/apps/a.img").empty());
+}
+
+TEST_F(ComponentFilesTest, AreNotDownloadedAgainWhenOneOfTheSlotsHasThem) {
+  const InstallFacts facts = Facts({source_.Add("app", app_)});
+  ASSERT_TRUE(files_.MakeDirectories("/apps"));
+  ASSERT_TRUE(WriteFileAtomically(files_, "/apps/a.img", app_));
+  ASSERT_EQ(Install(facts), "ok");
+  ASSERT_EQ(Install(facts), "ok");
+
+  EXPECT_EQ(source_.fetches, 0u);
+  EXPECT_EQ(Content("/apps/b.img"), app_);
+}
+
+TEST_F(ComponentFilesTest, RefusesOtherBytesThanTheSignedOnes) {
+  const InstallFacts facts = Facts({source_.Add("app", app_)});
+  source_.served.begin()->second[4000] ^= 1;
+  EXPECT_EQ(Install(facts), "install.component-digest");
+  source_.served.begin()->second.resize(4000);
+  EXPECT_EQ(Install(facts), "install.source-length");
+  source_.served.begin()->second.resize(9000);
+  source_.surplus = 1;
+  EXPECT_EQ(Install(facts), "install.source-length");
+  EXPECT_TRUE(Content("/apps/b.img").empty());
+}
+
+TEST_F(ComponentFilesTest, RefusesWhatHasNoPlaceOrNoRoomBeforeAnyChange) {
+  EXPECT_EQ(Check(Facts({source_.Add("maps", app_)})), "install.component");
+  EXPECT_EQ(Install(Facts({source_.Add("maps", app_)})), "install.component");
+  const InstallFacts facts = Facts({source_.Add("app", app_)});
+  files_.LimitBytes(4999);
+  EXPECT_EQ(Check(facts), "install.component-space");
+  files_.LimitBytes(5000);
+  EXPECT_EQ(Check(facts), "ok");
+  EXPECT_EQ(source_.fetches, 0u);
+}
+
+TEST_F(ComponentFilesTest, ACutAnywhereLeavesTheOldFileOrTheNewOne) {
+  const Bytes old(3000, 1);
+  const InstallFacts facts = Facts({source_.Add("app", app_)});
+  for (const PowerLoss loss :
+       {PowerLoss::kAll, PowerLoss::kOddSectors, PowerLoss::kDataOnly, PowerLoss::kNothing})
+    for (uint64_t cut = 0;; ++cut) {
+      MemoryFileSystem files;
+      ASSERT_TRUE(files.MakeDirectories("/apps"));
+      ASSERT_TRUE(WriteFileAtomically(files, "/apps/b.img", old));
+      files.CutPowerAfter(cut);
+      const auto done = InstallComponentFiles(files, places_, facts, Slot::kB, source_);
+      files.Restart(loss);
+      const Bytes held = *ReadFile(files, "/apps/b.img", 1 << 20);
+      ASSERT_TRUE(held == old || held == app_) << cut;
+      if (done) {
+        ASSERT_EQ(held, app_);
+        break;
+      }
+      ASSERT_TRUE(InstallComponentFiles(files, places_, facts, Slot::kB, source_));
+    }
+}
+
+}  // namespace
+}  // namespace sallyport::ota
