@@ -1,31 +1,15 @@
 #include "attestation-server/service_manager.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include <cstddef>
 #include <cstdlib>
-#include <cstring>
+
+#include "pki/base/service_manager.h"
 
 namespace sallyport::server {
 
 void NotifyReady() {
-  const char* const path = std::getenv("NOTIFY_SOCKET");
-  sockaddr_un address{};
-  if (path == nullptr || std::strlen(path) == 0 || std::strlen(path) >= sizeof(address.sun_path))
-    return;
-  address.sun_family = AF_UNIX;
-  std::strcpy(address.sun_path, path);
-  if (path[0] == '@') address.sun_path[0] = '\0';
-  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
-  constexpr std::string_view kReady = "READY=1";
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
-  if (::sendto(fd, kReady.data(), kReady.size(), 0, reinterpret_cast<const sockaddr*>(&address),
-               size) < 0)
+  const char* const socket = std::getenv("NOTIFY_SOCKET");
+  if (socket != nullptr && !NotifyServiceManager(socket, "READY=1"))
     Log(LogLevel::kWarning, "readiness_not_told");
-  ::close(fd);
 }
 
 StopSignal::StopSignal() {

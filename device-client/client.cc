@@ -16,6 +16,8 @@ constexpr std::string_view kAgentVersion = "0.1.0";
 constexpr Duration kPendingRetry = Seconds(10);  // an operator is asked; patience costs nothing
 constexpr Duration kPoll = Milliseconds(500);    // how late a lapse or a switch may be noticed
 constexpr int64_t kSwitchFraction = 8;  // the connection moves with 1/8 of the old lifetime left
+// One step asks the server and the TPM a few things, each of which has a limit of seconds.
+constexpr Duration kStepMax = Minutes(2);
 constexpr Duration kSaveTimeEvery =
     Minutes(5);  // wear: the floor of trusted time need not be exact
 
@@ -71,6 +73,7 @@ Client::~Client() { DropLink(); }
 // DropLink also forgets what the old link has said: it must not be taken for the next one's.
 void Client::DropLink() {
   link_.reset();
+  if (std::exchange(heard_, false)) parts_.sinks.OnStream(false);
   const std::lock_guard lock(inbox_mutex_);
   std::erase_if(inbox_, [](const Message& message) {
     return !std::holds_alternative<UpdateReport>(message);
@@ -94,7 +97,14 @@ void Client::Post(Message message) {
   inbox_changed_.notify_all();
 }
 
+void Client::Promise(Duration wait) {
+  promised_ms_ = parts_.clock.Boot().ms + wait.ms + kStepMax.ms;
+}
+
+bool Client::Alive() const { return parts_.clock.Boot().ms < promised_ms_; }
+
 std::optional<Client::Message> Client::NextMessage(Duration wait) {
+  Promise(wait);
   std::unique_lock lock(inbox_mutex_);
   inbox_changed_.wait_for(lock, std::chrono::milliseconds(wait.ms),
                           [this] { return stopping_ || !inbox_.empty(); });
@@ -105,6 +115,7 @@ std::optional<Client::Message> Client::NextMessage(Duration wait) {
 }
 
 void Client::Wait(Duration duration) {
+  Promise(duration);
   std::unique_lock lock(inbox_mutex_);
   inbox_changed_.wait_for(lock, std::chrono::milliseconds(duration.ms),
                           [this] { return stopping_; });
@@ -125,6 +136,7 @@ void Client::SetStatus(const std::string& refusal) {
 }
 
 Result<Unit> Client::Run(bool once) {
+  Promise(Duration{0});
   SP_TRY(ak_public_, parts_.tpm.EnsureAttestationKey());
   while (!stopping()) {
     Step();
@@ -138,6 +150,7 @@ Result<Unit> Client::Run(bool once) {
 }
 
 void Client::Step() {
+  Promise(Duration{0});
   switch (machine_) {
     case State::kEnrol: return Attempt(pki::Purpose::kEnrol);
     case State::kReattest: return Attempt(pki::Purpose::kReattest);
@@ -356,6 +369,7 @@ void Client::HandleTime(const SignedTime& time) {
   if (!checked)
     return Log(LogLevel::kError, "time_refused", {{"reason", checked.error().ToString()}});
   time_->Learn(time.time);
+  if (!std::exchange(heard_, true)) parts_.sinks.OnStream(true);
   backoff_.Reset();
   const bool rose = time.epoch > state_.epoch;
   state_.epoch = std::max(state_.epoch, time.epoch);

@@ -2,6 +2,7 @@
 // (device-client/agent/machine.h), and tells the sinks what is true now.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -37,6 +38,8 @@ class AgentSinks {
   virtual void OnRecordedFloors(const FloorCounts& floors) = 0;
   // OnRefused: the server judged this boot and said no.
   virtual void OnRefused() = 0;
+  // OnStream: the stream's first signed time has come, or the stream has ended.
+  virtual void OnStream(bool up) = 0;
   virtual void OnRevocations(const std::vector<PeerRevocation>& revocations) = 0;
   // OnManifest returns the version that is now obeyed.
   virtual Result<uint64_t> OnManifest(const ota::DeviceManifest& manifest) = 0;
@@ -76,6 +79,8 @@ class Client final : public LinkHandler {
   // Report queues an update report for the server. Thread-safe.
   void Report(UpdateReport report);
   ClientStatus status() const;
+  // Alive: the client's thread goes on, or waits as long as it said it would. Thread-safe.
+  bool Alive() const;
   TrustedTime& time() { return *time_; }
 
   void OnTime(const SignedTime& time) override;
@@ -125,6 +130,8 @@ class Client final : public LinkHandler {
   void TellIdentity();
   void DropLink();
   void Wait(Duration duration);
+  // Promise says when the thread will be heard of again.
+  void Promise(Duration wait);
   void Post(Message message);
   std::optional<Message> NextMessage(Duration wait);
   bool stopping() const;
@@ -151,10 +158,13 @@ class Client final : public LinkHandler {
   UnixTime switch_at_;
   Bytes time_nonce_;         // of the hello of link_
   UnixTime link_not_after_;  // of the certificate that link_ presented
+  bool heard_ = false;       // a signed time came over link_
   bool log_known_ = false;   // the server has judged this boot's log
   bool refused_once_ = false;
   bool unsaved_ = false;  // the disk was full: tried again with the next signed time
   uint64_t renewals_ = 0;
+
+  std::atomic<int64_t> promised_ms_ = 0;  // boot clock
 
   mutable std::mutex inbox_mutex_;  // guards inbox_, stopping_, status_
   std::condition_variable inbox_changed_;

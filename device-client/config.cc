@@ -1,5 +1,6 @@
 #include "device-client/config.h"
 
+#include "device-client/update_config.h"
 #include "policies/language/config_reader.h"
 
 namespace sallyport::device {
@@ -51,6 +52,7 @@ const std::vector<ConfigKey<ota::ComponentPlace>>& ComponentKeys() {
   return keys;
 }
 
+// The keys of TrialKeys stand beside those of the slots.
 const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
   static const auto components = [](UpdateSettings& out, const YamlNode& node,
                                     Diagnostics& findings) {
@@ -70,17 +72,27 @@ const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
     for (const auto& [known, kind] : kWords)
       if (word == known) out.boot = kind;
   };
-  static const std::vector<ConfigKey<UpdateSettings>> keys{
-      {"slot_a", "block device or file of slot A", ConfigText(&UpdateSettings::slot_a), true},
-      {"slot_b", "block device or file of slot B", ConfigText(&UpdateSettings::slot_b), true},
-      {"esp", "directory of the EFI system partition", ConfigText(&UpdateSettings::esp), true},
-      {"efivars", "directory of EFI variables; for efi and systemd-boot, and only for them",
-       ConfigText(&UpdateSettings::efivars)},
-      {"boot", "what chooses the slot: efi, systemd-boot, u-boot or grub (default efi)", boot},
-      {"uboot_env", "fw_env.config with the two copies of U-Boot's environment; for u-boot only",
-       ConfigText(&UpdateSettings::uboot_env)},
-      {"grubenv", "GRUB's environment block; for grub only", ConfigText(&UpdateSettings::grubenv)},
-      {"components", "where files of releases go, by component name", components}};
+  static const std::vector<ConfigKey<UpdateSettings>> keys = [] {
+    std::vector<ConfigKey<UpdateSettings>> out{
+        {"slot_a", "block device or file of slot A", ConfigText(&UpdateSettings::slot_a), true},
+        {"slot_b", "block device or file of slot B", ConfigText(&UpdateSettings::slot_b), true},
+        {"esp", "directory of the EFI system partition", ConfigText(&UpdateSettings::esp), true},
+        {"efivars", "directory of EFI variables; for efi and systemd-boot, and only for them",
+         ConfigText(&UpdateSettings::efivars)},
+        {"boot", "what chooses the slot: efi, systemd-boot, u-boot or grub (default efi)", boot},
+        {"uboot_env", "fw_env.config with the two copies of U-Boot's environment; for u-boot only",
+         ConfigText(&UpdateSettings::uboot_env)},
+        {"grubenv", "GRUB's environment block; for grub only",
+         ConfigText(&UpdateSettings::grubenv)},
+        {"components", "where files of releases go, by component name", components}};
+    for (const ConfigKey<TrialSettings>& key : TrialKeys())
+      out.push_back(
+          {key.name, key.meaning,
+           [read = key.read](UpdateSettings& update, const YamlNode& node, Diagnostics& findings) {
+             read(update.trial, node, findings);
+           }});
+    return out;
+  }();
   return keys;
 }
 
@@ -173,7 +185,7 @@ std::string DescribeConfig() {
   return DescribeConfigKeys("", Keys()) + DescribeConfigKeys("proxy.", ProxyKeys()) +
          DescribeConfigKeys("proxy.outbound[].", OutboundKeys()) +
          DescribeConfigKeys("update.", UpdateKeys()) +
-         DescribeConfigKeys("update.components.<name>.", ComponentKeys());
+         DescribeConfigKeys("update.components.<name>.", ComponentKeys()) + DescribeTrialKeys();
 }
 
 }  // namespace sallyport::device

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "device-client/update/update_machinery.h"
+#include "device-client/update/update_settings.h"
 #include "pki/base/result.h"
 #include "pki/base/time.h"
 #include "pki/tpm/make_credential.h"
@@ -35,6 +36,7 @@ struct UpdateSettings {
   std::string uboot_env;  // fw_env.config
   std::string grubenv;
   ota::ComponentPlaces components;
+  TrialSettings trial;
 };
 
 struct Config {

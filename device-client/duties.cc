@@ -5,6 +5,7 @@
 #include "ota/metadata/install_plan_maker.h"
 #include "pki/base/log.h"
 #include "pki/crypto/hash.h"
+#include "pki/x509/certificate.h"
 #include "policies/decision/canonical.h"
 
 namespace sallyport::device {
@@ -28,6 +29,13 @@ ProxyConfig ProxyConfigOf(const ProxySettings& section) {
   return out;
 }
 
+// ReleaseOf is the release that the certificate says was booted: the server proved it.
+std::optional<ReleaseDigest> ReleaseOf(const IssuedCertificate& issued) {
+  if (issued.chain.empty()) return std::nullopt;
+  const auto leaf = pki::ParseIdentityCertificate(issued.chain.front());
+  return leaf && leaf->extension ? leaf->extension->release_digest : std::nullopt;
+}
+
 }  // namespace
 
 Duties::Duties(DutyParts parts, const Config& config, const pki::EnrolmentFile& enrolment)
@@ -41,7 +49,9 @@ Duties::Duties(DutyParts parts, const Config& config, const pki::EnrolmentFile& 
                }),
       fetcher_(content_),
       payload_(content_),
-      sources_(payload_) {}
+      sources_(payload_),
+      notes_(parts.files, config.state + "/trial.json"),
+      watchdog_(config.update.trial.watchdog) {}
 
 Duties::~Duties() { Stop(); }
 
@@ -51,11 +61,13 @@ Result<Unit> Duties::Start(Client& client, const std::string& device_id) {
   SP_TRY(StartProxy());
   SP_TRY(StartUpdates());
   if (!device_id_.empty()) Restore();
+  Hear(HealthCheck::kAgent, {HealthAnswer::kPassed, ""});
   return Unit{};
 }
 
 void Duties::Stop() {
   if (bundles_) bundles_->Stop();
+  parts_.runner.Stop();
   if (worker_) worker_->Stop();
   worker_.reset();
   if (proxy_) proxy_->Stop();
@@ -76,47 +88,83 @@ Result<Unit> Duties::StartUpdates() {
   SP_TRY(const ota::Slot running, machinery_->installer().RunningSlot());
   SP_TRY(boot_.release, machinery_->installer().RunningRelease());
   boot_.slot = running == ota::Slot::kA ? pki::BootSlot::kA : pki::BootSlot::kB;
+  std::unique_ptr<BundleDesk> Duties::MakeBundleDesk() {
+    return std::make_unique<BundleDesk>(BundleDeskParts{
+        .files = parts_.files,
+        .state = config_.state,
+        .trust_domain = enrolment_.trust_domain.name(),
+        .image_root = enrolment_.image_root,
+        .hardware_id = config_.hardware,
+        .running = boot_.release,
+        .floors = parts_.floors,
+        .source = sources_,
+        .metadata_mutex = metadata_mutex_,
+        .now = [this] { return client_->time().Now().now; },
+        .held_manifest = [this] { return held_version_.load(); },
+        .manifest_release =
+            [this] {
+              return ota::ManifestVerifier::StoredRelease(parts_.files,
+                                                          config_.state + "/manifest");
+            },
+        .assign = [this](ota::InstallPlan plan) { worker_->Assign(std::move(plan)); }});
+  }
+
+  Result<Unit> Duties::CheckAlone() {
+    SP_TRY(parts_.floors.Floors());
+    SP_TRY(const Bytes log, ReadFile(parts_.files, config_.event_log, kEventLogBytesMax));
+    if (log.empty())
+      return Error{Reason::kUnavailable, "the event log is empty", "health.event-log"};
+    return Ok();
+  }
+
+  checks_ = std::make_unique<MachineChecks>(
+      MachineParts{parts_.files, parts_.runner, parts_.clock,
+                   [client = client_] { return client->time().Now(); }, LocalZones(parts_.files)},
+      config_.update.trial, config_.state);
   bundles_ = MakeBundleDesk();
   bundles_->Load();
   worker_ = std::make_unique<UpdateWorker>(
-      UpdateWorkerParts{{machinery_->installer(), sources_, parts_.rebooter, parts_.clock,
-                         [this](const UpdateReport& report) {
-                           bundles_->OnReport(report);
-                           client_->Report(report);
-                         },
-                         [this] { return CheckHealth(); }},
-                        parts_.random,
-                        config_.backoff_max});
+      UpdateWorkerParts{DriverParts(), parts_.random, config_.backoff_max});
   bundles_->Resume();
   bundles_->Start();
   return Unit{};
 }
 
-std::unique_ptr<BundleDesk> Duties::MakeBundleDesk() {
-  return std::make_unique<BundleDesk>(BundleDeskParts{
-      .files = parts_.files,
-      .state = config_.state,
-      .trust_domain = enrolment_.trust_domain.name(),
-      .image_root = enrolment_.image_root,
-      .hardware_id = config_.hardware,
-      .running = boot_.release,
-      .floors = parts_.floors,
-      .source = sources_,
-      .metadata_mutex = metadata_mutex_,
-      .now = [this] { return client_->time().Now().now; },
-      .held_manifest = [this] { return held_version_.load(); },
-      .manifest_release =
-          [this] {
-            return ota::ManifestVerifier::StoredRelease(parts_.files, config_.state + "/manifest");
-          },
-      .assign = [this](ota::InstallPlan plan) { worker_->Assign(std::move(plan)); }});
+UpdateDriverParts Duties::DriverParts() {
+  return {machinery_->installer(),
+          sources_,
+          parts_.rebooter,
+          parts_.clock,
+          *checks_,
+          notes_,
+          watchdog_,
+          [client = client_] { return client->time().Now(); },
+          [this](const UpdateReport& report) { Reported(report); },
+          [client = client_] { return client->Alive(); },
+          [this] { return CheckAlone(); },
+          {}};
 }
 
-Result<Unit> Duties::CheckHealth() {
-  SP_TRY(parts_.floors.Floors());
-  SP_TRY(const Bytes log, ReadFile(parts_.files, config_.event_log, kEventLogBytesMax));
-  if (log.empty()) return Error{Reason::kUnavailable, "the event log is empty", "health.event-log"};
-  return Ok();
+void Duties::Reported(const UpdateReport& report) {
+  {
+    const std::lock_guard lock(report_mutex_);
+    report_ = report;
+  }
+  bundles_->OnReport(report);
+  client_->Report(report);
+}
+
+std::optional<UpdateView> Duties::Update() const {
+  if (!checks_) return std::nullopt;
+  UpdateView view{
+      {}, checks_->Inhibitors(), checks_->InstallWindow(), checks_->RebootWindow(Duration{0})};
+  const std::lock_guard lock(report_mutex_);
+  view.report = report_;
+  return view;
+}
+
+void Duties::Hear(HealthCheck check, HealthState state, std::optional<ReleaseDigest> release) {
+  if (worker_) worker_->Hear({check, std::move(state), release});
 }
 
 BootClaim Duties::Boot() { return boot_; }
@@ -149,6 +197,7 @@ void Duties::Restore() {
 }
 
 void Duties::OnIdentity(const TlsIdentity& identity, const IssuedCertificate& /*certificate*/) {
+  Hear(HealthCheck::kCertificate, {HealthAnswer::kPassed, ""});
   {
     const std::lock_guard lock(identity_mutex_);
     identity_ = identity;
@@ -166,8 +215,8 @@ void Duties::OnIdentity(const TlsIdentity& identity, const IssuedCertificate& /*
   if (!set) Log(LogLevel::kError, "proxy_identity_refused", {{"reason", set.error().ToString()}});
 }
 
-void Duties::OnAttested(const IssuedCertificate& /*certificate*/) {
-  if (worker_) worker_->Judged(ota::TrialOutcome::kAccepted);
+void Duties::OnAttested(const IssuedCertificate& certificate) {
+  Hear(HealthCheck::kAttestation, {HealthAnswer::kPassed, ""}, ReleaseOf(certificate));
 }
 
 void Duties::OnRecordedFloors(const FloorCounts& floors) {
@@ -177,7 +226,11 @@ void Duties::OnRecordedFloors(const FloorCounts& floors) {
 }
 
 void Duties::OnRefused() {
-  if (worker_) worker_->Judged(ota::TrialOutcome::kRefused);
+  Hear(HealthCheck::kAttestation, {HealthAnswer::kFailed, "the server refused this boot"});
+}
+
+void Duties::OnStream(bool up) {
+  Hear(HealthCheck::kStream, up ? HealthState{HealthAnswer::kPassed, ""} : HealthState{});
 }
 
 void Duties::OnRevocations(const std::vector<PeerRevocation>& revocations) {
@@ -207,8 +260,12 @@ Result<Unit> Duties::Obey(const ota::VerifiedManifest& manifest) {
   SP_TRY(ApplySlice(manifest));
   held_version_ = manifest.version();
   parts_.floors.Obeyed(manifest);
-  if (!worker_ || !manifest.release() || !bundles_->AssignsAfter(manifest.version())) return Unit{};
+  if (!worker_) return Unit{};
+  if (!manifest.release() && assigned_) worker_->Withdraw(*assigned_);
+  assigned_.reset();
+  if (!manifest.release() || !bundles_->AssignsAfter(manifest.version())) return Unit{};
   bundles_->Superseded(manifest.release()->digest());
+  assigned_ = manifest.release()->digest();
   worker_->Assign(ota::InstallPlanMaker::From(*manifest.release()));
   return Unit{};
 }

@@ -23,6 +23,15 @@ struct DutyParts {
   Random& random;
   Rebooter& rebooter;
   DeviceFloors& floors;
+  PosixCommandRunner& runner;
+};
+
+// UpdateView is what `sallyport-agent update status` shows of an update.
+struct UpdateView {
+  UpdateReport report;  // the last one; without a state before the first
+  std::vector<Inhibitor> inhibitors;
+  GateDecision install_window;
+  GateDecision reboot_window;
 };
 
 // Duties: AgentSinks are called on the client's thread; Connections and the rest are thread-safe.
@@ -39,11 +48,14 @@ class Duties final : public AgentSinks {
   std::vector<ConnectionInfo> Connections() const;
   std::vector<Refusal> Refusals() const;
   FloorStatus Floors() const { return parts_.floors.status(); }
+  // Update is nothing on a device that takes no updates.
+  std::optional<UpdateView> Update() const;
 
   void OnIdentity(const TlsIdentity& identity, const IssuedCertificate& certificate) override;
   void OnAttested(const IssuedCertificate& certificate) override;
   void OnRecordedFloors(const FloorCounts& floors) override;
   void OnRefused() override;
+  void OnStream(bool up) override;
   void OnRevocations(const std::vector<PeerRevocation>& revocations) override;
   Result<uint64_t> OnManifest(const ota::DeviceManifest& manifest) override;
   uint64_t HeldManifestVersion() override { return held_version_; }
@@ -53,9 +65,12 @@ class Duties final : public AgentSinks {
   Result<Unit> StartProxy();
   Result<Unit> StartUpdates();
   std::unique_ptr<BundleDesk> MakeBundleDesk();
-  // CheckHealth is what this device can say of its own boot: the TPM answers and holds the floors,
+  // CheckAlone is what this device can say of its own boot: the TPM answers and holds the floors,
   // and the event log is there.
-  Result<Unit> CheckHealth();
+  Result<Unit> CheckAlone();
+  UpdateDriverParts DriverParts();
+  void Reported(const UpdateReport& report);
+  void Hear(HealthCheck check, HealthState state, std::optional<ReleaseDigest> release = {});
   // Verifier is made once the device knows its id.
   Result<ota::ManifestVerifier*> Verifier();
   void Restore();
@@ -79,6 +94,12 @@ class Duties final : public AgentSinks {
   HttpPayloadSource payload_;
   BundleSource sources_;
   std::unique_ptr<UpdateMachinery> machinery_;
+  std::unique_ptr<MachineChecks> checks_;
+  TrialNotes notes_;
+  Watchdog watchdog_;
+  std::optional<ReleaseDigest> assigned_;  // by the director, and not withdrawn yet
+  mutable std::mutex report_mutex_;        // guards report_
+  UpdateReport report_;
   BootClaim boot_;
   std::unique_ptr<Proxy> proxy_;
   std::unique_ptr<UpdateWorker> worker_;

@@ -69,5 +69,10 @@ int main(int argc, char** argv) {
   if (update_install->parsed()) return device::InstallBundle(options, install);
   if (adopt->parsed()) return device::AdoptFloors(options, adopting);
   if (update_status->parsed()) return device::PrintUpdateStatus(options, json);
+  const auto variable = [](const char* name) {
+    const char* const value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  options.service_manager = {variable("NOTIFY_SOCKET"), variable("WATCHDOG_USEC")};
   return status->parsed() ? device::PrintStatus(options) : device::RunAgent(options);
 }

@@ -104,7 +104,7 @@ class SignalThread {
   std::thread thread_;
 };
 
-Result<Unit> Run(const Config& config, bool once, bool& reboot) {
+Result<Unit> Run(const Config& config, const RunOptions& options, bool& reboot) {
   SignalThread signals;
   PosixFileSystem files;
   SystemRandom random;
@@ -120,13 +120,15 @@ Result<Unit> Run(const Config& config, bool once, bool& reboot) {
   StopOnReboot rebooter;
   TpmFloorCounters counters(*tpm);
   DeviceFloors floors(counters, files, FloorsPath(config));
-  Duties duties({files, clock, random, rebooter, floors}, config, enrolment);
+  PosixCommandRunner runner(clock);
+  Duties duties({files, clock, random, rebooter, floors, runner}, config, enrolment);
   Client client({*tpm, files, clock, random, duties}, config, enrolment, state);
   rebooter.Attach(client);
   signals.Watch(client);
   SP_TRY(duties.Start(client, state.device_id));
   const StatusWriter status(files, StatusPath(config), client, duties);
-  const Result<Unit> ended = client.Run(once);
+  const ServiceNotifier notifier(options.service_manager, [&client] { return client.Alive(); });
+  const Result<Unit> ended = client.Run(options.once);
   duties.Stop();
   reboot = rebooter.wanted();
   return ended;
@@ -141,7 +143,7 @@ int RunAgent(const RunOptions& options) {
   if (options.check_only) return std::puts("configuration is good") < 0 ? 4 : 0;
   SetLogLevel(LevelOf(config->log_level));
   bool reboot = false;
-  const Result<Unit> ended = Run(*config, options.once, reboot);
+  const Result<Unit> ended = Run(*config, options, reboot);
   if (reboot) return kRebootExitStatus;
   return ended ? 0 : Fail(ended.error());
 }

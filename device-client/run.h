@@ -4,6 +4,7 @@
 #include <string>
 
 #include "device-client/install_command.h"
+#include "device-client/service_notifier.h"
 
 namespace sallyport::device {
 
@@ -14,6 +15,7 @@ struct RunOptions {
   std::string config;
   bool check_only = false;
   bool once = false;
+  ServiceManager service_manager;
 };
 
 // Exit status: 0 done, 1 refused, 2 configuration or enrolment file wrong, 3 TPM or server not

@@ -1,6 +1,7 @@
 #include "device-client/status_file.h"
 
 #include "pki/base/log.h"
+#include "pki/base/printable.h"
 
 namespace sallyport::device {
 namespace {
@@ -65,6 +66,61 @@ JsonValue FloorsJson(const FloorStatus& status) {
   return JsonValue::Object(std::move(members));
 }
 
+JsonValue UpdateJson(const std::optional<UpdateView>& update) {
+  if (!update) return {};
+  const UpdateReport& report = update->report;
+  std::vector<JsonValue> inhibitors;
+  for (const Inhibitor& inhibitor : update->inhibitors)
+    inhibitors.push_back(JsonValue::Object({{"who", inhibitor.who}, {"why", inhibitor.why}}));
+  const auto window = [](const GateDecision& decision) {
+    return JsonValue::Object({{"open", decision.open}, {"detail", decision.detail}});
+  };
+  return JsonValue::Object(
+      {{"state", report.state},
+       {"percent", report.percent},
+       {"gate", report.gate},
+       {"detail", PrintableLine(report.detail)},
+       {"target", JsonValue::Object({{"release", report.release ? HexEncode(*report.release) : ""},
+                                     {"slot", report.slot}})},
+       {"inhibitors", JsonValue::Array(std::move(inhibitors))},
+       {"windows", JsonValue::Object({{"install", window(update->install_window)},
+                                      {"reboot", window(update->reboot_window)}})}});
+}
+
+namespace {
+
+Result<std::string> DescribeWindow(const JsonCursor& windows, std::string_view name) {
+  SP_TRY(const JsonCursor window, windows.Member(name));
+  SP_TRY(const JsonCursor::Flag open, window.GetBool("open"));
+  SP_TRY(const std::string_view detail, window.GetString("detail"));
+  return "\n  " + std::string(name) + ": " + (open.value ? "open" : std::string(detail));
+}
+
+Result<std::string> DescribeProgress(const JsonCursor& update) {
+  if (update.value().kind() == JsonValue::Kind::kNull) return std::string("update:   none taken");
+  SP_TRY(const std::string_view state, update.GetString("state"));
+  SP_TRY(const int64_t percent, update.GetInteger("percent", 0));
+  SP_TRY(const std::string_view gate, update.GetString("gate"));
+  SP_TRY(const std::string_view detail, update.GetString("detail"));
+  std::string out = "update:   " + OrNone(state) + " " + std::to_string(percent) + " %";
+  if (!gate.empty()) out += ", gate " + std::string(gate);
+  if (!detail.empty()) out += ": " + std::string(detail);
+  SP_TRY(const std::vector<JsonCursor> inhibitors, update.GetElements("inhibitors"));
+  for (const JsonCursor& inhibitor : inhibitors) {
+    SP_TRY(const std::string_view who, inhibitor.GetString("who"));
+    SP_TRY(const std::string_view why, inhibitor.GetString("why"));
+    out += "\n  inhibited by " + std::string(who) + ": " + OrNone(why);
+  }
+  SP_TRY(const JsonCursor windows, update.Member("windows"));
+  for (const std::string_view name : {"install", "reboot"}) {
+    SP_TRY(const std::string window, DescribeWindow(windows, name));
+    out += window;
+  }
+  return out;
+}
+
+}  // namespace
+
 Result<std::string> DescribeUpdate(std::string_view status, bool json) {
   SP_TRY(const JsonValue parsed, ParseJson(status));
   const JsonCursor cursor(parsed);
@@ -72,14 +128,19 @@ Result<std::string> DescribeUpdate(std::string_view status, bool json) {
   SP_TRY(const std::string_view release, cursor.GetString("release"));
   SP_TRY(const int64_t manifest, cursor.GetInteger("manifest_version", 0));
   SP_TRY(const JsonCursor floors, cursor.Member("floors"));
-  if (json)
-    return WriteJson(JsonValue::Object({{"slot", slot},
-                                        {"release", release},
-                                        {"manifest_version", manifest},
-                                        {"floors", floors.value()}}));
+  SP_TRY(const JsonCursor update, cursor.Member("update"));
+  SP_TRY(const std::string progress, DescribeProgress(update));
   SP_TRY(const std::string described, DescribeFloors(floors));
-  return "slot:     " + std::string(slot) + "\nrelease:  " + OrNone(release) +
-         "\nmanifest: " + std::to_string(manifest) + "\n" + described;
+  if (!json)
+    return "slot:     " + std::string(slot) + "\nrelease:  " + OrNone(release) + "\n" + progress +
+           "\nmanifest: " + std::to_string(manifest) + "\n" + described;
+  std::vector<JsonMember> members{{"slot", slot},
+                                  {"release", release},
+                                  {"manifest_version", manifest},
+                                  {"floors", floors.value()}};
+  if (const std::vector<JsonMember>* const more = update.value().if_object())
+    members.insert(members.end(), more->begin(), more->end());
+  return WriteJson(JsonValue::Object(std::move(members)));
 }
 
 std::string DescribeAdoption(const Adoption& adoption, bool json) {
@@ -122,6 +183,7 @@ std::string StatusJson(const ClientStatus& status, Duties& duties) {
                                       {"release", boot.release ? HexEncode(*boot.release) : ""},
                                       {"manifest_version", duties.HeldManifestVersion()},
                                       {"floors", FloorsJson(duties.Floors())},
+                                      {"update", UpdateJson(duties.Update())},
                                       {"connections", JsonValue::Array(std::move(connections))},
                                       {"refusals", JsonValue::Array(std::move(refusals))}}));
 }

@@ -17,12 +17,20 @@ std::string FloorsPath(const Config& config);
 // StatusJson: {"state","device_id","posture","tier","not_after","epoch","refusal","slot","release",
 // "manifest_version","floors":{"state","detail","rollback_index","image_root_version",
 // "image_targets_version","director_version"},"connections":[{"direction","peer","service","grant","policy_version","valid_until",
-// "bytes_sent","bytes_received"}],"refusals":[{"at","direction","peer","service","reason","was_open"}]}.
+// "bytes_sent","bytes_received"}],"refusals":[{"at","direction","peer","service","reason","was_open"}],
+// "update":UpdateJson}.
 std::string StatusJson(const ClientStatus& status, Duties& duties);
 // FloorsJson is its member "floors"; the numbers are absent unless the state is "held".
 JsonValue FloorsJson(const FloorStatus& status);
 
-// DescribeUpdate takes release, slot, manifest and floors out of a status, as JSON or for people.
+// UpdateJson is its member "update":
+// {"state","percent","gate","detail","target":{"release","slot"},
+// "inhibitors":[{"who","why"}],"windows":{"install":{"open","detail"},"reboot":{"open","detail"}}},
+// or null on a device that takes no updates. `state` is empty before the first report.
+JsonValue UpdateJson(const std::optional<UpdateView>& update);
+
+// DescribeUpdate takes release, slot, manifest, floors and the members of UpdateJson out of a
+// status, as one JSON object or for people.
 // kMalformed for what StatusJson did not write.
 Result<std::string> DescribeUpdate(std::string_view status, bool json);
 

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "attestation-server/cli/render.h"
 #include "attestation-server/reference/device_sets.h"
 #include "attestation-server/reference/reference_file.h"
 #include "ota/metadata/release.h"
 #include "ota/repository/signed_release.h"
+#include "pki/base/printable.h"
 #include "pki/spiffe/spiffe_id.h"
 
 namespace sallyport::server {
@@ -304,11 +306,13 @@ CommandResult ReleaseAnswer(const std::string& json, bool as_json) {
   for (const JsonCursor& gate : *gates) {
     const auto text = [&gate](std::string_view key) {
       const Result<std::string_view> member = gate.GetString(key);
-      return std::string(member ? *member : std::string_view());
+      return PrintableLine(member ? *member : std::string_view());
     };
     result.out += text("result") + "  " + text("gate") + ": needs " + text("need") + "; has " +
                   text("have") + "\n";
   }
+  const Result<std::string_view> log = JsonCursor(*value).GetString("log");
+  if (log && !log->empty()) result.out += "log of the boot that failed\n" + Indented(*log);
   return result;
 }
 

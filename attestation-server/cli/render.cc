@@ -5,13 +5,18 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "pki/base/printable.h"
+
 namespace sallyport::server {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
 std::string Cell(const Json& value) {
-  if (value.is_string()) return value.get<std::string>().empty() ? "-" : value.get<std::string>();
+  if (value.is_string()) {
+    std::string text = PrintableLine(value.get_ref<const std::string&>());
+    return text.empty() ? "-" : text;
+  }
   if (value.is_null()) return "-";
   if (!value.is_array()) return value.dump();
   std::string joined;
@@ -31,7 +36,7 @@ std::string Shown(const Json& value) {
 int Rank(const std::string& key) {
   constexpr std::array kFirst{"seq",   "name",    "event", "role",  "version",
                               "state", "posture", "tier",  "online"};
-  constexpr std::array kLast{"digest", "release_digest", "id", "hash", "record", "detail"};
+  constexpr std::array kLast{"digest", "release_digest", "id", "hash", "record", "detail", "log"};
   const auto first = std::ranges::find(kFirst, key);
   if (first != kFirst.end()) return static_cast<int>(first - kFirst.begin()) - 100;
   const auto last = std::ranges::find(kLast, key);
@@ -78,12 +83,29 @@ std::string Lines(const Json& object) {
   for (const std::string& key : keys) {
     const Json& value = object[key];
     const bool nested = value.is_array() && !value.empty() && value.front().is_object();
-    out += nested ? key + "\n" + Table(value) : Padded(key, width) + "  " + Cell(value) + "\n";
+    const bool lines =
+        value.is_string() && value.get_ref<const std::string&>().find('\n') != std::string::npos;
+    if (nested)
+      out += key + "\n" + Table(value);
+    else if (lines)
+      out += key + "\n" + Indented(value.get_ref<const std::string&>());
+    else
+      out += Padded(key, width) + "  " + Cell(value) + "\n";
   }
   return out;
 }
 
 }  // namespace
+
+std::string Indented(std::string_view text) {
+  std::string out = "  ";
+  const std::string printable = PrintableText(text);
+  for (size_t i = 0; i < printable.size(); ++i) {
+    out += printable[i];
+    if (printable[i] == '\n' && i + 1 < printable.size()) out += "  ";
+  }
+  return out.ends_with('\n') ? out : out + "\n";
+}
 
 std::string RenderJson(std::string_view text) {
   const Json json = Json::parse(text, nullptr, false);

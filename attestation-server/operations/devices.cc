@@ -60,6 +60,23 @@ JsonValue Full(const DeviceRecord& device, bool online, UnixTime now) {
   return JsonValue::Object(std::move(members));
 }
 
+// WithUpdate adds what the device last said of the release it is assigned.
+Result<JsonValue> WithUpdate(Connection& connection, const DeviceRecord& device, JsonValue shown) {
+  SP_TRY(const std::optional<RolloutDeviceRow> row, FindAssignment(connection, device.id));
+  if (!row) return shown;
+  std::vector<JsonMember> members = *shown.if_object();
+  const auto add = [&members](std::string key, JsonValue value) {
+    members.push_back({std::move(key), std::move(value)});
+  };
+  add("update_rollout", row->rollout);
+  add("update_state", TextOf(row->state));
+  add("update_percent", row->percent);
+  add("update_gate", row->gate);
+  add("update_detail", row->detail);
+  add("update_log", row->log_tail);
+  return JsonValue::Object(std::move(members));
+}
+
 // NearestOf names the set that a verdict was compared with.
 Result<Nearest> NearestOf(Connection& connection, const VerdictRow& verdict) {
   if (!verdict.reference_set) return Nearest{};
@@ -232,7 +249,7 @@ Result<JsonValue> DeviceOperations::Show(std::string_view name, UnixTime now) {
   SP_TRY(const std::optional<FloorsRow> floors, FindFloors(snapshot.connection(), device.id));
   std::vector<JsonMember> members = *Full(device, is_online_(device.id), now).if_object();
   members.push_back({"floors", FloorsShown(floors)});
-  return JsonValue::Object(std::move(members));
+  return WithUpdate(snapshot.connection(), device, JsonValue::Object(std::move(members)));
 }
 
 Result<JsonValue> DeviceOperations::Explain(std::string_view name, UnixTime now) {

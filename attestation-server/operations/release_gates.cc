@@ -169,10 +169,14 @@ Gate RolloutGate(const Question& q) {
   return Decide("rollout", true, need, have + ", " + std::string(TextOf(q.assignment->state)));
 }
 
+bool HasFailedAt(const Question& q) {
+  return q.assignment && q.rollout && q.rollout->release == q.wanted.row.digest &&
+         HasFailed(*q.assignment);
+}
+
 // What the device itself reported of its last attempt at this release.
 std::optional<Gate> TrialGate(const Question& q) {
-  if (!q.assignment || !q.rollout || q.rollout->release != q.wanted.row.digest) return std::nullopt;
-  if (!HasFailed(*q.assignment)) return std::nullopt;
+  if (!HasFailedAt(q)) return std::nullopt;
   std::string have(TextOf(q.assignment->state));
   if (!q.assignment->gate.empty()) have += " at gate " + q.assignment->gate;
   if (!q.assignment->detail.empty()) have += ": " + q.assignment->detail;
@@ -229,7 +233,8 @@ Result<JsonValue> ExplainRelease(Database& database, std::string_view device,
        {"release_digest", HexEncode(question.wanted.row.digest)},
        {"answer", AnswerOf(gates)},
        {"running", question.running ? JsonValue(question.running->Title()) : JsonValue()},
-       {"gates", JsonValue::Array(std::move(shown))}});
+       {"gates", JsonValue::Array(std::move(shown))},
+       {"log", HasFailedAt(question) ? question.assignment->log_tail : ""}});
 }
 
 }  // namespace sallyport::server

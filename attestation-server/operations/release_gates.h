@@ -12,7 +12,8 @@ namespace sallyport::server {
 // ExplainRelease takes a device by name or id, a release as `product/version`, by its target path
 // or by its digest. kNotFound "device.unknown", "release.unknown". The answer:
 // {"device","release","release_digest","answer":"yes"|"no"|"open","running",
-//  "gates":[{"gate","result":"pass"|"fail"|"open","need","have"}]}. `no`: a gate fails; `open`:
+//  "gates":[{"gate","result":"pass"|"fail"|"open","need","have"}],"log"}. `log` is the end of the
+//  log of its boot that failed, else empty. `no`: a gate fails; `open`:
 //  none
 // fails, and the device decides at least one. Thread-safe.
 Result<JsonValue> ExplainRelease(Database& database, std::string_view device,

@@ -8,6 +8,7 @@
 #include "attestation-server/store/references.h"
 #include "ota/metadata/release.h"
 #include "pki/base/log.h"
+#include "pki/base/printable.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::server {
@@ -15,6 +16,8 @@ namespace {
 
 constexpr int64_t kDevicesMax = 200'000;
 constexpr int64_t kRolloutPage = 100;
+// A rollout of thousands does not bring all their logs with each look at it.
+constexpr size_t kLogsShown = 20;
 constexpr std::string_view kAnyClass = "*";  // a release's values are not of one class
 
 ota::RolloutState ToPure(RolloutState state) {
@@ -177,16 +180,33 @@ Result<Unit> SettleRollout(Connection& connection, const std::string& name, Unix
   return rollouts.Update(*rollout);
 }
 
-JsonValue DeviceJson(Connection& connection, const RolloutDeviceRow& row) {
+// AddToEnd: the first report of an end says why; the log can be read only in the boot after it.
+Result<Unit> AddToEnd(Connection& connection, RolloutDeviceRow row,
+                      const DeviceUpdateReport& report) {
+  if (!row.log_tail.empty() || report.log_tail.empty()) return Unit{};
+  row.log_tail = report.log_tail;
+  if (row.gate.empty()) {
+    row.gate = report.gate;
+    row.detail = report.detail;
+  }
+  return Rollouts(connection).UpdateDevice(row);
+}
+
+JsonValue DeviceJson(Connection& connection, const RolloutDeviceRow& row, size_t& logs_left) {
   const Result<DeviceRecord> device = FindDevice(connection, row.device_id);
-  return JsonValue::Object({{"name", device ? device->name : row.device_id},
-                            {"wave", TextOf(row.wave)},
-                            {"assigned", row.assigned},
-                            {"state", TextOf(row.state)},
-                            {"slot", row.slot},
-                            {"percent", row.percent},
-                            {"gate", row.gate},
-                            {"detail", row.detail}});
+  std::vector<JsonMember> members{{"name", device ? device->name : row.device_id},
+                                  {"wave", TextOf(row.wave)},
+                                  {"assigned", row.assigned},
+                                  {"state", TextOf(row.state)},
+                                  {"slot", row.slot},
+                                  {"percent", row.percent},
+                                  {"gate", row.gate},
+                                  {"detail", row.detail}};
+  if (!row.log_tail.empty() && logs_left > 0) {
+    --logs_left;
+    members.push_back({"log", row.log_tail});
+  }
+  return JsonValue::Object(std::move(members));
 }
 
 Result<JsonValue> RolloutJson(Connection& connection, const RolloutRow& rollout,
@@ -209,7 +229,9 @@ Result<JsonValue> RolloutJson(Connection& connection, const RolloutRow& rollout,
       {"digest", HexEncode(RolloutDigest(rollout, rows))}};
   if (with_devices) {
     std::vector<JsonValue> devices;
-    for (const RolloutDeviceRow& row : rows) devices.push_back(DeviceJson(connection, row));
+    size_t logs_left = kLogsShown;
+    for (const RolloutDeviceRow& row : rows)
+      devices.push_back(DeviceJson(connection, row, logs_left));
     members.push_back({"devices", JsonValue::Array(std::move(devices))});
   }
   return JsonValue::Object(std::move(members));
@@ -470,7 +492,21 @@ Result<JsonValue> RolloutOperations::List(std::string_view after, int64_t limit)
   return JsonValue::Array(std::move(out));
 }
 
-void RolloutOperations::OnReport(const DeviceUpdateReport& report) {
+DeviceUpdateReport Cleaned(DeviceUpdateReport report) {
+  constexpr uint32_t kPercentMax = 100;
+  const auto line = [](std::string& text, size_t size_max) {
+    text = PrintableLine(std::string_view(text).substr(0, size_max));
+  };
+  line(report.slot, kReportWordMax);
+  line(report.gate, kReportWordMax);
+  line(report.detail, kReportDetailMax);
+  report.log_tail = PrintableText(TailOf(report.log_tail, kReportLogMax));
+  report.percent = std::min(report.percent, kPercentMax);
+  return report;
+}
+
+void RolloutOperations::OnReport(const DeviceUpdateReport& said) {
+  const DeviceUpdateReport report = Cleaned(said);
   const UnixTime now = clock_.Wall();
   const Result<Unit> done =
       parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
@@ -480,13 +516,14 @@ void RolloutOperations::OnReport(const DeviceUpdateReport& report) {
         SP_TRY(const RolloutRow rollout, FindRollout(transaction.connection(), row->rollout));
         if (report.release != rollout.release) return Unit{};
         SP_TRY(const UpdateState state, ParseWord<UpdateState>(report.state));
-        // The first report of an end says why; what follows only repeats that it ended.
-        if (HasFailed(*row) && state == row->state) return Unit{};
+        if (HasFailed(*row) && state == row->state)
+          return AddToEnd(transaction.connection(), *row, report);
         row->state = state;
         row->percent = report.percent;
         row->slot = report.slot;
         row->gate = report.gate;
         row->detail = report.detail;
+        row->log_tail = report.log_tail;
         row->reported_at = now;
         SP_TRY(Rollouts(transaction.connection()).UpdateDevice(*row));
         SP_TRY(SettleDevice(transaction, *row));

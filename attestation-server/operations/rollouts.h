@@ -27,7 +27,16 @@ struct DeviceUpdateReport {
   std::string slot;
   std::string gate;
   std::string detail;
+  std::string log_tail;  // of the boot that failed
 };
+
+// What is kept of a report's texts, in bytes: a device is a stranger.
+inline constexpr size_t kReportWordMax = 64;      // slot, gate
+inline constexpr size_t kReportDetailMax = 1024;  // one sentence with its evidence
+inline constexpr size_t kReportLogMax = 4096;     // what the agent sends
+
+// Cleaned bounds the texts of a report and takes away what steers a terminal. Pure.
+DeviceUpdateReport Cleaned(DeviceUpdateReport report);
 
 // RolloutOperations is thread-safe.
 class RolloutOperations {
@@ -55,7 +64,8 @@ class RolloutOperations {
   // OnReport keeps what a device says of the release it is assigned; what it says of another, which
   // it had before, changes nothing. Then it does what follows: reference values move
   // with a commit, and a rollout halts or completes. A report that cannot be kept is logged and
-  // dropped.
+  // dropped. What is said again of an attempt that ended only adds the log, and a reason where
+  // there was none.
   void OnReport(const DeviceUpdateReport& report);
 
  private:

@@ -111,7 +111,8 @@ void Fleet::Touch(const std::string& device_id, uint64_t manifest_version) {
 void Fleet::OnUpdateReport(const std::string& device_id, const api::UpdateReport& report) {
   const auto release = ReleaseDigest::FromView(AsBytes(report.release_digest()));
   rollouts_->OnReport({device_id, release ? std::optional(*release) : std::nullopt, report.state(),
-                       report.percent(), report.slot(), report.gate(), report.detail()});
+                       report.percent(), report.slot(), report.gate(), report.detail(),
+                       report.log_tail()});
 }
 
 api::EpochPush Fleet::SignTime(uint64_t epoch, const std::string& time_nonce) {

@@ -52,6 +52,7 @@ struct RolloutDeviceRow {
   std::string detail;
   uint32_t percent = 0;
   UnixTime reported_at;
+  std::string log_tail;  // of the boot that failed
 };
 
 class Rollouts {

@@ -92,6 +92,7 @@ struct UpdateReport {
   std::string slot;
   std::string gate;
   std::string detail;
+  std::string log_tail;  // of the boot that failed
   unsigned percent = 0;
 };
 

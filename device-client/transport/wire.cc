@@ -94,6 +94,7 @@ void ToWire(const UpdateReport& report, api::UpdateReport* wire) {
   wire->set_gate(report.gate);
   wire->set_detail(report.detail);
   wire->set_percent(report.percent);
+  wire->set_log_tail(report.log_tail);
 }
 
 }  // namespace sallyport::device

@@ -14,7 +14,298 @@ unsigned Percent(const ota::UpdateRecord& record) {
   return written ? kWhole : 0;
 }
 
+HealthState& StateOf(HealthFacts& facts, HealthCheck check) {
+  return facts[static_cast<size_t>(check)];
+}
+
+HealthState FromResult(const Result<Unit>& result) {
+  return result ? HealthState{HealthAnswer::kPassed, ""}
+                : HealthState{HealthAnswer::kFailed, result.error().ToString()};
+}
+
 }  // namespace
+
+Result<UpdateStep> UpdateDriver::Boot() {
+  note_ = parts_.notes.Load();
+  SP_TRY(const BootAction action, parts_.installer.Judge());
+  switch (action) {
+    case BootAction::kAwaitAttestation: return BeginTrial();
+    case BootAction::kReboot:
+    case BootAction::kRetry: step_ = UpdateStep::kWaiting; return TickWaiting();
+    case BootAction::kRollBack: return RollBack("boot", "the new slot did not come up", false);
+    case BootAction::kAbandon: {
+      SP_TRY(parts_.installer.Abandon());
+      Report("install", "the slot being written was booted");
+      return step_;
+    }
+    case BootAction::kReportFallback:
+      Report("fallback", "the firmware fell back to the other slot");
+      return step_;
+    case BootAction::kNothing:
+    case BootAction::kResumeInstall:
+    case BootAction::kArm: ReportSettled(); return step_;
+  }
+  std::abort();
+}
+
+void UpdateDriver::NoteRelease(const ReleaseDigest& release) {
+  if (note_.release == release) return;
+  TrialNote fresh;
+  fresh.release = release;
+  fresh.past = std::move(note_.past);
+  note_ = std::move(fresh);
+}
+
+Result<UpdateStep> UpdateDriver::BeginTrial() {
+  SP_TRY(parts_.installer.BeginTrial());
+  SP_TRY(const ota::UpdateRecord record, parts_.installer.Record());
+  NoteRelease(record.release);
+  ++note_.starts;
+  parts_.notes.Save(note_);
+  if (note_.starts > kTrialStartsMax)
+    return RollBack(HealthCheckName(HealthCheck::kAgent),
+                    "it was started " + std::to_string(note_.starts) + " times in its trial", true);
+  trial_ends_ = Duration{parts_.clock.Boot().ms + parts_.checks.settings().health.timeout.ms};
+  Report("", "");
+  return step_ = UpdateStep::kTrial;
+}
+
+void UpdateDriver::Hear(const HealthNews& news) {
+  StateOf(facts_, news.check) = news.state;
+  if (news.check == HealthCheck::kAttestation) attested_release_ = news.release;
+}
+
+Result<UpdateStep> UpdateDriver::Tick() {
+  switch (step_) {
+    case UpdateStep::kTrial: return TickTrial();
+    case UpdateStep::kWaiting: return TickWaiting();
+    case UpdateStep::kSettled:
+    case UpdateStep::kRebooting: return step_;
+  }
+  std::abort();
+}
+
+Result<UpdateStep> UpdateDriver::TickTrial() {
+  const Result<Unit> opened = parts_.watchdog.Open();
+  const bool alive = !parts_.alive || parts_.alive();
+  StateOf(facts_, HealthCheck::kWatchdog) =
+      FromResult(opened && alive ? parts_.watchdog.Feed() : opened);
+  SP_TRY(const ota::UpdateRecord record, parts_.installer.Record());
+  HealthState& attested = StateOf(facts_, HealthCheck::kAttestation);
+  if (attested.answer == HealthAnswer::kPassed && attested_release_ != record.release)
+    attested = {HealthAnswer::kWaiting, "this boot was admitted, but not as the release on trial"};
+  parts_.checks.Look(Subject(), facts_);
+  const HealthVerdict verdict =
+      JudgeHealth(facts_, parts_.clock.Boot(), *trial_ends_,
+                  parts_.checks.settings().health.timeout, MayCommitAlone(record));
+  switch (verdict.step) {
+    case HealthStep::kCommit: return Commit();
+    case HealthStep::kCommitLocally: return CommitAlone();
+    case HealthStep::kRollBack: return RollBack(verdict.gate, verdict.detail, true);
+    case HealthStep::kWait: HeldUp(verdict.gate, verdict.detail); return step_;
+  }
+  std::abort();
+}
+
+ota::LocalCommit UpdateDriver::MayCommitAlone(const ota::UpdateRecord& record) const {
+  const bool on_trial = plan_ && plan_->facts().release == record.release;
+  return on_trial && parts_.alone ? plan_->local_commit() : ota::LocalCommit::kRefused;
+}
+
+Result<UpdateStep> UpdateDriver::CommitAlone() {
+  const Result<Unit> good = parts_.alone();
+  if (!good) return RollBack("alone", good.error().ToString(), true);
+  return EndCommit(parts_.installer.CommitLocally(*plan_), "committed without a server");
+}
+
+Result<UpdateStep> UpdateDriver::Commit() {
+  return EndCommit(parts_.installer.Commit(plan_ ? &*plan_ : nullptr), "");
+}
+
+Result<UpdateStep> UpdateDriver::EndCommit(const Result<Unit>& committed, std::string detail) {
+  const bool late = parts_.clock.Boot() >= *trial_ends_;
+  if (!committed && (late || !ota::MayPass(committed.error().reason)))
+    return RollBack("commit", committed.error().ToString(), true);
+  if (!committed) return committed.error();
+  parts_.watchdog.Disarm();
+  trial_ends_.reset();
+  step_ = UpdateStep::kSettled;
+  NoteCommit();
+  Report("", std::move(detail));
+  static_cast<void>(parts_.checks.RunHook(Hook::kAfterCommit, Subject()));  // it logs
+  return step_;
+}
+
+void UpdateDriver::NoteCommit() {
+  const TrustedTime::Reading time = parts_.time();
+  const Duration took = time.now - note_.asked;
+  if (time.sure && note_.asked.ms > 0 && took.ms > 0 && took <= Days(1)) {
+    if (note_.past.size() >= kPastUpdatesMax) note_.past.erase(note_.past.begin());
+    note_.past.push_back(took);
+  }
+  note_.starts = 0;
+  note_.asked = {};
+  parts_.notes.Save(note_);
+}
+
+Result<UpdateStep> UpdateDriver::RollBack(std::string_view gate, std::string detail, bool reboot) {
+  SP_TRY(const ota::UpdateRecord record, parts_.installer.Record());
+  SP_TRY(parts_.installer.RollBack());
+  NoteRelease(record.release);
+  note_.gate = gate;
+  note_.detail = std::move(detail);
+  trial_ends_.reset();
+  step_ = UpdateStep::kSettled;
+  parts_.notes.Save(note_);
+  if (reboot)
+    Report(gate, note_.detail);
+  else
+    ReportSettled();
+  static_cast<void>(parts_.checks.RunHook(Hook::kAfterRollback, Subject()));  // it logs
+  return reboot ? Reboot() : step_;
+}
+
+// The reason of a rollback is said again after the reboot, with the log that only then can be read:
+// nobody may have heard the first report.
+void UpdateDriver::ReportSettled() {
+  const auto record = parts_.installer.Record();
+  if (!record || record->state != ota::UpdateState::kRolledBack || note_.release != record->release)
+    return Report("", "");
+  const auto running = parts_.installer.RunningSlot();
+  if (!note_.log_read && running && *running != record->slot) {
+    note_.log = parts_.checks.PreviousLog();
+    note_.log_read = true;
+    parts_.notes.Save(note_);
+  }
+  Report(note_.gate, note_.detail);
+}
+
+Result<UpdateStep> UpdateDriver::TickWaiting() {
+  if (Cancelled()) return CallOff();
+  const Duration takes = RebootTakes(parts_.checks.settings().windows.reboot_takes, note_.past);
+  const GateDecision gate = parts_.checks.MayReboot(Subject(), takes);
+  if (!gate.open) {
+    HeldUp(gate.gate, gate.detail);
+    return step_;
+  }
+  // The hook may have taken its time.
+  if (Cancelled()) return CallOff();
+  SP_TRY(const BootAction action, parts_.installer.Judge());
+  if (action != BootAction::kReboot) return Arm();
+  return Reboot();
+}
+
+Result<UpdateStep> UpdateDriver::Arm() {
+  SP_TRY(parts_.installer.Arm());
+  SP_TRY(const ota::UpdateRecord record, parts_.installer.Record());
+  NoteRelease(record.release);
+  const TrustedTime::Reading time = parts_.time();
+  note_.starts = 0;
+  note_.asked = time.sure ? time.now : UnixTime{};
+  parts_.notes.Save(note_);
+  Report("", "");
+  if (Cancelled()) return CallOff();
+  return Reboot();
+}
+
+Result<UpdateStep> UpdateDriver::Reboot() {
+  SP_TRY(parts_.rebooter.Reboot());
+  return step_ = UpdateStep::kRebooting;
+}
+
+// What did not come up in its first try cannot be abandoned: it was tried.
+Result<UpdateStep> UpdateDriver::CallOff() {
+  constexpr std::string_view kWhy = "the release is no longer assigned";
+  SP_TRY(const ota::UpdateRecord record, parts_.installer.Record());
+  plan_.reset();
+  if (record.state == ota::UpdateState::kTrial)
+    return RollBack("cancelled", std::string(kWhy), false);
+  step_ = UpdateStep::kSettled;
+  if (!ota::Next(record.state, ota::UpdateEvent::kFail)) return step_;
+  SP_TRY(parts_.installer.Abandon());
+  Report("cancelled", std::string(kWhy));
+  return step_;
+}
+
+Result<UpdateStep> UpdateDriver::Withdraw(const ReleaseDigest& release) {
+  SP_TRY(const ota::UpdateRecord record, parts_.installer.Record());
+  const bool undecided = step_ == UpdateStep::kSettled || step_ == UpdateStep::kWaiting;
+  if (!undecided || record.release != release) return step_;
+  return CallOff();
+}
+
+// IsNews: there is something to install, so that the owner may be asked.
+bool UpdateDriver::IsNews(const ota::InstallPlan& plan) {
+  const ReleaseDigest& release = plan.facts().release;
+  const auto record = parts_.installer.Record();
+  const auto running = parts_.installer.RunningRelease();
+  if (!record || !running) return true;
+  const bool ready = record->release == release && (record->state == ota::UpdateState::kVerified ||
+                                                    record->state == ota::UpdateState::kArmed);
+  return *running != release && !record->HasFailed(release) && !ready;
+}
+
+Result<Unit> UpdateDriver::CheckBeforeInstall(const ota::InstallPlan& plan) {
+  const ota::InstallFacts& facts = plan.facts();
+  SP_TRY(const ota::Slot running, parts_.installer.RunningSlot());
+  const GateDecision gate = parts_.checks.MayInstall(
+      {HexEncode(facts.release), facts.version, std::string(ota::SlotName(ota::Other(running)))});
+  if (Cancelled())
+    return Error{Reason::kUnavailable, "another order is waiting", "update.cancelled"};
+  if (gate.open) return Unit{};
+  const std::string name =
+      (gate.gate == "window" || gate.gate == "time" ? "install-" : "") + std::string(gate.gate);
+  ReportPlan(plan, ota::UpdateState::kPlanned, name, gate.detail);
+  return Error{Reason::kUnavailable, name + ": " + gate.detail, "update.postponed"};
+}
+
+Result<UpdateStep> UpdateDriver::Assign(const ota::InstallPlan& plan) {
+  const bool same = plan_ && plan_->facts().release == plan.facts().release;
+  plan_ = plan;
+  if (step_ == UpdateStep::kWaiting && !same) {
+    SP_TRY(CallOff());
+    plan_ = plan;
+  }
+  if (step_ != UpdateStep::kSettled) return step_;
+  if (IsNews(plan)) SP_TRY(CheckBeforeInstall(plan));
+  return Install(plan);
+}
+
+Result<UpdateStep> UpdateDriver::Install(const ota::InstallPlan& plan) {
+  reported_percent_.reset();
+  held_up_.clear();
+  const auto installed = parts_.installer.Install(
+      plan, parts_.source, [this](const auto& progress) { ReportProgress(progress); });
+  if (!installed) {
+    const bool refused = !ota::MayPass(installed.error().reason);
+    ReportPlan(plan, refused ? std::optional(ota::UpdateState::kFailed) : std::nullopt, "install",
+               installed.error().ToString());
+    return installed.error();
+  }
+  SP_TRY(const BootAction action, parts_.installer.Judge());
+  ReportPlan(plan, ota::UpdateState::kCommitted, "", "");
+  if (action != BootAction::kArm && action != BootAction::kReboot) return step_;
+  NoteRelease(plan.facts().release);
+  note_.version = plan.facts().version;
+  parts_.notes.Save(note_);
+  step_ = UpdateStep::kWaiting;
+  return TickWaiting();
+}
+
+UpdateSubject UpdateDriver::Subject() {
+  const auto record = parts_.installer.Record();
+  if (!record) return {};
+  return {HexEncode(record->release), note_.release == record->release ? note_.version : "",
+          std::string(ota::SlotName(record->slot))};
+}
+
+// In a trial the detail of a gate changes with each look at it: the last one is told at the end.
+void UpdateDriver::HeldUp(std::string_view gate, const std::string& detail) {
+  std::string now = std::string(gate) + (step_ == UpdateStep::kTrial ? "" : ": " + detail);
+  if (now == held_up_) return;
+  held_up_ = std::move(now);
+  Report(gate, detail);
+}
 
 void UpdateDriver::Report(std::string_view gate, std::string detail) {
   const auto record = parts_.installer.Record();
@@ -26,6 +317,8 @@ void UpdateDriver::Report(std::string_view gate, std::string detail) {
   report.gate = gate;
   report.detail = std::move(detail);
   report.percent = Percent(*record);
+  if (record->state == ota::UpdateState::kRolledBack && note_.release == record->release)
+    report.log_tail = note_.log;
   parts_.report(report);
 }
 
@@ -56,99 +349,6 @@ void UpdateDriver::ReportProgress(const ota::InstallProgress& progress) {
   report.release = record->release;
   report.percent = percent;
   parts_.report(report);
-}
-
-Result<UpdateStep> UpdateDriver::Boot() {
-  SP_TRY(const BootAction action, parts_.installer.Judge());
-  switch (action) {
-    case BootAction::kAwaitAttestation: return BeginTrial();
-    case BootAction::kReboot: return Reboot();
-    case BootAction::kRetry: return ArmAndReboot();
-    case BootAction::kRollBack: return RollBack("boot", false);
-    case BootAction::kAbandon: {
-      SP_TRY(parts_.installer.Abandon());
-      Report("install", "the slot being written was booted");
-      return step_;
-    }
-    case BootAction::kReportFallback:
-      Report("fallback", "the firmware fell back to the other slot");
-      return step_;
-    case BootAction::kNothing:
-    case BootAction::kResumeInstall:
-    case BootAction::kArm: Report("", ""); return step_;
-  }
-  std::abort();
-}
-
-Result<UpdateStep> UpdateDriver::BeginTrial() {
-  SP_TRY(parts_.installer.BeginTrial());
-  trial_ends_ = Duration{parts_.clock.Boot().ms + trial_timeout_.ms};
-  Report("", "");
-  return step_ = UpdateStep::kTrial;
-}
-
-Result<UpdateStep> UpdateDriver::ArmAndReboot() {
-  SP_TRY(parts_.installer.Arm());
-  Report("", "");
-  return Reboot();
-}
-
-Result<UpdateStep> UpdateDriver::Reboot() {
-  SP_TRY(parts_.rebooter.Reboot());
-  return step_ = UpdateStep::kRebooting;
-}
-
-Result<UpdateStep> UpdateDriver::RollBack(std::string_view gate, bool reboot, std::string why) {
-  SP_TRY(parts_.installer.RollBack());
-  trial_ends_.reset();
-  step_ = UpdateStep::kSettled;
-  Report(gate, std::move(why));
-  return reboot ? Reboot() : step_;
-}
-
-Result<UpdateStep> UpdateDriver::Assign(const ota::InstallPlan& plan) {
-  if (step_ != UpdateStep::kSettled) return step_;
-  reported_percent_.reset();
-  const auto installed = parts_.installer.Install(
-      plan, parts_.source, [this](const auto& progress) { ReportProgress(progress); });
-  if (!installed) {
-    const bool refused = !ota::MayPass(installed.error().reason);
-    ReportPlan(plan, refused ? std::optional(ota::UpdateState::kFailed) : std::nullopt, "install",
-               installed.error().ToString());
-    return installed.error();
-  }
-  SP_TRY(const BootAction action, parts_.installer.Judge());
-  ReportPlan(plan, ota::UpdateState::kCommitted, "", "");
-  if (action == BootAction::kArm) return ArmAndReboot();
-  if (action == BootAction::kReboot) return Reboot();
-  return step_;
-}
-
-Result<UpdateStep> UpdateDriver::Judged(ota::TrialOutcome outcome, const ota::InstallPlan* plan) {
-  if (step_ != UpdateStep::kTrial) return step_;
-  switch (ota::JudgeTrial(outcome)) {
-    case ota::TrialAction::kCommit: SP_TRY(parts_.installer.Commit(plan)); break;
-    case ota::TrialAction::kCommitLocally:
-      SP_CHECK(plan != nullptr);
-      SP_TRY(parts_.installer.CommitLocally(*plan));
-      break;
-    case ota::TrialAction::kRollBack:
-      return RollBack(outcome == ota::TrialOutcome::kTimedOut ? "health-timeout" : "attestation",
-                      true);
-  }
-  trial_ends_.reset();
-  step_ = UpdateStep::kSettled;
-  Report("", outcome == ota::TrialOutcome::kHealthyAlone ? "committed without a server" : "");
-  return step_;
-}
-
-Result<UpdateStep> UpdateDriver::Tick(const ota::InstallPlan* plan) {
-  if (!trial_ends_ || parts_.clock.Boot() < *trial_ends_) return step_;
-  const bool allowed = plan != nullptr && plan->local_commit() == ota::LocalCommit::kAllowed;
-  if (!allowed || !parts_.health) return Judged(ota::TrialOutcome::kTimedOut, nullptr);
-  const Result<Unit> healthy = parts_.health();
-  if (healthy) return Judged(ota::TrialOutcome::kHealthyAlone, plan);
-  return RollBack("health", true, healthy.error().ToString());
 }
 
 }  // namespace sallyport::device

@@ -1,18 +1,23 @@
-// UpdateDriver: brings this machine to the release it was assigned: installs, reboots, has the new
-// boot judged, commits or goes back. It decides nothing that ota/install's tables do not say.
+// UpdateDriver: brings this machine to the release it was assigned: installs, waits for its moment,
+// reboots, has the new boot prove itself, commits or goes back. It decides nothing that the tables
+// of ota/install and of health_gate.h do not say.
 #pragma once
 
 #include <functional>
 #include <optional>
 
 #include "device-client/agent/evidence.h"
+#include "device-client/update/health_gate.h"
+#include "device-client/update/machine_checks.h"
+#include "device-client/update/trial_notes.h"
+#include "device-client/update/watchdog.h"
 #include "ota/install/installer.h"
 #include "pki/base/time.h"
 
 namespace sallyport::device {
 
-// A boot that has not been admitted by then will not be.
-inline constexpr Duration kTrialTimeout = Minutes(10);
+// An agent that ends again and again would otherwise begin its trial anew for ever.
+inline constexpr unsigned kTrialStartsMax = 5;
 
 // Rebooter asks the machine to reboot; it returns at once.
 class Rebooter {
@@ -21,55 +26,88 @@ class Rebooter {
   virtual Result<Unit> Reboot() = 0;
 };
 
-// ReportFunction hears of every state and, while writing, of every percent. `gate` of a report is
-// one of install, boot, attestation, health-timeout, health, fallback when something went wrong,
-// else empty.
+// ReportFunction hears of every state and, while writing, of every percent. `gate` of a report says
+// what holds an update up or ended it: a check of the health gate, commit, or one of install,
+// install-window (it waits for it), before-install, inhibited, time, window, drain, before-reboot,
+// boot, cancelled, fallback; empty when nothing does.
 using ReportFunction = std::function<void(const UpdateReport&)>;
 
 // What the driver waits for after a call.
 enum class UpdateStep : uint8_t {
   kSettled,    // an assignment
-  kTrial,      // the attestation of this boot
+  kWaiting,    // the moment to reboot
+  kTrial,      // the health gate
   kRebooting,  // nothing more in this boot
 };
 
-// HealthCheck says whether this boot is good enough to be kept without a server's word (a plan that
-// allows LocalCommit); asked once, at the end of the trial.
-using HealthCheck = std::function<Result<Unit>()>;
+// HealthNews is one check's answer from elsewhere in the agent.
+struct HealthNews {
+  HealthCheck check;
+  HealthState state;
+  std::optional<ReleaseDigest> release;  // kAttestation: what the certificate says was booted
+};
 
-// UpdateDriverParts are borrowed.
+// UpdateDriverParts are borrowed. `cancelled` says that the plan at hand is no longer wanted; null:
+// never. `alive` says that the rest of the agent goes on; null: always. `alone` says whether this
+// boot is good enough to be kept without a server's word, once all else has passed; null: never.
 struct UpdateDriverParts {
   ota::Installer& installer;
   ota::PayloadSource& source;
   Rebooter& rebooter;
   const Clock& clock;
+  MachineChecks& checks;
+  TrialNotes& notes;
+  Watchdog& watchdog;
+  std::function<TrustedTime::Reading()> time;
   ReportFunction report;
-  HealthCheck health = {};  // absent: never good
+  std::function<bool()> alive;
+  std::function<Result<Unit>()> alone;
+  std::function<bool()> cancelled;
 };
 
 // One thread at a time.
 class UpdateDriver {
  public:
-  explicit UpdateDriver(UpdateDriverParts parts, Duration trial_timeout = kTrialTimeout)
-      : parts_(std::move(parts)), trial_timeout_(trial_timeout) {}
+  explicit UpdateDriver(UpdateDriverParts parts) : parts_(std::move(parts)) {}
 
+  UpdateStep step() const { return step_; }
   // Boot judges this boot; call it first. Errors of the record and the firmware.
   Result<UpdateStep> Boot();
-  // Assign installs the release of `plan`, arms it and reboots. During a trial and after a reboot
-  // was asked for it does nothing. Errors of Installer::Install; try again when ota::MayPass.
+  // Assign installs the release of `plan` and begins to wait for the moment to reboot. During a
+  // trial and after a reboot was asked for it only remembers the plan. Errors of
+  // Installer::Install; kUnavailable with update.postponed (a gate is closed) or update.cancelled;
+  // try again when ota::MayPass.
   Result<UpdateStep> Assign(const ota::InstallPlan& plan);
-  // Judged: what the server said to the evidence of this boot. Outside a trial it means nothing.
-  // `plan` may be null.
-  Result<UpdateStep> Judged(ota::TrialOutcome outcome, const ota::InstallPlan* plan);
-  // Tick ends a trial that was not judged in time: by committing when `plan`, which may be null,
-  // allows it and this boot is healthy, else by going back.
-  Result<UpdateStep> Tick(const ota::InstallPlan* plan = nullptr);
+  // Withdraw calls off the update to `release` that was not rebooted into yet.
+  Result<UpdateStep> Withdraw(const ReleaseDigest& release);
+  // Hear takes a fact of this boot for the health gate; Tick acts on it.
+  void Hear(const HealthNews& news);
+  // Tick looks at what the step waits for: call it at least every second.
+  Result<UpdateStep> Tick();
 
  private:
   Result<UpdateStep> BeginTrial();
-  Result<UpdateStep> ArmAndReboot();
+  Result<UpdateStep> TickTrial();
+  Result<UpdateStep> Commit();
+  Result<UpdateStep> CommitAlone();
+  // EndCommit is what follows `committed`.
+  Result<UpdateStep> EndCommit(const Result<Unit>& committed, std::string detail);
+  ota::LocalCommit MayCommitAlone(const ota::UpdateRecord& record) const;
+  Result<UpdateStep> TickWaiting();
+  Result<UpdateStep> Arm();
+  Result<UpdateStep> CallOff();
   Result<UpdateStep> Reboot();
-  Result<UpdateStep> RollBack(std::string_view gate, bool reboot, std::string why = "");
+  Result<UpdateStep> RollBack(std::string_view gate, std::string detail, bool reboot);
+  Result<Unit> CheckBeforeInstall(const ota::InstallPlan& plan);
+  Result<UpdateStep> Install(const ota::InstallPlan& plan);
+  bool IsNews(const ota::InstallPlan& plan);
+  bool Cancelled() const { return parts_.cancelled && parts_.cancelled(); }
+  UpdateSubject Subject();
+  void NoteRelease(const ReleaseDigest& release);
+  void NoteCommit();
+  // HeldUp reports a gate that is closed, once.
+  void HeldUp(std::string_view gate, const std::string& detail);
+  void ReportSettled();
   void Report(std::string_view gate, std::string detail);
   // ReportPlan is Report, but for a record that is still of another release: then it says
   // `otherwise` of the plan's, or nothing.
@@ -78,9 +116,13 @@ class UpdateDriver {
   void ReportProgress(const ota::InstallProgress& progress);
 
   UpdateDriverParts parts_;
-  const Duration trial_timeout_;
   UpdateStep step_ = UpdateStep::kSettled;
+  std::optional<ota::InstallPlan> plan_;
+  TrialNote note_;
+  HealthFacts facts_;
+  std::optional<ReleaseDigest> attested_release_;
   std::optional<Duration> trial_ends_;  // boot clock
+  std::string held_up_;                 // gate and detail that were reported last
   std::optional<unsigned> reported_percent_;
 };
 

@@ -10,37 +10,53 @@ namespace {
 // How late the end of a trial or a retry may be noticed.
 constexpr std::chrono::milliseconds kPoll{500};
 
+// A look after each piece costs nothing beside it.
+Result<Unit> Stopped(const std::atomic<bool>& stopping, const std::atomic<bool>& cancelled) {
+  if (stopping) return Error{Reason::kUnavailable, "the agent is stopping", "update.stopping"};
+  if (cancelled) return Error{Reason::kUnavailable, "another order is waiting", "update.cancelled"};
+  return Unit{};
+}
+
 class StoppableSink final : public ota::ByteSink {
  public:
-  StoppableSink(ota::ByteSink& sink, const std::atomic<bool>& stopping)
-      : sink_(sink), stopping_(stopping) {}
+  StoppableSink(ota::ByteSink& sink, std::function<Result<Unit>()> stopped)
+      : sink_(sink), stopped_(std::move(stopped)) {}
   Result<Unit> Write(ByteView bytes) override {
-    if (stopping_) return Error{Reason::kUnavailable, "the agent is stopping", "update.stopping"};
+    SP_TRY(stopped_());
     return sink_.Write(bytes);
   }
 
  private:
   ota::ByteSink& sink_;
-  const std::atomic<bool>& stopping_;
+  const std::function<Result<Unit>()> stopped_;
 };
-
-UpdateDriverParts WithSource(UpdateDriverParts parts, ota::PayloadSource& source) {
-  return {parts.installer,        source, parts.rebooter, parts.clock, std::move(parts.report),
-          std::move(parts.health)};
-}
 
 }  // namespace
 
 Result<Unit> UpdateWorker::StoppableSource::Fetch(const ota::RemoteFile& file, uint64_t offset,
                                                   uint64_t length, ota::ByteSink& sink) {
-  StoppableSink stoppable(sink, stopping_);
+  StoppableSink stoppable(sink, [this] { return Stopped(worker_.stopping_, worker_.cancelled_); });
   return source_.Fetch(file, offset, length, stoppable);
 }
 
-UpdateWorker::UpdateWorker(UpdateWorkerParts parts, Duration trial_timeout)
-    : source_(parts.driver.source, stopping_),
+UpdateDriverParts UpdateWorker::DriverParts(UpdateDriverParts parts) {
+  return {parts.installer,
+          source_,
+          parts.rebooter,
+          parts.clock,
+          parts.checks,
+          parts.notes,
+          parts.watchdog,
+          std::move(parts.time),
+          std::move(parts.report),
+          std::move(parts.alive),
+          [this] { return cancelled_.load(); }};
+}
+
+UpdateWorker::UpdateWorker(UpdateWorkerParts parts)
+    : source_(parts.driver.source, *this),
       clock_(parts.driver.clock),
-      driver_(WithSource(std::move(parts.driver), source_), trial_timeout),
+      driver_(DriverParts(std::move(parts.driver))),
       backoff_(parts.random, parts.backoff_max),
       thread_([this] { Run(); }) {}
 
@@ -51,13 +67,23 @@ UpdateWorker::~UpdateWorker() {
 
 void UpdateWorker::Assign(ota::InstallPlan plan) {
   const std::lock_guard lock(inbox_mutex_);
-  inbox_plan_ = std::move(plan);
+  cancelled_ = current_ && current_ != plan.facts().release;
+  inbox_.plan = std::move(plan);
+  inbox_.withdrawn.reset();
   inbox_changed_.notify_all();
 }
 
-void UpdateWorker::Judged(ota::TrialOutcome outcome) {
+void UpdateWorker::Withdraw(const ReleaseDigest& release) {
   const std::lock_guard lock(inbox_mutex_);
-  inbox_outcome_ = outcome;
+  if (inbox_.plan && inbox_.plan->facts().release == release) inbox_.plan.reset();
+  cancelled_ = cancelled_ || current_ == release;
+  inbox_.withdrawn = release;
+  inbox_changed_.notify_all();
+}
+
+void UpdateWorker::Hear(HealthNews news) {
+  const std::lock_guard lock(inbox_mutex_);
+  inbox_.news.push_back(std::move(news));
   inbox_changed_.notify_all();
 }
 
@@ -72,26 +98,35 @@ void UpdateWorker::Run() {
   if (!booted)
     Log(LogLevel::kError, "update_boot_not_judged", {{"reason", booted.error().ToString()}});
   while (!stopping_) {
-    std::optional<ota::TrialOutcome> outcome;
-    bool assigned = false;
-    {
-      std::unique_lock lock(inbox_mutex_);
-      inbox_changed_.wait_for(lock, kPoll,
-                              [&] { return stopping_ || inbox_plan_ || inbox_outcome_; });
-      outcome = std::exchange(inbox_outcome_, std::nullopt);
-      assigned = inbox_plan_.has_value();
-      if (assigned) plan_ = std::exchange(inbox_plan_, std::nullopt);
-    }
-    if (!stopping_) Handle(outcome, assigned);
+    Inbox inbox = Take();
+    if (!stopping_) Handle(std::move(inbox));
   }
 }
 
-void UpdateWorker::Handle(const std::optional<ota::TrialOutcome>& outcome, bool assigned) {
-  if (outcome) Settle(driver_.Judged(*outcome, plan_ ? &*plan_ : nullptr));
-  Settle(driver_.Tick(plan_ ? &*plan_ : nullptr));
+UpdateWorker::Inbox UpdateWorker::Take() {
+  std::unique_lock lock(inbox_mutex_);
+  inbox_changed_.wait_for(lock, kPoll, [&] {
+    return stopping_ || inbox_.plan || inbox_.withdrawn || !inbox_.news.empty();
+  });
+  cancelled_ = false;
+  if (inbox_.plan) current_ = inbox_.plan->facts().release;
+  if (inbox_.withdrawn == current_) current_.reset();
+  return std::exchange(inbox_, {});
+}
+
+void UpdateWorker::Handle(Inbox inbox) {
+  for (const HealthNews& news : inbox.news) driver_.Hear(news);
+  if (inbox.withdrawn) {
+    if (plan_ && plan_->facts().release == *inbox.withdrawn) plan_.reset();
+    Settle(driver_.Withdraw(*inbox.withdrawn));
+  }
+  if (inbox.plan) plan_ = inbox.plan;
+  const UpdateStep before = driver_.step();
+  Settle(driver_.Tick());
   const bool due = retry_at_ && clock_.Boot() >= *retry_at_;
-  // A verdict may have ended the trial that an assignment had to wait for.
-  if (plan_ && (assigned || due || outcome)) TryAssign();
+  // An assignment waits for the end of a trial.
+  const bool trial_ended = before == UpdateStep::kTrial && driver_.step() == UpdateStep::kSettled;
+  if (plan_ && (inbox.plan || due || trial_ended)) TryAssign();
 }
 
 void UpdateWorker::TryAssign() {

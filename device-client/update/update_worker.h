@@ -1,5 +1,6 @@
 // UpdateWorker: the driver on a thread of its own, so that a long download holds up nothing else.
-// Assignments and verdicts are handed over; only the newest assignment counts.
+// Orders and facts are handed over; only the newest order counts, and it breaks off the download of
+// another release.
 #pragma once
 
 #include <atomic>
@@ -7,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "device-client/agent/backoff.h"
 #include "device-client/update/update_driver.h"
@@ -19,39 +21,50 @@ struct UpdateWorkerParts {
   Duration backoff_max = kBackoffMax;
 };
 
-// Assign, Judged and Stop are thread-safe. The destructor stops and joins: what is being downloaded
-// is broken off and resumed by the next worker.
+// Assign, Withdraw, Hear and Stop are thread-safe. The destructor stops and joins: what is being
+// downloaded is broken off and resumed by the next worker.
 class UpdateWorker {
  public:
-  explicit UpdateWorker(UpdateWorkerParts parts, Duration trial_timeout = kTrialTimeout);
+  // `parts.driver.cancelled` is the worker's to fill.
+  explicit UpdateWorker(UpdateWorkerParts parts);
   ~UpdateWorker();
   UpdateWorker(const UpdateWorker&) = delete;
   UpdateWorker& operator=(const UpdateWorker&) = delete;
 
   void Assign(ota::InstallPlan plan);
-  void Judged(ota::TrialOutcome outcome);
+  // Withdraw: the release is no longer this device's.
+  void Withdraw(const ReleaseDigest& release);
+  void Hear(HealthNews news);
   void Stop();
 
  private:
-  // StoppableSource breaks a download off when the worker stops.
+  // StoppableSource breaks a download off when the worker stops or has another order.
   class StoppableSource final : public ota::PayloadSource {
    public:
-    StoppableSource(ota::PayloadSource& source, const std::atomic<bool>& stopping)
-        : source_(source), stopping_(stopping) {}
+    StoppableSource(ota::PayloadSource& source, const UpdateWorker& worker)
+        : source_(source), worker_(worker) {}
     Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
                        ota::ByteSink& sink) override;
 
    private:
     ota::PayloadSource& source_;
-    const std::atomic<bool>& stopping_;
+    const UpdateWorker& worker_;
+  };
+  struct Inbox {
+    std::optional<ota::InstallPlan> plan;
+    std::optional<ReleaseDigest> withdrawn;
+    std::vector<HealthNews> news;
   };
 
   void Run();
-  void Handle(const std::optional<ota::TrialOutcome>& outcome, bool assigned);
+  Inbox Take();
+  void Handle(Inbox inbox);
   void TryAssign();
+  UpdateDriverParts DriverParts(UpdateDriverParts parts);
   void Settle(const Result<UpdateStep>& step);
 
   std::atomic<bool> stopping_ = false;
+  std::atomic<bool> cancelled_ = false;  // the inbox holds an order against current_
   StoppableSource source_;
   const Clock& clock_;
   UpdateDriver driver_;
@@ -61,11 +74,11 @@ class UpdateWorker {
   std::optional<ota::InstallPlan> plan_;
   std::optional<Duration> retry_at_;  // boot clock; the plan is still wanted
 
-  std::mutex inbox_mutex_;  // guards inbox_plan_, inbox_outcome_
+  std::mutex inbox_mutex_;  // guards inbox_, current_
   std::condition_variable inbox_changed_;
-  std::optional<ota::InstallPlan> inbox_plan_;
-  std::optional<ota::TrialOutcome> inbox_outcome_;
-  std::thread thread_;  // last: it uses the rest
+  Inbox inbox_;
+  std::optional<ReleaseDigest> current_;  // the release of plan_
+  std::thread thread_;                    // last: it uses the rest
 };
 
 }  // namespace sallyport::device

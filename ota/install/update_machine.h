@@ -34,19 +34,4 @@ enum class BootAction : uint8_t {
 
 BootAction JudgeBoot(const BootFacts& facts);
 
-// TrialOutcome is what became of the trial boot's attestation. kHealthyAlone: nobody judged it in
-// time, the device's own health is good, and its plan allows LocalCommit.
-enum class TrialOutcome : uint8_t { kAccepted, kRefused, kTimedOut, kHealthyAlone };
-enum class TrialAction : uint8_t { kCommit, kCommitLocally, kRollBack };
-
-constexpr TrialAction JudgeTrial(TrialOutcome outcome) {
-  switch (outcome) {
-    case TrialOutcome::kAccepted: return TrialAction::kCommit;
-    case TrialOutcome::kHealthyAlone: return TrialAction::kCommitLocally;
-    case TrialOutcome::kRefused:
-    case TrialOutcome::kTimedOut: return TrialAction::kRollBack;
-  }
-  std::abort();
-}
-
 }  // namespace sallyport::ota

@@ -131,6 +131,8 @@ Result<std::vector<std::string>> MemoryFileSystem::List(const std::string& path)
   for (const std::string& name : directories_)
     if (name != path && Parent(name) == path) out.push_back(name.substr(path.size() + 1));
   std::ranges::sort(out);
+  if (strict_ && out.empty() && !directories_.contains(path))
+    return Error{Reason::kNotFound, "no directory " + path};
   return out;
 }
 

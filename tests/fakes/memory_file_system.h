@@ -51,6 +51,9 @@ class MemoryFileSystem final : public FileSystem {
   void Plant(const std::string& path, ByteView bytes);
   // LimitBytes makes writes that grow the total above `size` fail with kNoSpace.
   void LimitBytes(uint64_t size) { limit_ = size; }
+  // ListOnlyWhatWasMade makes List of a directory that is empty and was not made fail with
+  // kNotFound.
+  void ListOnlyWhatWasMade() { strict_ = true; }
   // FailReads makes reads of `path` fail with kUnavailable.
   void FailReads(const std::string& path) { unreadable_.insert(path); }
 
@@ -94,6 +97,7 @@ class MemoryFileSystem final : public FileSystem {
   uint64_t operations_ = 0;
   uint64_t limit_ = UINT64_MAX;
   bool cut_ = false;
+  bool strict_ = false;
 };
 
 }  // namespace sallyport

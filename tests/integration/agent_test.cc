@@ -30,6 +30,7 @@ class RecordingSinks final : public AgentSinks {
     std::optional<FloorCounts> recorded_floors;
     int attested = 0;
     int refused = 0;
+    int streams = 0;
   };
   void OnIdentity(const TlsIdentity& identity, const IssuedCertificate&) override {
     Change([&](Told& told) { told.identities.push_back(identity); });
@@ -42,6 +43,9 @@ class RecordingSinks final : public AgentSinks {
   }
   void OnRefused() override {
     Change([](Told& told) { ++told.refused; });
+  }
+  void OnStream(bool up) override {
+    Change([up](Told& told) { told.streams += up ? 1 : 0; });
   }
   void OnRevocations(const std::vector<PeerRevocation>& revocations) override {
     Change([&](Told& told) { told.revocations = revocations; });
@@ -169,6 +173,8 @@ TEST_F(AgentTest, EnrolsWithProofsThatVerifyAndStaysConnected) {
   EXPECT_EQ(seen.hellos[0].manifest_version(), 6u);
   EXPECT_EQ(seen.hellos[0].time_nonce().size(), 16u);
   EXPECT_EQ(sinks_.told().attested, 1);
+  EXPECT_TRUE(sinks_.WaitFor([](const auto& told) { return told.streams == 1; }));
+  EXPECT_TRUE(client_->Alive());
   EXPECT_EQ(client_->status().tier, "attested");
 }
 

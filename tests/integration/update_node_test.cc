@@ -11,7 +11,7 @@
 #include "ota/measure/uki.h"
 #include "ota/payload/pack.h"
 #include "pki/crypto/hash.h"
-#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fake_machine.h"
 #include "tests/fakes/fake_random.h"
 #include "tests/fakes/install_plan_for_test.h"
 #include "tests/node/virtual_node.h"
@@ -112,8 +112,9 @@ class UpdateNodeTest : public ::testing::Test {
         UpdatePaths{node_->SlotPath(Slot::kA), node_->SlotPath(Slot::kB), node_->dir() + "/esp",
                     node_->EfiVariablesDir(), node_->dir() + "/state"},
         &*floors_);
-    driver_.emplace(UpdateDriverParts{machinery_->installer(), *source_, rebooter_, clock_,
-                                      [this](const UpdateReport& report) { last_ = report; }});
+    around_.Configure({});
+    driver_.emplace(around_.Parts(machinery_->installer(), *source_, rebooter_,
+                                  [this](const UpdateReport& report) { last_ = report; }));
     return *driver_->Boot();
   }
   // Digests of the events of `pcr` and `type` in this boot's log.
@@ -129,7 +130,7 @@ class UpdateNodeTest : public ::testing::Test {
 
   PosixFileSystem files_;
   FakeRandom random_;
-  FakeClock clock_{kNow};
+  FakeMachine around_;
   NoRebooter rebooter_;
   std::string dir_;
   std::optional<DirectorySource> source_;
@@ -158,7 +159,8 @@ TEST_F(UpdateNodeTest, GoesFromAToBAndMeasuresWhatTheReleasePredicted) {
   EXPECT_EQ(Events(11, server::EventType::kIpl), predicted->pcr11);
   ASSERT_EQ(StartAgent(), UpdateStep::kTrial);
   EXPECT_EQ(*machinery_->installer().RunningRelease(), Plan("2.0.0").facts().release);
-  ASSERT_EQ(*driver_->Judged(ota::TrialOutcome::kAccepted, nullptr), UpdateStep::kSettled);
+  HearHealthy(*driver_, Plan("2.0.0").facts().release);
+  ASSERT_EQ(*driver_->Tick(), UpdateStep::kSettled);
   EXPECT_EQ(last_.state, "COMMITTED");
   EXPECT_EQ(PowerOn().slot, Slot::kB);
 }
@@ -189,7 +191,8 @@ TEST_F(UpdateNodeTest, GoesBackAtOnceWhenTheServerRefusesTheTrial) {
   ASSERT_EQ(PowerOn().slot, Slot::kB);
   ASSERT_EQ(StartAgent(), UpdateStep::kTrial);
 
-  EXPECT_EQ(*driver_->Judged(ota::TrialOutcome::kRefused, nullptr), UpdateStep::kRebooting);
+  HearRefused(*driver_);
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
 
   EXPECT_EQ(PowerOn().slot, Slot::kA);
   EXPECT_EQ(StartAgent(), UpdateStep::kSettled);
@@ -205,7 +208,9 @@ TEST_F(UpdateNodeTest, WipingTheStateBringsNoReleaseBackFromBelowTheFloorThatACo
   ASSERT_EQ(StartAgent(), UpdateStep::kTrial);
   EXPECT_EQ(*floors_->Read(), 0u) << "not before the commit";
   const ota::InstallPlan committed = Plan("2.0.0", 5, true);
-  ASSERT_EQ(*driver_->Judged(ota::TrialOutcome::kAccepted, &committed), UpdateStep::kSettled);
+  ASSERT_EQ(*driver_->Assign(committed), UpdateStep::kTrial);
+  HearHealthy(*driver_, committed.facts().release);
+  ASSERT_EQ(*driver_->Tick(), UpdateStep::kSettled);
   EXPECT_EQ(*floors_->Read(), 5u);
 
   for (const char* name : {"update", "floors.json"})

@@ -133,6 +133,73 @@ TEST(AgentConfig, GivesComponentsAPlaceInEachSlot) {
   EXPECT_NE(DetailOf(Update("efivars: /v, components: [app]")), "");
 }
 
+Result<Config> ParseTrial(const std::string& more) { return Update("efivars: /vars, " + more); }
+
+TEST(AgentConfig, ReadsHowATrialIsJudged) {
+  const TrialSettings trial =
+      ParseTrial(
+          "health: {timeout: 5m, units: [a.service], probes: [{name: web, command: [/bin/web, "
+          "-x]}, "
+          "{name: port, tcp: \"127.0.0.1:80\", timeout: 2s}]}, watchdog: /dev/watchdog, "
+          "previous_log: journal")
+          ->update.trial;
+  EXPECT_EQ(trial.health.timeout, Minutes(5));
+  EXPECT_EQ(trial.health.units, std::vector<std::string>{"a.service"});
+  ASSERT_EQ(trial.health.probes.size(), 2u);
+  EXPECT_EQ(trial.health.probes[0].command, (std::vector<std::string>{"/bin/web", "-x"}));
+  EXPECT_EQ(trial.health.probes[0].timeout, Seconds(10));
+  EXPECT_EQ(trial.health.probes[1].tcp, "127.0.0.1:80");
+  EXPECT_EQ(trial.watchdog, "/dev/watchdog");
+  EXPECT_EQ(trial.previous_log, "journal");
+}
+
+TEST(AgentConfig, ReadsWhenAnUpdateMayTakePlace) {
+  const TrialSettings trial =
+      ParseTrial(
+          "hooks: {before_install: /a, before_reboot: /b, after_commit: /c, after_rollback: /d, "
+          "timeout: 5s}, inhibit: /run/inhibit, drain: {command: [/drain], timeout: 1h}, "
+          "windows: {install: [{days: [sat, sun], start: \"00:00\", duration: 1d, tz: UTC}], "
+          "reboot: [{days: [mon], start: \"02:30\", duration: 3h}], reboot_takes: 20m}")
+          ->update.trial;
+  EXPECT_EQ(trial.hooks.before_install, "/a");
+  EXPECT_EQ(trial.hooks.before_reboot, "/b");
+  EXPECT_EQ(trial.hooks.after_commit, "/c");
+  EXPECT_EQ(trial.hooks.after_rollback, "/d");
+  EXPECT_EQ(trial.hooks.timeout, Seconds(5));
+  EXPECT_EQ(trial.inhibit, "/run/inhibit");
+  EXPECT_EQ(trial.drain.command, std::vector<std::string>{"/drain"});
+  EXPECT_EQ(trial.drain.timeout, Hours(1));
+  ASSERT_EQ(trial.windows.install.size(), 1u);
+  EXPECT_EQ(trial.windows.install[0].days, 0b1100000);
+  EXPECT_EQ(trial.windows.install[0].zone, "UTC");
+  ASSERT_EQ(trial.windows.reboot.size(), 1u);
+  EXPECT_EQ(trial.windows.reboot[0].start_minute, 150);
+  EXPECT_EQ(trial.windows.reboot[0].duration, Hours(3));
+  EXPECT_EQ(trial.windows.reboot[0].zone, "local");
+  EXPECT_EQ(trial.windows.reboot_takes, Minutes(20));
+}
+
+TEST(AgentConfig, RefusesATrialThatCannotBeMeant) {
+  for (const std::string wrong :
+       {"health: {probes: [{name: web}]}",
+        "health: {probes: [{name: web, command: [/x], tcp: \"127.0.0.1:80\"}]}",
+        "health: {probes: [{name: web, command: [web]}]}", "health: {probes: [{command: [/x]}]}",
+        "health: {timeout: 3h}", "hooks: {before_reboot: relative}", "drain: {timeout: 1h}",
+        "drain: {command: []}", "windows: {reboot: [{days: [], start: \"02:00\", duration: 1h}]}",
+        "windows: {reboot: [{days: [moo], start: \"02:00\", duration: 1h}]}",
+        "windows: {reboot: [{days: [mon], start: \"24:00\", duration: 1h}]}",
+        "windows: {reboot: [{days: [mon], start: \"2:00\", duration: 1h}]}",
+        "windows: {reboot: [{days: [mon], start: \"02:60\", duration: 1h}]}",
+        "windows: {reboot: [{days: [mon], start: \"02:00\", duration: 90s}]}",
+        "windows: {reboot: [{days: [mon], start: \"02:00\", duration: 2d}]}",
+        "windows: {reboot: [{days: [mon], start: \"02:00\"}]}", "watchdog: watchdog0",
+        "previous_log: here", "healthy: {}"}) {
+    const Result<Config> config = ParseTrial(wrong);
+    ASSERT_FALSE(config) << wrong;
+    EXPECT_NE(config.error().detail.find("agent.yaml:6:"), std::string::npos) << wrong;
+  }
+}
+
 TEST(AgentConfig, IsDocumented) {
   PosixFileSystem files;
   const Bytes document =

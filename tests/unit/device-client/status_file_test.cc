@@ -5,12 +5,27 @@
 namespace sallyport::device {
 namespace {
 
-std::string StatusWith(const FloorStatus& floors) {
+UpdateView Waiting() {
+  UpdateView view;
+  view.report.state = "VERIFIED";
+  view.report.release = ReleaseDigest::FromArray({7});
+  view.report.slot = "A";
+  view.report.gate = "inhibited";
+  view.report.detail = "surgeon:\nuntil 14:00";
+  view.report.percent = 100;
+  view.inhibitors = {{"surgeon", "until 14:00"}};
+  view.install_window = {true, "", ""};
+  view.reboot_window = {false, "window", "closed"};
+  return view;
+}
+
+std::string StatusWith(const FloorStatus& floors, const std::optional<UpdateView>& update = {}) {
   return WriteJson(JsonValue::Object({{"state", "stream"},
                                       {"slot", "b"},
                                       {"release", ""},
                                       {"manifest_version", int64_t{4294967297}},
-                                      {"floors", FloorsJson(floors)}}));
+                                      {"floors", FloorsJson(floors)},
+                                      {"update", UpdateJson(update)}}));
 }
 
 TEST(DescribeUpdate, ShowsTheFloorsThatAreHeld) {
@@ -21,10 +36,11 @@ TEST(DescribeUpdate, ShowsTheFloorsThatAreHeld) {
   floors.director_version = 4294967296;
   const std::string status = StatusWith({"held", "", floors});
 
-  EXPECT_EQ(*DescribeUpdate(status, false),
-            "slot:     b\nrelease:  none\nmanifest: 4294967297\nfloors:   held\n"
-            "  rollback index >= 5\n  image root >= 2\n  image targets >= 17\n"
-            "  director >= 4294967296");
+  EXPECT_EQ(
+      *DescribeUpdate(status, false),
+      "slot:     b\nrelease:  none\nupdate:   none taken\nmanifest: 4294967297\nfloors:   held\n"
+      "  rollback index >= 5\n  image root >= 2\n  image targets >= 17\n"
+      "  director >= 4294967296");
   EXPECT_EQ(*DescribeUpdate(status, true),
             R"({"floors":{"detail":"","director_version":4294967296,"image_root_version":2,)"
             R"("image_targets_version":17,"rollback_index":5,"state":"held"},)"
@@ -47,6 +63,24 @@ TEST(DescribeUpdate, ShowsWhyThereAreNoFloorsAndNoNumbers) {
 
   EXPECT_NE(DescribeUpdate(status, false)->find("floor.missing (NV index"), std::string::npos);
   EXPECT_EQ(DescribeUpdate(status, true)->find("rollback_index"), std::string::npos);
+}
+
+TEST(DescribeUpdate, ShowsTheUpdateItsGateAndWhatItWaitsFor) {
+  const std::string status = StatusWith({"floor.missing", "", {}}, Waiting());
+
+  EXPECT_NE(DescribeUpdate(status, false)
+                ->find("update:   VERIFIED 100 %, gate inhibited: surgeon: until 14:00\n"
+                       "  inhibited by surgeon: until 14:00\n  install: open\n  reboot: closed\n"),
+            std::string::npos)
+      << *DescribeUpdate(status, false);
+  const JsonValue json = *ParseJson(*DescribeUpdate(status, true));
+  EXPECT_EQ(*json.Find("state")->if_string(), "VERIFIED");
+  EXPECT_EQ(*json.Find("percent")->if_integer(), 100);
+  EXPECT_EQ(*json.Find("gate")->if_string(), "inhibited");
+  EXPECT_EQ(*json.Find("target")->Find("slot")->if_string(), "A");
+  EXPECT_EQ(*json.Find("slot")->if_string(), "b") << "the running one";
+  EXPECT_EQ(json.Find("inhibitors")->if_array()->size(), 1u);
+  EXPECT_FALSE(*json.Find("windows")->Find("reboot")->Find("open")->if_bool());
 }
 
 TEST(DescribeUpdate, RefusesWhatTheAgentDidNotWrite) {

@@ -23,6 +23,15 @@ TEST(ExplainRelease, PeopleReadEachGateWithNeedAndHave) {
   EXPECT_EQ(ReleaseAnswer(Answer("no"), true).out, Answer("no") + "\n");
 }
 
+TEST(ExplainRelease, TheLogOfAFailedBootIsShownWithoutWhatTerminalsObey) {
+  const std::string json =
+      R"({"answer":"no","gates":[{"gate":"trial","result":"fail","need":"no failed attempt",)"
+      R"("have":"ROLLED_BACK at gate probes\u001b[2J"}],"log":"first\nsecond\u001b[31m\n"})";
+  EXPECT_EQ(ReleaseAnswer(json, false).out,
+            "no\nfail  trial: needs no failed attempt; has ROLLED_BACK at gate probes?[2J\n"
+            "log of the boot that failed\n  first\n  second?[31m\n");
+}
+
 TEST(ExplainRelease, AnAnswerThatIsNoneIsAnError) {
   EXPECT_NE(ReleaseAnswer("{}", true).code, ExitCode::kYes);
   EXPECT_NE(ReleaseAnswer("nonsense", false).code, ExitCode::kYes);

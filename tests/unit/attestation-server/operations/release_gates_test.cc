@@ -64,6 +64,7 @@ class ReleaseGatesTest : public OperationsTest {
     return ExplainRelease(*database_, device_.name, release, now_).value();
   }
   std::string Answer() { return *Explain().Find("answer")->if_string(); }
+  std::string Log() { return *Explain().Find("log")->if_string(); }
   // Gate is `result: need / have` of one gate, "none" when it is not there.
   std::string Gate(std::string_view name) {
     const JsonValue json = Explain();
@@ -161,6 +162,9 @@ TEST_F(ReleaseGatesTest, AFailedAttemptIsANoWithTheDevicesOwnWords) {
   Assigned();
   rollouts_.OnReport({device_.id, wanted_, "ROLLED_BACK", 100, "A", "health", "two panics"});
   EXPECT_EQ(Gate("trial"), "fail: no failed attempt / ROLLED_BACK at gate health: two panics");
+  EXPECT_EQ(Log(), "");
+  rollouts_.OnReport({device_.id, wanted_, "ROLLED_BACK", 100, "A", "", "", "panic: no init"});
+  EXPECT_EQ(Log(), "panic: no init");
   EXPECT_EQ(Gate("reference-values"), "fail: open for this device / closed");
 }
 

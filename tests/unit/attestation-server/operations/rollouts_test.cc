@@ -1,6 +1,7 @@
 // Rollouts: who is assigned when, what a report moves, and which reference values open for whom.
 #include "attestation-server/operations/rollouts.h"
 
+#include "attestation-server/operations/devices.h"
 #include "attestation-server/store/references.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/tuf_repository.h"
@@ -347,6 +348,71 @@ TEST_F(RolloutOperationsTest, RecordsAReleaseOnceAndRefusesWhatIsNone) {
                  return RecordRelease(t, "x/release.json", AsBytes("{}"), now_);
                }).has_value());
   EXPECT_EQ(Count("SELECT COUNT(*) FROM releases"), 1);
+}
+
+TEST_F(RolloutOperationsTest, ALogThatComesAfterTheEndIsKeptAndTheReasonStays) {
+  Draft();
+  Approve();
+  Report(0, "ROLLED_BACK", "probes");
+  const auto again = [&](const std::string& gate, const std::string& log) {
+    operations_.OnReport({devices_[0].id, release_, "ROLLED_BACK", 0, "B", gate, "later", log});
+    Snapshot snapshot = database_->Read().value();
+    return FindAssignment(snapshot.connection(), devices_[0].id).value().value();
+  };
+  EXPECT_EQ(again("", "").gate, "probes");
+  const RolloutDeviceRow row = again("", "web: connection refused\n");
+  EXPECT_EQ(row.gate, "probes");
+  EXPECT_EQ(row.detail, "");
+  EXPECT_EQ(row.log_tail, "web: connection refused\n");
+  EXPECT_EQ(again("boot", "another").log_tail, "web: connection refused\n");
+  const JsonValue shown = operations_.Show("v2").value();
+  EXPECT_EQ(*shown.Find("devices")->if_array()->at(0).Find("log")->if_string(),
+            "web: connection refused\n");
+}
+
+TEST_F(RolloutOperationsTest, AReasonThatOnlyTheSecondReportBroughtIsKept) {
+  Draft();
+  Approve();
+  Report(0, "ROLLED_BACK");
+  operations_.OnReport(
+      {devices_[0].id, release_, "ROLLED_BACK", 0, "B", "probes", "web: down", "log"});
+  Snapshot snapshot = database_->Read().value();
+  const RolloutDeviceRow row =
+      FindAssignment(snapshot.connection(), devices_[0].id).value().value();
+  EXPECT_EQ(row.gate, "probes");
+  EXPECT_EQ(row.detail, "web: down");
+}
+
+TEST_F(RolloutOperationsTest, TheDeviceIsShownWithWhatItSaidOfItsUpdate) {
+  DeviceOperations devices(Parts(), [](const std::string&) { return false; });
+  EXPECT_EQ(devices.Show(devices_[0].name, now_)->Find("update_gate"), nullptr) << "in no rollout";
+  Draft();
+  Approve();
+  operations_.OnReport(
+      {devices_[0].id, release_, "VERIFIED", 100, "B", "inhibited", "surgeon: busy", ""});
+  const JsonValue shown = devices.Show(devices_[0].name, now_).value();
+  EXPECT_EQ(*shown.Find("update_rollout")->if_string(), "v2");
+  EXPECT_EQ(*shown.Find("update_state")->if_string(), "VERIFIED");
+  EXPECT_EQ(*shown.Find("update_gate")->if_string(), "inhibited");
+  EXPECT_EQ(*shown.Find("update_detail")->if_string(), "surgeon: busy");
+  EXPECT_EQ(*shown.Find("update_log")->if_string(), "");
+}
+
+TEST(CleanedReport, IsBoundedAndSteersNoTerminal) {
+  DeviceUpdateReport hostile;
+  hostile.percent = 4'000'000'000;
+  hostile.slot = std::string(5000, 'B');
+  hostile.gate = "\x1b]0;owned\x07\nprobes";
+  hostile.detail = std::string(100'000, '\n');
+  for (int i = 0; i < 10'000; ++i)
+    hostile.log_tail += "\x1b[31mline\xff " + std::to_string(i) + "\n";
+  const DeviceUpdateReport report = Cleaned(hostile);
+  EXPECT_EQ(report.percent, 100u);
+  EXPECT_EQ(report.slot.size(), kReportWordMax);
+  EXPECT_EQ(report.gate, "?]0;owned? probes");
+  EXPECT_EQ(report.detail, std::string(kReportDetailMax, ' '));
+  EXPECT_LE(report.log_tail.size(), kReportLogMax);
+  EXPECT_TRUE(report.log_tail.ends_with("?[31mline? 9999\n"));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "attestation-server/store/floors.h"
 #include "attestation-server/store/meta.h"
 #include "attestation-server/store/references.h"
+#include "attestation-server/store/rollouts.h"
 #include "tests/unit/attestation-server/store/store_fixture.h"
 
 namespace sallyport::server {
@@ -51,7 +52,7 @@ TEST_F(MigrationsTest, ADeviceOfBeforeFindsItsProfile) {
 
 TEST_F(MigrationsTest, AReleaseOfBeforeIsNotWithdrawn) {
   auto connection = Connection::Open(path(), ConnectionMode::kWriter);
-  ASSERT_TRUE(Migrate(**connection, Migrations().first(4)).has_value());
+  ASSERT_TRUE(Migrate(**connection, Migrations().first(5)).has_value());
   ASSERT_TRUE((*connection)
                   ->RunScript("INSERT INTO releases VALUES ('d','edge-os','1.0.0','p','{}',1);")
                   .has_value());
@@ -124,6 +125,35 @@ TEST_F(MigrationsTest, ReferencesOfTheFirstSchemaKeepTheirDevicesAndMayNowBeOwn)
   EXPECT_EQ(References(c).Find(HashOf(1)).value()->scope, ReferenceScope::kClass);
   EXPECT_EQ(References(c).ForDevice(device.id, "online").value().size(), 2u);
   EXPECT_TRUE(References(c).Assign(device.id, ReferenceRole::kOwn, HashOf(1)).has_value());
+}
+
+TEST_F(MigrationsTest, RolloutsOfTheFirstSchemaGoOnWithoutALog) {
+  auto connection = Connection::Open(path(), ConnectionMode::kWriter);
+  Connection& c = **connection;
+  ASSERT_TRUE(Migrate(c, Migrations().first(1)).has_value());
+  const DeviceRecord device = MakeDevice(1);
+  ASSERT_TRUE(c.RunScript(OldDevice(device.id, HexEncode(HashOf(1)), "")).has_value());
+  ASSERT_TRUE(c.RunScript("INSERT INTO releases (digest, product, version, path, json, created_at) "
+                          "VALUES ('" +
+                          HexEncode(HashOf(2)) +
+                          "', 'p', '1', 'x', '{}', 1);"
+                          "INSERT INTO rollouts (name, release_digest, state, resume_state, why, "
+                          "created_by, created_at, changed_at, revision) VALUES ('v1', '" +
+                          HexEncode(HashOf(2)) +
+                          "', 'halted', 'draft', '', 'alice', 1, 1, 0);"
+                          "INSERT INTO rollout_devices (rollout, device_id, wave, assigned, state, "
+                          "slot, gate, detail, percent, reported_at) VALUES ('v1', '" +
+                          device.id + "', 'canary', 1, 'ROLLED_BACK', 'B', 'boot', '', 100, 1);")
+                  .has_value());
+
+  ASSERT_TRUE(Migrate(c, Migrations()).has_value());
+
+  RolloutDeviceRow row = Rollouts(c).DevicesOf("v1").value().at(0);
+  EXPECT_EQ(row.gate, "boot");
+  EXPECT_EQ(row.log_tail, "");
+  row.log_tail = "panic";
+  ASSERT_TRUE(Rollouts(c).UpdateDevice(row).has_value());
+  EXPECT_EQ(Rollouts(c).DevicesOf("v1").value().at(0).log_tail, "panic");
 }
 
 TEST_F(MigrationsTest, AFailingMigrationChangesNothing) {

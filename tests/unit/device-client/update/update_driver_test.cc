@@ -1,6 +1,8 @@
 #include "device-client/update/update_driver.h"
 
-#include "tests/fakes/fake_clock.h"
+#include <cmath>
+
+#include "tests/fakes/fake_machine.h"
 #include "tests/fakes/install_plan_for_test.h"
 #include "tests/fakes/update_world.h"
 
@@ -8,14 +10,9 @@ namespace sallyport::device {
 namespace {
 
 using ota::Slot;
-using ota::TrialOutcome;
 
 const TestRelease kOld = MakeTestRelease("1.0.0", 1);
 const TestRelease kNew = MakeTestRelease("2.0.0", 2);
-
-// As a bundle's plan that says `commit: local`.
-const ota::InstallPlan kAlone =
-    ota::InstallPlanForTest::Make(kNew.plan.facts(), ota::LocalCommit::kAllowed);
 
 class CountingRebooter final : public Rebooter {
  public:
@@ -31,6 +28,15 @@ class HighFloor final : public ota::MonotonicFloor {
   Result<Unit> Raise(uint64_t) override { return Unit{}; }
 };
 
+// As a bundle's plan that says `commit: local`.
+const ota::InstallPlan kAlone =
+    ota::InstallPlanForTest::Make(kNew.plan.facts(), ota::LocalCommit::kAllowed);
+
+class BrokenFloor final : public ota::MonotonicFloor {
+  Result<uint64_t> Read() override { return 0; }
+  Result<Unit> Raise(uint64_t) override { return Error{Reason::kUnavailable, "no TPM", "tpm"}; }
+};
+
 class UpdateDriverTest : public ::testing::Test {
  protected:
   UpdateDriverTest() {
@@ -40,12 +46,8 @@ class UpdateDriverTest : public ::testing::Test {
   // Start is a new agent process in this boot.
   void Start() {
     driver_.emplace(
-        UpdateDriverParts{installer_, source_, rebooter_, clock_,
-                          [this](const UpdateReport& report) { reports_.push_back(report); },
-                          [this] {
-                            ++asked_;
-                            return health_;
-                          }});
+        machine_.Parts(installer_, source_, rebooter_,
+                       [this](const UpdateReport& report) { reports_.push_back(report); }));
   }
   // Restart boots and starts the agent, and says what the driver waits for.
   UpdateStep Restart(Slot expected) {
@@ -53,10 +55,25 @@ class UpdateDriverTest : public ::testing::Test {
     Start();
     return *driver_->Boot();
   }
+  // Tick after the rest of the agent said all that it can.
+  UpdateStep TickHealthy() {
+    HearHealthy(*driver_, kNew.plan.facts().release);
+    return *driver_->Tick();
+  }
+  UpdateStep TickRefused() {
+    HearRefused(*driver_);
+    return *driver_->Tick();
+  }
   void ToTrial() {
     ASSERT_EQ(*driver_->Boot(), UpdateStep::kSettled);
     ASSERT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kRebooting);
     ASSERT_EQ(Restart(Slot::kB), UpdateStep::kTrial);
+  }
+  // ToTrialAlone is a trial of a bundle's plan in which no server is heard.
+  void ToTrialAlone() {
+    ToTrial();
+    driver_->Hear({HealthCheck::kAgent, {HealthAnswer::kPassed, ""}, {}});
+    ASSERT_EQ(*driver_->Assign(kAlone), UpdateStep::kTrial);
   }
   std::string LastReport() {
     const UpdateReport& last = reports_.back();
@@ -67,10 +84,8 @@ class UpdateDriverTest : public ::testing::Test {
   ota::Installer installer_ = world_.MakeInstaller();
   ReleaseSource source_{kNew};
   CountingRebooter rebooter_;
-  FakeClock clock_{UnixTime::FromSeconds(1'800'000'000)};
+  FakeMachine machine_;
   std::vector<UpdateReport> reports_;
-  Result<Unit> health_ = Unit{};
-  int asked_ = 0;
   std::optional<UpdateDriver> driver_;
 };
 
@@ -79,7 +94,7 @@ TEST_F(UpdateDriverTest, CommitsAfterTheNewBootWasAttested) {
   EXPECT_EQ(LastReport(), "TRIAL B");
   EXPECT_EQ(world_.BootOrder(), "A") << "nothing is decided before the attestation";
 
-  EXPECT_EQ(*driver_->Judged(TrialOutcome::kAccepted, &kNew.plan), UpdateStep::kSettled);
+  EXPECT_EQ(TickHealthy(), UpdateStep::kSettled);
 
   EXPECT_EQ(LastReport(), "COMMITTED B");
   EXPECT_EQ(world_.BootOrder(), "BA");
@@ -107,7 +122,7 @@ TEST_F(UpdateDriverTest, ReportsStatesAndRisingPercents) {
 TEST_F(UpdateDriverTest, GoesBackWhenTheServerRefusesTheNewBoot) {
   ToTrial();
 
-  EXPECT_EQ(*driver_->Judged(TrialOutcome::kRefused, nullptr), UpdateStep::kRebooting);
+  EXPECT_EQ(TickRefused(), UpdateStep::kRebooting);
 
   EXPECT_EQ(LastReport(), "ROLLED_BACK B attestation");
   EXPECT_EQ(rebooter_.asked, 2);
@@ -117,58 +132,59 @@ TEST_F(UpdateDriverTest, GoesBackWhenTheServerRefusesTheNewBoot) {
 
 TEST_F(UpdateDriverTest, GoesBackWhenNobodyJudgesTheNewBootInTime) {
   ToTrial();
-  clock_.Advance(Duration{kTrialTimeout.ms - 1});
+  machine_.clock.Advance(Duration{Minutes(10).ms - 1});
   EXPECT_EQ(*driver_->Tick(), UpdateStep::kTrial);
 
-  clock_.Advance(Milliseconds(1));
+  machine_.clock.Advance(Milliseconds(1));
   EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
 
-  EXPECT_EQ(LastReport(), "ROLLED_BACK B health-timeout");
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B agent");
   EXPECT_EQ(Restart(Slot::kA), UpdateStep::kSettled);
 }
 
 TEST_F(UpdateDriverTest, CommitsByItselfAtTheEndOfATrialThatNobodyJudged) {
-  ToTrial();
-  EXPECT_EQ(*driver_->Tick(&kAlone), UpdateStep::kTrial);
-  EXPECT_EQ(asked_, 0) << "the server has until the end of the trial";
-  clock_.Advance(kTrialTimeout);
+  ToTrialAlone();
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kTrial);
+  EXPECT_EQ(machine_.asked_alone, 0) << "the server has until the end of the trial";
+  machine_.clock.Advance(machine_.checks().settings().health.timeout);
 
-  EXPECT_EQ(*driver_->Tick(&kAlone), UpdateStep::kSettled);
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kSettled);
 
-  EXPECT_EQ(asked_, 1);
+  EXPECT_EQ(machine_.asked_alone, 1);
   EXPECT_EQ(LastReport(), "COMMITTED B");
   EXPECT_EQ(world_.BootOrder(), "BA");
   EXPECT_EQ(Restart(Slot::kB), UpdateStep::kSettled);
 }
 
 TEST_F(UpdateDriverTest, GoesBackWhenTheBootThatNobodyJudgedIsNotHealthy) {
-  ToTrial();
-  health_ = Error{Reason::kUnavailable, "the TPM does not answer", "tpm.gone"};
-  clock_.Advance(kTrialTimeout);
+  ToTrialAlone();
+  machine_.alone = Error{Reason::kUnavailable, "the TPM does not answer", "tpm.gone"};
+  machine_.clock.Advance(machine_.checks().settings().health.timeout);
 
-  EXPECT_EQ(*driver_->Tick(&kAlone), UpdateStep::kRebooting);
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
 
-  EXPECT_EQ(LastReport(), "ROLLED_BACK B health");
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B alone");
   EXPECT_NE(reports_.back().detail.find("tpm.gone"), std::string::npos);
 }
 
 TEST_F(UpdateDriverTest, ARefusalOfTheServerCountsForAPlanThatMayCommitAloneToo) {
-  ToTrial();
-  EXPECT_EQ(*driver_->Judged(TrialOutcome::kRefused, &kAlone), UpdateStep::kRebooting);
+  ToTrialAlone();
+  EXPECT_EQ(TickRefused(), UpdateStep::kRebooting);
   EXPECT_EQ(LastReport(), "ROLLED_BACK B attestation");
 }
 
 TEST_F(UpdateDriverTest, CommitsNothingAloneThatItsPlanDoesNotAllow) {
-  ToTrial();
-  clock_.Advance(kTrialTimeout);
-  EXPECT_EQ(*driver_->Tick(&kNew.plan), UpdateStep::kRebooting);
-  EXPECT_EQ(asked_, 0);
-  EXPECT_EQ(LastReport(), "ROLLED_BACK B health-timeout");
+  ToTrialAlone();
+  ASSERT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kTrial);  // the director's word for it
+  machine_.clock.Advance(machine_.checks().settings().health.timeout);
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+  EXPECT_EQ(machine_.asked_alone, 0);
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B stream");
 }
 
 TEST_F(UpdateDriverTest, TheWallClockDoesNotEndATrial) {
   ToTrial();
-  clock_.JumpWall(UnixTime::FromSeconds(4'000'000'000));
+  machine_.clock.JumpWall(UnixTime::FromSeconds(4'000'000'000));
   EXPECT_EQ(*driver_->Tick(), UpdateStep::kTrial);
 }
 
@@ -187,8 +203,8 @@ TEST_F(UpdateDriverTest, TriesASlotTwiceThatDoesNotComeUp) {
 
 TEST_F(UpdateDriverTest, IgnoresVerdictsOutsideATrial) {
   ASSERT_TRUE(driver_->Boot());
-  EXPECT_EQ(*driver_->Judged(TrialOutcome::kRefused, nullptr), UpdateStep::kSettled);
-  EXPECT_EQ(*driver_->Judged(TrialOutcome::kAccepted, &kNew.plan), UpdateStep::kSettled);
+  EXPECT_EQ(TickRefused(), UpdateStep::kSettled);
+  EXPECT_EQ(TickHealthy(), UpdateStep::kSettled);
   EXPECT_EQ(LastReport(), "IDLE A");
 }
 
@@ -218,7 +234,7 @@ TEST_F(UpdateDriverTest, ContinuesATrialAfterTheAgentWasRestarted) {
   ToTrial();
   Start();
   EXPECT_EQ(*driver_->Boot(), UpdateStep::kTrial);
-  EXPECT_EQ(*driver_->Judged(TrialOutcome::kAccepted, nullptr), UpdateStep::kSettled);
+  EXPECT_EQ(TickHealthy(), UpdateStep::kSettled);
   EXPECT_EQ(LastReport(), "COMMITTED B");
 }
 
@@ -236,8 +252,9 @@ TEST_F(UpdateDriverTest, ReportsWhyAnInstallationFailed) {
 TEST_F(UpdateDriverTest, ReportsOnTheReleaseThatWasRefusedBeforeItWasBegun) {
   HighFloor floor;
   ota::Installer installer = world_.MakeInstaller(&floor);
-  UpdateDriver driver({installer, source_, rebooter_, clock_,
-                       [this](const UpdateReport& report) { reports_.push_back(report); }});
+  UpdateDriver driver(
+      machine_.Parts(installer, source_, rebooter_,
+                     [this](const UpdateReport& report) { reports_.push_back(report); }));
   ASSERT_EQ(*driver.Boot(), UpdateStep::kSettled);
   EXPECT_EQ(driver.Assign(kNew.plan).error().rule, "install.below-floor");
   EXPECT_EQ(reports_.back().state, "FAILED");
@@ -247,7 +264,7 @@ TEST_F(UpdateDriverTest, ReportsOnTheReleaseThatWasRefusedBeforeItWasBegun) {
 
 TEST_F(UpdateDriverTest, ReportsThatAnAssignedReleaseRunsAlready) {
   ToTrial();
-  ASSERT_TRUE(driver_->Judged(TrialOutcome::kRefused, nullptr));
+  ASSERT_EQ(TickRefused(), UpdateStep::kRebooting);
   ASSERT_EQ(Restart(Slot::kA), UpdateStep::kSettled);
   EXPECT_EQ(*driver_->Assign(kOld.plan), UpdateStep::kSettled);
   EXPECT_EQ(reports_.back().state, "COMMITTED");
@@ -256,12 +273,434 @@ TEST_F(UpdateDriverTest, ReportsThatAnAssignedReleaseRunsAlready) {
 
 TEST_F(UpdateDriverTest, ReportsThatTheFirmwareFellBackFromACommittedSlot) {
   ToTrial();
-  ASSERT_TRUE(driver_->Judged(TrialOutcome::kAccepted, nullptr));
+  ASSERT_EQ(TickHealthy(), UpdateStep::kSettled);
   ASSERT_TRUE(world_.files().Remove("esp/sallyport/b.efi"));
 
   EXPECT_EQ(Restart(Slot::kA), UpdateStep::kSettled);
 
   EXPECT_EQ(LastReport(), "COMMITTED B fallback");
+}
+
+class MissingCheckTest : public UpdateDriverTest,
+                         public ::testing::WithParamInterface<HealthCheck> {};
+
+TEST_P(MissingCheckTest, KeepsTheTrialOpenUntilItPasses) {
+  const HealthState passed{HealthAnswer::kPassed, ""};
+  const ReleaseDigest release = kNew.plan.facts().release;
+  ToTrial();
+  HearHealthy(*driver_, release);
+  driver_->Hear({GetParam(), {}, {}});
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kTrial);
+  EXPECT_EQ(reports_.back().gate, HealthCheckName(GetParam()));
+  EXPECT_EQ(world_.BootOrder(), "A");
+
+  driver_->Hear({GetParam(), passed, release});
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kSettled);
+}
+INSTANTIATE_TEST_SUITE_P(Checks, MissingCheckTest,
+                         ::testing::Values(HealthCheck::kAgent, HealthCheck::kStream,
+                                           HealthCheck::kAttestation, HealthCheck::kCertificate));
+
+TEST_F(UpdateDriverTest, DoesNotCommitABootThatWasAdmittedAsAnotherRelease) {
+  ToTrial();
+  HearHealthy(*driver_, kOld.plan.facts().release);
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kTrial);
+  EXPECT_EQ(reports_.back().gate, "attestation");
+
+  machine_.clock.Advance(Minutes(10));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B attestation");
+}
+
+class UpdateTrialTest : public UpdateDriverTest {
+ protected:
+  // Configure is what the owner wrote, read by a new agent process.
+  void Configure(TrialSettings settings) {
+    machine_.Configure(std::move(settings));
+    Start();
+  }
+  static TrialSettings WithProbe() {
+    TrialSettings settings;
+    settings.health.probes.push_back({"web", {"/probe"}, "", Seconds(1)});
+    return settings;
+  }
+};
+
+TEST_F(UpdateTrialTest, RollsBackOnceByAProbeThatFailsAndSaysWhichAndWhatTheLogSaid) {
+  TrialSettings settings = WithProbe();
+  settings.previous_log = "log/boot";
+  Configure(settings);
+  machine_.runner.Fail("/probe", "no picture\x1b[2J\n");
+  ToTrial();
+  EXPECT_EQ(TickHealthy(), UpdateStep::kTrial) << "services need time to come up";
+  machine_.clock.Advance(Minutes(10));
+  ASSERT_TRUE(WriteFileAtomically(machine_.files, "log/boot", AsBytes("oops\npassword=hunter2\n")));
+
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B probes");
+  EXPECT_EQ(reports_.back().detail.find("web: "), 0u) << reports_.back().detail;
+  EXPECT_NE(reports_.back().detail.find("no picture?[2J"), std::string::npos);
+  EXPECT_EQ(reports_.back().log_tail, "") << "the log of this boot cannot be read yet";
+
+  for (int start = 0; start < 2; ++start) {  // nobody may have heard it the first time
+    EXPECT_EQ(Restart(Slot::kA), UpdateStep::kSettled);
+    EXPECT_EQ(LastReport(), "ROLLED_BACK B probes");
+    EXPECT_EQ(reports_.back().log_tail, "oops\n(line withheld)\n");
+    ASSERT_TRUE(WriteFileAtomically(machine_.files, "log/boot", AsBytes("a later boot's")));
+  }
+  EXPECT_EQ(driver_->Assign(kNew.plan).error().rule, "install.failed-before");
+}
+
+TEST_F(UpdateTrialTest, CommitsWhenAProbeThatFailedPassesAtLast) {
+  Configure(WithProbe());
+  machine_.runner.Fail("/probe");
+  ToTrial();
+  EXPECT_EQ(TickHealthy(), UpdateStep::kTrial);
+  machine_.runner.Succeed("/probe");
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kTrial) << "not asked again at once";
+  machine_.clock.Advance(kAskEvery);
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kSettled);
+  EXPECT_EQ(LastReport(), "COMMITTED B");
+}
+
+TEST_F(UpdateTrialTest, TheTimeOfATrialIsTheConfiguredOne) {
+  TrialSettings settings;
+  settings.health.timeout = Seconds(30);
+  Configure(settings);
+  ToTrial();
+  machine_.clock.Advance(Milliseconds(29'999));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kTrial);
+  machine_.clock.Advance(Milliseconds(1));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+  EXPECT_NE(reports_.back().detail.find("30s"), std::string::npos);
+}
+
+TEST_F(UpdateTrialTest, AnAgentThatEndsAgainAndAgainEndsItsTrial) {
+  ToTrial();
+  for (unsigned start = 1; start < kTrialStartsMax; ++start) {
+    Start();
+    EXPECT_EQ(*driver_->Boot(), UpdateStep::kTrial) << start;
+  }
+  Start();
+  EXPECT_EQ(*driver_->Boot(), UpdateStep::kRebooting);
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B agent");
+}
+
+TEST_F(UpdateTrialTest, AFloorThatCannotBeRaisedEndsTheTrialWhenTheTimeIsUp) {
+  const TestRelease secure = MakeTestRelease("2.0.0", 2, 5, true);
+  world_.AddRelease(secure);
+  BrokenFloor floor;
+  ota::Installer installer = world_.MakeInstaller(&floor);
+  ReleaseSource source(secure);
+  const auto start = [&] {
+    driver_.emplace(machine_.Parts(installer, source, rebooter_,
+                                   [this](const auto& report) { reports_.push_back(report); }));
+    return *driver_->Boot();
+  };
+  ASSERT_EQ(start(), UpdateStep::kSettled);
+  ASSERT_EQ(*driver_->Assign(secure.plan), UpdateStep::kRebooting);
+  ASSERT_EQ(world_.PowerOn(PowerLoss::kNothing), Slot::kB);
+  ASSERT_EQ(start(), UpdateStep::kTrial);
+  ASSERT_EQ(*driver_->Assign(secure.plan), UpdateStep::kTrial) << "the plan says that it must rise";
+  HearHealthy(*driver_, secure.plan.facts().release);
+
+  EXPECT_FALSE(driver_->Tick());
+  EXPECT_EQ(driver_->step(), UpdateStep::kTrial) << "it is tried again";
+  machine_.clock.Advance(Minutes(10));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B commit");
+  EXPECT_EQ(world_.PowerOn(PowerLoss::kNothing), Slot::kA);
+}
+
+TEST_F(UpdateTrialTest, InhibitorsHoldTheRebootAndNotTheInstallation) {
+  machine_.Inhibit("surgeon", "operation until 14:00");
+  ASSERT_TRUE(driver_->Boot());
+  EXPECT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kWaiting);
+  EXPECT_EQ(LastReport(), "VERIFIED B inhibited");
+  EXPECT_EQ(reports_.back().detail, "surgeon: operation until 14:00");
+  EXPECT_EQ(world_.BootOrder(), "A");
+  const size_t reported = reports_.size();
+  machine_.clock.Advance(Days(1));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kWaiting);
+  EXPECT_EQ(reports_.size(), reported) << "said once";
+  EXPECT_EQ(rebooter_.asked, 0);
+
+  ASSERT_TRUE(machine_.files.Remove("state/inhibit/surgeon"));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+  EXPECT_EQ(Restart(Slot::kB), UpdateStep::kTrial);
+}
+
+TEST_F(UpdateTrialTest, APowerCutWhileItWaitsStartsNoTrial) {
+  machine_.Inhibit("surgeon", "");
+  ASSERT_TRUE(driver_->Boot());
+  ASSERT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kWaiting);
+  EXPECT_EQ(Restart(Slot::kA), UpdateStep::kSettled) << "only the moment arms it";
+  EXPECT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kWaiting);
+}
+
+TEST_F(UpdateTrialTest, TheSecondTryWaitsForItsMomentToo) {
+  ASSERT_TRUE(driver_->Boot());
+  ASSERT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kRebooting);
+  ASSERT_EQ(world_.PowerOn(PowerLoss::kNothing), Slot::kB);  // and panics
+  machine_.Inhibit("surgeon", "");
+  EXPECT_EQ(Restart(Slot::kA), UpdateStep::kWaiting);
+  ASSERT_TRUE(machine_.files.Remove("state/inhibit/surgeon"));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+}
+
+TEST_F(UpdateTrialTest, APlanThatIsCancelledIsNeitherWrittenNorArmedNorRebootedInto) {
+  machine_.cancelled = [] { return true; };
+  ASSERT_TRUE(driver_->Boot());
+  EXPECT_EQ(driver_->Assign(kNew.plan).error().rule, "update.cancelled");
+  EXPECT_EQ(ota::StateName(installer_.Record()->state), "IDLE");
+
+  machine_.cancelled = nullptr;
+  machine_.Inhibit("surgeon", "");
+  ASSERT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kWaiting);
+  machine_.cancelled = [] { return true; };
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kSettled);
+  EXPECT_EQ(LastReport(), "FAILED B cancelled");
+  EXPECT_EQ(rebooter_.asked, 0);
+}
+
+// Cancelled between the last look at the gates and the arming, and between that and the reboot.
+TEST_F(UpdateTrialTest, APlanThatIsCancelledAtTheLastMomentIsDisarmedAgain) {
+  for (int at = 1; at <= 4; ++at) {
+    ASSERT_TRUE(driver_->Boot());
+    int asked = 0;
+    machine_.cancelled = [&] { return ++asked == at; };
+    const auto step = driver_->Assign(kNew.plan);
+    machine_.cancelled = nullptr;
+    EXPECT_EQ(rebooter_.asked, 0) << at;
+    EXPECT_TRUE(!step || *step == UpdateStep::kSettled) << at;
+    EXPECT_EQ(Restart(Slot::kA), UpdateStep::kSettled) << "asked " << at;
+  }
+}
+
+TEST_F(UpdateTrialTest, AWithdrawnReleaseIsCalledOffWhereverItStands) {
+  source_.BreakOffAfter(1000);
+  ASSERT_TRUE(driver_->Boot());
+  ASSERT_FALSE(driver_->Assign(kNew.plan));
+  EXPECT_EQ(LastReport(), "WRITING B install") << "the download can go on later";
+  EXPECT_EQ(*driver_->Withdraw(kOld.plan.facts().release), UpdateStep::kSettled);
+  EXPECT_EQ(ota::StateName(installer_.Record()->state), "WRITING") << "another release";
+
+  EXPECT_EQ(*driver_->Withdraw(kNew.plan.facts().release), UpdateStep::kSettled);
+  EXPECT_EQ(LastReport(), "FAILED B cancelled");
+}
+
+TEST_F(UpdateTrialTest, ATrialIsNotEndedByAWithdrawal) {
+  ToTrial();
+  EXPECT_EQ(*driver_->Withdraw(kNew.plan.facts().release), UpdateStep::kTrial);
+  EXPECT_EQ(TickHealthy(), UpdateStep::kSettled);
+}
+
+TEST_F(UpdateTrialTest, AnotherReleaseTakesThePlaceOfOneThatWaits) {
+  const TestRelease other = MakeTestRelease("3.0.0", 3);
+  world_.AddRelease(other);
+  machine_.Inhibit("surgeon", "");
+  ASSERT_TRUE(driver_->Boot());
+  ASSERT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kWaiting);
+  EXPECT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kWaiting) << "the same again changes nothing";
+  ReleaseSource source(other);
+  driver_.emplace(machine_.Parts(installer_, source, rebooter_, {}));
+  ASSERT_TRUE(driver_->Boot());
+  EXPECT_EQ(*driver_->Assign(other.plan), UpdateStep::kWaiting);
+  EXPECT_EQ(installer_.Record()->release, other.plan.facts().release);
+}
+
+TEST_F(UpdateTrialTest, HooksRunInTheirPlacesAndAreToldOfTheRelease) {
+  TrialSettings settings;
+  settings.hooks = {"/install", "/reboot", "/commit", "/rollback", Minutes(1)};
+  Configure(settings);
+  ToTrial();
+  EXPECT_EQ(TickHealthy(), UpdateStep::kSettled);
+  EXPECT_EQ(machine_.runner.Programs(),
+            (std::vector<std::string>{"/install", "/reboot", "/commit"}));
+  for (const Command& command : machine_.runner.ran)
+    EXPECT_EQ(command.environment,
+              (std::vector<std::string>{"SALLYPORT_RELEASE=" + HexEncode(kNew.plan.facts().release),
+                                        "SALLYPORT_VERSION=2.0.0", "SALLYPORT_SLOT=B"}));
+}
+
+TEST_F(UpdateTrialTest, TheHookOfARollbackRuns) {
+  TrialSettings settings;
+  settings.hooks.after_rollback = "/rollback";
+  Configure(settings);
+  ToTrial();
+  EXPECT_EQ(TickRefused(), UpdateStep::kRebooting);
+  EXPECT_EQ(machine_.runner.Programs(), std::vector<std::string>{"/rollback"});
+}
+
+TEST_F(UpdateTrialTest, AHookBeforeTheInstallationPostponesItWithItsName) {
+  TrialSettings settings;
+  settings.hooks.before_install = "/install";
+  Configure(settings);
+  machine_.runner.Fail("/install", "disk is busy");
+  ASSERT_TRUE(driver_->Boot());
+  const auto refused = driver_->Assign(kNew.plan);
+  EXPECT_EQ(refused.error().rule, "update.postponed");
+  EXPECT_TRUE(ota::MayPass(refused.error().reason)) << "the worker asks again";
+  EXPECT_EQ(reports_.back().state, "PLANNED");
+  EXPECT_EQ(reports_.back().gate, "before-install");
+  EXPECT_NE(reports_.back().detail.find("disk is busy"), std::string::npos);
+  EXPECT_EQ(source_.served(), 0u);
+
+  machine_.runner.Succeed("/install");
+  EXPECT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kRebooting);
+}
+
+TEST_F(UpdateTrialTest, AHookBeforeTheRebootPostponesItAndIsAskedAgainAMinuteLater) {
+  TrialSettings settings;
+  settings.hooks.before_reboot = "/reboot";
+  Configure(settings);
+  machine_.runner.Fail("/reboot");
+  ASSERT_TRUE(driver_->Boot());
+  EXPECT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kWaiting);
+  EXPECT_EQ(LastReport(), "VERIFIED B before-reboot");
+  machine_.runner.Succeed("/reboot");
+  machine_.clock.Advance(Seconds(59));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kWaiting);
+  machine_.clock.Advance(Seconds(1));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+}
+
+// Friday 09:00 at UTC+1; the window is Friday 02:00 to 05:00.
+TEST_F(UpdateTrialTest, InstallsAheadAndRebootsInsideTheWindow) {
+  TrialSettings settings;
+  settings.windows.reboot.push_back({1 << 4, 120, Hours(3), "local"});
+  Configure(settings);
+  ASSERT_TRUE(driver_->Boot());
+  EXPECT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kWaiting);
+  EXPECT_EQ(LastReport(), "VERIFIED B window");
+  machine_.clock.JumpWall(UnixTime::FromSeconds(1'800'000'000) + Hours(7 * 24 - 7));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting) << "Friday 02:00";
+}
+
+TEST_F(UpdateTrialTest, DoesNotRebootInAWindowWhileTheTimeIsUnsure) {
+  TrialSettings settings;
+  settings.windows.reboot.push_back({0x7F, 0, Days(1), "UTC"});
+  Configure(settings);
+  machine_.time_sure = false;
+  ASSERT_TRUE(driver_->Boot());
+  EXPECT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kWaiting);
+  EXPECT_EQ(LastReport(), "VERIFIED B time");
+  machine_.time_sure = true;
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+}
+
+TEST_F(UpdateTrialTest, DoesNotInstallOutsideItsWindow) {
+  TrialSettings settings;
+  settings.windows.install.push_back({1 << 4, 120, Hours(3), "local"});
+  Configure(settings);
+  ASSERT_TRUE(driver_->Boot());
+  EXPECT_EQ(driver_->Assign(kNew.plan).error().rule, "update.postponed");
+  EXPECT_EQ(reports_.back().gate, "install-window");
+  EXPECT_EQ(source_.served(), 0u);
+}
+
+TEST_F(UpdateTrialTest, LearnsHowLongAnUpdateTakesFromTheRebootToTheCommit) {
+  ToTrial();
+  machine_.clock.Advance(Minutes(4));
+  EXPECT_EQ(TickHealthy(), UpdateStep::kSettled);
+  EXPECT_EQ(machine_.notes.Load().past, std::vector<Duration>{Minutes(4)});
+}
+
+TEST_F(UpdateTrialTest, AWatchdogThatDoesNotRunKeepsTheTrialOpenAndEndsIt) {
+  FakeMachine machine({}, "/nonexistent/watchdog");
+  driver_.emplace(machine.Parts(installer_, source_, rebooter_, [this](const UpdateReport& report) {
+    reports_.push_back(report);
+  }));
+  ASSERT_TRUE(driver_->Boot());
+  ASSERT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kRebooting);
+  ASSERT_EQ(world_.PowerOn(PowerLoss::kNothing), Slot::kB);
+  driver_.emplace(machine.Parts(installer_, source_, rebooter_, [this](const UpdateReport& report) {
+    reports_.push_back(report);
+  }));
+  ASSERT_EQ(*driver_->Boot(), UpdateStep::kTrial);
+  EXPECT_EQ(TickHealthy(), UpdateStep::kTrial);
+  EXPECT_EQ(LastReport(), "TRIAL B watchdog");
+  machine.clock.Advance(Minutes(10));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B watchdog");
+}
+
+// Every sequence of what a bad or unlucky release may do, boot after boot, and a server that goes
+// on assigning it.
+class RebootLoopTest : public ::testing::Test {
+ protected:
+  enum class Fate : uint8_t { kPanics, kLosesPower, kIsRefused, kIsNeverJudged, kAgentCrashes };
+  static constexpr size_t kFates = 5;
+  static constexpr size_t kBoots = 4;
+
+  struct Outcome {
+    int rollbacks = 0;
+    int reboots = 0;
+    bool up = false;  // it stays up, in the old slot
+  };
+
+  Outcome Live(const std::vector<Fate>& fates) {
+    UpdateWorld world(kOld);
+    world.AddRelease(kNew);
+    ota::Installer installer = world.MakeInstaller();
+    ReleaseSource source(kNew);
+    FakeMachine machine;
+    Outcome out;
+    Slot slot = Slot::kA;
+    for (size_t boot = 0; boot <= fates.size() + 1; ++boot) {
+      const std::optional<Fate> fate =
+          boot == 0 || boot > fates.size() ? std::nullopt : std::optional(fates[boot - 1]);
+      const int asked = Run(world, installer, source, machine, slot, fate, out);
+      out.reboots += asked;
+      out.up = asked == 0 && slot == Slot::kA;
+      const bool cut = fate == Fate::kPanics || fate == Fate::kLosesPower;
+      if (asked == 0 && !cut && slot == Slot::kA && boot > 0) break;
+      slot = *world.PowerOn(PowerLoss::kNothing);
+    }
+    return out;
+  }
+
+  // Run is one boot; it returns how often the machine was asked to reboot: at most once.
+  static int Run(UpdateWorld& world, ota::Installer& installer, ReleaseSource& source,
+                 FakeMachine& machine, Slot slot, std::optional<Fate> fate, Outcome& out) {
+    if (fate == Fate::kPanics && slot == Slot::kB) return 0;
+    CountingRebooter rebooter;
+    std::string last = ota::StateName(installer.Record()->state).data();
+    const auto start = [&] {
+      return UpdateDriver(
+          machine.Parts(installer, source, rebooter, [&](const UpdateReport& report) {
+            if (report.state == "ROLLED_BACK" && last != report.state) ++out.rollbacks;
+            last = report.state;
+          }));
+    };
+    for (unsigned starts = 0; starts <= kTrialStartsMax && rebooter.asked == 0; ++starts) {
+      UpdateDriver driver = start();
+      SP_CHECK(driver.Boot().has_value());
+      static_cast<void>(driver.Assign(kNew.plan).has_value());
+      if (fate == Fate::kIsRefused) HearRefused(driver);
+      if (fate == Fate::kIsNeverJudged) machine.clock.Advance(Hours(1));
+      if (fate != Fate::kLosesPower) SP_CHECK(driver.Tick().has_value());
+      if (fate != Fate::kAgentCrashes) break;
+    }
+    static_cast<void>(world);
+    EXPECT_LE(rebooter.asked, 1);
+    return rebooter.asked;
+  }
+};
+
+TEST_F(RebootLoopTest, NoSequenceOfBootsRollsBackTwiceOrRebootsForEver) {
+  size_t sequences = 0;
+  for (size_t code = 0; code < static_cast<size_t>(std::pow(kFates, kBoots)); ++code) {
+    std::vector<Fate> fates;
+    for (size_t rest = code, i = 0; i < kBoots; ++i, rest /= kFates)
+      fates.push_back(static_cast<Fate>(rest % kFates));
+    const Outcome outcome = Live(fates);
+    ASSERT_EQ(outcome.rollbacks, 1) << code;
+    ASSERT_LE(outcome.reboots, ota::kTrialAttemptsMax + 1) << code;
+    ASSERT_TRUE(outcome.up) << code;
+    ++sequences;
+  }
+  EXPECT_EQ(sequences, 625u);
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <future>
 
-#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fake_machine.h"
 #include "tests/fakes/fake_random.h"
 #include "tests/fakes/update_world.h"
 
@@ -37,18 +37,22 @@ class SignallingRebooter final : public Rebooter {
 
 const TestRelease kOld = MakeTestRelease("1.0.0", 1);
 const TestRelease kNew = MakeTestRelease("2.0.0", 2);
+const TestRelease kThird = MakeTestRelease("3.0.0", 3);
 
 class UpdateWorkerTest : public ::testing::Test {
  protected:
   UpdateWorkerTest() { world_.AddRelease(kNew); }
   UpdateWorkerParts Parts(Rebooter& rebooter, ReportFunction report) {
-    return {{installer_, source_, rebooter, clock_, std::move(report)}, random_};
+    return Parts(rebooter, source_, std::move(report));
+  }
+  UpdateWorkerParts Parts(Rebooter& rebooter, ota::PayloadSource& source, ReportFunction report) {
+    return {machine_.Parts(installer_, source, rebooter, std::move(report)), random_};
   }
 
   UpdateWorld world_{kOld};
   ota::Installer installer_ = world_.MakeInstaller();
   ReleaseSource source_{kNew};
-  FakeClock clock_{UnixTime::FromSeconds(1'800'000'000)};
+  FakeMachine machine_;
   FakeRandom random_;
 };
 
@@ -66,7 +70,10 @@ TEST_F(UpdateWorkerTest, InstallsWhatWasAssignedAndCommitsWhatWasAttested) {
     UpdateWorker worker(Parts(unused, [&](const UpdateReport& report) {
       if (report.state == "COMMITTED") committed.Set();
     }));
-    worker.Judged(ota::TrialOutcome::kAccepted);
+    const HealthState passed{HealthAnswer::kPassed, ""};
+    for (const HealthCheck check : {HealthCheck::kAgent, HealthCheck::kStream,
+                                    HealthCheck::kAttestation, HealthCheck::kCertificate})
+      worker.Hear({check, passed, kNew.plan.facts().release});
     ASSERT_TRUE(committed.Await());
   }
   EXPECT_EQ(world_.BootOrder(), "BA");
@@ -75,20 +82,23 @@ TEST_F(UpdateWorkerTest, InstallsWhatWasAssignedAndCommitsWhatWasAttested) {
 // A source that never ends until the sink refuses.
 class EndlessSource final : public ota::PayloadSource {
  public:
-  Result<Unit> Fetch(const ota::RemoteFile&, uint64_t, uint64_t, ota::ByteSink& sink) override {
+  Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t, uint64_t,
+                     ota::ByteSink& sink) override {
     while (true) {
       started.Set();
+      if (file == kThird.plan.facts().index) third.Set();
       SP_TRY(sink.Write({}));
     }
   }
   Signal started;
+  Signal third;
 };
 
 TEST_F(UpdateWorkerTest, BreaksADownloadOffWhenItStops) {
   SignallingRebooter rebooter;
   EndlessSource endless;
   {
-    UpdateWorker worker({{installer_, endless, rebooter, clock_, {}}, random_});
+    UpdateWorker worker(Parts(rebooter, endless, {}));
     worker.Assign(kNew.plan);
     ASSERT_TRUE(endless.started.Await());
   }
@@ -104,6 +114,30 @@ TEST_F(UpdateWorkerTest, ReportsAFailureAndKeepsGoing) {
   }));
   worker.Assign(kNew.plan);
   EXPECT_TRUE(failed.Await());
+}
+
+TEST_F(UpdateWorkerTest, AWithdrawalBreaksTheDownloadOffAndCallsTheUpdateOff) {
+  SignallingRebooter rebooter;
+  EndlessSource endless;
+  Signal cancelled;
+  UpdateWorker worker(Parts(rebooter, endless, [&](const UpdateReport& report) {
+    if (report.gate == "cancelled") cancelled.Set();
+  }));
+  worker.Assign(kNew.plan);
+  ASSERT_TRUE(endless.started.Await());
+  worker.Withdraw(kNew.plan.facts().release);
+  EXPECT_TRUE(cancelled.Await());
+}
+
+TEST_F(UpdateWorkerTest, AnotherReleaseBreaksTheDownloadOffAndTheSameOneDoesNot) {
+  SignallingRebooter rebooter;
+  EndlessSource endless;
+  UpdateWorker worker(Parts(rebooter, endless, {}));
+  worker.Assign(kNew.plan);
+  ASSERT_TRUE(endless.started.Await());
+  worker.Assign(kNew.plan);
+  worker.Assign(kThird.plan);
+  EXPECT_TRUE(endless.third.Await());
 }
 
 }  // namespace

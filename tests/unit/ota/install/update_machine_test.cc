@@ -51,12 +51,5 @@ TEST(JudgeBoot, ReportsACommittedSlotThatDoesNotRun) {
   EXPECT_EQ(Judge(kCommitted, Slot::kA), kReportFallback);
 }
 
-TEST(JudgeTrial, CommitsOnAnAcceptedAttestationOrOnHealthThatIsEnough) {
-  EXPECT_EQ(JudgeTrial(TrialOutcome::kAccepted), TrialAction::kCommit);
-  EXPECT_EQ(JudgeTrial(TrialOutcome::kHealthyAlone), TrialAction::kCommitLocally);
-  EXPECT_EQ(JudgeTrial(TrialOutcome::kRefused), TrialAction::kRollBack);
-  EXPECT_EQ(JudgeTrial(TrialOutcome::kTimedOut), TrialAction::kRollBack);
-}
-
 }  // namespace
 }  // namespace sallyport::ota
