@@ -88,35 +88,6 @@ Result<Unit> Duties::StartUpdates() {
   SP_TRY(const ota::Slot running, machinery_->installer().RunningSlot());
   SP_TRY(boot_.release, machinery_->installer().RunningRelease());
   boot_.slot = running == ota::Slot::kA ? pki::BootSlot::kA : pki::BootSlot::kB;
-  std::unique_ptr<BundleDesk> Duties::MakeBundleDesk() {
-    return std::make_unique<BundleDesk>(BundleDeskParts{
-        .files = parts_.files,
-        .state = config_.state,
-        .trust_domain = enrolment_.trust_domain.name(),
-        .image_root = enrolment_.image_root,
-        .hardware_id = config_.hardware,
-        .running = boot_.release,
-        .floors = parts_.floors,
-        .source = sources_,
-        .metadata_mutex = metadata_mutex_,
-        .now = [this] { return client_->time().Now().now; },
-        .held_manifest = [this] { return held_version_.load(); },
-        .manifest_release =
-            [this] {
-              return ota::ManifestVerifier::StoredRelease(parts_.files,
-                                                          config_.state + "/manifest");
-            },
-        .assign = [this](ota::InstallPlan plan) { worker_->Assign(std::move(plan)); }});
-  }
-
-  Result<Unit> Duties::CheckAlone() {
-    SP_TRY(parts_.floors.Floors());
-    SP_TRY(const Bytes log, ReadFile(parts_.files, config_.event_log, kEventLogBytesMax));
-    if (log.empty())
-      return Error{Reason::kUnavailable, "the event log is empty", "health.event-log"};
-    return Ok();
-  }
-
   checks_ = std::make_unique<MachineChecks>(
       MachineParts{parts_.files, parts_.runner, parts_.clock,
                    [client = client_] { return client->time().Now(); }, LocalZones(parts_.files)},
@@ -128,6 +99,33 @@ Result<Unit> Duties::StartUpdates() {
   bundles_->Resume();
   bundles_->Start();
   return Unit{};
+}
+
+std::unique_ptr<BundleDesk> Duties::MakeBundleDesk() {
+  return std::make_unique<BundleDesk>(BundleDeskParts{
+      .files = parts_.files,
+      .state = config_.state,
+      .trust_domain = enrolment_.trust_domain.name(),
+      .image_root = enrolment_.image_root,
+      .hardware_id = config_.hardware,
+      .running = boot_.release,
+      .floors = parts_.floors,
+      .source = sources_,
+      .metadata_mutex = metadata_mutex_,
+      .now = [this] { return client_->time().Now().now; },
+      .held_manifest = [this] { return held_version_.load(); },
+      .manifest_release =
+          [this] {
+            return ota::ManifestVerifier::StoredRelease(parts_.files, config_.state + "/manifest");
+          },
+      .assign = [this](ota::InstallPlan plan) { worker_->Assign(std::move(plan)); }});
+}
+
+Result<Unit> Duties::CheckAlone() {
+  SP_TRY(parts_.floors.Floors());
+  SP_TRY(const Bytes log, ReadFile(parts_.files, config_.event_log, kEventLogBytesMax));
+  if (log.empty()) return Error{Reason::kUnavailable, "the event log is empty", "health.event-log"};
+  return Ok();
 }
 
 UpdateDriverParts Duties::DriverParts() {

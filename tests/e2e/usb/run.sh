@@ -15,7 +15,12 @@ declare -A site=([cam-1]=berlin) tag=([cam-1]=camera) node_pid=()
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-install() { sallyport-agent update install "$work/$1" --config "$work/cam-1/agent.yaml" --json > "$work/install.json" 2> "$work/install.log"; }
+# install BUNDLE [OPTION...]
+install() {
+  local bundle=$1
+  shift
+  sallyport-agent update install "$work/$bundle" "$@" --config "$work/cam-1/agent.yaml" --json > "$work/install.json" 2> "$work/install.log"
+}
 # refused RULE BUNDLE [OPTION...]
 refused() {
   local rule=$1
@@ -69,7 +74,7 @@ refused bundle.statement altered
 [ ! -e "$work/cam-1/state/bundles" ] || fail "a refused bundle was written down"
 passed "a folder that is none, another role, an altered statement"
 
-step "A stick that is pulled out may be put back; a damaged file fails"
+step "A stick that is pulled out may be put back"
 payload=$(find "$work/bundle-3/targets" -name '*.payload.bin')
 mv "$payload" "$work/pulled"
 install bundle-3 &
@@ -77,7 +82,7 @@ installing=$!
 wait_for 60 "the agent to miss the file" grep -q bundle.folder-gone "$work/install.log"
 mv "$work/pulled" "$payload"
 wait "$installing" || fail "the installation did not go on: $(cat "$work/install.json" "$work/install.log")"
-[ "$(jq -r .state "$work/install.json")" = ARMED ] || fail "not armed: $(cat "$work/install.json")"
+jq -e '.state == "ARMED" or .state == "TRIAL"' "$work/install.json" > /dev/null || fail "not armed: $(cat "$work/install.json")"
 passed "installed from the folder, armed"
 
 step "It commits by its own health, because nobody judged it and the bundle allows that"
@@ -86,6 +91,7 @@ wait_for 60 "cam-1 to run slot B" runs_slot B
 wait_for 90 "cam-1 to commit" answer COMMITTED
 refused tuf.rollback bundle-2
 stop_node cam-1
+rm -f "$work/cam-1/state/status.json"
 boot_node cam-1
 wait_for 30 "cam-1 to run slot B after a power cycle" runs_slot B
 passed "2.0.0 is the default; an older bundle is refused"
