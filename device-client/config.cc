@@ -45,6 +45,17 @@ const std::vector<ConfigKey<ProxySettings>>& ProxyKeys() {
   return keys;
 }
 
+// WithDownloads puts the keys of the download beside those of the slots.
+std::vector<ConfigKey<UpdateSettings>> WithDownloads(std::vector<ConfigKey<UpdateSettings>> keys) {
+  for (const ConfigKey<DownloadSettings>& key : DownloadKeys())
+    keys.push_back({key.name, key.meaning,
+                    [&key](UpdateSettings& out, const YamlNode& node, Diagnostics& findings) {
+                      key.read(out.download, node, findings);
+                    },
+                    key.required});
+  return keys;
+}
+
 const std::vector<ConfigKey<ota::ComponentPlace>>& ComponentKeys() {
   static const std::vector<ConfigKey<ota::ComponentPlace>> keys{
       {"slot_a", "file that goes with slot A", ConfigText(&ota::ComponentPlace::slot_a), true},
@@ -53,6 +64,16 @@ const std::vector<ConfigKey<ota::ComponentPlace>>& ComponentKeys() {
 }
 
 // The keys of TrialKeys stand beside those of the slots.
+std::vector<ConfigKey<UpdateSettings>> WithTrial(std::vector<ConfigKey<UpdateSettings>> keys) {
+  for (const ConfigKey<TrialSettings>& key : TrialKeys())
+    keys.push_back(
+        {key.name, key.meaning,
+         [read = key.read](UpdateSettings& update, const YamlNode& node, Diagnostics& findings) {
+           read(update.trial, node, findings);
+         }});
+  return keys;
+}
+
 const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
   static const auto components = [](UpdateSettings& out, const YamlNode& node,
                                     Diagnostics& findings) {
@@ -72,27 +93,17 @@ const std::vector<ConfigKey<UpdateSettings>>& UpdateKeys() {
     for (const auto& [known, kind] : kWords)
       if (word == known) out.boot = kind;
   };
-  static const std::vector<ConfigKey<UpdateSettings>> keys = [] {
-    std::vector<ConfigKey<UpdateSettings>> out{
-        {"slot_a", "block device or file of slot A", ConfigText(&UpdateSettings::slot_a), true},
-        {"slot_b", "block device or file of slot B", ConfigText(&UpdateSettings::slot_b), true},
-        {"esp", "directory of the EFI system partition", ConfigText(&UpdateSettings::esp), true},
-        {"efivars", "directory of EFI variables; for efi and systemd-boot, and only for them",
-         ConfigText(&UpdateSettings::efivars)},
-        {"boot", "what chooses the slot: efi, systemd-boot, u-boot or grub (default efi)", boot},
-        {"uboot_env", "fw_env.config with the two copies of U-Boot's environment; for u-boot only",
-         ConfigText(&UpdateSettings::uboot_env)},
-        {"grubenv", "GRUB's environment block; for grub only",
-         ConfigText(&UpdateSettings::grubenv)},
-        {"components", "where files of releases go, by component name", components}};
-    for (const ConfigKey<TrialSettings>& key : TrialKeys())
-      out.push_back(
-          {key.name, key.meaning,
-           [read = key.read](UpdateSettings& update, const YamlNode& node, Diagnostics& findings) {
-             read(update.trial, node, findings);
-           }});
-    return out;
-  }();
+  static const std::vector<ConfigKey<UpdateSettings>> keys = WithTrial(WithDownloads(
+      {{"slot_a", "block device or file of slot A", ConfigText(&UpdateSettings::slot_a), true},
+       {"slot_b", "block device or file of slot B", ConfigText(&UpdateSettings::slot_b), true},
+       {"esp", "directory of the EFI system partition", ConfigText(&UpdateSettings::esp), true},
+       {"efivars", "directory of EFI variables; for efi and systemd-boot, and only for them",
+        ConfigText(&UpdateSettings::efivars)},
+       {"boot", "what chooses the slot: efi, systemd-boot, u-boot or grub (default efi)", boot},
+       {"uboot_env", "fw_env.config with the two copies of U-Boot's environment; for u-boot only",
+        ConfigText(&UpdateSettings::uboot_env)},
+       {"grubenv", "GRUB's environment block; for grub only", ConfigText(&UpdateSettings::grubenv)},
+       {"components", "where files of releases go, by component name", components}}));
   return keys;
 }
 
@@ -138,6 +149,7 @@ const std::vector<ConfigKey<Config>>& Keys() {
   };
   static const auto update = [](Config& out, const YamlNode& node, Diagnostics& findings) {
     ReadConfigMap(out.update, node, UpdateKeys(), findings);
+    CheckDownload(out.update.download, node.at, findings);
     CheckBootKeys(out.update, node, findings);
   };
   static const std::vector<ConfigKey<Config>> keys{
@@ -185,7 +197,8 @@ std::string DescribeConfig() {
   return DescribeConfigKeys("", Keys()) + DescribeConfigKeys("proxy.", ProxyKeys()) +
          DescribeConfigKeys("proxy.outbound[].", OutboundKeys()) +
          DescribeConfigKeys("update.", UpdateKeys()) +
-         DescribeConfigKeys("update.components.<name>.", ComponentKeys()) + DescribeTrialKeys();
+         DescribeConfigKeys("update.components.<name>.", ComponentKeys()) + DescribeDownloadMaps() +
+         DescribeTrialKeys();
 }
 
 }  // namespace sallyport::device

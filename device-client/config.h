@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "device-client/download_config.h"
 #include "device-client/update/update_machinery.h"
 #include "device-client/update/update_settings.h"
 #include "pki/base/result.h"
@@ -32,6 +33,7 @@ struct UpdateSettings {
   std::string slot_b;
   std::string esp;      // mounted EFI system partition
   std::string efivars;  // directory of EFI variables
+  DownloadSettings download;
   BootLoaderKind boot = BootLoaderKind::kEfi;
   std::string uboot_env;  // fw_env.config
   std::string grubenv;

@@ -11,9 +11,10 @@
 namespace sallyport::device {
 namespace {
 
-ContentEndpoint EndpointOf(const pki::EnrolmentFile& enrolment, std::function<UnixTime()> now) {
+ContentEndpoint EndpointOf(const pki::EnrolmentFile& enrolment, const std::string& proxy,
+                           std::function<UnixTime()> now) {
   ContentEndpoint endpoint{
-      enrolment.servers.content, "", {}, kContentStallSecondsMax, std::move(now)};
+      enrolment.servers.content, "", {}, kContentStallSecondsMax, std::move(now), proxy};
   for (const pki::IssuerCertificate& issuer : enrolment.trust_bundle.server_issuers)
     endpoint.anchors_pem += issuer.ToPem();
   for (const pki::SpiffeId& id : enrolment.server_ids) endpoint.server_ids.push_back(id.text());
@@ -42,14 +43,13 @@ Duties::Duties(DutyParts parts, const Config& config, const pki::EnrolmentFile& 
     : parts_(parts),
       config_(config),
       enrolment_(enrolment),
-      content_(EndpointOf(enrolment, [this] { return client_->time().Now().now; }),
+      content_(EndpointOf(enrolment, config.update.download.proxy,
+                          [this] { return client_->time().Now().now; }),
                [this]() -> std::optional<TlsIdentity> {
                  const std::lock_guard lock(identity_mutex_);
                  return identity_;
                }),
       fetcher_(content_),
-      payload_(content_),
-      sources_(payload_),
       notes_(parts.files, config.state + "/trial.json"),
       watchdog_(config.update.trial.watchdog) {}
 
@@ -68,6 +68,7 @@ Result<Unit> Duties::Start(Client& client, const std::string& device_id) {
 void Duties::Stop() {
   if (bundles_) bundles_->Stop();
   parts_.runner.Stop();
+  if (downloads_) downloads_->Stop();
   if (worker_) worker_->Stop();
   worker_.reset();
   if (proxy_) proxy_->Stop();
@@ -88,6 +89,11 @@ Result<Unit> Duties::StartUpdates() {
   SP_TRY(const ota::Slot running, machinery_->installer().RunningSlot());
   SP_TRY(boot_.release, machinery_->installer().RunningRelease());
   boot_.slot = running == ota::Slot::kA ? pki::BootSlot::kA : pki::BootSlot::kB;
+  downloads_ = std::make_unique<Downloads>(
+      DownloadParts{parts_.files, parts_.clock, content_, config_.state,
+                    [client = client_] { return client->time().Now(); }},
+      config_.update.download);
+  sources_ = std::make_unique<BundleSource>(downloads_->source());
   checks_ = std::make_unique<MachineChecks>(
       MachineParts{parts_.files, parts_.runner, parts_.clock,
                    [client = client_] { return client->time().Now(); }, LocalZones(parts_.files)},
@@ -110,7 +116,7 @@ std::unique_ptr<BundleDesk> Duties::MakeBundleDesk() {
       .hardware_id = config_.hardware,
       .running = boot_.release,
       .floors = parts_.floors,
-      .source = sources_,
+      .source = *sources_,
       .metadata_mutex = metadata_mutex_,
       .now = [this] { return client_->time().Now().now; },
       .held_manifest = [this] { return held_version_.load(); },
@@ -130,7 +136,7 @@ Result<Unit> Duties::CheckAlone() {
 
 UpdateDriverParts Duties::DriverParts() {
   return {machinery_->installer(),
-          sources_,
+          *sources_,
           parts_.rebooter,
           parts_.clock,
           *checks_,

@@ -9,9 +9,10 @@
 
 #include "device-client/bundle/bundle_desk.h"
 #include "device-client/client.h"
+#include "device-client/downloads.h"
 #include "device-client/enforce/proxy.h"
 #include "device-client/update/device_floors.h"
-#include "device-client/update/http_sources.h"
+#include "device-client/update/http_fetcher.h"
 #include "device-client/update/update_machinery.h"
 #include "device-client/update/update_worker.h"
 
@@ -50,6 +51,8 @@ class Duties final : public AgentSinks {
   FloorStatus Floors() const { return parts_.floors.status(); }
   // Update is nothing on a device that takes no updates.
   std::optional<UpdateView> Update() const;
+  // Download is Downloads::ToJson; null without slots.
+  JsonValue Download() const { return downloads_ ? downloads_->ToJson() : JsonValue(); }
 
   void OnIdentity(const TlsIdentity& identity, const IssuedCertificate& certificate) override;
   void OnAttested(const IssuedCertificate& certificate) override;
@@ -91,8 +94,8 @@ class Duties final : public AgentSinks {
   std::optional<TlsIdentity> identity_;
   ContentClient content_;
   HttpFetcher fetcher_;
-  HttpPayloadSource payload_;
-  BundleSource sources_;
+  std::unique_ptr<Downloads> downloads_;
+  std::unique_ptr<BundleSource> sources_;  // a bundle's folder, and downloads_
   std::unique_ptr<UpdateMachinery> machinery_;
   std::unique_ptr<MachineChecks> checks_;
   TrialNotes notes_;

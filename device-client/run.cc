@@ -57,6 +57,18 @@ Result<Config> LoadConfig(FileSystem& files, const std::string& path) {
   return ParseConfig(AsText(text), path);
 }
 
+// UseTimeZone sets the zone of this process; before any thread, which is when it is safe.
+Result<Unit> UseTimeZone(FileSystem& files, const std::string& zone) {
+  if (zone.empty()) return Unit{};
+  const Result<Bytes> known = ReadFile(files, "/usr/share/zoneinfo/" + zone, kConfigBytesMax);
+  if (!known || !AsText(*known).starts_with("TZif"))
+    return Error{Reason::kInvalidArgument, "this system knows no time zone " + zone,
+                 "update.time-zone"};
+  ::setenv("TZ", zone.c_str(), 1);
+  ::tzset();
+  return Unit{};
+}
+
 // StopOnReboot ends the agent; the supervisor sees the exit status.
 class StopOnReboot final : public Rebooter {
  public:
@@ -140,6 +152,8 @@ int RunAgent(const RunOptions& options) {
   PosixFileSystem files;
   const Result<Config> config = LoadConfig(files, options.config);
   if (!config) return Fail(config.error());
+  const Result<Unit> zone = UseTimeZone(files, config->update.download.time_zone);
+  if (!zone) return Fail(zone.error());
   if (options.check_only) return std::puts("configuration is good") < 0 ? 4 : 0;
   SetLogLevel(LevelOf(config->log_level));
   bool reboot = false;

@@ -56,6 +56,21 @@ Result<std::string> DescribeFloors(const JsonCursor& floors) {
   return out;
 }
 
+// DescribeSources names those that have trouble; a status without slots has none.
+std::string DescribeSources(const JsonValue& download) {
+  std::string out;
+  const JsonValue* const sources = download.Find("sources");
+  if (sources == nullptr || sources->if_array() == nullptr) return out;
+  for (const JsonValue& source : *sources->if_array()) {
+    const JsonCursor cursor(source);
+    const auto name = cursor.GetString("name");
+    const auto refusal = cursor.GetString("refusal");
+    if (name && refusal && !refusal->empty())
+      out += "\nsource:   " + std::string(*name) + " (" + std::string(*refusal) + ")";
+  }
+  return out;
+}
+
 }  // namespace
 
 JsonValue FloorsJson(const FloorStatus& status) {
@@ -131,13 +146,16 @@ Result<std::string> DescribeUpdate(std::string_view status, bool json) {
   SP_TRY(const JsonCursor update, cursor.Member("update"));
   SP_TRY(const std::string progress, DescribeProgress(update));
   SP_TRY(const std::string described, DescribeFloors(floors));
+  SP_TRY(const JsonCursor download, cursor.Member("download"));
   if (!json)
     return "slot:     " + std::string(slot) + "\nrelease:  " + OrNone(release) + "\n" + progress +
-           "\nmanifest: " + std::to_string(manifest) + "\n" + described;
+           "\nmanifest: " + std::to_string(manifest) + "\n" + described +
+           DescribeSources(download.value());
   std::vector<JsonMember> members{{"slot", slot},
                                   {"release", release},
                                   {"manifest_version", manifest},
-                                  {"floors", floors.value()}};
+                                  {"floors", floors.value()},
+                                  {"download", download.value()}};
   if (const std::vector<JsonMember>* const more = update.value().if_object())
     members.insert(members.end(), more->begin(), more->end());
   return WriteJson(JsonValue::Object(std::move(members)));
@@ -184,6 +202,7 @@ std::string StatusJson(const ClientStatus& status, Duties& duties) {
                                       {"manifest_version", duties.HeldManifestVersion()},
                                       {"floors", FloorsJson(duties.Floors())},
                                       {"update", UpdateJson(duties.Update())},
+                                      {"download", duties.Download()},
                                       {"connections", JsonValue::Array(std::move(connections))},
                                       {"refusals", JsonValue::Array(std::move(refusals))}}));
 }

@@ -16,7 +16,7 @@ std::string FloorsPath(const Config& config);
 
 // StatusJson: {"state","device_id","posture","tier","not_after","epoch","refusal","slot","release",
 // "manifest_version","floors":{"state","detail","rollback_index","image_root_version",
-// "image_targets_version","director_version"},"connections":[{"direction","peer","service","grant","policy_version","valid_until",
+// "image_targets_version","director_version"},"download":Downloads::ToJson,"connections":[{"direction","peer","service","grant","policy_version","valid_until",
 // "bytes_sent","bytes_received"}],"refusals":[{"at","direction","peer","service","reason","was_open"}],
 // "update":UpdateJson}.
 std::string StatusJson(const ClientStatus& status, Duties& duties);

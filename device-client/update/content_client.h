@@ -9,15 +9,10 @@
 #include <vector>
 
 #include "device-client/tpm/tls_identity.h"
-#include "ota/install/payload_source.h"
+#include "device-client/update/http_transfer.h"
 #include "pki/base/time.h"
 
 namespace sallyport::device {
-
-// A server that sends slower than this is as good as gone.
-inline constexpr long kContentBytesPerSecondMin = 512;
-inline constexpr long kContentStallSecondsMax = 60;
-inline constexpr long kContentConnectSecondsMax = 20;
 
 struct ContentEndpoint {
   std::string address;                  // host:port
@@ -26,35 +21,28 @@ struct ContentEndpoint {
   long stall_seconds_max = kContentStallSecondsMax;
   // The time to judge the server's certificate by; null: the wall clock. Thread-safe.
   std::function<UnixTime()> now = nullptr;
+  std::string proxy = "";  // http://host:port; empty: none
 };
 
 // IdentitySource returns the identity to present now; nullopt before the first certificate.
 // Thread-safe.
 using IdentitySource = std::function<std::optional<TlsIdentity>()>;
 
-struct ContentRequest {
-  std::string path;  // below `/image/`, as in docs/protocol.md; percent-encoded here
-  uint64_t offset = 0;
-  uint64_t length = 0;  // 0: the whole file, at most `size_max` bytes
-  uint64_t size_max = 0;
-};
-
-// ContentClient opens one connection per request: a download takes three. Several threads may use
-// one.
-class ContentClient {
+// ContentClient keeps its connections while the identity stays the same: a handshake costs a
+// signature of the TPM.
+class ContentClient final : public ContentOrigin {
  public:
   ContentClient(ContentEndpoint endpoint, IdentitySource identity);
 
-  // Get pushes the body to `sink` in order. kNotFound; kUnauthenticated, content.no-identity or
-  // content.refused; kTooLarge, content.size (more than `size_max`); kMismatch, content.range (the
-  // server ignores the range); kUnavailable, content.server (the peer is not the server we know, or
-  // cannot show it), or without a rule when the connection fails. The first error of `sink` is
-  // passed on.
-  Result<Unit> Get(const ContentRequest& request, ota::ByteSink& sink) const;
+  // Get and Size: errors of HttpTransfer; kUnauthenticated, content.no-identity.
+  Result<Unit> Get(const ContentRequest& request, ota::ByteSink& sink) const override;
+  Result<uint64_t> Size(const std::string& path) const override;
 
  private:
   const ContentEndpoint endpoint_;
   const IdentitySource identity_;
+  const HttpPlace place_;
+  const CurlHandles handles_;
 };
 
 }  // namespace sallyport::device

@@ -12,23 +12,13 @@
 #include <thread>
 
 #include "attestation-server/http/content_server.h"
-#include "device-client/update/http_sources.h"
+#include "device-client/update/http_fetcher.h"
 #include "pki/x509/pem.h"
 #include "tests/unit/attestation-server/http/loopback.h"
+#include "tests/unit/device-client/update/fake_origin.h"
 
 namespace sallyport::device {
 namespace {
-
-class CollectingSink final : public ota::ByteSink {
- public:
-  Result<Unit> Write(ByteView bytes) override {
-    if (held.size() >= full_at) return Error{Reason::kNoSpace, "injected"};
-    Append(held, bytes);
-    return Unit{};
-  }
-  Bytes held;
-  size_t full_at = SIZE_MAX;
-};
 
 // StallingRelay passes one connection on to a server, and the server's first `bytes` back; then it
 // says nothing more and keeps the connection.
@@ -163,14 +153,40 @@ Result<Bytes> ContentClientTest::SignDigest(const Sha256Digest& digest) {
 
 TEST_F(ContentClientTest, ReadsARangeWithTheProvidersKey) {
   const ContentClient client = Client();
-  HttpPayloadSource source(client);
   CollectingSink sink;
 
-  const auto got = source.Fetch(file, 1'000'003, 1'500'000, sink);
+  const auto got = client.Get({TargetPath(file), 1'000'003, 1'500'000, 1'500'000}, sink);
 
   ASSERT_TRUE(got) << got.error().ToString();
   EXPECT_EQ(sink.held, Bytes(content.begin() + 1'000'003, content.begin() + 2'500'003));
   EXPECT_EQ(signatures, 1);
+}
+
+// A handshake costs a signature of the TPM.
+TEST_F(ContentClientTest, KeepsItsConnectionUntilTheIdentityChanges) {
+  std::optional<TlsIdentity> identity = Identity();
+  const ContentClient client({"127.0.0.1:" + std::to_string(port),
+                              world.hierarchy.server_issuer.certificate.ToPem(),
+                              {"spiffe://edge.example/server/control"}},
+                             [&] { return identity; });
+  CollectingSink sink;
+  for (uint64_t i = 0; i < 3; ++i)
+    ASSERT_TRUE(client.Get({TargetPath(file), i * 1000, 1000, 1000}, sink));
+  EXPECT_EQ(signatures, 1);
+  EXPECT_EQ(*client.Size(TargetPath(file)), content.size());
+  EXPECT_EQ(signatures, 1);
+
+  identity = Identity();  // with another certificate
+  ASSERT_TRUE(client.Get({TargetPath(file), 3000, 1000, 1000}, sink));
+  EXPECT_EQ(signatures, 2);
+  EXPECT_EQ(sink.held, Bytes(content.begin(), content.begin() + 4000));
+}
+
+TEST_F(ContentClientTest, JudgesTheServerAgainOnEachConnection) {
+  std::vector<std::string> names{"spiffe://edge.example/server/other"};
+  const ContentClient stranger = Client(names);
+  EXPECT_EQ(RuleOf(stranger), "content.server");
+  EXPECT_EQ(RuleOf(stranger), "content.server");
 }
 
 TEST_F(ContentClientTest, ReadsMetadataAndTargetsWhole) {
@@ -185,8 +201,11 @@ TEST_F(ContentClientTest, ReadsMetadataAndTargetsWhole) {
 TEST_F(ContentClientTest, StopsWhenTheSinkRefuses) {
   const ContentClient client = Client();
   CollectingSink sink;
-  sink.full_at = 100'000;
-  EXPECT_EQ(HttpPayloadSource(client).Fetch(file, 0, content.size(), sink).error().reason,
+  sink.refuse = [](size_t held, ByteView) -> std::optional<Error> {
+    if (held < 100'000) return std::nullopt;
+    return Error{Reason::kNoSpace, "injected"};
+  };
+  EXPECT_EQ(client.Get({TargetPath(file), 0, content.size(), content.size()}, sink).error().reason,
             Reason::kNoSpace);
   EXPECT_LT(sink.held.size(), 200'000u);
 }
@@ -201,7 +220,7 @@ TEST_F(ContentClientTest, GivesUpAServerThatStalls) {
                                 1},
                                [this] { return Identity(); });
     CollectingSink sink;
-    const auto got = HttpPayloadSource(client).Fetch(file, 0, content.size(), sink);
+    const auto got = client.Get({TargetPath(file), 0, content.size(), content.size()}, sink);
     EXPECT_EQ(got.error().reason, Reason::kUnavailable) << bytes;
     EXPECT_LT(sink.held.size(), bytes) << bytes;
   }

@@ -208,5 +208,75 @@ TEST(AgentConfig, IsDocumented) {
   EXPECT_NE(AsText(document).find(DescribeConfig()), std::string_view::npos);
 }
 
+// Download parses the smallest configuration with `more` among its update keys.
+Result<Config> Download(const std::string& more) {
+  std::string text(kSmallest);
+  text.insert(text.rfind('}'), ", " + more);
+  return ParseConfig(text, "agent.yaml");
+}
+
+TEST(AgentConfig, ReadsFromWhereUpdatesAreLoaded) {
+  const DownloadSettings settings =
+      Download(
+          "mirrors: [{url: 'https://a.example/x', ca_file: /ca.pem}, {url: 'https://b.example'}], "
+          "peers: ['127.0.0.1:15021'], proxy: 'http://user:word@10.0.0.1:3128', "
+          "minimum_rate: 2KB/s, time_zone: Europe/Berlin, download_deadline: 2d, bandwidth: "
+          "[{from: '22:00', to: '06:00', limit: unlimited}, {from: '06:00', to: '22:00', "
+          "limit: 1MB/s}, {from: '12:00', to: '13:00', limit: 0}]")
+          ->update.download;
+
+  ASSERT_EQ(settings.mirrors.size(), 2u);
+  EXPECT_EQ(settings.mirrors[0].url, "https://a.example/x");
+  EXPECT_EQ(settings.mirrors[0].ca_file, "/ca.pem");
+  EXPECT_EQ(settings.mirrors[1].ca_file, "");
+  EXPECT_EQ(settings.peers, std::vector<std::string>{"127.0.0.1:15021"});
+  EXPECT_EQ(settings.proxy, "http://user:word@10.0.0.1:3128");
+  EXPECT_EQ(settings.rate_min, 2'000u);
+  EXPECT_EQ(settings.time_zone, "Europe/Berlin");
+  EXPECT_EQ(settings.deadline, Days(2));
+  ASSERT_EQ(settings.bandwidth.size(), 3u);
+  const BandwidthPlan plan(settings.bandwidth);
+  EXPECT_EQ(plan.At(23 * 60), kUnlimitedRate);
+  EXPECT_EQ(plan.At(7 * 60), 1'000'000u);
+  EXPECT_EQ(plan.At(12 * 60 + 30), 0u);
+}
+
+TEST(AgentConfig, ReadsTheSiteCache) {
+  const SiteCacheSettings cache =
+      Download(
+          "site_cache: {directory: /var/cache/sallyport, size_max: 4GB, listen: '127.0.0.1:15020'}")
+          ->update.download.site_cache;
+  EXPECT_EQ(cache.directory, "/var/cache/sallyport");
+  EXPECT_EQ(cache.size_max, 4'000'000'000u);
+  EXPECT_EQ(cache.listen, "127.0.0.1:15020");
+}
+
+TEST(AgentConfig, RefusesDownloadsThatCannotBeMeant) {
+  for (const char* more :
+       {"mirrors: [{url: 'http://a.example'}]",
+        "mirrors: [{url: 'https://'}]",
+        "mirrors: [{}]",
+        "mirrors: [{url: 'https://me:secret@a.example'}]",
+        "mirrors: [{url: 'https://a/?b'}]",
+        "mirrors: 'https://a.example'",
+        "peers: '127.0.0.1:1'",
+        "peers: [nowhere]",
+        "proxy: 'socks5://a:1'",
+        "minimum_rate: 17KB/s",
+        "minimum_rate: 10",
+        "time_zone: /etc/passwd",
+        "time_zone: '../../etc/passwd'",
+        "download_deadline: 1s",
+        "bandwidth: [{from: '22:00', to: '06:00', limit: 15KB/s}]",
+        "bandwidth: [{from: '22:00', to: '24:00', limit: 0}]",
+        "bandwidth: [{from: '22:00', limit: 0}]",
+        "site_cache: {directory: /c, size_max: 1MB, listen: '127.0.0.1:15020'}",
+        "site_cache: {directory: /c, size_max: 4GB, listen: '0.0.0.0:15020'}",
+        "site_cache: {directory: /c, size_max: 4GB}",
+        "site_cache: {directory: /c, size_max: 4GB, listen: '127.0.0.1:15020'}, peers: "
+        "['127.0.0.1:15021']"})
+    EXPECT_FALSE(Download(more)) << more;
+}
+
 }  // namespace
 }  // namespace sallyport::device

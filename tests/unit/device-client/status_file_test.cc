@@ -25,7 +25,8 @@ std::string StatusWith(const FloorStatus& floors, const std::optional<UpdateView
                                       {"release", ""},
                                       {"manifest_version", int64_t{4294967297}},
                                       {"floors", FloorsJson(floors)},
-                                      {"update", UpdateJson(update)}}));
+                                      {"update", UpdateJson(update)},
+                                      {"download", JsonValue()}}));
 }
 
 TEST(DescribeUpdate, ShowsTheFloorsThatAreHeld) {
@@ -41,10 +42,11 @@ TEST(DescribeUpdate, ShowsTheFloorsThatAreHeld) {
       "slot:     b\nrelease:  none\nupdate:   none taken\nmanifest: 4294967297\nfloors:   held\n"
       "  rollback index >= 5\n  image root >= 2\n  image targets >= 17\n"
       "  director >= 4294967296");
-  EXPECT_EQ(*DescribeUpdate(status, true),
-            R"({"floors":{"detail":"","director_version":4294967296,"image_root_version":2,)"
-            R"("image_targets_version":17,"rollback_index":5,"state":"held"},)"
-            R"("manifest_version":4294967297,"release":"","slot":"b"})");
+  EXPECT_EQ(
+      *DescribeUpdate(status, true),
+      R"({"download":null,"floors":{"detail":"","director_version":4294967296,"image_root_version":2,)"
+      R"("image_targets_version":17,"rollback_index":5,"state":"held"},)"
+      R"("manifest_version":4294967297,"release":"","slot":"b"})");
 }
 
 TEST(DescribeAdoption, SaysWhereTheFloorsAreFrom) {

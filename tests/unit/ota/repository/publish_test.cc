@@ -111,6 +111,7 @@ TEST_F(PublishTest, APowerCutAtAnyMomentLeavesARepositoryThatDevicesAcceptAndPub
   for (uint64_t step = 0;; ++step) {
     files_.CutPowerAfter(step);
     const bool done = PublishNow().has_value();
+    files_.CutPowerAfter(UINT64_MAX);
     files_.Restart();
     const auto trusted = Refresh();
     ASSERT_TRUE(trusted) << "cut after " << step << ": " << trusted.error().ToString();

@@ -1,4 +1,4 @@
-#include "device-client/update/http_sources.h"
+#include "device-client/update/http_fetcher.h"
 
 namespace sallyport::device {
 namespace {
@@ -13,12 +13,6 @@ class WholeFile final : public ota::ByteSink {
 };
 
 }  // namespace
-
-Result<Unit> HttpPayloadSource::Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
-                                      ota::ByteSink& sink) {
-  const std::string path = "targets/" + ota::ConsistentPath(file.path, HexEncode(file.sha256));
-  return client_.Get({path, offset, length, length}, sink);
-}
 
 Result<Bytes> HttpFetcher::FetchWhole(const std::string& path, uint64_t size_max) {
   WholeFile sink;
