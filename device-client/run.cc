@@ -7,6 +7,8 @@
 
 #include "device-client/state_lock.h"
 #include "device-client/status_file.h"
+#include "ota/metadata/limits.h"
+#include "ota/metadata/release.h"
 #include "pki/base/log.h"
 
 namespace sallyport::device {
@@ -229,6 +231,27 @@ void ShowProgress(const InstallAnswer& answer) {
                answer.detail.empty() ? "" : "  ", answer.detail.c_str());
 }
 
+Result<ota::PreflightNeeds> NeedsOf(FileSystem& files, const std::string& path) {
+  if (path.empty()) return ota::PreflightNeeds{};
+  SP_TRY(const Bytes json, ReadFile(files, path, ota::kReleaseSizeMax));
+  SP_TRY(const ota::Release release, ota::ParseRelease(json));
+  ota::PreflightNeeds needs{release.image.length, release.uki.length};
+  for (const ota::ReleaseComponent& component : release.components)
+    needs.esp_length += component.firmware ? component.file.length : 0;
+  return needs;
+}
+
+Result<std::vector<ota::PreflightCheck>> Preflight(const RunOptions& options,
+                                                   const std::string& release) {
+  PosixFileSystem files;
+  SP_TRY(const Config config, LoadConfig(files, options.config));
+  if (config.update.slot_a.empty())
+    return Error{Reason::kInvalidArgument, "the configuration has no section update"};
+  SP_TRY(const ota::PreflightNeeds needs, NeedsOf(files, release));
+  SP_TRY(const auto machinery, UpdateMachinery::Make(files, UpdatePathsOf(config)));
+  return machinery->installer().Preflight(needs);
+}
+
 }  // namespace
 
 int InstallBundle(const RunOptions& options, const InstallOptions& install) {
@@ -247,6 +270,13 @@ int InstallBundle(const RunOptions& options, const InstallOptions& install) {
                        install.json);
   if (std::printf("%s\n", DescribeInstall(*answer, install.json).c_str()) < 0) return 4;
   return Succeeded(*answer) ? 0 : 1;
+}
+
+int PrintPreflight(const RunOptions& options, const std::string& release, bool json) {
+  const auto checks = Preflight(options, release);
+  if (!checks) return Fail(checks.error());
+  if (std::fputs(ota::DescribePreflight(*checks, json).c_str(), stdout) < 0) return 4;
+  return ota::FirstFailure(*checks) ? 0 : 1;
 }
 
 }  // namespace sallyport::device

@@ -25,6 +25,9 @@ int PrintStatus(const RunOptions& options);
 int PrintUpdateStatus(const RunOptions& options, bool json);
 // InstallBundle: 0 installed, 1 refused or failed, 3 no agent runs.
 int InstallBundle(const RunOptions& options, const InstallOptions& install);
+// PrintPreflight: the sizes come from the file `release`, none when it is empty. 1 when a check
+// fails.
+int PrintPreflight(const RunOptions& options, const std::string& release, bool json);
 struct AdoptOptions {
   bool begin_at_zero = false;
   bool json = false;

@@ -9,8 +9,6 @@
 namespace sallyport::ota {
 namespace {
 
-// Directory entries and the last clusters of the files on the EFI system partition.
-constexpr uint64_t kEspSlack = 64 * 1024;
 constexpr size_t kReadBackChunk = 1 << 20;
 
 std::string Directory(const std::string& path) {
@@ -108,13 +106,6 @@ size_t FirstSegment(const SegmentTable& table, uint64_t resume_offset) {
   return static_cast<size_t>(resume_offset / table.segment_size());
 }
 
-Result<uint64_t> SizeOrZero(FileSystem& files, const std::string& path) {
-  auto file = files.Open(path, OpenMode::kRead);
-  if (!file && file.error().reason == Reason::kNotFound) return uint64_t{0};
-  if (!file) return std::move(file).error();
-  return (*file)->Size();
-}
-
 bool Resumes(const UpdateRecord& record, const ReleaseDigest& release, Slot target) {
   const bool unfinished = record.state == UpdateState::kPlanned ||
                           record.state == UpdateState::kWriting ||
@@ -130,6 +121,10 @@ bool OnTrial(const UpdateRecord& record, Slot running) {
 }
 bool IsReady(const UpdateRecord& record, const ReleaseDigest& release, Slot target) {
   return IsVerified(record) && record.release == release && record.slot == target;
+}
+
+PreflightNeeds NeedsOf(const InstallFacts& facts) {
+  return {facts.image_length, facts.uki.length + FirmwareUpdate::StagedBytes(facts)};
 }
 
 std::string ReleaseFile(const SlotPaths& paths) { return paths.uki + ".release"; }
@@ -233,7 +228,7 @@ Result<std::optional<ReleaseDigest>> Installer::RunningRelease() {
 
 Result<Unit> Installer::Run(Job& job) {
   if (job.record.state == UpdateState::kPlanned) {
-    SP_TRY(CheckSpace(job));
+    SP_TRY(FirstFailure(CheckTarget(job.paths, NeedsOf(job.facts))));
     SP_TRY(CheckComponents(job));
   }
   // 1. Nothing may choose the target from here on.
@@ -251,17 +246,15 @@ Result<Unit> Installer::Run(Job& job) {
   return Unit{};
 }
 
-Result<Unit> Installer::CheckSpace(const Job& job) {
-  SP_TRY(const auto slot, parts_.slots.Open(job.paths.image));
-  SP_TRY(const uint64_t slot_size, slot->Size());
-  if (slot_size < job.facts.image_length)
-    return Error{Reason::kNoSpace, "the image is larger than the slot", "install.slot-size"};
-  SP_TRY(const uint64_t free, parts_.files.FreeBytes(config_.esp));
-  SP_TRY(const uint64_t reclaimed, SizeOrZero(parts_.files, job.paths.uki));
-  const uint64_t need = job.facts.uki.length + FirmwareUpdate::StagedBytes(job.facts) + kEspSlack;
-  if (free + reclaimed < need)
-    return Error{Reason::kNoSpace, "the EFI system partition is full", "install.esp-space"};
-  return Unit{};
+std::vector<PreflightCheck> Installer::CheckTarget(const SlotPaths& target,
+                                                   const PreflightNeeds& needs) {
+  return RunPreflight({parts_.files, parts_.slots, parts_.boot, parts_.record.path(), target,
+                       config_.esp, config_.machine, needs});
+}
+
+Result<std::vector<PreflightCheck>> Installer::Preflight(const PreflightNeeds& needs) {
+  SP_TRY(const Slot running, parts_.boot.RunningSlot());
+  return CheckTarget(Paths(Other(running)), needs);
 }
 
 Result<Unit> Installer::CheckComponents(const Job& job) {

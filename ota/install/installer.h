@@ -12,6 +12,7 @@
 #include "ota/install/install_plan.h"
 #include "ota/install/monotonic_floor.h"
 #include "ota/install/payload_source.h"
+#include "ota/install/preflight.h"
 #include "ota/install/state_record.h"
 #include "ota/install/update_machine.h"
 #include "ota/payload/segment_table.h"
@@ -24,19 +25,13 @@ inline constexpr uint64_t kCheckpointBytes = 16u << 20;
 // A kernel image above this would not fit an ordinary EFI system partition twice.
 inline constexpr uint64_t kUkiSizeMax = 512u << 20;
 
-// `uki` stands below the mounted EFI system partition; beside it `<uki>.release` names the release
-// in hex.
-struct SlotPaths {
-  std::string image;  // block device or file
-  std::string uki;
-};
-
 struct InstallerConfig {
   SlotPaths slot_a;
   SlotPaths slot_b;
   std::string esp;  // a directory of the EFI system partition; its free space is what counts
   uint64_t checkpoint_bytes = kCheckpointBytes;
   ComponentPlaces components = {};
+  MachineFiles machine = {};
 };
 
 // MayPass: the medium, the network or this device's certificate may be there in a moment. What is
@@ -73,7 +68,7 @@ class Installer {
   // the same release. Refusals without a change: kPolicyDenied install.failed-before, kRollback
   // install.below-floor, kPolicyDenied install.floor-jump (its commit could not raise the floor),
   // kConflict install.trial-running, those of MonotonicFloor::Read. Errors that leave FAILED:
-  // kNoSpace install.slot-size, install.esp-space or from writing; kMismatch install.index,
+  // those of RunPreflight and kNoSpace from writing; kMismatch install.index,
   // install.image-digest, install.uki-digest; the payload rules. Errors that MayPass leave the
   // record as it is: call again to resume. When the release is the running one, an update to
   // another release that was not tried yet is abandoned.
@@ -100,6 +95,10 @@ class Installer {
   // begun.
   Result<Unit> Abandon();
 
+  // Preflight is the dry run: what an installation into the other slot would find. Errors of
+  // RunningSlot.
+  Result<std::vector<PreflightCheck>> Preflight(const PreflightNeeds& needs);
+
   // Judge says what this boot is. Errors of the record and of the firmware.
   Result<BootAction> Judge();
   Result<UpdateRecord> Record() { return parts_.record.Load(); }
@@ -116,7 +115,7 @@ class Installer {
   Result<Unit> CheckPlan(const InstallPlan& plan, const UpdateRecord& record);
   Result<Unit> KeepRunning(const UpdateRecord& record, Slot running);
   Result<Unit> Run(Job& job);
-  Result<Unit> CheckSpace(const Job& job);
+  std::vector<PreflightCheck> CheckTarget(const SlotPaths& target, const PreflightNeeds& needs);
   Result<Unit> RemoveOldUki(const SlotPaths& paths);
   Result<Unit> WriteImage(Job& job);
   Result<Unit> ReadBackImage(const Job& job);

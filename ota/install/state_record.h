@@ -48,6 +48,7 @@ class RecordStore {
   // Save writes over the older copy, makes it durable and reads it back (record.read-back). It sets
   // `record.seq`.
   Result<Unit> Save(UpdateRecord& record);
+  const std::string& path() const { return path_; }
 
  private:
   struct Copies {

@@ -90,7 +90,8 @@ ota::InstallerConfig UpdateWorld::Config() const {
           {"slots/b", loader_->KernelImageOf(ota::Slot::kB)},
           "esp",
           3 * kSegmentSize,
-          {{"app", {"apps/a", "apps/b"}}}};
+          {{"app", {"apps/a", "apps/b"}}},
+          {"proc/meminfo", "proc/mountinfo", "power"}};
 }
 
 UpdateWorld::UpdateWorld(const TestRelease& installed, BootLoader loader)
@@ -105,6 +106,8 @@ UpdateWorld::UpdateWorld(const TestRelease& installed, BootLoader loader)
   Store(uki + ".release", AsBytes(HexEncode(installed.plan.facts().release)));
   Store(loader_->KernelImageOf(ota::Slot::kB), Bytes(3000, 0xEE));
   loader_->Provision();
+  files_.Plant("proc/meminfo", AsBytes("MemTotal: 99999 kB\nMemAvailable:   65536 kB\n"));
+  files_.Plant("proc/mountinfo", AsBytes("23 1 8:2 / / rw,relatime - ext4 /dev/root rw\n"));
   AddRelease(installed);
   SP_CHECK(PowerOn() == ota::Slot::kA);
 }
