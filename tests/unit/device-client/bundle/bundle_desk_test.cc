@@ -213,6 +213,7 @@ TEST_F(BundleDeskTest, ACutAtAnyMomentLosesNoSerialWhosePlanWasHandedOver) {
       desk_->Look();
       const bool handed_over = !plans_.empty();
       const bool whole = !files_.cut();
+      files_.CutPowerAfter(UINT64_MAX);
       files_.Restart(loss);
       Restart();
       if (handed_over) {

@@ -144,6 +144,7 @@ TEST_F(UsbBundleTest, AdoptsInAnOrderThatACutLeavesWhole) {
       MetadataClient device(files, "/device", ImageRules("edge.example"));
       files.CutPowerAfter(cut);
       const bool done = VerifyUsbBundle(device, stick_, "", taker_, kNow).has_value();
+      files.CutPowerAfter(UINT64_MAX);
       files.Restart(loss);
       const auto again = VerifyUsbBundle(device, stick_, "", taker_, kNow);
       EXPECT_TRUE(again) << cut << " " << again.error().ToString();
