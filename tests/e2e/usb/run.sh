@@ -103,6 +103,8 @@ sallyport explain device cam-1 release edge-os/2.0.0 --json > "$work/explained.j
 jq -e '.gates[] | select(.gate == "rollout" and .result == "fail")' "$work/explained.json" > /dev/null || fail "explain does not name the missing rollout: $(cat "$work/explained.json")"
 quiet sallyport rollout create tour --release edge-os/2.0.0 --canary cam-1
 quiet sallyport rollout approve tour
+stop_node cam-1   # a failed boot is cleared by another boot
+boot_node cam-1
 wait_for 60 "cam-1 to be admitted again" agent_in_state cam-1 stream
 runs_slot B || fail "cam-1 went back"
 tour_done() { [ "$(sallyport rollout status tour --json | jq -r .done)" = 1 ]; }
