@@ -84,7 +84,9 @@ const std::vector<ConfigKey<DeviceClass>>& ClassKeys() {
       {"evidence_lifetime", "how long one proof and its certificate hold (default 1h)",
        ConfigDuration(&DeviceClass::evidence_lifetime, Seconds(10), Days(7))},
       {"ima", "true: devices show which files ran, judged by their references (default false)",
-       ReadFlag(&DeviceClass::ima)}};
+       ReadFlag(&DeviceClass::ima)},
+      {"silence", "how long a device may be out of contact before it is an alarm (default 1d)",
+       ConfigDuration(&DeviceClass::silence, Minutes(1), Days(365))}};
   return keys;
 }
 
@@ -230,6 +232,10 @@ const std::vector<ConfigKey<Config>>& ConfigKeys() {
       {"log_level", "debug, info, warning or error (default info)", ReadLogLevel},
       {"manifest_lifetime", "lifetime of a device manifest, the offline lease (default 1d)",
        ConfigDuration(&Config::manifest_lifetime, Minutes(1), Days(30))},
+      {"manifest_lag",
+       "how long an online device may be behind its newest manifest before it is an alarm "
+       "(default 30m)",
+       ConfigDuration(&Config::manifest_lag, Minutes(1), Days(30))},
       {"update_alarms", "when the end of update metadata is announced", ReadAlarms},
       {"operators", "operator name: viewer, operator or admin", ReadOperators, true},
       {"classes", "device classes by name", ReadClasses, true}};

@@ -17,7 +17,8 @@ namespace sallyport::server {
 // DeviceClass: how long one proof of a kind of device holds; its certificates live no longer.
 struct DeviceClass {
   Duration evidence_lifetime = Hours(1);
-  bool ima = false;  // devices show which files ran
+  bool ima = false;            // devices show which files ran
+  Duration silence = Days(1);  // without contact before it is an alarm
 };
 
 // ProfileConfig: which TPMs may enrol.
@@ -52,6 +53,7 @@ struct Config {
   Endpoints advertise;  // what enrolment files say; default: listen
   std::string log_level = "info";
   Duration manifest_lifetime = Hours(24);  // expiry of director metadata: the offline lease
+  Duration manifest_lag = Minutes(30);     // of an online device before it is an alarm
   ota::ExpiryAlarms update_alarms;         // before update metadata that people sign ends
   std::map<std::string, OperatorRole> operators;
   std::map<std::string, DeviceClass> classes;

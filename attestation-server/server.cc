@@ -8,6 +8,7 @@
 
 #include "attestation-server/director/director.h"
 #include "attestation-server/director/manifests.h"
+#include "attestation-server/operations/fleet_alarms.h"
 #include "attestation-server/operations/update_alarms.h"
 #include "attestation-server/evidence/bank_audit.h"
 #include "attestation-server/http/content_server.h"
@@ -107,6 +108,18 @@ Result<std::vector<Bytes>> LoadDirectorRoots(FileSystem& files, const std::strin
   }
 }
 
+void SayFleetAlarm(LogLevel level, std::string_view event, const std::string& device,
+                   const std::string& text) {
+  Log(level, event, {{"device", device}, {"text", text}});
+}
+
+FleetAlarmTerms FleetAlarmTermsOf(const Config& config) {
+  FleetAlarmTerms terms{config.manifest_lag, {}};
+  for (const auto& [name, device_class] : config.classes)
+    terms.silence.emplace(name, device_class.silence);
+  return terms;
+}
+
 void SayUpdateAlarm(LogLevel level, std::string_view event, const std::string& role,
                     const std::string& text) {
   Log(level, event, {{"role", role}, {"text", text}});
@@ -142,6 +155,7 @@ class Server::Impl {
   void Stop();
 
  private:
+  std::unique_ptr<FleetAlarms> MakeFleetAlarms(std::function<bool(const std::string&)> is_online);
   Result<Unit> StartCore();
   Result<Unit> StartListeners();
   Result<Unit> StartHttp();
@@ -173,6 +187,7 @@ class Server::Impl {
   std::unique_ptr<Fleet> fleet_;
   std::unique_ptr<EnrolmentFlow> flow_;
   std::unique_ptr<StreamRegistry> streams_;
+  std::unique_ptr<FleetAlarms> fleet_alarms_;
   std::unique_ptr<DeviceOperations> devices_;
   std::unique_ptr<TokenOperations> tokens_;
   std::unique_ptr<RolloutOperations> rollouts_;
@@ -220,6 +235,17 @@ Result<pki::EnrolmentFile> Server::Impl::EnrolmentBase() {
       ""};
 }
 
+std::unique_ptr<FleetAlarms> Server::Impl::MakeFleetAlarms(
+    std::function<bool(const std::string&)> is_online) {
+  return std::make_unique<FleetAlarms>(
+      FleetAlarms::Sources{*database_, std::move(is_online),
+                           [this](const std::string& id) { return manifests_->NewsOf(id); }},
+      FleetAlarmTermsOf(config_),
+      FleetAlarms::Outlets{SayFleetAlarm, [this](std::string_view alarm, size_t devices) {
+                             metrics_.SetDeviceAlarms(alarm, devices);
+                           }});
+}
+
 Result<Unit> Server::Impl::StartCore() {
   SP_TRY(std::vector<Bytes> director_roots,
          LoadDirectorRoots(world_.files, layout_.director_roots()));
@@ -250,15 +276,21 @@ Result<Unit> Server::Impl::StartCore() {
   streams_ = std::make_unique<StreamRegistry>(*fleet_, world_.clock);
   const OperationParts parts{*database_, world_.random, *fleet_};
   const auto changed = [this] { fleet_->Changed(); };
+  const auto is_online = [this](const std::string& id) { return streams_->IsOnline(id); };
+  fleet_alarms_ = MakeFleetAlarms(is_online);
   devices_ = std::make_unique<DeviceOperations>(
-      parts, [this](const std::string& id) { return streams_->IsOnline(id); });
+      parts, DeviceOperations::Live{
+                 is_online, [this](const std::string& id) { return fleet_alarms_->Of(id); }});
   SP_TRY(pki::EnrolmentFile base, EnrolmentBase());
   tokens_ = std::make_unique<TokenOperations>(parts, std::move(base));
   rollouts_ = std::make_unique<RolloutOperations>(parts, world_.clock, changed);
   publication_ = std::make_unique<PublicationOperations>(
       parts,
-      PublicationOperations::Repository{world_.files, layout_.image_repository(),
-                                        facts_.trust_domain, keys_.image},
+      PublicationOperations::Repository{
+          world_.files, layout_.image_repository(), facts_.trust_domain, keys_.image,
+          DirectorTrust{keys_.director.targets.public_key(), keys_.director.snapshot.public_key(),
+                        keys_.director.timestamp.public_key(),
+                        [this](Bytes root) { manifests_->AddDirectorRoot(std::move(root)); }}},
       zones_, changed);
   references_ = std::make_unique<ReferenceOperations>(
       parts, facts_.development ? kReferenceApprovalsInDevelopment : kReferenceApprovals, changed);
@@ -363,6 +395,7 @@ JsonValue Server::Impl::StatusJson() {
                             {"streams", streams_->size()},
                             {"floor_findings", findings ? JsonValue(*findings) : JsonValue()},
                             {"updates", update_alarms_.Json(world_.clock.Wall())},
+                            {"alarms", fleet_alarms_->Json()},
                             {"ready", ready_.load()}});
 }
 
@@ -394,6 +427,7 @@ void Server::Impl::Maintain() {
       Log(LogLevel::kError, "online_roles_not_renewed", {{"reason", renewed.error().ToString()}});
     }
     update_alarms_.Check(now);
+    fleet_alarms_->Check(now);
     const Result<size_t> aged = references_->RetireAged(now);
     if (!aged)
       Log(LogLevel::kError, "references_not_retired", {{"reason", aged.error().ToString()}});
@@ -419,6 +453,7 @@ Result<Unit> Server::Impl::Start() {
   SP_TRY(IssueServerLeaf());
   SP_TRY(publication_->Renew(world_.clock.Wall()));
   update_alarms_.Check(world_.clock.Wall());
+  fleet_alarms_->Check(world_.clock.Wall());
   SP_TRY(StartListeners());
   SP_TRY(StartHttp());
   maintenance_ = std::thread([this] { Maintain(); });

@@ -119,12 +119,26 @@ Result<std::string> UploadAndPublish(const CommonOptions& common, const std::str
   return WriteJson(JsonValue::Object({{"published", JsonValue::Strings(published)}}));
 }
 
+// PublishDirectorRoot sends the staged root of the director, and makes it final in the operator's
+// own copy once the service has taken it.
+CommandResult PublishDirectorRoot(FileSystem& files, const CommonOptions& common,
+                                  const ReleasePublishOptions& options) {
+  auto folder = ota::RepositoryFolder::Director(files, options.repository);
+  const auto draft = folder.Staged("root");
+  if (!draft) return Failure(ExitCode::kUsage, draft.error(), common.json);
+  api::DirectorRootRequest request;
+  request.set_root(ToString(draft->bytes));
+  CommandResult taken = Ask(common, &api::Admin::Stub::PublishDirectorRoot, request);
+  if (taken.code != ExitCode::kYes) return taken;
+  return ReleasePublish(files, options, RealClock().Wall());
+}
+
 void AddReleasePublish(CLI::App& release, CommandSink& sink) {
   CLI::App* const command = release.add_subcommand(
       "publish", "Publish what is fully signed, through the service or locally");
   command->footer(
       "Examples:\n  sallyport release publish --repository repo\n  sallyport release publish "
-      "--repository repo --keys keys");
+      "--repository repo --director\n  sallyport release publish --repository repo --keys keys");
   const auto options = std::make_shared<ReleasePublishOptions>();
   const auto common = AddCommonOptions(command);
   command->add_option("--repository", options->repository, "Repository folder")->required();
@@ -134,11 +148,16 @@ void AddReleasePublish(CLI::App& release, CommandSink& sink) {
   command->add_option("--online-passphrase-file", options->online_passphrase_file,
                       "Passphrase of the online keys");
   command->add_flag("--director", options->director,
-                    "Publish the staged root of the director here; a server reads it at its start");
-  command->callback([&sink, options, common] {
-    sink.Run([options, common] {
+                    "Publish the staged root of the director instead");
+  const auto local = std::make_shared<bool>(false);
+  command->add_flag("--local", *local,
+                    "With --director: here alone, without a service (it reads roots at its start)");
+  command->callback([&sink, options, common, local] {
+    sink.Run([options, common, local] {
       options->json = common->json;
       PosixFileSystem files;
+      if (options->director && !*local && options->keys.empty())
+        return PublishDirectorRoot(files, *common, *options);
       if (!options->keys.empty() || options->director)
         return ReleasePublish(files, *options, RealClock().Wall());
       return ShowJson(UploadAndPublish(*common, options->repository), *common);

@@ -1,9 +1,11 @@
 #include "attestation-server/cli/release_commands.h"
 
 #include <CLI/CLI.hpp>
+#include <map>
 
 #include "attestation-server/cli/bundle_command.h"
 #include "attestation-server/cli/ceremony_commands.h"
+#include "attestation-server/cli/progress.h"
 #include "attestation-server/cli/lint_command.h"
 #include "attestation-server/cli/release_command.h"
 #include "ota/metadata/limits.h"
@@ -28,6 +30,50 @@ Result<std::vector<ota::ComponentInput>> ComponentsOf(const ReleaseCreateOptions
   return out;
 }
 
+// In steps of this many per cent, so that a log stays readable.
+constexpr uint64_t kProgressStep = 5;
+
+ota::CreateProgress ShowProgress(std::map<std::string, ProgressLine>& lines) {
+  return [&lines](const std::string& what, uint64_t done, uint64_t total) {
+    const auto percent = static_cast<unsigned>(done * 100 / total / kProgressStep * kProgressStep);
+    auto line = lines.find(what);
+    if (line == lines.end()) line = lines.emplace(what, ProgressLine(what)).first;
+    line->second.Update(percent, "");
+    if (done == total) line->second.Finish();
+  };
+}
+
+// Megabytes reads "2.04 MB".
+std::string Megabytes(uint64_t bytes) {
+  constexpr uint64_t kHundredth = 10'000;
+  const uint64_t hundredths = (bytes + kHundredth / 2) / kHundredth;
+  const std::string rest = std::to_string(hundredths % 100);
+  return std::to_string(hundredths / 100) + (rest.size() == 1 ? ".0" : ".") + rest + " MB";
+}
+
+// What a device downloads: the index and what it describes.
+uint64_t DownloadOf(const ota::ReleaseFile& index, const ota::ReleaseFile& payload) {
+  return index.length + payload.length;
+}
+
+JsonValue SizesJson(const ota::Release& release) {
+  std::vector<JsonValue> deltas;
+  for (const ota::ReleaseDelta& delta : release.deltas)
+    deltas.push_back(JsonValue::Object(
+        {{"from", delta.from_version.text()}, {"bytes", DownloadOf(delta.index, delta.payload)}}));
+  return JsonValue::Object({{"full", DownloadOf(release.image.index, release.image.payload)},
+                            {"deltas", JsonValue::Array(std::move(deltas))}});
+}
+
+std::string SizesText(const ota::Release& release) {
+  std::string out = "download in full " +
+                    Megabytes(DownloadOf(release.image.index, release.image.payload)) + "\n";
+  for (const ota::ReleaseDelta& delta : release.deltas)
+    out += "download from " + delta.from_version.text() + " " +
+           Megabytes(DownloadOf(delta.index, delta.payload)) + "\n";
+  return out;
+}
+
 Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& options, UnixTime now) {
   SP_TRY(ota::ReleaseVersion version, ota::ReleaseVersion::Parse(options.version));
   SP_TRY(ota::ReleaseVersion min_version, ota::ReleaseVersion::Parse(options.min_version));
@@ -42,12 +88,15 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
                                   .security_floor = options.security_floor,
                                   .uki_path = options.uki,
                                   .image_path = options.image,
-                                  .components = std::move(components)};
-  SP_TRY(const ota::Release release, ota::CreateRelease(folder, inputs, now + lifetime));
+                                  .components = std::move(components),
+                                  .from = options.from};
+  std::map<std::string, ProgressLine> lines;
+  SP_TRY(const ota::Release release,
+         ota::CreateRelease(folder, inputs, now + lifetime, ShowProgress(lines)));
   SP_TRY(const JsonValue facts, ota::InspectRelease(AsBytes(ota::WriteRelease(release))));
-  return Done(options.json, facts,
+  return Done(options.json, ota::WithMembers(facts, {{"download", SizesJson(release)}}),
               release.product + " " + release.version.text() + " staged, release digest " +
-                  *facts.Find("digest")->if_string() + "\n");
+                  *facts.Find("digest")->if_string() + "\n" + SizesText(release));
 }
 
 Result<CommandResult> Withdraw(FileSystem& files, const ReleaseWithdrawOptions& options,
@@ -147,13 +196,27 @@ std::string RolesText(const JsonValue& facts) {
   return out;
 }
 
+// The facts come from ParseRelease, so that everything is there.
+std::string DeltasText(const JsonValue& release) {
+  std::string out;
+  const JsonValue* const deltas = release.Find("deltas");
+  for (const JsonValue& delta :
+       deltas == nullptr ? std::vector<JsonValue>() : *deltas->if_array()) {
+    const int64_t bytes = *delta.Find("index")->Find("length")->if_integer() +
+                          *delta.Find("payload")->Find("length")->if_integer();
+    out += "  delta from " + *delta.Find("from")->Find("version")->if_string() + "  " +
+           Megabytes(static_cast<uint64_t>(bytes)) + "\n";
+  }
+  return out;
+}
+
 std::string ReleasesText(const JsonValue& facts) {
   std::string out;
   for (const JsonValue& release : *facts.Find("releases")->if_array()) {
     const JsonCursor cursor(release);
     out += "release " + std::string(cursor.GetString("product").value()) + " " +
            std::string(cursor.GetString("version").value()) + "  " +
-           std::string(cursor.GetString("digest").value()) + "\n";
+           std::string(cursor.GetString("digest").value()) + "\n" + DeltasText(release);
   }
   return out;
 }
@@ -187,7 +250,7 @@ void AddCreate(CLI::App& release, CommandSink& sink) {
       release.add_subcommand("create", "Stage a release from a UKI and a root image");
   create->footer(
       "Example:\n  sallyport release create --repository repo --product edge-os --version 2.0.0 "
-      "--hardware virtual-x86_64 --uki uki.efi --image root.img");
+      "--hardware virtual-x86_64 --uki uki.efi --image root.img --from edge-os/1.9.0");
   const auto options = std::make_shared<ReleaseCreateOptions>();
   create->add_option("--repository", options->repository, "Repository folder")->required();
   create->add_option("--product", options->product, "Product name")->required();
@@ -205,6 +268,9 @@ void AddCreate(CLI::App& release, CommandSink& sink) {
                      "NAME=FILE: a file that comes with the image, e.g. an application bundle");
   create->add_option("--capsule", options->capsules,
                      "NAME=FILE@VERSION: an UEFI firmware capsule and the version it brings");
+  create->add_option("--from", options->from,
+                     "Older releases that get a delta: product/version of this repository, or "
+                     "the raw image of one");
   create->add_option("--expires-in", options->expires_in,
                      "How long the role targets shall be valid, e.g. 365d");
   AddReleaseCommand(create, sink, options, &ReleaseCreate);

@@ -25,6 +25,7 @@ struct ReleaseCreateOptions {
   std::vector<std::string> components = {};  // NAME=FILE
   std::vector<std::string> capsules = {};    // NAME=FILE@VERSION
   std::string expires_in = "365d";
+  std::vector<std::string> from = {};  // older releases that get a delta
   bool json = false;
 };
 struct ReleaseWithdrawOptions {

@@ -81,7 +81,7 @@ Director::Director(DirectorSigner& signer, NextVersion next_version, Duration le
     : signer_(signer),
       next_version_(std::move(next_version)),
       lease_(lease),
-      entries_max_(entries_max) {
+      entries_(entries_max) {
   SP_CHECK(lease.ms >= kBucketsPerLease * 1000 && entries_max > 0);
 }
 
@@ -89,36 +89,18 @@ Result<DirectorMetadata> Director::MetadataFor(const Assignment& assignment, Uni
   const int64_t bucket_ms = lease_.ms / kBucketsPerLease;
   const UnixTime expires = UnixTime{now.ms / bucket_ms * bucket_ms} + lease_;
   const Sha256Digest key = CacheKey(assignment, expires);
-  if (auto cached = Cached(assignment.device_id, key)) return *std::move(cached);
+  if (const auto kept = entries_.Find(assignment.device_id); kept && kept->key == key)
+    return kept->metadata;
   SP_TRY(const Version version, next_version_(assignment.device_id));
   DirectorOrder order{assignment.device_id, version.incarnation, version.counter, expires,
                       assignment.release,   std::nullopt};
   if (!assignment.slice.empty()) order.slice = ota::MetaFileOf(0, assignment.slice);
   SP_TRY(DirectorMetadata metadata, signer_.SignDirector(order));
-  Keep(assignment.device_id, {key, metadata});
+  metadata.version = order.version();
+  entries_.Put(assignment.device_id, std::make_shared<const Entry>(Entry{key, metadata}));
   return metadata;
 }
 
-void Director::Forget(const std::string& device_id) {
-  const std::lock_guard lock(entries_mutex_);
-  entries_.erase(device_id);
-}
-
-std::optional<DirectorMetadata> Director::Cached(const std::string& device_id,
-                                                 const Sha256Digest& key) {
-  const std::lock_guard lock(entries_mutex_);
-  const auto at = entries_.find(device_id);
-  if (at == entries_.end() || at->second.key != key) return std::nullopt;
-  return at->second.metadata;
-}
-
-void Director::Keep(const std::string& device_id, Entry entry) {
-  const std::lock_guard lock(entries_mutex_);
-  if (entries_.insert_or_assign(device_id, std::move(entry)).second) order_.push_back(device_id);
-  while (order_.size() > entries_max_) {
-    entries_.erase(order_.front());
-    order_.pop_front();
-  }
-}
+void Director::Forget(const std::string& device_id) { entries_.Erase(device_id); }
 
 }  // namespace sallyport::server

@@ -2,13 +2,11 @@
 // root is offline; targets, snapshot and timestamp are signed here with three online keys.
 #pragma once
 
-#include <deque>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <unordered_map>
 
+#include "attestation-server/enrolment/bounded_cache.h"
 #include "ota/metadata/release.h"
 #include "ota/repository/document_writer.h"
 #include "pki/base/time.h"
@@ -39,6 +37,7 @@ struct DirectorOrder {
 };
 
 struct DirectorMetadata {
+  uint64_t version = 0;  // of all three
   Bytes timestamp;
   Bytes snapshot;
   Bytes targets;
@@ -98,16 +97,10 @@ class Director {
     Sha256Digest key;
     DirectorMetadata metadata;
   };
-  std::optional<DirectorMetadata> Cached(const std::string& device_id, const Sha256Digest& key);
-  void Keep(const std::string& device_id, Entry entry);
-
   DirectorSigner& signer_;
   NextVersion next_version_;
   Duration lease_;
-  size_t entries_max_;
-  std::mutex entries_mutex_;
-  std::unordered_map<std::string, Entry> entries_;  // guarded by entries_mutex_
-  std::deque<std::string> order_;  // first in, first out; guarded by entries_mutex_
+  BoundedCache<std::string, Entry> entries_;
 };
 
 }  // namespace sallyport::server

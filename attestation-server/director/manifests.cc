@@ -8,22 +8,23 @@
 #include "policies/language/reader.h"
 
 namespace sallyport::server {
-namespace {
-
-constexpr size_t kCachedDevicesMax =
-    200'000;  // about 5 KB each: twice the largest fleet we plan for
-
-}  // namespace
-
 Manifests::Manifests(ManifestParts parts, ManifestTerms terms)
     : parts_(parts),
       terms_(std::move(terms)),
       director_(
           parts_.signer, [this](const std::string&) { return NextVersion(); }, terms_.lease,
-          kCachedDevicesMax) {}
+          terms_.devices_max),
+      roots_(terms_.director_roots),
+      held_(terms_.devices_max) {}
 
 void Manifests::Invalidate() {
   const std::lock_guard lock(world_mutex_);
+  ++serial_;
+}
+
+void Manifests::AddDirectorRoot(Bytes root) {
+  const std::lock_guard lock(world_mutex_);
+  roots_.push_back(std::move(root));
   ++serial_;
 }
 
@@ -64,6 +65,7 @@ Result<std::shared_ptr<const Manifests::World>> Manifests::CurrentWorld(UnixTime
   const uint64_t serial = serial_;
   SP_TRY(World loaded, LoadWorld(now));
   loaded.serial = serial;
+  loaded.director_roots = roots_;
   world_ = std::make_shared<const World>(std::move(loaded));
   return world_;
 }
@@ -93,59 +95,73 @@ Result<std::optional<AssignedRelease>> Manifests::ReleaseOf(const std::string& d
   return std::optional<AssignedRelease>(std::move(assigned));
 }
 
-Result<Manifests::Held> Manifests::Compare(const std::string& device_id, const World& world,
-                                           UnixTime now) {
+Result<std::shared_ptr<const Manifests::Held>> Manifests::Compare(const std::string& device_id,
+                                                                  const World& world,
+                                                                  UnixTime now) {
   const int64_t half_lease = now.ms / (terms_.lease.ms / 2);
-  Held held;
-  {
-    const std::lock_guard lock(world_mutex_);
-    const auto found = held_.find(device_id);
-    if (found != held_.end()) held = found->second;
-  }
-  if (held.generation > 0 && held.world == world.serial && held.half_lease == half_lease)
-    return held;
+  const std::shared_ptr<const Held> known = held_.Find(device_id);
+  if (known && known->world == world.serial && known->half_lease == half_lease) return known;
   SP_TRY(const std::string text, SliceText(world, {terms_.trust_domain, device_id, {}, {}, {}}));
   SP_TRY(const std::optional<AssignedRelease> release, ReleaseOf(device_id));
+  const Bytes roots = ByteWriter().BigU64(world.director_roots.size()).bytes();
   const Sha256Digest content =
-      pki::Sha256({AsBytes(text), release ? release->sha256.view() : ByteView()});
-  if (held.generation == 0 || content != held.content || half_lease != held.half_lease) {
-    ++held.generation;
-    held.made = false;
+      pki::Sha256({AsBytes(text), release ? release->sha256.view() : ByteView(), roots});
+  auto held = std::make_shared<Held>(known ? *known : Held{});
+  if (!known || content != held->content || half_lease != held->half_lease) {
+    held->generation = ++generations_;
+    held->since = now;
+    held->version = 0;
+    held->slice = nullptr;
   }
-  held.world = world.serial;
-  held.half_lease = half_lease;
-  held.content = content;
-  const std::lock_guard lock(world_mutex_);
-  held_[device_id] = held;
-  return held;
+  held->world = world.serial;
+  held->half_lease = half_lease;
+  held->content = content;
+  held_.Put(device_id, held);
+  return std::shared_ptr<const Held>(std::move(held));
 }
 
 Result<uint64_t> Manifests::Generation(const std::string& device_id, UnixTime now) {
   SP_TRY(const std::shared_ptr<const World> world, CurrentWorld(now));
-  SP_TRY(const Held held, Compare(device_id, *world, now));
-  return held.generation;
+  SP_TRY(const std::shared_ptr<const Held> held, Compare(device_id, *world, now));
+  return held->generation;
+}
+
+std::optional<ManifestNews> Manifests::NewsOf(const std::string& device_id) {
+  const std::shared_ptr<const Held> held = held_.Find(device_id);
+  return held ? std::optional(ManifestNews{held->since, held->version}) : std::nullopt;
+}
+
+void Manifests::Forget(const std::string& device_id) {
+  held_.Erase(device_id);
+  director_.Forget(device_id);
+}
+
+Result<std::shared_ptr<const Bytes>> Manifests::MakeSlice(const std::string& device_id,
+                                                          const World& world, UnixTime now) {
+  SP_TRY(const Director::Version version, NextVersion());
+  SP_TRY(const std::string slice, SliceText(world, {terms_.trust_domain,
+                                                    device_id,
+                                                    {version.incarnation, version.counter},
+                                                    now,
+                                                    now + terms_.lease}));
+  return std::make_shared<const Bytes>(ToBytes(slice));
 }
 
 Result<ota::DeviceManifest> Manifests::For(const std::string& device_id, UnixTime now) {
   SP_TRY(const std::shared_ptr<const World> world, CurrentWorld(now));
-  SP_TRY(Held held, Compare(device_id, *world, now));
-  if (!held.made) {
-    SP_TRY(const Director::Version version, NextVersion());
-    SP_TRY(const std::string slice, SliceText(*world, {terms_.trust_domain,
-                                                       device_id,
-                                                       {version.incarnation, version.counter},
-                                                       now,
-                                                       now + terms_.lease}));
-    held.slice = ToBytes(slice);
-    held.made = true;
-    const std::lock_guard lock(world_mutex_);
-    held_[device_id] = held;
+  SP_TRY(const std::shared_ptr<const Held> known, Compare(device_id, *world, now));
+  auto held = std::make_shared<Held>(*known);
+  if (!held->slice) {
+    SP_TRY(held->slice, MakeSlice(device_id, *world, now));
   }
   SP_TRY(std::optional<AssignedRelease> release, ReleaseOf(device_id));
   SP_TRY(DirectorMetadata metadata,
-         director_.MetadataFor({device_id, std::move(release), held.slice}, now));
-  return ota::DeviceManifest{terms_.director_roots, std::move(metadata.timestamp),
-                             std::move(metadata.snapshot), std::move(metadata.targets), held.slice};
+         director_.MetadataFor({device_id, std::move(release), *held->slice}, now));
+  held->version = metadata.version;
+  if (held->version != known->version) held_.Put(device_id, held);
+  return ota::DeviceManifest{world->director_roots, std::move(metadata.timestamp),
+                             std::move(metadata.snapshot), std::move(metadata.targets),
+                             *held->slice};
 }
 
 }  // namespace sallyport::server

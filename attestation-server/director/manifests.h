@@ -2,13 +2,14 @@
 // something that concerns the device changes.
 #pragma once
 
-#include <map>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "attestation-server/director/director.h"
+#include "attestation-server/enrolment/bounded_cache.h"
 #include "attestation-server/store/database.h"
 #include "ota/metadata/uptane.h"
 #include "policies/decision/slice.h"
@@ -22,11 +23,23 @@ struct ManifestParts {
   const policy::ZoneLookup& zones;
 };
 
+// kManifestDevicesMax: about 5 KB each, twice the largest fleet we plan for. A device that was
+// asked for longest ago is forgotten, and told its manifest anew when it comes back.
+inline constexpr size_t kManifestDevicesMax = 200'000;
+
 struct ManifestTerms {
   std::string trust_domain;
   uint32_t incarnation = 1;
   Duration lease = Hours(24);
-  std::vector<Bytes> director_roots;  // 1.root.json, 2.root.json, ...
+  std::vector<Bytes> director_roots;  // 1.root.json, 2.root.json, ...: those of the start
+  size_t devices_max = kManifestDevicesMax;
+};
+
+// ManifestNews is the newest that a device shall obey.
+struct ManifestNews {
+  UnixTime since;        // when there was news
+  uint64_t version = 0;  // of the manifest that carries it; 0: the device has not asked for it
+  bool operator==(const ManifestNews&) const = default;
 };
 
 // Manifests is thread-safe.
@@ -44,10 +57,20 @@ class Manifests {
   // For makes the manifest. kNotFound for an unknown device.
   Result<ota::DeviceManifest> For(const std::string& device_id, UnixTime now);
 
+  // AddDirectorRoot is the next of director_roots; every device has news.
+  void AddDirectorRoot(Bytes root);
+
+  // NewsOf is nothing for a device that is not remembered: nobody asked since the start, or lately.
+  std::optional<ManifestNews> NewsOf(const std::string& device_id);
+  // Forget drops what is kept of a device that was cut off; it costs an extra push if it comes
+  // back.
+  void Forget(const std::string& device_id);
+
  private:
   // World is one consistent view of everything slices are made of.
   struct World {
     uint64_t serial = 0;
+    std::vector<Bytes> director_roots;
     std::optional<policy::PolicyManifest> manifest;
     policy::PolicyTexts texts;
     std::optional<policy::CompiledPolicy> compiled;
@@ -56,9 +79,10 @@ class Manifests {
     uint64_t world = 0;      // serial of the world it was compared with
     int64_t half_lease = 0;  // number of the half lease it was made in
     uint64_t generation = 0;
+    UnixTime since;        // when this generation began
+    uint64_t version = 0;  // of the manifest made last of it; 0: none
     Sha256Digest content = Sha256Digest::FromArray({});
-    Bytes slice;
-    bool made = false;
+    std::shared_ptr<const Bytes> slice;  // null: not made
   };
 
   Result<std::shared_ptr<const World>> CurrentWorld(UnixTime now);
@@ -68,16 +92,22 @@ class Manifests {
   Result<std::string> SliceText(const World& world, const policy::SliceHeader& header) const;
   Result<std::optional<AssignedRelease>> ReleaseOf(const std::string& device_id);
   Result<Director::Version> NextVersion();
-  Result<Held> Compare(const std::string& device_id, const World& world, UnixTime now);
+  Result<std::shared_ptr<const Bytes>> MakeSlice(const std::string& device_id, const World& world,
+                                                 UnixTime now);
+  Result<std::shared_ptr<const Held>> Compare(const std::string& device_id, const World& world,
+                                              UnixTime now);
 
   ManifestParts parts_;
   const ManifestTerms terms_;
   Director director_;
 
-  std::mutex world_mutex_;  // guards serial_, world_, held_
+  std::mutex world_mutex_;  // guards serial_, world_ and roots_
+  std::vector<Bytes> roots_;
   uint64_t serial_ = 1;
   std::shared_ptr<const World> world_;
-  std::map<std::string, Held> held_;
+  BoundedCache<std::string, Held> held_;
+  // One row of numbers for all devices, so that one who was forgotten is not told an old one.
+  std::atomic<uint64_t> generations_ = 0;
 };
 
 }  // namespace sallyport::server

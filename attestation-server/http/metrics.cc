@@ -53,6 +53,11 @@ struct Metrics::State {
           .Name("sallyport_update_role_left_seconds")
           .Help("Remaining life of update metadata, by role; negative once it has ended")
           .Register(registry);
+  prometheus::Family<prometheus::Gauge>& device_alarms =
+      BuildGauge()
+          .Name("sallyport_device_alarms")
+          .Help("Devices that lag behind their manifest, are silent, or whose floors fell")
+          .Register(registry);
   prometheus::Counter& renewal_failures =
       BuildCounter()
           .Name("sallyport_online_role_renewal_failures_total")
@@ -92,6 +97,9 @@ void Metrics::ObserveCommit(Duration took, size_t changes) {
 
 void Metrics::SetUpdateRoleLeft(std::string_view group, Duration left) {
   state_->update_roles.Add({{"role", std::string(group)}}).Set(static_cast<double>(left.ms) / 1000);
+}
+void Metrics::SetDeviceAlarms(std::string_view alarm, size_t devices) {
+  state_->device_alarms.Add({{"alarm", std::string(alarm)}}).Set(static_cast<double>(devices));
 }
 void Metrics::CountOnlineRenewalFailure() { state_->renewal_failures.Increment(); }
 

@@ -34,6 +34,8 @@ class Metrics {
   // (ota/repository/expiry.h) that ends first; negative once it has ended.
   void SetUpdateRoleLeft(std::string_view group, Duration left);
   void CountOnlineRenewalFailure();
+  // SetDeviceAlarms takes how many devices have the alarm (operations/fleet_alarms.h).
+  void SetDeviceAlarms(std::string_view alarm, size_t devices);
 
   // Serialize returns the text exposition format, version 0.0.4.
   std::string Serialize() const;

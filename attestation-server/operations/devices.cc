@@ -19,12 +19,13 @@ JsonValue TimeOrNull(UnixTime time) {
   return time.ms == 0 ? JsonValue() : JsonValue(FormatRfc3339(time));
 }
 
-JsonValue Summary(const DeviceRecord& device, bool online, UnixTime now) {
+JsonValue Summary(const DeviceRecord& device, const DeviceOperations::Live& live, UnixTime now) {
   return JsonValue::Object({{"name", device.name},
                             {"state", TextOf(device.state)},
                             {"posture", TextOf(PostureAt(device, now))},
                             {"tier", pki::TierName(device.tier)},
-                            {"online", online},
+                            {"online", live.is_online(device.id)},
+                            {"alarm", live.alarm(device.id)},
                             {"site", device.placement.site},
                             {"class", device.placement.device_class},
                             {"tags", JsonValue::Strings(device.placement.tags)},
@@ -33,8 +34,8 @@ JsonValue Summary(const DeviceRecord& device, bool online, UnixTime now) {
                             {"id", device.id}});
 }
 
-JsonValue Full(const DeviceRecord& device, bool online, UnixTime now) {
-  std::vector<JsonMember> members = *Summary(device, online, now).if_object();
+JsonValue Full(const DeviceRecord& device, const DeviceOperations::Live& live, UnixTime now) {
+  std::vector<JsonMember> members = *Summary(device, live, now).if_object();
   const auto add = [&members](std::string key, JsonValue value) {
     members.push_back({std::move(key), std::move(value)});
   };
@@ -238,8 +239,7 @@ Result<JsonValue> DeviceOperations::List(std::string_view after, int64_t limit, 
   SP_TRY(const std::vector<DeviceRecord> records,
          Devices(snapshot.connection()).List(after, limit));
   std::vector<JsonValue> rows;
-  for (const DeviceRecord& device : records)
-    rows.push_back(Summary(device, is_online_(device.id), now));
+  for (const DeviceRecord& device : records) rows.push_back(Summary(device, live_, now));
   return JsonValue::Array(std::move(rows));
 }
 
@@ -247,7 +247,7 @@ Result<JsonValue> DeviceOperations::Show(std::string_view name, UnixTime now) {
   SP_TRY(Snapshot snapshot, parts_.database.Read());
   SP_TRY(const DeviceRecord device, FindDevice(snapshot.connection(), name));
   SP_TRY(const std::optional<FloorsRow> floors, FindFloors(snapshot.connection(), device.id));
-  std::vector<JsonMember> members = *Full(device, is_online_(device.id), now).if_object();
+  std::vector<JsonMember> members = *Full(device, live_, now).if_object();
   members.push_back({"floors", FloorsShown(floors)});
   return WithUpdate(snapshot.connection(), device, JsonValue::Object(std::move(members)));
 }
@@ -316,7 +316,7 @@ Result<JsonValue> DeviceOperations::Approve(const Operator& caller, std::string_
                   record.state = DeviceState::kEnrolled;
                   return Unit{};
                 }));
-  return Full(device, is_online_(device.id), now);
+  return Full(device, live_, now);
 }
 
 Result<JsonValue> DeviceOperations::Quarantine(const Operator& caller, std::string_view name,
@@ -338,7 +338,7 @@ Result<JsonValue> DeviceOperations::Quarantine(const Operator& caller, std::stri
                   return Unit{};
                 }));
   parts_.events.OnRevoked(device.id, device.epoch);
-  return Full(device, is_online_(device.id), now);
+  return Full(device, live_, now);
 }
 
 Result<JsonValue> DeviceOperations::Release(const Operator& caller, std::string_view name,
@@ -361,7 +361,7 @@ Result<JsonValue> DeviceOperations::Release(const Operator& caller, std::string_
                if (!failing) record.state = DeviceState::kEnrolled;
                return Unit{};
              }));
-  return Full(device, is_online_(device.id), now);
+  return Full(device, live_, now);
 }
 
 Result<JsonValue> DeviceOperations::Decommission(const Operator& caller, std::string_view name,
@@ -380,7 +380,7 @@ Result<JsonValue> DeviceOperations::Decommission(const Operator& caller, std::st
                   return Unit{};
                 }));
   parts_.events.OnRevoked(device.id, device.epoch);
-  return Full(device, is_online_(device.id), now);
+  return Full(device, live_, now);
 }
 
 }  // namespace sallyport::server

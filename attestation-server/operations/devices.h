@@ -15,10 +15,15 @@ inline constexpr size_t kReleaseApprovals =
 // DeviceOperations is thread-safe. Names and ids are both accepted.
 class DeviceOperations {
  public:
-  // `is_online` says whether a device has a stream.
-  DeviceOperations(OperationParts parts, std::function<bool(const std::string&)> is_online)
-      : parts_(parts), is_online_(std::move(is_online)) {}
+  // Live is what is known of a device besides the store.
+  struct Live {
+    std::function<bool(const std::string& device_id)> is_online;  // has a stream
+    // Its gravest alarm (fleet_alarms.h); empty: none.
+    std::function<std::string_view(const std::string& device_id)> alarm;
+  };
+  DeviceOperations(OperationParts parts, Live live) : parts_(parts), live_(std::move(live)) {}
 
+  // List has for each device its name, state, posture, tier, whether it is online, and its alarm.
   Result<JsonValue> List(std::string_view after, int64_t limit, UnixTime now);
   Result<JsonValue> Show(std::string_view name, UnixTime now);
   // Explain says in plain words why a device fails, event by event: what differs from the nearest
@@ -47,7 +52,7 @@ class DeviceOperations {
                               const Changer& change);
 
   OperationParts parts_;
-  std::function<bool(const std::string&)> is_online_;
+  const Live live_;
 };
 
 // FindDevice looks `name` up as a name, then as an id; kNotFound ("device.unknown").

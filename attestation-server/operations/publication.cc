@@ -6,6 +6,7 @@
 #include "attestation-server/operations/rollouts.h"
 #include "attestation-server/store/policies.h"
 #include "ota/metadata/uptane.h"
+#include "ota/repository/change_roles.h"
 #include "pki/base/log.h"
 #include "policies/decision/canonical.h"
 #include "policies/decision/review.h"
@@ -133,6 +134,62 @@ Result<JsonValue> PublicationOperations::Publish(const Operator& caller, UnixTim
   changed_();
   return JsonValue::Object(
       {{"published", JsonValue::Strings(report.published)}, {"metadata", std::move(metadata)}});
+}
+
+namespace {
+
+// SignedBy: with these keys the director reaches the thresholds of `root`.
+bool SignedBy(const ota::Root& root, const DirectorTrust& keys) {
+  for (const auto& [role, key] : {std::pair(ota::Role::kTargets, &keys.targets),
+                                  std::pair(ota::Role::kSnapshot, &keys.snapshot),
+                                  std::pair(ota::Role::kTimestamp, &keys.timestamp)}) {
+    const ota::RoleKeys& listed = root.keys(role);
+    const pki::PublicKey* const named = listed.Find(ota::KeyId(*key));
+    if (listed.threshold() != 1 || named == nullptr || named->spki() != key->spki()) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<uint64_t> PublicationOperations::TakeDirectorRoot(ota::RepositoryFolder& folder,
+                                                         UnixTime now) const {
+  SP_TRY(const ota::RepositoryFolder::Draft draft, folder.Staged("root"));
+  SP_TRY(const ota::RepositoryFolder::Draft held, folder.Published("root"));
+  if (draft.version <= held.version)
+    return Error{Reason::kAlreadyExists, "version " + std::to_string(held.version) + " is held",
+                 "director-root.held"};
+  SP_TRY(const ota::Root root, ota::DraftRoot(draft));
+  if (!SignedBy(root, repository_.director))
+    return Error{
+        Reason::kConflict,
+        "it does not name the online keys that this service signs with; give it those keys "
+        "first",
+        "director-root.keys"};
+  return ota::PublishDirectorRoot(folder, repository_.trust_domain, now);
+}
+
+Result<JsonValue> PublicationOperations::PublishDirectorRoot(const Operator& caller, ByteView root,
+                                                             UnixTime now) {
+  const std::lock_guard lock(publish_mutex_);
+  auto folder = ota::RepositoryFolder::Director(repository_.files, repository_.directory);
+  SP_TRY(folder.Stage("root", root));
+  const Result<uint64_t> version = TakeDirectorRoot(folder, now);
+  if (!version) {
+    SP_TRY(folder.Unstage("root"));
+    return version.error();
+  }
+  repository_.director.add_root(ToBytes(root));
+  changed_();
+  SP_TRY(parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
+    SP_TRY(transaction.Audit("director-root.published",
+                             JsonValue::Object({{"operator", caller.id},
+                                                {"version", *version},
+                                                {"sha256", HexEncode(pki::Sha256(root))}})));
+    return Unit{};
+  }));
+  return JsonValue::Object(
+      {{"published", JsonValue::Strings({"director/" + std::to_string(*version) + ".root.json"})}});
 }
 
 Result<Unit> PublicationOperations::Renew(UnixTime now) {

@@ -15,6 +15,15 @@ namespace sallyport::server {
 
 inline constexpr uint64_t kUploadBytesMax = uint64_t{8} << 30;  // one payload; more is a mistake
 
+// DirectorTrust is the director's side: the keys that it signs with, by role, and who is told of a
+// new root.
+struct DirectorTrust {
+  pki::PublicKey targets;
+  pki::PublicKey snapshot;
+  pki::PublicKey timestamp;
+  std::function<void(Bytes root)> add_root;
+};
+
 // PublicationOperations: thread-safe; publications run one at a time.
 class PublicationOperations {
  public:
@@ -23,6 +32,7 @@ class PublicationOperations {
     std::string directory;  // the image repository
     std::string trust_domain;
     ota::OnlineKeys keys;
+    DirectorTrust director;
   };
   PublicationOperations(OperationParts parts, Repository repository,
                         const policy::ZoneLookup& zones, std::function<void()> changed)
@@ -40,6 +50,13 @@ class PublicationOperations {
   // holds the published metadata, base64 by file name, for the operator's own copy.
   Result<JsonValue> Publish(const Operator& caller, UnixTime now);
 
+  // PublishDirectorRoot takes version N+1 of the director's root, as a device would: signed by the
+  // thresholds of N and of itself. It is durable before devices are told. Rules of
+  // ota::PublishDirectorRoot; kAlreadyExists, director-root.held; kConflict, director-root.keys: it
+  // does not name the online keys that this service signs with, so that no device would obey what
+  // it makes.
+  Result<JsonValue> PublishDirectorRoot(const Operator& caller, ByteView root, UnixTime now);
+
   // Renew signs the timestamp anew when a third of its life is left (and the snapshot); called by a
   // timer.
   Result<Unit> Renew(UnixTime now);
@@ -51,6 +68,7 @@ class PublicationOperations {
   Result<JsonValue> ListPolicies(int64_t limit);
 
  private:
+  Result<uint64_t> TakeDirectorRoot(ota::RepositoryFolder& folder, UnixTime now) const;
   Result<Bytes> PublishedTarget(std::string_view role, std::string_view path) const;
   Result<Unit> RecordReleases(const Operator& caller, UnixTime now);
   Result<JsonValue> PublishedMetadata() const;

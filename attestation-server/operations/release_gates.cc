@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "attestation-server/operations/devices.h"
+#include "attestation-server/store/floors.h"
 #include "attestation-server/store/policies.h"
 #include "attestation-server/store/references.h"
 #include "attestation-server/store/rollouts.h"
@@ -70,6 +71,7 @@ struct Question {
   std::optional<std::string> open_as;  // role in which the release's values are open for it
   std::optional<PolicyRow> policy;
   UnixTime now;
+  std::optional<FloorsRow> floors;  // that its TPM certified
 };
 
 Result<std::optional<std::string>> OpenRole(Connection& connection, const DeviceRecord& device,
@@ -86,7 +88,7 @@ Result<Question> Ask(Connection& connection, std::string_view device, std::strin
                      UnixTime now) {
   SP_TRY(DeviceRecord record, FindDevice(connection, device));
   SP_TRY(Named wanted, FindNamed(connection, release));
-  Question out{std::move(record), std::move(wanted), {}, {}, {}, {}, {}, now};
+  Question out{std::move(record), std::move(wanted), {}, {}, {}, {}, {}, now, {}};
   if (out.device.running_release) {
     SP_TRY(const auto row, FindRelease(connection, *out.device.running_release));
     if (row) {
@@ -99,6 +101,7 @@ Result<Question> Ask(Connection& connection, std::string_view device, std::strin
   }
   SP_TRY(out.open_as, OpenRole(connection, out.device, out.wanted.row.digest));
   SP_TRY(out.policy, Policies(connection).InForce());
+  SP_TRY(out.floors, FindFloors(connection, out.device.id));
   return out;
 }
 
@@ -143,9 +146,22 @@ Gate MinimumVersionGate(const Question& q) {
                 q.running->Title());
 }
 
+// CertifiedFloor is nothing for a device whose floors are not whole, or were never shown.
+std::optional<uint64_t> CertifiedFloor(const Question& q) {
+  if (!q.floors || !q.floors->finding.empty()) return std::nullopt;
+  const uint64_t floor = q.floors->floors[static_cast<size_t>(pki::FloorCounter::kRollbackIndex)];
+  // It may have been raised since the boot that certified it, by the release that runs.
+  const bool raised = q.running && q.running->release.security_floor;
+  return raised ? std::max(floor, q.running->release.rollback_index) : floor;
+}
+
 // A committed release with a security floor has raised the device's floor to its own index.
 Gate RollbackGate(const Question& q) {
   const std::string have = "index " + std::to_string(q.wanted.release.rollback_index);
+  if (const std::optional<uint64_t> certified = CertifiedFloor(q))
+    return Decide("rollback", q.wanted.release.rollback_index >= *certified,
+                  "index of at least " + std::to_string(*certified) + ", certified by its TPM",
+                  have);
   if (!q.running) return {"rollback", Gate::Answer::kOpen, "not below the device's floor", have};
   const uint64_t floor = q.running->release.rollback_index;
   const std::string need = "index of at least " + std::to_string(floor);

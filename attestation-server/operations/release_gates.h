@@ -1,7 +1,8 @@
 // Whether a device may get and run a release: every gate with what it needs and what is there. The
-// gates of the service are answered from its store; what only the device knows (its hardware id,
-// its rollback floor) is deduced from the release that it proved to run, and stays open without
-// one. The device decides those by itself, and reports the gate that failed.
+// gates of the service are answered from its store, the rollback floor from what the device's TPM
+// certified; what only the device knows (its hardware id, a floor that it never showed) is deduced
+// from the release that it proved to run, and stays open without one. The device decides those by
+// itself, and reports the gate that failed.
 #pragma once
 
 #include "attestation-server/store/database.h"

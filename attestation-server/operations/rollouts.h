@@ -27,7 +27,7 @@ struct DeviceUpdateReport {
   std::string slot;
   std::string gate;
   std::string detail;
-  std::string log_tail;  // of the boot that failed
+  std::string log_tail{};  // of the boot that failed
 };
 
 // What is kept of a report's texts, in bytes: a device is a stranger.

@@ -226,6 +226,15 @@ AdminService::Reactor* AdminService::ApplyPolicy(Context* context,
   });
 }
 
+AdminService::Reactor* AdminService::PublishDirectorRoot(Context* context,
+                                                         const api::DirectorRootRequest* request,
+                                                         api::JsonReply* reply) {
+  return Answer(context, "PublishDirectorRoot", reply, [this, request](const Operator& caller) {
+    return parts_.publication.PublishDirectorRoot(caller, AsBytes(request->root()),
+                                                  parts_.clock.Wall());
+  });
+}
+
 AdminService::Reactor* AdminService::ListPolicies(Context* context, const api::ListRequest* request,
                                                   api::JsonReply* reply) {
   return Answer(context, "ListPolicies", reply, [this, request](const Operator&) {

@@ -72,6 +72,7 @@ class AdminService final : public api::Admin::CallbackService {
   Reactor* ReleaseDevice(Context*, const api::ApprovedRequest*, api::JsonReply*) override;
   Reactor* DecommissionDevice(Context*, const api::ApprovedRequest*, api::JsonReply*) override;
   Reactor* ApplyPolicy(Context*, const api::ApplyPolicyRequest*, api::JsonReply*) override;
+  Reactor* PublishDirectorRoot(Context*, const api::DirectorRootRequest*, api::JsonReply*) override;
   Reactor* ListPolicies(Context*, const api::ListRequest*, api::JsonReply*) override;
   grpc::ServerReadReactor<api::PublishChunk>* PublishFiles(Context*, api::JsonReply*) override;
   Reactor* ImportReference(Context*, const api::ImportReferenceRequest*, api::JsonReply*) override;

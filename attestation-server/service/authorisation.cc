@@ -38,6 +38,7 @@ constexpr RpcRule kTable[] = {
     {ADMIN "ApplyPolicy", Listener::kAdmin, Caller::kOperator},
     {ADMIN "ListPolicies", Listener::kAdmin, Caller::kViewer},
     {ADMIN "PublishFiles", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "PublishDirectorRoot", Listener::kAdmin, Caller::kAdmin},
     {ADMIN "ImportReference", Listener::kAdmin, Caller::kAdmin},
     {ADMIN "ApproveReference", Listener::kAdmin, Caller::kAdmin},
     {ADMIN "RetireReference", Listener::kAdmin, Caller::kAdmin},

@@ -199,6 +199,7 @@ void Fleet::OnAdmitted(const DeviceRecord& device) {
 
 void Fleet::OnRevoked(const std::string& device_id, uint64_t min_epoch) {
   streams_->PushRevocation(device_id, min_epoch);
+  parts_.manifests.Forget(device_id);
   Changed();
 }
 

@@ -102,7 +102,7 @@ std::vector<std::vector<BlockRun>> PoolRuns(const std::vector<bool>& gone) {
 class DeltaMaker {
  public:
   DeltaMaker(File& from, File& to, File& payload, const DeltaOptions& options,
-             const DeltaProgress& progress)
+             const PackProgress& progress)
       : from_(from),
         old_(from),
         to_(to),
@@ -212,7 +212,7 @@ class DeltaMaker {
   File& to_;
   File& payload_;
   const DeltaOptions options_;
-  const DeltaProgress& progress_;
+  const PackProgress& progress_;
   BlockMap map_{{0, Sha256Digest::FromArray({})}, {}};
   std::vector<Segment> segments_;
   uint64_t payload_length_ = 0;
@@ -222,7 +222,7 @@ class DeltaMaker {
 }  // namespace
 
 Result<SegmentTable> MakeDelta(File& from, File& to, File& payload, const DeltaOptions& options,
-                               const DeltaProgress& progress) {
+                               const PackProgress& progress) {
   if (options.segment_size < kSegmentSizeMin || options.segment_size > kSegmentSizeMax ||
       options.segment_size % kSegmentSizeMin != 0 || options.threads == 0)
     return Error{Reason::kInvalidArgument, "segment size", "payload.segment-size"};

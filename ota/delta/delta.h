@@ -2,8 +2,7 @@
 // Runs where releases are made; devices only decode (ota/payload).
 #pragma once
 
-#include <functional>
-
+#include "ota/payload/pack.h"
 #include "ota/payload/segment_table.h"
 #include "pki/base/file_system.h"
 
@@ -14,16 +13,12 @@ struct DeltaOptions {
   unsigned threads = 2;
 };
 
-// `done` and `total` are bytes of the new image.
-using DeltaProgress = std::function<void(uint64_t done, uint64_t total)>;
-
 // MakeDelta reads `from` and `to` and writes the payload from its start. Deterministic for one
 // version of the compressors, whatever the number of threads. Every segment was decoded once more
 // and compared before it returns. kInvalidArgument with payload.empty-image,
 // payload.segment-size; the rules of SegmentTable::Make; I/O errors. Memory: 24 bytes per block of
 // `from`, 8 per block of `to`, five per changed byte, at most 3 GiB for those.
 Result<SegmentTable> MakeDelta(File& from, File& to, File& payload,
-                               const DeltaOptions& options = {},
-                               const DeltaProgress& progress = {});
+                               const DeltaOptions& options = {}, const PackProgress& progress = {});
 
 }  // namespace sallyport::ota

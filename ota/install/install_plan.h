@@ -29,6 +29,16 @@ struct RemoteComponent {
   std::optional<FirmwareVersion> firmware;  // of a capsule
 };
 
+// RemoteDelta is another way to the image, for a running slot that holds the image of the release
+// `from`.
+struct RemoteDelta {
+  ReleaseDigest from;
+  uint64_t from_length;
+  Sha256Digest from_sha256;
+  RemoteFile index;
+  RemoteFile payload;
+};
+
 // InstallFacts are the fields of one release.json that the installer acts on.
 struct InstallFacts {
   ReleaseDigest release;
@@ -42,6 +52,7 @@ struct InstallFacts {
   RemoteFile index;  // segment table of the payload
   RemoteFile payload;
   std::vector<RemoteComponent> components = {};
+  std::vector<RemoteDelta> deltas = {};
 };
 
 // LocalCommit says whether a device may commit the release by its own health when no server has

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "ota/payload/stream_decoder.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::ota {
@@ -14,96 +13,6 @@ constexpr size_t kReadBackChunk = 1 << 20;
 std::string Directory(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
-}
-
-// A source that pushes more than was asked for is endless data, not a file.
-Result<Unit> CheckRoom(uint64_t held, size_t more, uint64_t length) {
-  if (more > length - held)
-    return Error{Reason::kMismatch, "the source sends too much", "install.source-length"};
-  return Unit{};
-}
-
-Result<Unit> CheckComplete(uint64_t held, uint64_t length) {
-  if (held != length)
-    return Error{Reason::kUnavailable, "the source broke off", "install.source-length"};
-  return Unit{};
-}
-
-class MemorySink final : public ByteSink {
- public:
-  explicit MemorySink(uint64_t length) : length_(length) {}
-  Result<Unit> Write(ByteView bytes) override {
-    SP_TRY(CheckRoom(held_.size(), bytes.size(), length_));
-    Append(held_, bytes);
-    return Unit{};
-  }
-  const Bytes& held() const { return held_; }
-
- private:
-  const uint64_t length_;
-  Bytes held_;
-};
-
-class DecodingSink final : public ByteSink {
- public:
-  explicit DecodingSink(StreamDecoder& decoder) : decoder_(decoder) {}
-  Result<Unit> Write(ByteView bytes) override { return decoder_.Feed(bytes); }
-
- private:
-  StreamDecoder& decoder_;
-};
-
-// SlotWriter makes data durable before the record says so.
-class SlotWriter final : public SegmentSink {
- public:
-  SlotWriter(BlockTarget& target, uint64_t interval,
-             std::function<Result<Unit>(uint64_t durable)> checkpoint,
-             std::function<void(uint64_t)> progress)
-      : target_(target),
-        interval_(interval),
-        checkpoint_(std::move(checkpoint)),
-        progress_(std::move(progress)) {}
-
-  Result<Unit> Write(const Segment& segment, ByteView decoded) override {
-    SP_TRY(target_.WriteAt(segment.offset, decoded));
-    pending_ += decoded.size();
-    const uint64_t end = segment.offset + segment.length;
-    progress_(end);
-    if (pending_ < interval_) return Unit{};
-    SP_TRY(target_.Sync());
-    SP_TRY(checkpoint_(end));
-    pending_ = 0;
-    return Unit{};
-  }
-
- private:
-  BlockTarget& target_;
-  const uint64_t interval_;
-  const std::function<Result<Unit>(uint64_t)> checkpoint_;
-  const std::function<void(uint64_t)> progress_;
-  uint64_t pending_ = 0;
-};
-
-Result<SegmentTable> FetchIndex(const InstallFacts& facts, PayloadSource& source) {
-  MemorySink sink(facts.index.length);
-  SP_TRY(source.Fetch(facts.index, 0, facts.index.length, sink));
-  SP_TRY(CheckComplete(sink.held().size(), facts.index.length));
-  if (pki::Sha256(sink.held()) != facts.index.sha256)
-    return Error{Reason::kMismatch, "the index is not the one that was signed", "install.index"};
-  SP_TRY(SegmentTable table, SegmentTable::Parse(sink.held()));
-  const bool agrees = table.image_length() == facts.image_length &&
-                      table.image_sha256() == facts.image_sha256 &&
-                      table.payload_length() == facts.payload.length;
-  if (!agrees)
-    return Error{Reason::kMismatch, "the index describes another image", "install.index"};
-  return table;
-}
-
-// FirstSegment is where writing goes on; an offset that is no boundary cannot come from us.
-size_t FirstSegment(const SegmentTable& table, uint64_t resume_offset) {
-  if (resume_offset == table.image_length()) return table.segments().size();
-  if (resume_offset > table.image_length() || resume_offset % table.segment_size() != 0) return 0;
-  return static_cast<size_t>(resume_offset / table.segment_size());
 }
 
 bool Resumes(const UpdateRecord& record, const ReleaseDigest& release, Slot target) {
@@ -282,24 +191,25 @@ Result<Unit> Installer::RemoveOldUki(const SlotPaths& paths) {
 }
 
 Result<Unit> Installer::WriteImage(Job& job) {
-  SP_TRY(const SegmentTable table, FetchIndex(job.facts, job.source));
   SP_TRY(const auto slot, parts_.slots.Open(job.paths.image));
-  SlotWriter writer(
-      *slot, config_.checkpoint_bytes,
-      [&](uint64_t durable) {
-        job.record.resume_offset = durable;
-        return Enter(job.record, UpdateEvent::kCheckpoint);
-      },
-      [&](uint64_t done) { job.Report(done); });
-  StreamDecoder decoder(table, FirstSegment(table, job.record.resume_offset), writer);
-  DecodingSink sink(decoder);
-  const uint64_t start = decoder.payload_offset();
-  if (start < table.payload_length())
-    SP_TRY(job.source.Fetch(job.facts.payload, start, table.payload_length() - start, sink));
-  SP_TRY(CheckComplete(decoder.payload_offset(), table.payload_length()));
-  SP_TRY(decoder.Finish());
+  const std::string running = Paths(Other(job.record.slot)).image;
+  const auto old = parts_.files.Open(running, OpenMode::kRead);
+  SP_TRY(const std::optional<ReleaseDigest> running_release, RunningRelease());
+  ImageWriter writer({.facts = job.facts,
+                      .source = job.source,
+                      .target = *slot,
+                      .running = old ? old->get() : nullptr,
+                      .running_release = running_release,
+                      .checkpoint_bytes = config_.checkpoint_bytes,
+                      .checkpoint =
+                          [&](uint64_t durable) {
+                            job.record.resume_offset = durable;
+                            return Enter(job.record, UpdateEvent::kCheckpoint);
+                          },
+                      .progress = [&](uint64_t done) { job.Report(done); }});
+  SP_TRY(writer.Write(job.record.resume_offset));
   SP_TRY(slot->Sync());
-  job.record.resume_offset = table.image_length();
+  job.record.resume_offset = job.facts.image_length;
   return Enter(job.record, UpdateEvent::kFinishWrite);
 }
 

@@ -9,6 +9,7 @@
 #include "ota/install/boot_control.h"
 #include "ota/install/component_files.h"
 #include "ota/install/firmware_update.h"
+#include "ota/install/image_writer.h"
 #include "ota/install/install_plan.h"
 #include "ota/install/monotonic_floor.h"
 #include "ota/install/payload_source.h"
@@ -33,13 +34,6 @@ struct InstallerConfig {
   ComponentPlaces components = {};
   MachineFiles machine = {};
 };
-
-// MayPass: the medium, the network or this device's certificate may be there in a moment. What is
-// durable stays, and the next call resumes.
-constexpr bool MayPass(Reason reason) {
-  return reason == Reason::kUnavailable || reason == Reason::kRateLimited ||
-         reason == Reason::kUnauthenticated;
-}
 
 struct InstallProgress {
   UpdateState state;

@@ -11,6 +11,10 @@ InstallFacts FactsOf(const ReleaseDigest& digest, const Release& release) {
   std::vector<RemoteComponent> components;
   for (const ReleaseComponent& component : release.components)
     components.push_back({component.name, remote(component.file), component.firmware});
+  std::vector<RemoteDelta> deltas;
+  for (const ReleaseDelta& delta : release.deltas)
+    deltas.push_back({delta.from, delta.from_length, delta.from_sha256, remote(delta.index),
+                      remote(delta.payload)});
   return InstallFacts{.release = digest,
                       .product = release.product,
                       .version = release.version.text(),
@@ -21,7 +25,8 @@ InstallFacts FactsOf(const ReleaseDigest& digest, const Release& release) {
                       .uki = remote(release.uki),
                       .index = remote(release.image.index),
                       .payload = remote(release.image.payload),
-                      .components = std::move(components)};
+                      .components = std::move(components),
+                      .deltas = std::move(deltas)};
 }
 
 }  // namespace

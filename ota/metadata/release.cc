@@ -131,6 +131,39 @@ Result<std::vector<ReleaseComponent>> GetComponents(const JsonCursor& release) {
   return out;
 }
 
+Result<ReleaseDelta> GetDelta(const JsonCursor& delta) {
+  SP_TRY(delta.OnlyKeys({"from", "index", "payload"}));
+  SP_TRY(const JsonCursor from, delta.Member("from"));
+  SP_TRY(from.OnlyKeys({"release", "version", "length", "sha256"}));
+  SP_TRY(const Sha256Digest release, GetDigest(from, "release"));
+  SP_TRY(ReleaseVersion version, GetVersion(from, "version"));
+  SP_TRY(const uint64_t length, GetNumber(from, "length", 1));
+  SP_TRY(const Sha256Digest sha256, GetDigest(from, "sha256"));
+  SP_TRY(ReleaseFile index, GetFile(delta, "index"));
+  SP_TRY(ReleaseFile payload, GetFile(delta, "payload"));
+  return ReleaseDelta{ReleaseDigest::FromArray(release.array()),
+                      std::move(version),
+                      length,
+                      sha256,
+                      std::move(index),
+                      std::move(payload)};
+}
+
+Result<std::vector<ReleaseDelta>> GetDeltas(const JsonCursor& release) {
+  std::vector<ReleaseDelta> out;
+  if (!release.Find("deltas")) return out;
+  SP_TRY(const auto elements, release.GetElements("deltas"));
+  if (elements.empty() || elements.size() > kDeltasMax)
+    return release.Refuse("number of deltas", "release.delta");
+  for (const JsonCursor& element : elements) {
+    SP_TRY(ReleaseDelta delta, GetDelta(element));
+    if (std::ranges::find(out, delta.from, &ReleaseDelta::from) != out.end())
+      return element.Refuse("two deltas from one release", "release.delta");
+    out.push_back(std::move(delta));
+  }
+  return out;
+}
+
 JsonValue DigestsToJson(const std::vector<Sha256Digest>& digests) {
   std::vector<JsonValue> out;
   for (const Sha256Digest& digest : digests) out.emplace_back(HexEncode(digest));
@@ -162,6 +195,20 @@ JsonValue ComponentsToJson(const std::vector<ReleaseComponent>& components) {
       members.push_back({"fw_version", component.firmware->version});
     }
     out.push_back(JsonValue::Object(std::move(members)));
+  }
+  return JsonValue::Array(std::move(out));
+}
+
+JsonValue DeltasToJson(const std::vector<ReleaseDelta>& deltas) {
+  std::vector<JsonValue> out;
+  for (const ReleaseDelta& delta : deltas) {
+    JsonValue from = JsonValue::Object({{"release", HexEncode(delta.from)},
+                                        {"version", delta.from_version.text()},
+                                        {"length", delta.from_length},
+                                        {"sha256", HexEncode(delta.from_sha256)}});
+    out.push_back(JsonValue::Object({{"from", std::move(from)},
+                                     {"index", FileToJson(delta.index)},
+                                     {"payload", FileToJson(delta.payload)}}));
   }
   return JsonValue::Array(std::move(out));
 }
@@ -203,7 +250,7 @@ Result<Release> ParseRelease(ByteView json) {
     return Error{Reason::kUnsupported, "format " + std::string(format), "release.format"};
   SP_TRY(release.OnlyKeys({"sallyport", "product", "version", "hardware", "min_version",
                            "rollback_index", "security_floor", "uki", "image", "measurements",
-                           "components"}));
+                           "components", "deltas"}));
   SP_TRY(const std::string_view product, release.GetString("product"));
   if (!IsProductName(product)) return release.Refuse("product name", "release.product");
   SP_TRY(ReleaseVersion version, GetVersion(release, "version"));
@@ -215,10 +262,11 @@ Result<Release> ParseRelease(ByteView json) {
   SP_TRY(ReleaseImage image, GetImage(release));
   SP_TRY(ExpectedMeasurements measurements, GetMeasurements(release));
   SP_TRY(auto components, GetComponents(release));
+  SP_TRY(auto deltas, GetDeltas(release));
   return Release{std::string(product),   std::move(version), std::move(hardware),
                  std::move(min_version), rollback_index,     floor.value,
                  std::move(uki),         std::move(image),   std::move(measurements),
-                 std::move(components)};
+                 std::move(components),  std::move(deltas)};
 }
 
 std::string WriteRelease(const Release& release) {
@@ -238,6 +286,7 @@ std::string WriteRelease(const Release& release) {
                                      {"measurements", MeasurementsToJson(release.measurements)}};
   if (!release.components.empty())
     members.push_back({"components", ComponentsToJson(release.components)});
+  if (!release.deltas.empty()) members.push_back({"deltas", DeltasToJson(release.deltas)});
   return WriteJson(JsonValue::Object(std::move(members)));
 }
 
@@ -245,6 +294,10 @@ std::vector<const ReleaseFile*> FilesOf(const Release& release) {
   std::vector<const ReleaseFile*> out = {&release.uki, &release.image.index,
                                          &release.image.payload};
   for (const ReleaseComponent& component : release.components) out.push_back(&component.file);
+  for (const ReleaseDelta& delta : release.deltas) {
+    out.push_back(&delta.index);
+    out.push_back(&delta.payload);
+  }
   return out;
 }
 

@@ -67,6 +67,19 @@ struct ReleaseComponent {
 // Each is one more file that can fail; a node has few things that are neither image nor firmware.
 inline constexpr size_t kComponentsMax = 8;
 
+// ReleaseDelta is another way to the same image, for devices whose running slot holds the image of
+// an older release.
+struct ReleaseDelta {
+  ReleaseDigest from;           // of the older release.json
+  ReleaseVersion from_version;  // for people
+  uint64_t from_length;         // of the older image
+  Sha256Digest from_sha256;
+  ReleaseFile index;
+  ReleaseFile payload;
+};
+// A fleet has few releases that matter; all other devices take the whole image.
+inline constexpr size_t kDeltasMax = 16;
+
 struct Release {
   std::string product;
   ReleaseVersion version;
@@ -78,6 +91,7 @@ struct Release {
   ReleaseImage image;
   ExpectedMeasurements measurements;
   std::vector<ReleaseComponent> components = {};
+  std::vector<ReleaseDelta> deltas = {};  // at most one per older release
 };
 
 // ParseRelease refuses unknown keys and everything else that docs/protocol.md does not allow.
@@ -92,7 +106,7 @@ ReleaseDigest ReleaseDigestOf(ByteView release_json);
 // ReleaseCustom is the `custom` member that both repositories give the target release.json.
 JsonValue ReleaseCustom(const Release& release);
 // ReleaseDirectory is `releases/<product>/<version>`; release.json, uki.efi, index.json,
-// payload.bin stand in it.
+// payload.bin stand in it, and `delta-<version>.json` and `.bin` per older release.
 std::string ReleaseDirectory(std::string_view product, const ReleaseVersion& version);
 // IsProductName: `[a-z0-9][a-z0-9._-]*`, at most 64 bytes; hardware ids follow the same rule.
 [[nodiscard]] bool IsProductName(std::string_view name);

@@ -55,13 +55,15 @@ class Packer {
 
 }  // namespace
 
-Result<SegmentTable> PackImage(File& image, File& payload, const PackOptions& options) {
+Result<SegmentTable> PackImage(File& image, File& payload, const PackOptions& options,
+                               const PackProgress& progress) {
   if (options.level < 1 || options.level > kLevelMax)
     return Error{Reason::kInvalidArgument, "compression level", "payload.level"};
   if (options.segment_size < kSegmentSizeMin || options.segment_size > kSegmentSizeMax)
     return Error{Reason::kInvalidArgument, "segment size", "payload.segment-size"};
   Packer packer(payload, options.level);
   Bytes buffer(static_cast<size_t>(options.segment_size));
+  SP_TRY(const uint64_t total, image.Size());
   uint64_t offset = 0;
   while (true) {
     SP_TRY(const size_t size, image.ReadAt(offset, buffer));
@@ -69,6 +71,7 @@ Result<SegmentTable> PackImage(File& image, File& payload, const PackOptions& op
       return Error{Reason::kInvalidArgument, "the image is empty", "payload.empty-image"};
     if (size > 0) SP_TRY(packer.Add(ByteView(buffer).first(size)));
     offset += size;
+    if (progress) progress(offset, total);
     if (size < buffer.size()) return std::move(packer).Finish(options.segment_size);
   }
 }

@@ -16,17 +16,23 @@ Result<Unit> CheckDigest(ByteView bytes, const Sha256Digest& expected, const Seg
 }  // namespace
 
 StreamDecoder::StreamDecoder(const SegmentTable& table, size_t first, SegmentSink& sink,
-                             SourceReader* source)
-    : table_(table), sink_(sink), source_reader_(source), next_(first) {
-  SP_CHECK(first <= table.segments().size());
+                             SourceReader* source, std::optional<size_t> end)
+    : table_(table),
+      sink_(sink),
+      source_reader_(source),
+      next_(first),
+      end_(end.value_or(table.segments().size())) {
+  SP_CHECK(first <= end_ && end_ <= table.segments().size());
 }
 
 const Segment* StreamDecoder::current() const {
-  return next_ < table_.segments().size() ? &table_.segments()[next_] : nullptr;
+  return next_ < end_ ? &table_.segments()[next_] : nullptr;
 }
 
 uint64_t StreamDecoder::payload_offset() const {
-  return (current() == nullptr ? table_.payload_length() : current()->data_offset) + data_.size();
+  const auto& segments = table_.segments();
+  return (next_ < segments.size() ? segments[next_].data_offset : table_.payload_length()) +
+         data_.size();
 }
 
 Result<Unit> StreamDecoder::Feed(ByteView payload) {

@@ -27,11 +27,12 @@ static_assert(kSegmentInputMax + kSegmentSizeMax + (8u << 20) <= kDecoderMemoryM
 // that needs it can be decoded. After an error the decoder is spent.
 class StreamDecoder {
  public:
-  // Starts at segment `first` (resume); aborts when there is no such segment or end.
+  // Starts at segment `first` (resume) and ends before `end`, by default behind the last one;
+  // aborts when there are no such segments.
   StreamDecoder(const SegmentTable& table, size_t first, SegmentSink& sink,
-                SourceReader* source = nullptr);
+                SourceReader* source = nullptr, std::optional<size_t> end = {});
 
-  // next is the segment that is being filled; the number of segments at the end.
+  // next is the segment that is being filled; `end` at the end.
   size_t next() const { return next_; }
   // payload_offset is where the next byte to feed lies in the payload.
   uint64_t payload_offset() const;
@@ -52,6 +53,7 @@ class StreamDecoder {
   SegmentSink& sink_;
   SourceReader* const source_reader_;
   size_t next_;
+  const size_t end_;
   Bytes data_;
   Bytes source_;
   Bytes decoded_;

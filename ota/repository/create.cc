@@ -1,8 +1,10 @@
 #include "ota/repository/create.h"
 
+#include "ota/delta/delta.h"
 #include "ota/measure/uki.h"
 #include "ota/metadata/uptane.h"
 #include "ota/payload/pack.h"
+#include "ota/repository/old_release.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::ota {
@@ -28,9 +30,11 @@ Result<ReleaseFile> HashFile(FileSystem& files, const std::string& file, std::st
 // ReleaseBuilder collects the targets of one release.
 class ReleaseBuilder {
  public:
-  ReleaseBuilder(RepositoryFolder& folder, const ReleaseInputs& inputs)
+  ReleaseBuilder(RepositoryFolder& folder, const ReleaseInputs& inputs,
+                 const CreateProgress& progress)
       : folder_(folder),
         inputs_(inputs),
+        progress_(progress),
         directory_(ReleaseDirectory(inputs.product, inputs.version)) {}
 
   Result<Release> Build() {
@@ -39,6 +43,7 @@ class ReleaseBuilder {
     SP_TRY(ReleaseFile uki_file, Add("uki.efi", uki));
     SP_TRY(ReleaseImage image, AddImage());
     SP_TRY(auto components, AddComponents(folder_, directory_, inputs_.components, targets_));
+    SP_TRY(auto deltas, AddDeltas());
     Release release{inputs_.product,
                     inputs_.version,
                     inputs_.hardware,
@@ -48,7 +53,8 @@ class ReleaseBuilder {
                     std::move(uki_file),
                     std::move(image),
                     {measured.pcr4_secure_boot_off, measured.pcr4_secure_boot_on, measured.pcr11},
-                    std::move(components)};
+                    std::move(components),
+                    std::move(deltas)};
     const std::string json = WriteRelease(release);
     SP_TRY(ParseRelease(AsBytes(json)));
     SP_TRY(Add("release.json", AsBytes(json), ReleaseCustom(release)));
@@ -66,30 +72,74 @@ class ReleaseBuilder {
     return file;
   }
 
-  Result<ReleaseImage> AddImage() {
+  struct Packed {
+    SegmentTable table;
+    ReleaseFile index;
+    ReleaseFile payload;
+  };
+  using Pack = std::function<Result<SegmentTable>(File& image, File& payload)>;
+  Result<Packed> AddPayload(const std::string& index_name, const std::string& payload_name,
+                            const Pack& pack) {
     FileSystem& files = folder_.files();
     const std::string scratch = folder_.ScratchPath("payload.bin");
     SP_TRY(files.MakeDirectories(scratch.substr(0, scratch.rfind('/'))));
-    SP_TRY(const SegmentTable table, Pack(scratch));
-    SP_TRY(ReleaseFile payload, HashFile(files, scratch, directory_ + "/payload.bin"));
+    SP_TRY(const auto image, files.Open(inputs_.image_path, OpenMode::kRead));
+    SP_TRY(const auto out, files.Open(scratch, OpenMode::kCreate));
+    SP_TRY(SegmentTable table, pack(*image, *out));
+    SP_TRY(out->Sync());
+    SP_TRY(ReleaseFile payload, HashFile(files, scratch, directory_ + "/" + payload_name));
     SP_TRY(folder_.AdoptTarget(scratch, payload.path, payload.sha256));
     targets_.emplace(payload.path,
                      TargetFile{payload.length, Digests::FromSha256(payload.sha256), {}});
-    SP_TRY(ReleaseFile index, Add("index.json", AsBytes(table.ToJson())));
-    return ReleaseImage{table.image_length(), table.image_sha256(), std::move(index),
-                        std::move(payload)};
+    SP_TRY(ReleaseFile index, Add(index_name, AsBytes(table.ToJson())));
+    return Packed{std::move(table), std::move(index), std::move(payload)};
   }
 
-  Result<SegmentTable> Pack(const std::string& scratch) {
-    SP_TRY(const auto image, folder_.files().Open(inputs_.image_path, OpenMode::kRead));
-    SP_TRY(const auto payload, folder_.files().Open(scratch, OpenMode::kCreate));
-    SP_TRY(SegmentTable table, PackImage(*image, *payload));
-    SP_TRY(payload->Sync());
-    return table;
+  PackProgress Progress(std::string what) const {
+    if (!progress_) return {};
+    return [this, what = std::move(what)](uint64_t done, uint64_t total) {
+      progress_(what, done, total);
+    };
+  }
+
+  Result<ReleaseImage> AddImage() {
+    SP_TRY(Packed packed, AddPayload("index.json", "payload.bin", [&](File& image, File& payload) {
+             return PackImage(image, payload, {}, Progress("image"));
+           }));
+    return ReleaseImage{packed.table.image_length(), packed.table.image_sha256(),
+                        std::move(packed.index), std::move(packed.payload)};
+  }
+
+  Result<std::vector<ReleaseDelta>> AddDeltas() {
+    std::vector<ReleaseDelta> out;
+    for (const std::string& from : inputs_.from) {
+      SP_TRY(const OldRelease old, FindOldRelease(folder_, inputs_.product, from));
+      SP_TRY(ReleaseDelta delta, AddDelta(old));
+      out.push_back(std::move(delta));
+      SP_TRY(DropImage(folder_, old));
+    }
+    return out;
+  }
+
+  Result<ReleaseDelta> AddDelta(const OldRelease& old) {
+    const std::string version = old.release.version.text();
+    SP_TRY(const auto from, folder_.files().Open(old.image_path, OpenMode::kRead));
+    SP_TRY(Packed packed, AddPayload("delta-" + version + ".json", "delta-" + version + ".bin",
+                                     [&](File& image, File& payload) {
+                                       return MakeDelta(*from, image, payload, {},
+                                                        Progress("delta from " + version));
+                                     }));
+    return ReleaseDelta{old.digest,
+                        old.release.version,
+                        old.release.image.length,
+                        old.release.image.sha256,
+                        std::move(packed.index),
+                        std::move(packed.payload)};
   }
 
   RepositoryFolder& folder_;
   const ReleaseInputs& inputs_;
+  const CreateProgress& progress_;
   std::string directory_;
   TargetFiles targets_;
 };
@@ -120,10 +170,10 @@ Result<Unit> CheckNames(const ReleaseInputs& inputs) {
 }  // namespace
 
 Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inputs,
-                              UnixTime expires) {
+                              UnixTime expires, const CreateProgress& progress) {
   SP_TRY(CheckNames(inputs));
   SP_TRY(CheckNew(folder, inputs));
-  ReleaseBuilder builder(folder, inputs);
+  ReleaseBuilder builder(folder, inputs, progress);
   SP_TRY(Release release, builder.Build());
   SP_TRY(folder.StageTargets(RoleName(Role::kTargets), builder.targets(), expires));
   return release;

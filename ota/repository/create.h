@@ -2,6 +2,8 @@
 // signing.
 #pragma once
 
+#include <functional>
+
 #include "ota/metadata/release.h"
 #include "ota/repository/components.h"
 #include "ota/repository/folder.h"
@@ -18,13 +20,17 @@ struct ReleaseInputs {
   std::string uki_path;    // a UKI, as it goes to the ESP
   std::string image_path;  // the raw root image, as it goes to the slot
   std::vector<ComponentInput> components = {};
+  std::vector<std::string> from = {};  // older releases that get a delta (old_release.h)
 };
+
+// `what` is "image" or "delta from <version>"; `done` and `total` are bytes of the image.
+using CreateProgress = std::function<void(const std::string& what, uint64_t done, uint64_t total)>;
 
 // CreateRelease stages the targets of one release, valid until `expires`. kAlreadyExists, rule
 // release.exists, when that product and version is published or staged; rules of MeasureUki,
-// PackImage, AddComponents and ParseRelease.
+// PackImage, AddComponents, FindOldRelease, MakeDelta and ParseRelease.
 Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inputs,
-                              UnixTime expires);
+                              UnixTime expires, const CreateProgress& progress = {});
 
 // WithdrawRelease stages targets without the release: nobody can be assigned it any more once that
 // is published. Its files stay in the folder. A withdrawn release may be created again. kNotFound,

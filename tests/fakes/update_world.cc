@@ -62,6 +62,7 @@ ReleaseSource::ReleaseSource(const TestRelease& release) {
   files_[release.plan.facts().uki.path] = release.uki;
   files_[release.plan.facts().index.path] = ToBytes(release.index);
   files_[release.plan.facts().payload.path] = release.payload;
+  for (const auto& [path, bytes] : release.more) files_[path] = bytes;
 }
 
 Result<Unit> ReleaseSource::Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,

@@ -21,6 +21,7 @@ struct TestRelease {
   Bytes uki;
   std::string index;
   Bytes payload;
+  std::map<std::string, Bytes> more = {};  // other files by path
 };
 struct TestSizes {
   size_t image = 40 * 1024 + 100;

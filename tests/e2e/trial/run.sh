@@ -17,7 +17,7 @@ trap 'exit 130' INT TERM
 
 # The owner's programs: a probe that release 3.0.0 fails, and hooks that write down that they ran.
 make_rules() {
-  cat > "$work/probe" <<'SH'
+  cat > "$work/picture" <<'SH'
 #!/bin/sh
 [ "$SALLYPORT_VERSION" != 3.0.0 ] || { printf 'no picture\033[2J\n'; exit 1; }
 SH
@@ -25,11 +25,11 @@ SH
 #!/bin/sh
 echo "${0##*/} $SALLYPORT_VERSION $SALLYPORT_SLOT" >> "${0%/*}/hooks.log"
 SH
-  chmod +x "$work/probe" "$work/hook"
+  chmod +x "$work/picture" "$work/hook"
   for name in before-install before-reboot after-commit after-rollback; do cp "$work/hook" "$work/$name"; done
   : > "$work/watchdog"
   cat > "$work/rules.yaml" <<YAML
-  health: {timeout: 20s, probes: [{name: picture, command: [$work/probe]}]}
+  health: {timeout: 20s, probes: [{name: picture, command: [$work/picture]}]}
   hooks: {before_install: $work/before-install, before_reboot: $work/before-reboot, after_commit: $work/after-commit, after_rollback: $work/after-rollback}
   windows: {reboot: [{days: [mon, tue, wed, thu, fri, sat, sun], start: "00:00", duration: 1d, tz: UTC}], reboot_takes: 1s}
   watchdog: $work/watchdog

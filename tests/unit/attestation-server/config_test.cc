@@ -69,6 +69,19 @@ TEST(ServerConfig, AnnouncesTheEndOfUpdateMetadataWhenTold) {
   EXPECT_THAT(Findings(with("{loud: 2d}")), HasSubstr("loud"));
 }
 
+TEST(ServerConfig, BoundsLagAndSilenceWhenTold) {
+  const auto usual = ParseConfig(kGood, "server.yaml");
+  EXPECT_EQ(usual->manifest_lag, Minutes(30));
+  EXPECT_EQ(usual->classes.at("edge").silence, Days(1));
+  const auto config =
+      ParseConfig("manifest_lag: 5m\n" + With("30m}", "30m, silence: 3d}"), "server.yaml");
+  ASSERT_TRUE(config.has_value()) << config.error().ToString();
+  EXPECT_EQ(config->manifest_lag, Minutes(5));
+  EXPECT_EQ(config->classes.at("edge").silence, Days(3));
+  EXPECT_THAT(Findings("manifest_lag: 5s\n" + std::string(kGood)), HasSubstr("server.yaml:1"));
+  EXPECT_THAT(Findings(With("30m}", "30m, silence: 400d}")), HasSubstr("E-RANGE"));
+}
+
 TEST(ServerConfig, TakesTheAdvisoriesThatAProfileAccepts) {
   const auto config = ParseConfig(
       With("/etc/sallyport/ek}", "/etc/sallyport/ek, accept_advisories: [CVE-2017-15361]}"),

@@ -99,6 +99,35 @@ TEST_F(ReleaseCommands, WithdrawAReleaseAndNothingElse) {
   EXPECT_TRUE(Json(list).Find("releases")->if_array()->empty());
 }
 
+TEST_F(ReleaseCommands, SayWhatDevicesWillDownload) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  ASSERT_EQ(Create().code, ExitCode::kYes);
+  ReleaseCreateOptions options{.repository = "/repo",
+                               .product = "edge-os",
+                               .version = "2.1.0",
+                               .hardware = {"virtual-x86_64"},
+                               .uki = "/in/uki.efi",
+                               .image = "/in/root.img",
+                               .from = {"edge-os/2.0.0"},
+                               .json = true};
+  const CommandResult made = ReleaseCreate(files_, options, kNow);
+  ASSERT_EQ(made.code, ExitCode::kYes) << made.err;
+  const JsonValue facts = Json(made);
+  const JsonValue& download = *facts.Find("download");
+  EXPECT_GT(*download.Find("full")->if_integer(), 0);
+  const JsonValue& delta = download.Find("deltas")->if_array()->front();
+  EXPECT_EQ(*delta.Find("from")->if_string(), "2.0.0");
+  EXPECT_GT(*delta.Find("bytes")->if_integer(), 0);
+  options.version = "2.2.0";
+  options.json = false;
+  const std::string text = ReleaseCreate(files_, options, kNow).out;
+  EXPECT_NE(text.find("\ndownload from 2.0.0 0.00 MB\n"), std::string::npos) << text;
+  options.version = "2.3.0";
+  options.from = {"edge-os/9.9.9"};
+  EXPECT_NE(ReleaseCreate(files_, options, kNow).err.find("release.from-unknown"),
+            std::string::npos);
+}
+
 TEST_F(ReleaseCommands, SayNoToForeignKeysAndUsageToWrongInput) {
   ASSERT_EQ(Found().code, ExitCode::kYes);
   ASSERT_EQ(Create().code, ExitCode::kYes);

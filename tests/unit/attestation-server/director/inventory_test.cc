@@ -112,7 +112,7 @@ TEST_F(InventoryTest, AssignedReleaseIsNewsForThatDeviceAlone) {
   const uint64_t first = Generation(0);
   const uint64_t second = Generation(1);
   AssignRelease(0);
-  EXPECT_EQ(Generation(0), first + 1);
+  EXPECT_GT(Generation(0), first);
   EXPECT_EQ(Generation(1), second);
   EXPECT_NE(AsText(Manifest(0).targets).find(kReleasePath), std::string_view::npos);
   EXPECT_EQ(AsText(Manifest(1).targets).find(kReleasePath), std::string_view::npos);

@@ -192,5 +192,58 @@ TEST_F(ManifestsTest, SignedRulesAndStoredSourceMustAgree) {
   EXPECT_FALSE(manifests_->For(ids_[0], kNow).has_value());
 }
 
+TEST_F(ManifestsTest, NewsLastUntilTheDeviceHoldsTheManifestThatCarriesThem) {
+  EXPECT_EQ(manifests_->NewsOf(ids_[0]), std::nullopt) << "nobody asked";
+  Apply(SameSite(), 1);
+  static_cast<void>(Generation(0));
+  EXPECT_EQ(manifests_->NewsOf(ids_[0])->since, kNow);
+  EXPECT_EQ(manifests_->NewsOf(ids_[0])->version, 0u) << "it has not asked";
+  const auto manifest = manifests_->For(ids_[0], kNow + Minutes(1));
+  const uint64_t version = manifests_->NewsOf(ids_[0])->version;
+  EXPECT_NE(ToString(manifest->targets).find("\"version\":" + std::to_string(version)),
+            std::string::npos);
+  EXPECT_EQ(manifests_->NewsOf(ids_[0])->since, kNow);
+
+  std::string wider(SameSite());
+  wider.replace(wider.find("tcp/8554"), 8, "tcp/8555");
+  Apply(wider, 2);
+  static_cast<void>(Generation(0, kNow + Hours(1)));
+  EXPECT_EQ(manifests_->NewsOf(ids_[0])->since, kNow + Hours(1));
+  EXPECT_EQ(manifests_->NewsOf(ids_[0])->version, 0u);
+}
+
+TEST_F(ManifestsTest, KeepsNoMoreDevicesThanToldAndTellsAForgottenOneAnew) {
+  ManifestTerms terms{"edge.example", 1, Hours(24), {ToBytes("root")}};
+  terms.devices_max = 2;
+  manifests_ = std::make_unique<Manifests>(ManifestParts{*database_, signer_, zones_}, terms);
+  Apply(SameSite(), 1);
+  const uint64_t first = Generation(0);
+  static_cast<void>(Generation(1));
+  EXPECT_EQ(Generation(0), first) << "used last";
+  static_cast<void>(Generation(2));
+  EXPECT_EQ(manifests_->NewsOf(ids_[1]), std::nullopt) << "used longest ago";
+  EXPECT_EQ(Generation(0), first);
+  EXPECT_GT(Generation(1), first) << "a number that no stream has pushed before";
+  EXPECT_NE(SliceOf(1), "");
+}
+
+TEST_F(ManifestsTest, ForgetsADeviceThatWasCutOff) {
+  Apply(SameSite(), 1);
+  const auto manifest = manifests_->For(ids_[0], kNow);
+  manifests_->Forget(ids_[0]);
+  EXPECT_EQ(manifests_->NewsOf(ids_[0]), std::nullopt);
+  EXPECT_NE(manifests_->For(ids_[0], kNow)->targets, manifest->targets) << "signed anew";
+}
+
+TEST_F(ManifestsTest, ANewDirectorRootIsNewsForEveryDevice) {
+  Apply(SameSite(), 1);
+  const uint64_t before = Generation(0);
+  ASSERT_EQ(manifests_->For(ids_[0], kNow)->root_chain.size(), 1u);
+  manifests_->AddDirectorRoot(ToBytes("root 2"));
+  EXPECT_GT(Generation(0), before);
+  EXPECT_EQ(manifests_->For(ids_[0], kNow)->root_chain,
+            (std::vector<Bytes>{ToBytes("root"), ToBytes("root 2")}));
+}
+
 }  // namespace
 }  // namespace sallyport::server

@@ -68,5 +68,13 @@ TEST(Metrics, LosesNothingWhenThreadsCountAtOnce) {
   EXPECT_THAT(metrics.Serialize(), HasSubstr("sallyport_streams_online 7"));
 }
 
+TEST(Metrics, CountDevicesWithAlarms) {
+  Metrics metrics;
+  metrics.SetDeviceAlarms("silent", 3);
+  metrics.SetDeviceAlarms("silent", 2);
+  EXPECT_NE(metrics.Serialize().find("sallyport_device_alarms{alarm=\"silent\"} 2"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace sallyport::server

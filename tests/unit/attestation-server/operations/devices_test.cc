@@ -19,7 +19,9 @@ class DeviceOperationsTest : public OperationsTest {
   std::string_view StateOf(const DeviceRecord& device) { return TextOf(Stored(device.id).state); }
   int64_t AuditEntries() { return Count("SELECT COUNT(*) FROM audit"); }
 
-  DeviceOperations operations_{Parts(), [](const std::string&) { return false; }};
+  DeviceOperations operations_{
+      Parts(),
+      {[](const std::string&) { return false; }, [](const std::string&) { return "silent"; }}};
 };
 
 TEST_F(DeviceOperationsTest, FindsADeviceByNameAndById) {
@@ -29,6 +31,12 @@ TEST_F(DeviceOperationsTest, FindsADeviceByNameAndById) {
   EXPECT_TRUE(operations_.Show(device.id, now_).has_value());
   EXPECT_EQ(RuleOf(operations_.Show("nobody", now_)), "device.unknown");
   EXPECT_EQ(RuleOf(operations_.Explain("nobody", now_)), "device.unknown");
+}
+
+TEST_F(DeviceOperationsTest, ListsTheAlarmOfEachDevice) {
+  Make(DeviceState::kActive);
+  const auto listed = operations_.List("", 10, now_);
+  EXPECT_EQ(*listed->if_array()->front().Find("alarm")->if_string(), "silent");
 }
 
 TEST_F(DeviceOperationsTest, ShowsExpiredEvidenceAsExpiredPosture) {

@@ -50,14 +50,22 @@ class PublicationOperationsTest : public OperationsTest {
     return RuleOf(operations_.ApplyPolicy(alice_.who, AsBytes(source), now));
   }
 
+  pki::PublicKey OnlineKey(const std::string& role) {
+    return ota::LoadPublicKey(repository_.files_, "/keys/online/director-" + role + ".pem.pub")
+        .value();
+  }
+
   FoundedRepository repository_;
   policy::ZoneLookup zones_ = Zones();
   int changes_ = 0;
   PublicationOperations operations_{
       Parts(),
-      {repository_.files_, "/repo", "edge.example",
+      {repository_.files_,
+       "/repo",
+       "edge.example",
        ota::LoadOnlineKeys(repository_.files_, "/keys", repository_.options_.online_passphrase)
-           .value()},
+           .value(),
+       {OnlineKey("targets"), OnlineKey("snapshot"), OnlineKey("timestamp"), [](const Bytes&) {}}},
       zones_,
       [this] { ++changes_; }};
 };

@@ -3,6 +3,7 @@
 #include "attestation-server/operations/release_gates.h"
 
 #include "attestation-server/operations/rollouts.h"
+#include "attestation-server/store/floors.h"
 #include "attestation-server/store/policies.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/tuf_repository.h"
@@ -128,6 +129,27 @@ TEST_F(ReleaseGatesTest, AnotherHardwareIsANo) {
 TEST_F(ReleaseGatesTest, TooOldAReleaseIsANo) {
   Runs(Publish("0.9.0", 6));
   EXPECT_EQ(Gate("min-version"), "fail: at least 1.0.0 / edge-os 0.9.0");
+}
+
+TEST_F(ReleaseGatesTest, TheFloorThatTheTpmCertifiedDecidesUnlessThereIsAFinding) {
+  FloorsRow floors{.device_id = device_.id, .floors = {7, 0, 0, 0, 0}};
+  const auto certify = [&] {
+    ASSERT_TRUE(Write([&](Transaction& t) { return PutFloors(t.connection(), floors); }));
+  };
+  certify();
+  EXPECT_EQ(Gate("rollback"), "pass: index of at least 7, certified by its TPM / index 7");
+  floors.floors[0] = 8;
+  certify();
+  EXPECT_EQ(Gate("rollback"), "fail: index of at least 8, certified by its TPM / index 7");
+  floors.finding = "floors.absent";
+  certify();
+  EXPECT_TRUE(Gate("rollback").starts_with("open: "));
+  floors.finding.clear();
+  floors.floors[0] = 6;
+  certify();
+  Runs(Publish("1.0.0", 9, [](ota::Release& r) { r.security_floor = true; }));
+  EXPECT_EQ(Gate("rollback"), "fail: index of at least 9, certified by its TPM / index 7")
+      << "raised by the release that runs";
 }
 
 TEST_F(ReleaseGatesTest, ALowerRollbackIndexIsANoUnderAFloorAndOpenWithoutOne) {

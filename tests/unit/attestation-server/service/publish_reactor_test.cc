@@ -78,11 +78,15 @@ class PublishReactorTest : public OperationsTest {
   FoundedRepository repository_;
   FakeClock clock_{kNow};
   policy::ZoneLookup zones_ = [](std::string_view name) { return policy::ZoneRule::Parse(name); };
+  const pki::PrivateKey key_ = pki::PrivateKey::Generate(pki::KeyType::kEd25519).value();
   PublicationOperations publication_{
       Parts(),
-      {repository_.files_, "/repo", "edge.example",
+      {repository_.files_,
+       "/repo",
+       "edge.example",
        ota::LoadOnlineKeys(repository_.files_, "/keys", repository_.options_.online_passphrase)
-           .value()},
+           .value(),
+       {key_.public_key(), key_.public_key(), key_.public_key(), [](const Bytes&) {}}},
       zones_,
       [] {}};
   WorkPool pool_{1};

@@ -94,6 +94,58 @@ TEST(ParseRelease, RefusesComponentsThatItDoesNotKnow) {
   EXPECT_EQ(RuleOfComponents({Component("app", "file", kClass)}), "json.unknown-key");
 }
 
+JsonValue Delta(char release) {
+  const auto file = [](const std::string& name) {
+    return JsonValue::Object({{"path", "releases/edge-os/2.0.0/" + name},
+                              {"length", 7},
+                              {"sha256", std::string(64, 'a')}});
+  };
+  return JsonValue::Object({{"from", JsonValue::Object({{"release", std::string(64, release)},
+                                                        {"version", "1.0.0"},
+                                                        {"length", 8192},
+                                                        {"sha256", std::string(64, 'c')}})},
+                            {"index", file("delta-1.0.0.json")},
+                            {"payload", file("delta-1.0.0.bin")}});
+}
+
+std::string WithDeltas(std::vector<JsonValue> deltas) {
+  const JsonValue release = *ParseJson(Sample());
+  std::vector<JsonMember> members = *release.if_object();
+  members.push_back({"deltas", JsonValue::Array(std::move(deltas))});
+  return WriteJson(JsonValue::Object(std::move(members)));
+}
+std::string RuleOfDeltas(std::vector<JsonValue> deltas) {
+  const auto release = ParseRelease(AsBytes(WithDeltas(std::move(deltas))));
+  return release ? "ok" : std::string(release.error().name());
+}
+
+TEST(ParseRelease, ReadsDeltas) {
+  const std::string text = WithDeltas({Delta('a'), Delta('b')});
+  const auto release = ParseRelease(AsBytes(text));
+  ASSERT_TRUE(release) << release.error().ToString();
+
+  EXPECT_EQ(WriteRelease(*release), text);
+  ASSERT_EQ(release->deltas.size(), 2u);
+  EXPECT_EQ(HexEncode(release->deltas[1].from), std::string(64, 'b'));
+  EXPECT_EQ(release->deltas[0].from_length, 8192u);
+  EXPECT_EQ(FilesOf(*release).size(), 7u) << "devices check that the repository has them";
+}
+
+TEST(ParseRelease, RefusesDeltasThatItDoesNotKnow) {
+  EXPECT_EQ(RuleOfDeltas({}), "release.delta");
+  EXPECT_EQ(RuleOfDeltas({Delta('a'), Delta('a')}), "release.delta");
+  EXPECT_EQ(RuleOfDeltas(std::vector<JsonValue>(kDeltasMax + 1, Delta('a'))), "release.delta");
+  const auto with = [](const std::vector<std::string>& path, JsonValue value) {
+    return RuleOfDeltas({WithMember(Delta('a'), path, std::move(value))});
+  };
+  EXPECT_EQ(with({"surprise"}, 1), "json.unknown-key");
+  EXPECT_EQ(with({"from", "surprise"}, 1), "json.unknown-key");
+  EXPECT_EQ(with({"from", "release"}, "00"), "json.type");
+  EXPECT_EQ(with({"from", "length"}, 0), "json.range");
+  EXPECT_EQ(with({"from", "version"}, "one"), "release.version");
+  EXPECT_EQ(with({"payload", "path"}, ""), "release.path");
+}
+
 TEST(ParseRelease, RefusesEveryTruncation) {
   const std::string text = Sample();
   for (size_t size = 0; size < text.size(); ++size)

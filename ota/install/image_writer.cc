@@ -1,0 +1,180 @@
+#include "ota/install/image_writer.h"
+
+#include <algorithm>
+
+#include "pki/crypto/hash.h"
+
+namespace sallyport::ota {
+namespace {
+
+// A source that pushes more than was asked for is endless data, not a file.
+Result<Unit> CheckRoom(uint64_t held, size_t more, uint64_t length) {
+  if (more > length - held)
+    return Error{Reason::kMismatch, "the source sends too much", "install.source-length"};
+  return Unit{};
+}
+
+Result<Unit> CheckComplete(uint64_t held, uint64_t length) {
+  if (held != length)
+    return Error{Reason::kUnavailable, "the source broke off", "install.source-length"};
+  return Unit{};
+}
+
+class MemorySink final : public ByteSink {
+ public:
+  explicit MemorySink(uint64_t length) : length_(length) {}
+  Result<Unit> Write(ByteView bytes) override {
+    SP_TRY(CheckRoom(held_.size(), bytes.size(), length_));
+    Append(held_, bytes);
+    return Unit{};
+  }
+  const Bytes& held() const { return held_; }
+
+ private:
+  const uint64_t length_;
+  Bytes held_;
+};
+
+class DecodingSink final : public ByteSink {
+ public:
+  explicit DecodingSink(StreamDecoder& decoder) : decoder_(decoder) {}
+  Result<Unit> Write(ByteView bytes) override { return decoder_.Feed(bytes); }
+
+ private:
+  StreamDecoder& decoder_;
+};
+
+class RunningSlot final : public SourceReader {
+ public:
+  explicit RunningSlot(File& file) : file_(file) {}
+  Result<Unit> ReadAt(uint64_t offset, std::span<uint8_t> out) override {
+    SP_TRY(const size_t size, file_.ReadAt(offset, out));
+    if (size != out.size()) return Error{Reason::kUnavailable, "the running slot ends early"};
+    return Unit{};
+  }
+
+ private:
+  File& file_;
+};
+
+// SegmentAt is the segment that holds `offset`; the number of segments at the end and for an offset
+// that cannot come from us.
+size_t SegmentAt(const SegmentTable& table, uint64_t offset) {
+  return static_cast<size_t>(offset >= table.image_length() ? table.segments().size()
+                                                            : offset / table.segment_size());
+}
+
+// SegmentEnd is the first segment that begins at or behind `offset`.
+size_t SegmentEnd(const SegmentTable& table, uint64_t offset) {
+  return SegmentAt(table, offset + table.segment_size() - 1);
+}
+
+uint64_t DataOffset(const SegmentTable& table, size_t segment) {
+  return segment < table.segments().size() ? table.segments()[segment].data_offset
+                                           : table.payload_length();
+}
+
+// IsOneSegments says whether an error concerns a segment, so that the next one may be better.
+bool IsOneSegments(const Error& error) {
+  return error.reason == Reason::kMismatch || error.reason == Reason::kMalformed;
+}
+
+}  // namespace
+
+Result<Unit> ImageWriter::SlotWriter::Write(const Segment& segment, ByteView decoded) {
+  auto written = WriteDurably(segment, decoded);
+  failed_ = !written;
+  return written;
+}
+
+Result<Unit> ImageWriter::SlotWriter::WriteDurably(const Segment& segment, ByteView decoded) {
+  SP_TRY(parts_.target.WriteAt(segment.offset, decoded));
+  pending_ += decoded.size();
+  const uint64_t end = segment.offset + segment.length;
+  parts_.progress(end);
+  if (pending_ < parts_.checkpoint_bytes) return Unit{};
+  SP_TRY(parts_.target.Sync());
+  SP_TRY(parts_.checkpoint(end));
+  pending_ = 0;
+  return Unit{};
+}
+
+ImageWriter::ImageWriter(ImageWriterParts parts) : parts_(std::move(parts)), writer_(parts_) {}
+
+Result<Unit> ImageWriter::Write(uint64_t resume_offset) {
+  const uint64_t at = resume_offset > parts_.facts.image_length ? 0 : resume_offset;
+  const RemoteDelta* const delta = ChooseDelta();
+  return delta == nullptr ? WriteInFull(at, parts_.facts.image_length) : WriteByDelta(*delta, at);
+}
+
+const RemoteDelta* ImageWriter::ChooseDelta() const {
+  if (parts_.running == nullptr || !parts_.running_release) return nullptr;
+  const auto& deltas = parts_.facts.deltas;
+  const auto found = std::ranges::find(deltas, *parts_.running_release, &RemoteDelta::from);
+  return found == deltas.end() ? nullptr : &*found;
+}
+
+Result<Unit> ImageWriter::WriteByDelta(const RemoteDelta& delta, uint64_t at) {
+  const uint64_t image_end = parts_.facts.image_length;
+  const auto table =
+      FetchIndex({delta.index, delta.payload}, SourceImage{delta.from_length, delta.from_sha256});
+  if (!table && MayPass(table.error().reason)) return table.error();
+  if (!table) return WriteInFull(at, image_end);
+  RunningSlot old(*parts_.running);
+  size_t next = SegmentAt(*table, at);
+  while (true) {
+    const auto done = Run(*table, delta.payload, next, table->segments().size(), &old);
+    if (done || writer_.failed() || MayPass(done.error().reason)) return done;
+    if (next == table->segments().size()) return Unit{};  // every segment is verified and written
+    const uint64_t begin = table->segments()[next].offset;
+    if (!IsOneSegments(done.error())) return WriteInFull(begin, image_end);
+    const uint64_t end = std::min(begin + table->segment_size(), image_end);
+    SP_TRY(WriteInFull(begin, end));
+    next = SegmentAt(*table, end);
+    if (end == image_end) return Unit{};
+  }
+}
+
+Result<Unit> ImageWriter::WriteInFull(uint64_t at, uint64_t end) {
+  if (!full_) {
+    SP_TRY(full_, FetchIndex({parts_.facts.index, parts_.facts.payload}, {}));
+  }
+  size_t next = SegmentAt(*full_, at);
+  return Run(*full_, parts_.facts.payload, next, SegmentEnd(*full_, end), nullptr);
+}
+
+Result<Unit> ImageWriter::Run(const SegmentTable& table, const RemoteFile& payload, size_t& next,
+                              size_t end, SourceReader* old) {
+  StreamDecoder decoder(table, next, writer_, old, end);
+  DecodingSink sink(decoder);
+  const auto run = [&]() -> Result<Unit> {
+    const uint64_t start = decoder.payload_offset();
+    const uint64_t stop = DataOffset(table, end);
+    if (start < stop) SP_TRY(parts_.source.Fetch(payload, start, stop - start, sink));
+    SP_TRY(CheckComplete(decoder.payload_offset(), stop));
+    return decoder.Finish();
+  };
+  auto done = run();
+  next = decoder.next();
+  return done;
+}
+
+Result<SegmentTable> ImageWriter::FetchIndex(const Files& files,
+                                             const std::optional<SourceImage>& from) {
+  if (files.index.length > kIndexSizeMax)
+    return Error{Reason::kTooLarge, "segment index", "install.index-size"};
+  MemorySink sink(files.index.length);
+  SP_TRY(parts_.source.Fetch(files.index, 0, files.index.length, sink));
+  SP_TRY(CheckComplete(sink.held().size(), files.index.length));
+  if (pki::Sha256(sink.held()) != files.index.sha256)
+    return Error{Reason::kMismatch, "the index is not the one that was signed", "install.index"};
+  SP_TRY(SegmentTable table, SegmentTable::Parse(sink.held()));
+  const bool agrees = table.image_length() == parts_.facts.image_length &&
+                      table.image_sha256() == parts_.facts.image_sha256 &&
+                      table.payload_length() == files.payload.length && table.source() == from;
+  if (!agrees)
+    return Error{Reason::kMismatch, "the index describes another image", "install.index"};
+  return table;
+}
+
+}  // namespace sallyport::ota
