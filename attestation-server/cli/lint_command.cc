@@ -1,9 +1,9 @@
 #include "attestation-server/cli/lint_command.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "attestation-server/cli/release_command.h"
-#include "ota/payload/image_lint.h"
 
 namespace sallyport::server {
 namespace {
@@ -15,32 +15,6 @@ std::string_view SeverityName(ota::LintSeverity severity) {
 std::string_view Verdict(const ota::LintReport& report) {
   if (report.Refuses()) return "fail";
   return report.findings.empty() ? "pass" : "warn";
-}
-
-JsonValue AsJson(const ota::LintReport& report, bool compared) {
-  std::vector<JsonValue> findings;
-  for (const ota::LintFinding& finding : report.findings)
-    findings.push_back(JsonValue::Object({{"rule", finding.rule},
-                                          {"severity", SeverityName(finding.severity)},
-                                          {"detail", finding.detail},
-                                          {"advice", finding.advice}}));
-  return JsonValue::Object({{"verdict", Verdict(report)},
-                            {"format", ota::FormatName(report.facts.format)},
-                            {"block_size", report.facts.block_size},
-                            {"length", report.length},
-                            {"changed", compared ? JsonValue(report.changed) : JsonValue()},
-                            {"findings", JsonValue::Array(std::move(findings))}});
-}
-
-std::string AsText(const ota::LintReport& report, bool compared) {
-  std::string out = std::string(ota::FormatName(report.facts.format)) + ", " +
-                    std::to_string(report.length) + " bytes, blocks of " +
-                    std::to_string(report.facts.block_size) + "\n";
-  if (compared) out += std::to_string(report.changed) + " bytes are not in the older image\n";
-  for (const ota::LintFinding& finding : report.findings)
-    out += std::string(SeverityName(finding.severity)) + "  " + std::string(finding.rule) + ": " +
-           finding.detail + "\n      " + finding.advice + "\n";
-  return out + "verdict: " + std::string(Verdict(report)) + "\n";
 }
 
 using OptionalFile = std::unique_ptr<File>;
@@ -62,12 +36,54 @@ Result<CommandResult> Lint(FileSystem& files, const ReleaseLintOptions& options)
   }
   SP_TRY(const ota::LintReport report, ota::LintImage(inputs));
   const bool compared = from != nullptr;
-  CommandResult result = Done(options.json, AsJson(report, compared), AsText(report, compared));
+  CommandResult result = Done(options.json, LintJson(report, compared), LintText(report, compared));
   if (report.Refuses()) result.code = ExitCode::kNo;
   return result;
 }
 
 }  // namespace
+
+JsonValue LintJson(const ota::LintReport& report, bool compared) {
+  std::vector<JsonValue> findings;
+  for (const ota::LintFinding& finding : report.findings)
+    findings.push_back(JsonValue::Object({{"rule", finding.rule},
+                                          {"severity", SeverityName(finding.severity)},
+                                          {"detail", finding.detail},
+                                          {"advice", finding.advice}}));
+  return JsonValue::Object({{"verdict", Verdict(report)},
+                            {"format", ota::FormatName(report.facts.format)},
+                            {"block_size", report.facts.block_size},
+                            {"length", report.length},
+                            {"changed", compared ? JsonValue(report.changed) : JsonValue()},
+                            {"findings", JsonValue::Array(std::move(findings))}});
+}
+
+std::string LintText(const ota::LintReport& report, bool compared) {
+  std::string out = std::string(ota::FormatName(report.facts.format)) + ", " +
+                    std::to_string(report.length) + " bytes, blocks of " +
+                    std::to_string(report.facts.block_size) + "\n";
+  if (compared) out += std::to_string(report.changed) + " bytes are not in the older image\n";
+  for (const ota::LintFinding& finding : report.findings)
+    out += std::string(SeverityName(finding.severity)) + "  " + std::string(finding.rule) + ": " +
+           finding.detail + "\n      " + finding.advice + "\n";
+  return out + "verdict: " + std::string(Verdict(report)) + "\n";
+}
+
+Result<ota::LintReport> LintForRelease(FileSystem& files, const std::string& image,
+                                       const std::vector<std::string>& allowed) {
+  for (const std::string& rule : allowed) {
+    const auto* const row = std::ranges::find(ota::kLintRules, rule, &ota::LintRule::rule);
+    if (row == std::end(ota::kLintRules) || row->severity != ota::LintSeverity::kError)
+      return Error{Reason::kInvalidArgument, "no rule '" + rule + "' refuses images", "lint.rule"};
+  }
+  SP_TRY(const auto file, files.Open(image, OpenMode::kRead));
+  SP_TRY(ota::LintReport report, ota::LintImage({.image = *file}));
+  for (const ota::LintFinding& finding : report.findings)
+    if (finding.severity == ota::LintSeverity::kError &&
+        std::ranges::find(allowed, finding.rule) == allowed.end())
+      return Error{Reason::kPolicyDenied, finding.detail + "; " + finding.advice, finding.rule};
+  return report;
+}
 
 CommandResult ReleaseLint(FileSystem& files, const ReleaseLintOptions& options) {
   Result<CommandResult> result = Lint(files, options);

@@ -79,6 +79,7 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
   SP_TRY(ota::ReleaseVersion min_version, ota::ReleaseVersion::Parse(options.min_version));
   SP_TRY(const Duration lifetime, ParseDuration(options.expires_in));
   SP_TRY(auto components, ComponentsOf(options));
+  SP_TRY(const ota::LintReport lint, LintForRelease(files, options.image, options.allow));
   ota::RepositoryFolder folder(files, options.repository);
   const ota::ReleaseInputs inputs{.product = options.product,
                                   .version = std::move(version),
@@ -94,9 +95,12 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
   SP_TRY(const ota::Release release,
          ota::CreateRelease(folder, inputs, now + lifetime, ShowProgress(lines)));
   SP_TRY(const JsonValue facts, ota::InspectRelease(AsBytes(ota::WriteRelease(release))));
-  return Done(options.json, ota::WithMembers(facts, {{"download", SizesJson(release)}}),
-              release.product + " " + release.version.text() + " staged, release digest " +
-                  *facts.Find("digest")->if_string() + "\n" + SizesText(release));
+  const std::string warnings = lint.findings.empty() ? "" : LintText(lint, false);
+  return Done(
+      options.json,
+      ota::WithMembers(facts, {{"download", SizesJson(release)}, {"lint", LintJson(lint, false)}}),
+      warnings + release.product + " " + release.version.text() + " staged, release digest " +
+          *facts.Find("digest")->if_string() + "\n" + SizesText(release));
 }
 
 Result<CommandResult> Withdraw(FileSystem& files, const ReleaseWithdrawOptions& options,
@@ -271,6 +275,8 @@ void AddCreate(CLI::App& release, CommandSink& sink) {
   create->add_option("--from", options->from,
                      "Older releases that get a delta: product/version of this repository, or "
                      "the raw image of one");
+  create->add_option("--allow", options->allow,
+                     "Lint rules that shall not refuse the image (release lint)");
   create->add_option("--expires-in", options->expires_in,
                      "How long the role targets shall be valid, e.g. 365d");
   AddReleaseCommand(create, sink, options, &ReleaseCreate);

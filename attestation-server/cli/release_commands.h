@@ -24,6 +24,7 @@ struct ReleaseCreateOptions {
   std::string image;
   std::vector<std::string> components = {};  // NAME=FILE
   std::vector<std::string> capsules = {};    // NAME=FILE@VERSION
+  std::vector<std::string> allow = {};       // lint rules
   std::string expires_in = "365d";
   std::vector<std::string> from = {};  // older releases that get a delta
   bool json = false;

@@ -67,6 +67,24 @@ TEST_F(ReleaseLintTest, SaysInWordsWhatToDo) {
   EXPECT_NE(result.out.find("verdict: warn"), std::string::npos) << result.out;
 }
 
+TEST_F(ReleaseLintTest, AReleaseIsRefusedByRuleUnlessTheRuleIsAllowed) {
+  Bytes gzip = {0x1f, 0x8b};
+  gzip.resize(4096);
+  Store("root.gz", gzip);
+  const auto rule = [&](const std::string& image, const std::vector<std::string>& allowed) {
+    const auto report = LintForRelease(files_, image, allowed);
+    return report ? "ok" : std::string(report.error().name());
+  };
+  EXPECT_EQ(rule("root.img", {}), "ok");
+  EXPECT_EQ(rule("uki.efi", {}), "ok") << "a warning refuses nothing";
+  EXPECT_EQ(rule("root.gz", {}), "image.format");
+  EXPECT_EQ(rule("root.gz", {"image.block-size"}), "image.format");
+  EXPECT_EQ(rule("root.gz", {"image.format"}), "ok");
+  EXPECT_EQ(rule("root.gz", {"image.formt"}), "lint.rule");
+  EXPECT_EQ(rule("root.gz", {"image.layout"}), "lint.rule") << "only a warning";
+  EXPECT_EQ(rule("none.img", {}), "not-found");
+}
+
 TEST_F(ReleaseLintTest, AMissingFileIsAUsageError) {
   EXPECT_EQ(ReleaseLint(files_, {.image = "none.img"}).code, ExitCode::kUsage);
   EXPECT_EQ(ReleaseLint(files_, {.image = "root.img", .from = "none.img"}).code, ExitCode::kUsage);

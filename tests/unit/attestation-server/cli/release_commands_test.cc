@@ -99,6 +99,27 @@ TEST_F(ReleaseCommands, WithdrawAReleaseAndNothingElse) {
   EXPECT_TRUE(Json(list).Find("releases")->if_array()->empty());
 }
 
+TEST_F(ReleaseCommands, CreateIsRefusedByTheLinterUnlessTheRuleIsAllowed) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  Bytes packed(8192, 3);
+  packed[0] = 0x1f;
+  packed[1] = 0x8b;
+  ASSERT_TRUE(WriteFileAtomically(files_, "/in/root.gz", packed));
+  ReleaseCreateOptions options{.repository = "/repo",
+                               .product = "edge-os",
+                               .version = "2.1.0",
+                               .hardware = {"virtual-x86_64"},
+                               .uki = "/in/uki.efi",
+                               .image = "/in/root.gz"};
+  const CommandResult refused = ReleaseCreate(files_, options, kNow);
+  EXPECT_EQ(refused.code, ExitCode::kNo);
+  EXPECT_NE(refused.err.find("image.format"), std::string::npos) << refused.err;
+  options.allow = {"image.format"};
+  const CommandResult made = ReleaseCreate(files_, options, kNow);
+  EXPECT_EQ(made.code, ExitCode::kYes) << made.err;
+  EXPECT_NE(made.out.find("fail  image.format"), std::string::npos) << made.out;
+}
+
 TEST_F(ReleaseCommands, SayWhatDevicesWillDownload) {
   ASSERT_EQ(Found().code, ExitCode::kYes);
   ASSERT_EQ(Create().code, ExitCode::kYes);
