@@ -1,6 +1,6 @@
 // TPMS_ATTEST, TPMT_PUBLIC and TPMT_SIGNATURE on any bytes: an error names its rule and leaves no
 // value; what was read is written again to the same bytes, or, for ECDSA numbers with zeros in
-// front, to the same signature. Seeds: tests/vectors/attest, tests/vectors/ovmf.
+// front, to the same signature. Seeds: tests/vectors/attest, fuzz/seeds/tpm.
 #include "pki/tpm/attest.h"
 #include "pki/tpm/key_rules.h"
 #include "pki/tpm/signature.h"

@@ -117,6 +117,8 @@ Result<Unit> WriteHardware(FileSystem& files, const std::string& dir) {
   text += "enrolment_file: " + at + "/enrolment.json\n";
   text += "update:\n  slot_a: " + at + "/slot-a.img\n  slot_b: " + at + "/slot-b.img\n";
   text += "  esp: " + at + "/esp\n  efivars: " + at + "/efivars\n";
+  // The service manager and the journal are those of the host, not of the node.
+  text += "  health: {units: []}\n  previous_log: " + at + "/agent.log\n";
   return WriteFileAtomically(files, dir + "/hardware.yaml", AsBytes(text));
 }
 

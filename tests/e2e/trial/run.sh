@@ -29,13 +29,12 @@ SH
   for name in before-install before-reboot after-commit after-rollback; do cp "$work/hook" "$work/$name"; done
   : > "$work/watchdog"
   cat > "$work/rules.yaml" <<YAML
-  health: {timeout: 20s, probes: [{name: picture, command: [$work/picture]}]}
+  health: {timeout: 20s, units: [], probes: [{name: picture, command: [$work/picture]}]}
   hooks: {before_install: $work/before-install, before_reboot: $work/before-reboot, after_commit: $work/after-commit, after_rollback: $work/after-rollback}
   windows: {reboot: [{days: [mon, tue, wed, thu, fri, sat, sun], start: "00:00", duration: 1d, tz: UTC}], reboot_takes: 1s}
   watchdog: $work/watchdog
-  previous_log: $work/cam-1/agent.log
 YAML
-  sed -i "/^  efivars:/r $work/rules.yaml" "$work/cam-1/agent.yaml"
+  sed -i "/^  health:/d; /^  efivars:/r $work/rules.yaml" "$work/cam-1/agent.yaml"
   quiet sallyport-agent --config "$work/cam-1/agent.yaml" --check-config
 }
 update_status() { sallyport-agent update status --json --config "$work/cam-1/agent.yaml"; }

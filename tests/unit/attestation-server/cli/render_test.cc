@@ -7,7 +7,8 @@ namespace {
 
 TEST(RenderJson, TakesOutWhatTerminalsObey) {
   EXPECT_EQ(RenderJson(R"({"detail":"a\u001b[2Jb\u009bc\r"})"), "detail  a?[2Jb?c?\n");
-  EXPECT_EQ(RenderJson(R"([{"name":"x\u202ey","log":"one\ntwo"}])"), "name  log\nx?y  one two\n");
+  EXPECT_EQ(RenderJson(R"([{"name":"x\u202ey","log":"one\ntwo"}])"),
+            "name  log    \nx?y   one two\n");
 }
 
 TEST(RenderJson, ATextOfSeveralLinesIsABlock) {

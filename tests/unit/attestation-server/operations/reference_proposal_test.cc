@@ -71,7 +71,8 @@ class ReferenceProposalTest : public FlowTest {
   Person alice_{"alice"}, bob_{"bob"};
   FakeTpmDevice device_{vendor_}, neighbour_{vendor_};
   ReferenceOperations references_{Parts(), kReferenceApprovals, [] {}};
-  DeviceOperations devices_{Parts(), [](const std::string&) { return false; }};
+  DeviceOperations devices_{
+      Parts(), {[](const std::string&) { return false; }, [](const std::string&) { return ""; }}};
 };
 
 TEST_F(ReferenceProposalTest, TwoOperatorsAcceptABootForExactlyItsDevice) {

@@ -384,7 +384,8 @@ TEST_F(RolloutOperationsTest, AReasonThatOnlyTheSecondReportBroughtIsKept) {
 }
 
 TEST_F(RolloutOperationsTest, TheDeviceIsShownWithWhatItSaidOfItsUpdate) {
-  DeviceOperations devices(Parts(), [](const std::string&) { return false; });
+  DeviceOperations devices(Parts(), {[](const std::string&) { return false; },
+                                     [](const std::string&) { return std::string_view(); }});
   EXPECT_EQ(devices.Show(devices_[0].name, now_)->Find("update_gate"), nullptr) << "in no rollout";
   Draft();
   Approve();
