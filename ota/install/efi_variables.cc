@@ -1,5 +1,10 @@
 #include "ota/install/efi_variables.h"
 
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 namespace sallyport::ota {
 namespace {
 
@@ -7,6 +12,19 @@ constexpr uint32_t kAttributes = 7;  // non-volatile, boot services, run time
 constexpr size_t kAttributesSize = 4;
 // UEFI sets no limit; firmware stores variables of some 32 KiB at most.
 constexpr uint64_t kVariableSizeMax = 64 * 1024;
+
+// Linux makes variables that it does not know immutable against careless removal; those of systemd
+// are among them (kernel documentation, efivarfs). What this cannot change fails in the write.
+void Unlock(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return;
+  unsigned flags = 0;
+  if (::ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_IMMUTABLE_FL) != 0) {
+    flags &= ~static_cast<unsigned>(FS_IMMUTABLE_FL);
+    static_cast<void>(::ioctl(fd, FS_IOC_SETFLAGS, &flags));
+  }
+  ::close(fd);
+}
 
 }  // namespace
 
@@ -52,6 +70,7 @@ Result<std::optional<Bytes>> EfiVariableStore::Read(const std::string& name) {
 // size is overwritten in place.
 Result<Unit> EfiVariableStore::Write(const std::string& name, ByteView data) {
   SP_TRY(const std::optional<Bytes> held, Read(name));
+  Unlock(Path(name));
   const bool in_place = held && held->size() == data.size();
   const Bytes variable = ByteWriter().LittleU32(kAttributes).Raw(data).bytes();
   if (in_place || !WriteFileAtomically(files_, Path(name), variable)) {
@@ -69,6 +88,7 @@ Result<Unit> EfiVariableStore::Write(const std::string& name, ByteView data) {
 }
 
 Result<Unit> EfiVariableStore::Delete(const std::string& name) {
+  Unlock(Path(name));
   const auto removed = files_.Remove(Path(name));
   if (!removed && removed.error().reason != Reason::kNotFound) return removed;
   return files_.SyncDirectory(directory_);
@@ -84,6 +104,7 @@ Result<std::vector<std::string>> EfiVariableStore::Names() {
 }
 
 Result<Unit> EfiVariableStore::CheckWritable(const std::string& name) {
+  Unlock(Path(name));
   auto file = files_.Open(Path(name), OpenMode::kReadWrite);
   if (!file && file.error().reason != Reason::kNotFound) return std::move(file).error();
   return Unit{};

@@ -31,7 +31,7 @@ class EfiVariableStore {
   Result<Unit> Delete(const std::string& name);
   // Names lists the variables of this GUID.
   Result<std::vector<std::string>> Names();
-  // CheckWritable fails as a write of the existing variable `name` would; it changes nothing.
+  // CheckWritable fails as a write of the existing variable `name` would; it changes no variable.
   Result<Unit> CheckWritable(const std::string& name);
 
  private:

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ota/measure/capsule.h"
+#include "ota/measure/verity.h"
 #include "pki/base/digest.h"
 
 namespace sallyport::ota {
@@ -53,6 +54,7 @@ struct InstallFacts {
   RemoteFile payload;
   std::vector<RemoteComponent> components = {};
   std::vector<RemoteDelta> deltas = {};
+  std::optional<VerityTree> verity = {};  // of the image
 };
 
 // LocalCommit says whether a device may commit the release by its own health when no server has

@@ -214,19 +214,26 @@ Result<Unit> Installer::WriteImage(Job& job) {
 }
 
 Result<Unit> Installer::ReadBackImage(const Job& job) {
+  const InstallFacts& facts = job.facts;
   SP_TRY(const auto slot, parts_.slots.Open(job.paths.image));
   SP_TRY(slot->DropCache());
   pki::Hasher hash(pki::HashAlgorithm::kSha256);
+  VerityHasher tree(facts.verity ? facts.verity->salt : Bytes());
+  const uint64_t covered = facts.verity ? facts.verity->data_size : 0;
   Bytes chunk(kReadBackChunk);
-  for (uint64_t at = 0; at < job.facts.image_length; at += chunk.size()) {
-    chunk.resize(
-        static_cast<size_t>(std::min<uint64_t>(kReadBackChunk, job.facts.image_length - at)));
+  for (uint64_t at = 0; at < facts.image_length; at += chunk.size()) {
+    chunk.resize(static_cast<size_t>(std::min<uint64_t>(kReadBackChunk, facts.image_length - at)));
     SP_TRY(slot->ReadAt(at, chunk));
     hash.Update(chunk);
+    if (at < covered)
+      tree.Update(ByteView(chunk).first(std::min<size_t>(chunk.size(), covered - at)));
   }
-  if (!Equal(hash.Finish(), job.facts.image_sha256.view()))
+  if (!Equal(hash.Finish(), facts.image_sha256.view()))
     return Error{Reason::kMismatch, "the slot does not read back as the signed image",
                  "install.image-digest"};
+  if (facts.verity && tree.Root() != facts.verity->root_hash)
+    return Error{Reason::kMismatch, "the slot does not have the signed root hash",
+                 "install.verity-root"};
   return Unit{};
 }
 

@@ -26,7 +26,8 @@ InstallFacts FactsOf(const ReleaseDigest& digest, const Release& release) {
                       .index = remote(release.image.index),
                       .payload = remote(release.image.payload),
                       .components = std::move(components),
-                      .deltas = std::move(deltas)};
+                      .deltas = std::move(deltas),
+                      .verity = release.verity};
 }
 
 }  // namespace

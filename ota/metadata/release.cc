@@ -164,6 +164,42 @@ Result<std::vector<ReleaseDelta>> GetDeltas(const JsonCursor& release) {
   return out;
 }
 
+// The tree stands behind its data and ends inside the image.
+bool FitsInto(const VerityTree& tree, uint64_t image_length) {
+  const bool whole = tree.data_size > 0 && tree.data_size % kVerityBlockSize == 0 &&
+                     tree.hash_offset % kVerityBlockSize == 0 && tree.hash_offset >= tree.data_size;
+  const std::optional<uint64_t> end = VerityEnd(tree);
+  return whole && end && *end <= image_length;
+}
+
+Result<std::optional<VerityTree>> GetVerity(const JsonCursor& release, uint64_t image_length) {
+  if (!release.Find("verity")) return std::optional<VerityTree>();
+  SP_TRY(const JsonCursor verity, release.Member("verity"));
+  SP_TRY(verity.OnlyKeys({"hash", "block_size", "root_hash", "salt", "data_size", "hash_offset"}));
+  SP_TRY(const std::string_view hash, verity.GetString("hash"));
+  SP_TRY(const uint64_t block_size, GetNumber(verity, "block_size", 1));
+  if (hash != "sha256" || block_size != kVerityBlockSize)
+    return verity.Refuse("expected sha256 in blocks of 4096 bytes", "release.verity");
+  SP_TRY(const Sha256Digest root, GetDigest(verity, "root_hash"));
+  SP_TRY(const std::string_view salt_hex, verity.GetString("salt"));
+  SP_TRY(Bytes salt, HexDecode(salt_hex));
+  SP_TRY(const uint64_t data_size, GetNumber(verity, "data_size", 1));
+  SP_TRY(const uint64_t hash_offset, GetNumber(verity, "hash_offset", 1));
+  VerityTree tree{root, std::move(salt), data_size, hash_offset};
+  if (tree.salt.size() > kVeritySaltMax || !FitsInto(tree, image_length))
+    return verity.Refuse("salt or place of the hash tree", "release.verity");
+  return std::optional<VerityTree>(std::move(tree));
+}
+
+JsonValue VerityToJson(const VerityTree& tree) {
+  return JsonValue::Object({{"hash", "sha256"},
+                            {"block_size", uint64_t{kVerityBlockSize}},
+                            {"root_hash", HexEncode(tree.root_hash)},
+                            {"salt", HexEncode(ByteView(tree.salt))},
+                            {"data_size", tree.data_size},
+                            {"hash_offset", tree.hash_offset}});
+}
+
 JsonValue DigestsToJson(const std::vector<Sha256Digest>& digests) {
   std::vector<JsonValue> out;
   for (const Sha256Digest& digest : digests) out.emplace_back(HexEncode(digest));
@@ -250,7 +286,7 @@ Result<Release> ParseRelease(ByteView json) {
     return Error{Reason::kUnsupported, "format " + std::string(format), "release.format"};
   SP_TRY(release.OnlyKeys({"sallyport", "product", "version", "hardware", "min_version",
                            "rollback_index", "security_floor", "uki", "image", "measurements",
-                           "components", "deltas"}));
+                           "components", "deltas", "verity"}));
   SP_TRY(const std::string_view product, release.GetString("product"));
   if (!IsProductName(product)) return release.Refuse("product name", "release.product");
   SP_TRY(ReleaseVersion version, GetVersion(release, "version"));
@@ -263,10 +299,11 @@ Result<Release> ParseRelease(ByteView json) {
   SP_TRY(ExpectedMeasurements measurements, GetMeasurements(release));
   SP_TRY(auto components, GetComponents(release));
   SP_TRY(auto deltas, GetDeltas(release));
+  SP_TRY(auto verity, GetVerity(release, image.length));
   return Release{std::string(product),   std::move(version), std::move(hardware),
                  std::move(min_version), rollback_index,     floor.value,
                  std::move(uki),         std::move(image),   std::move(measurements),
-                 std::move(components),  std::move(deltas)};
+                 std::move(components),  std::move(deltas),  std::move(verity)};
 }
 
 std::string WriteRelease(const Release& release) {
@@ -287,6 +324,7 @@ std::string WriteRelease(const Release& release) {
   if (!release.components.empty())
     members.push_back({"components", ComponentsToJson(release.components)});
   if (!release.deltas.empty()) members.push_back({"deltas", DeltasToJson(release.deltas)});
+  if (release.verity) members.push_back({"verity", VerityToJson(*release.verity)});
   return WriteJson(JsonValue::Object(std::move(members)));
 }
 

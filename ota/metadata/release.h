@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ota/measure/capsule.h"
+#include "ota/measure/verity.h"
 #include "pki/base/digest.h"
 #include "pki/base/json.h"
 
@@ -92,6 +93,7 @@ struct Release {
   ExpectedMeasurements measurements;
   std::vector<ReleaseComponent> components = {};
   std::vector<ReleaseDelta> deltas = {};  // at most one per older release
+  std::optional<VerityTree> verity = {};  // of the image
 };
 
 // ParseRelease refuses unknown keys and everything else that docs/protocol.md does not allow.

@@ -5,6 +5,7 @@
 #include "ota/metadata/uptane.h"
 #include "ota/payload/pack.h"
 #include "ota/repository/old_release.h"
+#include "ota/repository/verity.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::ota {
@@ -42,6 +43,7 @@ class ReleaseBuilder {
     SP_TRY(const UkiMeasurements measured, MeasureUki(uki));
     SP_TRY(ReleaseFile uki_file, Add("uki.efi", uki));
     SP_TRY(ReleaseImage image, AddImage());
+    SP_TRY(auto verity, Verity(uki, image));
     SP_TRY(auto components, AddComponents(folder_, directory_, inputs_.components, targets_));
     SP_TRY(auto deltas, AddDeltas());
     Release release{inputs_.product,
@@ -54,7 +56,8 @@ class ReleaseBuilder {
                     std::move(image),
                     {measured.pcr4_secure_boot_off, measured.pcr4_secure_boot_on, measured.pcr11},
                     std::move(components),
-                    std::move(deltas)};
+                    std::move(deltas),
+                    std::move(verity)};
     const std::string json = WriteRelease(release);
     SP_TRY(ParseRelease(AsBytes(json)));
     SP_TRY(Add("release.json", AsBytes(json), ReleaseCustom(release)));
@@ -70,6 +73,13 @@ class ReleaseBuilder {
     const ReleaseFile file{path, target.length, *target.digests.sha256()};
     targets_.emplace(path, std::move(target));
     return file;
+  }
+
+  Result<std::optional<VerityTree>> Verity(ByteView uki, const ReleaseImage& image) {
+    SP_TRY(const auto file, folder_.files().Open(inputs_.image_path, OpenMode::kRead));
+    SP_TRY(std::optional<VerityTree> tree, FindVerity(*file));
+    SP_TRY(CheckVerityCommandLine(uki, tree, image.sha256, image.length));
+    return tree;
   }
 
   struct Packed {

@@ -205,8 +205,14 @@ void MemoryFileSystem::Restart(PowerLoss loss, uint64_t seed) {
   };
   LoseNames(loss, draw);
   for (auto& [name, inode] : names_) LoseData(*inode, loss, draw);
-  if (cut_) left_ = UINT64_MAX;
+  left_ = UINT64_MAX;
   cut_ = false;
+}
+
+void MemoryFileSystem::Reboot(PowerLoss loss, uint64_t seed) {
+  const uint64_t left = cut_ ? UINT64_MAX : left_;
+  Restart(loss, seed);
+  left_ = left;
 }
 
 }  // namespace sallyport

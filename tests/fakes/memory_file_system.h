@@ -34,12 +34,12 @@ class MemoryFileSystem final : public FileSystem {
   Result<uint64_t> FreeBytes(const std::string& path) override;
 
   // CutPowerAfter lets `operations` more changing operations (write, sync, rename, remove,
-  // directory sync, create) through; every later one fails with kUnavailable until the Restart
-  // that follows.
+  // directory sync, create) through; every later one fails with kUnavailable until Restart.
   void CutPowerAfter(uint64_t operations) { left_ = operations; }
   // Restart throws away what was not durable and lets operations through again. `seed` chooses
-  // what kScattered loses.
+  // what kScattered loses. A cut that has not happened yet is called off; Reboot leaves it ahead.
   void Restart(PowerLoss loss = PowerLoss::kAll, uint64_t seed = 0);
+  void Reboot(PowerLoss loss, uint64_t seed);
   // operations is how many changing operations were let through since construction.
   uint64_t operations() const { return operations_; }
   bool cut() const { return cut_; }

@@ -1,5 +1,7 @@
 #include "tests/fakes/power_cut_drill.h"
 
+#include "tests/fakes/delta_release.h"
+
 namespace sallyport {
 namespace {
 
@@ -15,11 +17,12 @@ class Machine {
  public:
   Machine(const DrillReleases& releases, const DrillScenario& scenario,
           const std::vector<PowerCut>& cuts)
-      : releases_(releases),
+      : installed_(releases.installed),
+        target_(scenario.delivery == Delivery::kDelta ? releases.delta : releases.target),
         scenario_(scenario),
         cuts_(cuts),
         world_(releases.installed, scenario.loader) {
-    world_.AddRelease(releases.target);
+    world_.AddRelease(target_);
     if (scenario.delivery == Delivery::kOverArmed)
       SP_CHECK(world_.boot().ArmOnce(Slot::kB).has_value());
   }
@@ -62,7 +65,7 @@ class Machine {
       case BootAction::kReportFallback: break;
     }
     SP_TRY(const ota::UpdateRecord record, installer.Record());
-    if (record.HasFailed(releases_.target.plan.facts().release)) return Next::kDone;
+    if (record.HasFailed(target_.plan.facts().release)) return Next::kDone;
     if (record.state == UpdateState::kCommitted) return Next::kDone;
     SP_TRY(Install(installer));
     SP_TRY(installer.Arm());
@@ -75,20 +78,20 @@ class Machine {
       SP_TRY(installer.RollBack());
       return Next::kReboot;
     }
-    SP_TRY(installer.Commit(&releases_.target.plan));
+    SP_TRY(installer.Commit(&target_.plan));
     return Next::kDone;
   }
 
   Result<Unit> Install(ota::Installer& installer) {
-    ReleaseSource source(releases_.target);
+    ReleaseSource source(target_);
     if (scenario_.delivery == Delivery::kResumed && !broke_off_) {
-      source.BreakOffAfter(releases_.target.index.size() + releases_.target.payload.size() / 2);
-      const auto broken = installer.Install(releases_.target.plan, source);
+      source.BreakOffAfter(target_.index.size() + target_.payload.size() / 2);
+      const auto broken = installer.Install(target_.plan, source);
       if (world_.files().cut()) return broken;
       broke_off_ = true;
       source.BreakOffAfter(UINT64_MAX);
     }
-    return installer.Install(releases_.target.plan, source);
+    return installer.Install(target_.plan, source);
   }
 
   // Boot loses what the cut loses and starts a slot, and checks which. A release that panics lets
@@ -114,8 +117,7 @@ class Machine {
 
   [[nodiscard]] bool Check(std::optional<Slot> slot) {
     if (!slot) return Fail("nothing boots");
-    if (!world_.HoldsRelease(*slot, releases_.installed) &&
-        !world_.HoldsRelease(*slot, releases_.target))
+    if (!world_.HoldsRelease(*slot, installed_) && !world_.HoldsRelease(*slot, target_))
       return Fail("an unverified slot booted");
     const auto record = world_.record().Load();
     if (!record) return Fail(record.error().ToString());
@@ -152,14 +154,15 @@ class Machine {
     const bool expected = committed == (scenario_.fate == Fate::kGood) ||
                           (scenario_.fate == Fate::kGood && cuts_.size() > 1);
     if (!expected) return Problem(committed ? "committed" : "rolled back");
-    if (!world_.HoldsRelease(Slot::kA, releases_.installed)) return Problem("no way back");
+    if (!world_.HoldsRelease(Slot::kA, installed_)) return Problem("no way back");
     const Slot last = committed ? Slot::kB : Slot::kA;
     if (world_.BootOrder().substr(0, 1) != SlotName(last)) return Problem("the wrong default");
     if (world_.PowerOn() != last) return Problem("the wrong slot boots in the end");
     return report_;
   }
 
-  const DrillReleases& releases_;
+  const TestRelease& installed_;
+  const TestRelease& target_;
   const DrillScenario scenario_;
   const std::vector<PowerCut>& cuts_;
   UpdateWorld world_;
@@ -176,6 +179,7 @@ std::string_view DeliveryName(Delivery delivery) {
     case Delivery::kFull: return "full";
     case Delivery::kResumed: return "resumed";
     case Delivery::kOverArmed: return "over-armed";
+    case Delivery::kDelta: return "delta";
   }
   std::abort();
 }
@@ -187,6 +191,12 @@ std::string_view FateName(Fate fate) {
     case Fate::kPanics: return "panics";
   }
   std::abort();
+}
+
+DrillReleases DrillReleases::Make(const TestSizes& sizes) {
+  const TestRelease installed = MakeTestRelease("1.0.0", 1, 1, false, sizes);
+  return {installed, MakeTestRelease("2.0.0", 2, 1, false, sizes),
+          MakeDeltaRelease("2.0.0", installed)};
 }
 
 DrillReport Drill(const DrillReleases& releases, const DrillScenario& scenario,

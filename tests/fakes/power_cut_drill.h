@@ -16,6 +16,7 @@ enum class Delivery : uint8_t {
   kFull,
   kResumed,    // the source breaks off in the middle; the second call goes on
   kOverArmed,  // full, into a slot that was armed by something else
+  kDelta,      // from what the running slot holds
 };
 enum class Fate : uint8_t {
   kGood,     // the trial is attested
@@ -23,7 +24,7 @@ enum class Fate : uint8_t {
   kPanics,   // the new slot never comes up
 };
 inline constexpr Delivery kDeliveries[] = {Delivery::kFull, Delivery::kResumed,
-                                           Delivery::kOverArmed};
+                                           Delivery::kOverArmed, Delivery::kDelta};
 inline constexpr Fate kFates[] = {Fate::kGood, Fate::kRefused, Fate::kPanics};
 std::string_view DeliveryName(Delivery delivery);
 std::string_view FateName(Fate fate);
@@ -55,6 +56,8 @@ struct DrillReport {
 struct DrillReleases {
   TestRelease installed;
   TestRelease target;
+  TestRelease delta;  // the target for kDelta
+  static DrillReleases Make(const TestSizes& sizes);
 };
 
 // Drill plays `scenario`, with a cut or without.

@@ -135,7 +135,7 @@ bool UpdateWorld::Accepts(const std::string& path) {
 
 std::optional<ota::Slot> UpdateWorld::PowerOn(PowerLoss loss, uint64_t seed) {
   while (true) {
-    files_.Restart(loss, seed);
+    files_.Reboot(loss, seed);
     const auto slot = loader_->Boot([this](const std::string& path) { return Accepts(path); });
     if (slot) return *slot;
     SP_CHECK(files_.cut());

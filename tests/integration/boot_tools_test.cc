@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "ota/install/efi_variables.h"
 #include "ota/install/grub_boot_control.h"
 #include "ota/install/u_boot_control.h"
 
@@ -38,6 +39,25 @@ class BootToolsTest : public ::testing::Test {
   PosixFileSystem files_;
   std::string dir_;
 };
+
+// Where the file system of /tmp has the flag; elsewhere this is an ordinary write.
+TEST_F(BootToolsTest, ImmutableVariablesAreWrittenAllTheSame) {
+  EfiVariableStore variables(files_, dir_, kLoaderGuid);
+  const auto lock = [&] {
+    Run("chattr +i " + At("LoaderEntryDefault-" + std::string(kLoaderGuid)) + " || true");
+  };
+  ASSERT_TRUE(variables.Write("LoaderEntryDefault", Bytes{1, 0}));
+  for (const Bytes& data : {Bytes{2, 0}, Bytes{3, 0, 0, 0}}) {
+    lock();
+    EXPECT_TRUE(variables.CheckWritable("LoaderEntryDefault"));
+    lock();
+    ASSERT_TRUE(variables.Write("LoaderEntryDefault", data));
+    EXPECT_EQ(*variables.Read("LoaderEntryDefault"), data);
+  }
+  lock();
+  ASSERT_TRUE(variables.Delete("LoaderEntryDefault"));
+  EXPECT_EQ(*variables.Read("LoaderEntryDefault"), std::nullopt);
+}
 
 class UBootToolsTest : public BootToolsTest {
  protected:

@@ -101,9 +101,7 @@ int main(int argc, char** argv) {
   app.add_flag("--full", full, "Larger images: more than 10,000 cut points; a quarter of an hour");
   app.add_option("--jobs", jobs, "Threads")->check(CLI::Range(1, 64));
   CLI11_PARSE(app, argc, argv);
-  const TestSizes sizes = full ? kFullSizes : kShortSizes;
-  const DrillReleases releases{MakeTestRelease("1.0.0", 1, 1, false, sizes),
-                               MakeTestRelease("2.0.0", 2, 1, false, sizes)};
+  const DrillReleases releases = DrillReleases::Make(full ? kFullSizes : kShortSizes);
   Table phases;
   Counts all;
   std::printf("| update | cut points | drills | new release | old release | broken |\n");

@@ -1,5 +1,6 @@
 #include "ota/install/installer.h"
 
+#include "pki/crypto/hash.h"
 #include "tests/fakes/install_plan_for_test.h"
 #include "tests/fakes/update_world.h"
 
@@ -325,6 +326,25 @@ TEST_F(InstallerTest, FailsWhenTheSlotDoesNotReadBack) {
 
   EXPECT_EQ(installer.Install(kNew.plan, source_).error().rule, "install.image-digest");
   EXPECT_EQ(State(), "FAILED");
+}
+
+// The tree covers the first eight blocks of the image, without being in it: only the root counts.
+TestRelease WithVerity(const TestRelease& release, bool right) {
+  constexpr size_t kCovered = 8 * kVerityBlockSize;
+  VerityHasher hasher({1, 2});
+  hasher.Update(ByteView(release.image).first(kCovered));
+  InstallFacts facts = release.plan.facts();
+  facts.verity =
+      VerityTree{right ? hasher.Root() : pki::Sha256(Bytes{1}), {1, 2}, kCovered, kCovered};
+  TestRelease out = release;
+  out.plan = InstallPlanForTest::Make(std::move(facts));
+  return out;
+}
+
+TEST_F(InstallerTest, ComparesTheRootOfTheHashTreeWithTheSignedOne) {
+  EXPECT_EQ(RuleOfInstall(WithVerity(kNew, false)), "install.verity-root");
+  EXPECT_EQ(State(), "FAILED");
+  EXPECT_EQ(RuleOfInstall(WithVerity(kNew, true)), "installed");
 }
 
 TEST_F(InstallerTest, KnowsTheRunningReleaseFromBesideItsKernelImage) {

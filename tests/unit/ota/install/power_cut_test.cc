@@ -6,7 +6,7 @@
 namespace sallyport {
 namespace {
 
-const DrillReleases kReleases{MakeTestRelease("1.0.0", 1), MakeTestRelease("2.0.0", 2)};
+const DrillReleases kReleases = DrillReleases::Make({});
 
 std::string Name(const DrillScenario& scenario) {
   return std::string(BootLoaderName(scenario.loader)) + " " +

@@ -146,6 +146,36 @@ TEST(ParseRelease, RefusesDeltasThatItDoesNotKnow) {
   EXPECT_EQ(with({"payload", "path"}, ""), "release.path");
 }
 
+std::string WithVerity(uint64_t data_size, uint64_t hash_offset, const std::string& salt = "0aff",
+                       const std::string& hash = "sha256", uint64_t block_size = 4096) {
+  const JsonValue large = WithMember(*ParseJson(Sample()), {"image", "length"}, 100 * 4096);
+  const JsonValue changed = WithMember(large, {"verity"},
+                                       JsonValue::Object({{"hash", hash},
+                                                          {"block_size", block_size},
+                                                          {"root_hash", std::string(64, 'b')},
+                                                          {"salt", salt},
+                                                          {"data_size", data_size},
+                                                          {"hash_offset", hash_offset}}));
+  const auto release = ParseRelease(AsBytes(WriteJson(changed)));
+  if (!release) return std::string(release.error().name());
+  EXPECT_EQ(ParseRelease(AsBytes(WriteRelease(*release)))->verity, release->verity);
+  return release->verity ? "ok" : "lost";
+}
+
+TEST(ParseRelease, ReadsAHashTreeThatFitsIntoTheImage) {
+  EXPECT_EQ(WithVerity(98 * 4096, 98 * 4096), "ok");
+  EXPECT_EQ(WithVerity(4096, 99 * 4096, ""), "ok") << "one block has no tree";
+  EXPECT_EQ(WithVerity(99 * 4096, 99 * 4096), "release.verity") << "the tree ends behind the image";
+  EXPECT_EQ(WithVerity(98 * 4096, 97 * 4096), "release.verity") << "inside the data";
+  EXPECT_EQ(WithVerity(4097, 98 * 4096), "release.verity");
+  EXPECT_EQ(WithVerity(4096, 4097), "release.verity");
+  EXPECT_EQ(WithVerity(INT64_MAX - 4095, INT64_MAX - 4095), "release.verity");
+  EXPECT_EQ(WithVerity(4096, 4096, std::string(514, '0')), "release.verity");
+  EXPECT_EQ(WithVerity(4096, 4096, "0"), "malformed");
+  EXPECT_EQ(WithVerity(4096, 4096, "", "sha512"), "release.verity");
+  EXPECT_EQ(WithVerity(4096, 4096, "", "sha256", 1024), "release.verity");
+}
+
 TEST(ParseRelease, RefusesEveryTruncation) {
   const std::string text = Sample();
   for (size_t size = 0; size < text.size(); ++size)
