@@ -29,6 +29,15 @@ Result<std::optional<ReleaseRow>> FindReleaseByPath(Connection& connection, std:
 Result<std::vector<ReleaseRow>> ListReleases(Connection& connection);
 Result<Unit> SetWithdrawn(Connection& connection, const ReleaseDigest& digest, bool withdrawn);
 
+// RunningRelease is a published release and how many active devices last showed that they run it.
+struct RunningRelease {
+  std::string product;
+  std::string version;
+  int64_t devices;
+};
+// CountRunning is in order of `devices`, the most first; at most `limit`.
+Result<std::vector<RunningRelease>> CountRunning(Connection& connection, int64_t limit);
+
 struct RolloutRow {
   std::string name;
   ReleaseDigest release = ReleaseDigest::FromArray({});
