@@ -14,6 +14,13 @@ struct BenchOptions {
   bool json = false;
 };
 
+struct FanoutBenchOptions {
+  unsigned clients = 200;
+  unsigned mib = 16;
+  bool json = false;
+};
+constexpr unsigned kFanoutMibMax = 1024;
+
 // The enrol listener takes 500 at once of one address; a device may ask for ten challenges at once,
 // and uses one to enrol and two in each round.
 constexpr unsigned kDevicesMax = 480;
@@ -75,6 +82,29 @@ void AddInstallBench(CLI::App& bench, CommandSink& sink) {
   install->callback([&sink, options] { sink.Run([options] { return BenchInstall(*options); }); });
 }
 
+void AddFanoutBench(CLI::App& bench, CommandSink& sink) {
+  CLI::App* const fanout =
+      bench.add_subcommand("fanout", "One file to many devices from the content listener");
+  fanout->footer(
+      "Prints the server's CPU per gigabyte for a quarter of the clients and for all of them, "
+      "beside\n"
+      "nginx with the same certificate where it is installed, and what cipher and loopback cost "
+      "here.\n\nExamples:\n  sallyport bench fanout\n  sallyport bench fanout --clients 40 --mib 8 "
+      "--json");
+  const auto options = std::make_shared<FanoutBenchOptions>();
+  fanout->add_option("--clients", options->clients, "Devices that load at once")
+      ->check(CLI::Range(1u, kDevicesMax))
+      ->capture_default_str();
+  fanout->add_option("--mib", options->mib, "What each loads")
+      ->check(CLI::Range(1u, kFanoutMibMax))
+      ->capture_default_str();
+  fanout->add_flag("--json", options->json, "One JSON object");
+  fanout->callback([&sink, options] {
+    sink.Run(
+        [options] { return Bench("fanout", {options->clients, options->mib, options->json}); });
+  });
+}
+
 }  // namespace
 
 Error RunBench(const std::string& program, std::vector<std::string> arguments) {
@@ -112,6 +142,7 @@ void AddBenchCommands(CLI::App& app, CommandSink& sink) {
   add("enrol", "First enrolments, each on a TLS connection of its own");
   add("renew", "Attested renewals on live streams: all at once, and pushed when due");
   add("reconnect", "New streams of enrolled devices");
+  AddFanoutBench(*bench, sink);
   AddInstallBench(*bench, sink);
 }
 

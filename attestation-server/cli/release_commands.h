@@ -2,6 +2,7 @@
 // server.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,9 @@
 #include "pki/base/time.h"
 
 namespace sallyport::server {
+
+// FleetFunction asks the service which releases run: "product/version", the commonest first.
+using FleetFunction = std::function<Result<std::vector<std::string>>()>;
 
 struct ReleaseCreateOptions {
   std::string repository;
@@ -26,7 +30,8 @@ struct ReleaseCreateOptions {
   std::vector<std::string> capsules = {};    // NAME=FILE@VERSION
   std::vector<std::string> allow = {};       // lint rules
   std::string expires_in = "365d";
-  std::vector<std::string> from = {};  // older releases that get a delta
+  std::vector<std::string> from = {};  // older releases that get a delta, or fleet[:N]
+  FleetFunction fleet = {};            // null: `from` cannot say fleet
   bool json = false;
 };
 struct ReleaseSignOptions {
@@ -61,6 +66,6 @@ CommandResult ReleasePublish(FileSystem& files, const ReleasePublishOptions& opt
 CommandResult ReleaseInspect(FileSystem& files, const ReleaseInspectOptions& options, UnixTime now);
 CommandResult ReleaseList(FileSystem& files, const ReleaseInspectOptions& options, UnixTime now);
 
-void AddReleaseCommands(CLI::App& app, CommandSink& sink);
+void AddReleaseCommands(CLI::App& app, CommandSink& sink, FleetFunction fleet = {});
 
 }  // namespace sallyport::server

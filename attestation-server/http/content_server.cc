@@ -14,7 +14,9 @@ namespace sallyport::server {
 namespace {
 
 constexpr std::string_view kPrefix = "/image/";
-constexpr unsigned kContentThreads = 32;  // downloads at once; a thread serves one connection
+// Downloads at once. Each has a thread, about 120 KiB while it runs; one that takes less than 64
+// KiB in ten seconds is ended (HttpListener), so that few bytes hold no place for long.
+constexpr size_t kDownloadsMax = 256;
 constexpr size_t kReadBytes = size_t{64} << 10;  // memory of one download, whatever the file's size
 // Not a text type: the library would compress it.
 constexpr const char* kMediaType = "application/octet-stream";
@@ -110,9 +112,8 @@ Result<std::unique_ptr<ContentServer>> ContentServer::Start(const ContentOptions
                                                             const Clock& clock, Admit admit) {
   auto gate = std::make_unique<ContentTlsGate>(options.trust_domain, clock);
   SP_TRY(gate->Replace(tls));
-  auto server =
-      std::make_unique<HttpsServer>([&gate](SSL_CTX& context) { return gate->Configure(context); });
-  server->new_task_queue = [] { return new httplib::ThreadPool(kContentThreads); };
+  auto server = std::make_unique<HttpsServer>(
+      kDownloadsMax, [&gate](SSL_CTX& context) { return gate->Configure(context); });
   server->set_pre_routing_handler(
       [directory = options.directory, &clock, admit = std::move(admit)](
           const httplib::Request& request, httplib::Response& response) {

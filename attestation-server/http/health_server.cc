@@ -8,7 +8,7 @@
 namespace sallyport::server {
 namespace {
 
-constexpr unsigned kHealthThreads = 4;  // a supervisor, a scraper, a person, one spare
+constexpr size_t kHealthConnectionsMax = 4;  // a supervisor, a scraper, a person, one spare
 constexpr int kServiceUnavailable = 503;
 
 void AnswerReady(const HealthServer::Ready& ready, httplib::Response& response) {
@@ -25,8 +25,7 @@ HealthServer::~HealthServer() = default;
 
 Result<std::unique_ptr<HealthServer>> HealthServer::Start(const std::string& address,
                                                           const Metrics& metrics, Ready ready) {
-  auto server = std::make_unique<HttpServer>();
-  server->new_task_queue = [] { return new httplib::ThreadPool(kHealthThreads); };
+  auto server = std::make_unique<HttpServer>(kHealthConnectionsMax);
   server->Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
     response.set_content("alive\n", "text/plain");
   });

@@ -31,6 +31,9 @@ class Socket {
   const int fd_;
 };
 
+// How soon an idle connection notices that others wait for its thread.
+constexpr Duration kCrowdLook = Milliseconds(100);
+
 // How long a connection waits is the kernel's time, as a socket's own timeouts are.
 Duration Now() { return RealClock().Boot(); }
 
@@ -109,10 +112,10 @@ class Connection final : public httplib::Stream {
   Connection(int fd, Transport transport, Duration stall)
       : fd_(fd), transport_(transport), stall_(stall) {}
 
-  // AwaitHead returns whether the client began another request within `idle`; its head's time runs
-  // from then.
-  bool AwaitHead(Duration idle) {
-    if (at_ == end_ && !transport_.HasPending() && !Await(fd_, POLLIN, In(idle))) return false;
+  // AwaitHead returns whether the client began another request within `idle` and, unless
+  // `crowd` is null, before others waited; its head's time runs from then.
+  bool AwaitHead(Duration idle, const Crowd* crowd) {
+    if (at_ == end_ && !transport_.HasPending() && !AwaitRequest(In(idle), crowd)) return false;
     head_ends_ = In(kHeadTime);
     head_left_ = kHeadBytesMax;
     return true;
@@ -136,6 +139,13 @@ class Connection final : public httplib::Stream {
   socket_t socket() const override { return fd_; }
 
  private:
+  bool AwaitRequest(Duration deadline, const Crowd* crowd) {
+    for (;;) {
+      const Duration look = crowd == nullptr ? deadline : std::min(deadline, In(kCrowdLook));
+      if (Await(fd_, POLLIN, look)) return true;
+      if (look == deadline || crowd->waiting > 0) return false;
+    }
+  }
   static Duration In(Duration time) { return Duration{Now().ms + time.ms}; }
   bool Fill() {
     const ssize_t got = MoveUntil(
@@ -163,10 +173,18 @@ void HttpServer::ServeRequests(Connection& connection,
   const Duration idle = Seconds(keep_alive_timeout_sec_);
   for (size_t left = keep_alive_max_count_; left > 0 && svr_sock_ != INVALID_SOCKET; --left) {
     bool closed = false;
-    if (!connection.AwaitHead(idle) ||
+    // A new connection gets the time that its first request needs on its way.
+    const bool first = left == keep_alive_max_count_;
+    if (!connection.AwaitHead(idle, first ? nullptr : crowd_.get()) ||
         !process_request(connection, left == 1, closed, set_up_request) || closed)
       return;
   }
+}
+
+HttpServer::HttpServer(size_t connections_max) {
+  new_task_queue = [connections_max, crowd = crowd_] {
+    return new ConnectionThreads(connections_max, crowd);
+  };
 }
 
 bool HttpServer::Bind(const std::string& host, int port) {
@@ -180,8 +198,8 @@ bool HttpServer::process_and_close_socket(socket_t fd) {
   return true;
 }
 
-HttpsServer::HttpsServer(const std::function<bool(SSL_CTX&)>& configure)
-    : context_(SSL_CTX_new(TLS_server_method())) {
+HttpsServer::HttpsServer(size_t connections_max, const std::function<bool(SSL_CTX&)>& configure)
+    : HttpServer(connections_max), context_(SSL_CTX_new(TLS_server_method())) {
   if (context_ && !configure(*context_)) context_.reset();
 }
 

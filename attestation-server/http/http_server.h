@@ -6,7 +6,9 @@
 #include <openssl/ssl.h>
 
 #include <functional>
+#include <memory>
 
+#include "attestation-server/http/connection_threads.h"
 #include "pki/base/time.h"
 #include "pki/crypto/openssl_ptr.h"
 
@@ -22,6 +24,9 @@ inline constexpr size_t kHeadBytesMax = size_t{16} << 10;
 // HttpServer speaks plain HTTP. Both take the keep-alive and write timeouts that are set on them.
 class HttpServer : public httplib::Server {
  public:
+  // HttpServer serves `connections_max` at once; further ones wait. A connection that is idle while
+  // others wait is closed.
+  explicit HttpServer(size_t connections_max);
   // Bind: false when the address is taken or not ours. Bursts wait in the kernel's queue instead of
   // the library's, which has room for five.
   bool Bind(const std::string& host, int port);
@@ -34,12 +39,14 @@ class HttpServer : public httplib::Server {
 
  private:
   bool process_and_close_socket(socket_t socket) override;
+
+  const std::shared_ptr<Crowd> crowd_ = std::make_shared<Crowd>();  // shared with the threads
 };
 
 // HttpsServer speaks HTTP over TLS as `configure` says; not valid when that returns false.
 class HttpsServer final : public HttpServer {
  public:
-  explicit HttpsServer(const std::function<bool(SSL_CTX&)>& configure);
+  HttpsServer(size_t connections_max, const std::function<bool(SSL_CTX&)>& configure);
   bool is_valid() const override { return context_ != nullptr; }
 
  private:

@@ -91,6 +91,17 @@ Result<std::optional<ReleaseRow>> FindReleaseByPath(Connection& connection, std:
       connection.QueryOne(SP_RELEASE_SELECT "WHERE path = :path", kReleaseKinds, {path}));
 }
 
+Result<std::vector<RunningRelease>> CountRunning(Connection& connection, int64_t limit) {
+  SP_TRY(const std::vector<Row> rows,
+         connection.Query("SELECT r.product, r.version, COUNT(*) AS running FROM devices d JOIN "
+                          "releases r ON r.digest = d.running_release WHERE d.state = 'active' "
+                          "GROUP BY r.digest ORDER BY running DESC, r.path LIMIT :limit",
+                          "tti", {limit}));
+  std::vector<RunningRelease> out;
+  for (const Row& row : rows) out.push_back({row.Text(0), row.Text(1), row.Integer(2)});
+  return out;
+}
+
 Result<Unit> Rollouts::Insert(const RolloutRow& row, const std::vector<RolloutDeviceRow>& devices) {
   SP_TRY(connection_.Execute(
       "INSERT INTO rollouts (name, release_digest, state, resume_state, why, created_by, "

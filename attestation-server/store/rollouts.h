@@ -26,6 +26,15 @@ Result<Unit> PutRelease(Connection& connection, const ReleaseRow& row);
 Result<std::optional<ReleaseRow>> FindRelease(Connection& connection, const ReleaseDigest& digest);
 Result<std::optional<ReleaseRow>> FindReleaseByPath(Connection& connection, std::string_view path);
 
+// RunningRelease is a published release and how many active devices last showed that they run it.
+struct RunningRelease {
+  std::string product;
+  std::string version;
+  int64_t devices;
+};
+// CountRunning is in order of `devices`, the most first; at most `limit`.
+Result<std::vector<RunningRelease>> CountRunning(Connection& connection, int64_t limit);
+
 struct RolloutRow {
   std::string name;
   ReleaseDigest release = ReleaseDigest::FromArray({});

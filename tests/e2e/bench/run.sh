@@ -18,6 +18,12 @@ done
 if "$bin/sallyport" bench renew --rounds 5 2>/dev/null; then fail "five rounds are above what a device may ask for"; fi
 if "$bin/sallyport" bench enrol --devices 0 2>/dev/null; then fail "no devices"; fi
 
+out=$("$bin/sallyport" bench fanout --clients 8 --mib 2 --json) || fail "fanout: exit $?"
+echo "$out"
+echo "$out" | jq -e '.figures[0].operations == 2 and .figures[1].operations == 8 and (.figures | all(.server_cpu_us_per_gb > 0 and .p99_us >= .p50_us))
+  and (.floors | length == 2 and all(.cpu_us > 0))' >/dev/null || fail "fanout: figures"
+if "$bin/sallyport" bench fanout --mib 0 2>/dev/null; then fail "nothing to load"; fi
+
 out=$("$bin/sallyport" bench install --mib 8 --json) || fail "install: exit $?"
 echo "$out"
 echo "$out" | jq -e '[.rows[] | select(.what | test("^(copy and fsync|sallyport, with|  of which)"))] | length == 3

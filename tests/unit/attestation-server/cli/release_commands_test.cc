@@ -126,6 +126,38 @@ TEST_F(ReleaseCommands, SayWhatDevicesWillDownload) {
             std::string::npos);
 }
 
+TEST_F(ReleaseCommands, MakeDeltasFromWhatTheFleetRuns) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  ASSERT_EQ(Create().code, ExitCode::kYes);
+  ReleaseCreateOptions options{
+      .repository = "/repo",
+      .product = "edge-os",
+      .version = "2.1.0",
+      .hardware = {"virtual-x86_64"},
+      .uki = "/in/uki.efi",
+      .image = "/in/root.img",
+      .from = {"fleet:2", "edge-os/2.0.0"},
+      .fleet =
+          [] {
+            return Result<std::vector<std::string>>(
+                std::vector<std::string>{"gateway/1.0", "edge-os/2.0.0", "edge-os/2.0.0"});
+          },
+      .json = true};
+  const CommandResult made = ReleaseCreate(files_, options, kNow);
+  ASSERT_EQ(made.code, ExitCode::kYes) << made.err;
+  EXPECT_EQ(Json(made).Find("deltas")->if_array()->size(), 1u);
+
+  options.version = "2.2.0";
+  for (const char* bad : {"fleet:", "fleet:0", "fleet:17", "fleet:x"}) {
+    options.from = {bad};
+    EXPECT_NE(ReleaseCreate(files_, options, kNow).err.find("release.from-fleet"),
+              std::string::npos);
+  }
+  options.from = {"fleet"};
+  options.fleet = nullptr;
+  EXPECT_EQ(ReleaseCreate(files_, options, kNow).code, ExitCode::kUsage);
+}
+
 TEST_F(ReleaseCommands, SayNoToForeignKeysAndUsageToWrongInput) {
   ASSERT_EQ(Found().code, ExitCode::kYes);
   ASSERT_EQ(Create().code, ExitCode::kYes);

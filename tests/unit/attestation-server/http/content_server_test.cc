@@ -221,6 +221,20 @@ TEST_F(ContentServerTest, StreamsALargeFileInBoundedMemory) {
   EXPECT_LT(after.ru_maxrss - before.ru_maxrss, kGrowthKib);
 }
 
+// Each of them would hold a thread of a fixed pool until its write times out.
+TEST_F(ContentServerTest, LetsNobodyWaitForDevicesThatDoNotRead) {
+  WriteSparse("large", 8 << 20);
+  std::vector<std::unique_ptr<TlsClient>> silent;
+  for (int i = 0; i < 64; ++i) {
+    silent.push_back(std::make_unique<TlsClient>(port, Device()));
+    ASSERT_TRUE(silent.back()->Head("GET /image/large HTTP/1.1\r\nHost: c\r\n\r\n"));
+  }
+  const Duration begun = RealClock().Boot();
+  TlsClient device(port, Device());
+  EXPECT_EQ(device.Get(kFile)->body, "0123456789");
+  EXPECT_LT(RealClock().Boot().ms - begun.ms, 5'000);
+}
+
 TEST_F(ContentServerTest, ServesRangesBeyondFourGibibytes) {
   WriteSparse("payload.bin", uint64_t{5} << 30);
   TlsClient client(port, Device());
