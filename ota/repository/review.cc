@@ -93,6 +93,7 @@ Result<Unit> CheckRoot(const RepositoryFolder::Draft& draft) {
 
 std::string ComponentsLine(const Release& release) {
   std::string out;
+  if (release.verity) out += "; root hash " + HexEncode(release.verity->root_hash);
   for (const ReleaseComponent& component : release.components)
     out += "; " + std::string(ComponentKindName(component.kind())) + " " + component.name +
            (component.firmware ? " of " + component.firmware->fw_class + " version " +
