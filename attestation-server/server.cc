@@ -375,6 +375,22 @@ Result<Unit> Server::Impl::StartListeners() {
   return ProbeRefusesTls12(config_.listen.enrol);
 }
 
+namespace {
+
+// What runs, the commonest first: releases worth a delta.
+JsonValue RunningJson(Connection& connection) {
+  constexpr int64_t kShown = 32;
+  const auto running = CountRunning(connection, kShown);
+  if (!running) return {};
+  std::vector<JsonValue> rows;
+  for (const RunningRelease& release : *running)
+    rows.push_back(JsonValue::Object(
+        {{"release", release.product + "/" + release.version}, {"devices", release.devices}}));
+  return JsonValue::Array(std::move(rows));
+}
+
+}  // namespace
+
 JsonValue Server::Impl::StatusJson() {
   Result<Snapshot> snapshot = database_->Read();
   const Result<std::optional<Row>> counts =
@@ -386,17 +402,19 @@ JsonValue Server::Impl::StatusJson() {
   const bool known = counts && counts->has_value();
   const Result<int64_t> findings =
       snapshot ? CountFloorFindings(snapshot->connection()) : Result<int64_t>(snapshot.error());
-  return JsonValue::Object({{"trust_domain", facts_.trust_domain},
-                            {"development", facts_.development},
-                            {"incarnation", facts_.incarnation},
-                            {"devices", known ? (*counts)->Integer(0) : 0},
-                            {"active", known ? (*counts)->Integer(1) : 0},
-                            {"quarantined", known ? (*counts)->Integer(2) : 0},
-                            {"streams", streams_->size()},
-                            {"floor_findings", findings ? JsonValue(*findings) : JsonValue()},
-                            {"updates", update_alarms_.Json(world_.clock.Wall())},
-                            {"alarms", fleet_alarms_->Json()},
-                            {"ready", ready_.load()}});
+  return JsonValue::Object(
+      {{"trust_domain", facts_.trust_domain},
+       {"development", facts_.development},
+       {"incarnation", facts_.incarnation},
+       {"devices", known ? (*counts)->Integer(0) : 0},
+       {"active", known ? (*counts)->Integer(1) : 0},
+       {"quarantined", known ? (*counts)->Integer(2) : 0},
+       {"streams", streams_->size()},
+       {"floor_findings", findings ? JsonValue(*findings) : JsonValue()},
+       {"running", snapshot ? RunningJson(snapshot->connection()) : JsonValue()},
+       {"updates", update_alarms_.Json(world_.clock.Wall())},
+       {"alarms", fleet_alarms_->Json()},
+       {"ready", ready_.load()}});
 }
 
 JsonValue Server::Impl::CaJson() {

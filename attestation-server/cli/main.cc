@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
   server::AddIdentityCommands(app, sink);
   server::AddUkiCommands(app, sink);
   server::AddPolicyCommands(app, sink);
-  server::AddReleaseCommands(app, sink);
+  server::AddReleaseCommands(app, sink, &server::RunningReleases);
   server::AddPublishCommands(app, sink);
   server::AddOperateCommands(app, sink);
   server::AddEkBundleCommand(app, sink);

@@ -317,6 +317,19 @@ void AddServiceCommands(CLI::App& app, CommandSink& sink) {
 
 }  // namespace
 
+Result<std::vector<std::string>> RunningReleases() {
+  SP_TRY(AdminClient client, OpenAdmin({}));
+  SP_TRY(const std::string json, AskJson(client, &api::Admin::Stub::Status, api::StatusRequest()));
+  SP_TRY(const JsonValue status, ParseJson(json));
+  SP_TRY(const auto running, JsonCursor(status).GetElements("running"));
+  std::vector<std::string> out;
+  for (const JsonCursor& row : running) {
+    SP_TRY(const std::string_view release, row.GetString("release"));
+    out.emplace_back(release);
+  }
+  return out;
+}
+
 void AddOperateCommands(CLI::App& app, CommandSink& sink) {
   AddServiceCommands(app, sink);
   AddTokenCommands(app, sink);

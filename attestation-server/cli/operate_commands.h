@@ -6,6 +6,10 @@
 
 namespace sallyport::server {
 
+// RunningReleases asks the service of the operator's context: "product/version", the commonest
+// first.
+Result<std::vector<std::string>> RunningReleases();
+
 void AddOperateCommands(CLI::App& app, CommandSink& sink);
 
 }  // namespace sallyport::server

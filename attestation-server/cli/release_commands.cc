@@ -1,6 +1,8 @@
 #include "attestation-server/cli/release_commands.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <map>
 
 #include "attestation-server/cli/bundle_command.h"
@@ -27,6 +29,48 @@ Result<std::vector<ota::ComponentInput>> ComponentsOf(const ReleaseCreateOptions
       SP_TRY(ota::ComponentInput input, ota::ParseComponentInput(text, list == &options.capsules));
       out.push_back(std::move(input));
     }
+  return out;
+}
+
+constexpr std::string_view kFleet = "fleet";
+constexpr unsigned kFleetReleases = 3;  // most fleets run this or the two releases before
+
+// FleetCount reads "fleet" or "fleet:N"; nullopt for anything else.
+Result<std::optional<unsigned>> FleetCount(std::string_view from) {
+  if (from == kFleet) return std::optional(kFleetReleases);
+  if (!from.starts_with(std::string(kFleet) + ":")) return std::optional<unsigned>();
+  const std::string_view text = from.substr(kFleet.size() + 1);
+  unsigned count = 0;
+  const auto end = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (end.ec != std::errc() || end.ptr != text.data() + text.size() || count == 0 ||
+      count > ota::kDeltasMax)
+    return Error{Reason::kInvalidArgument, "expected fleet:1 to fleet:16", "release.from-fleet"};
+  return std::optional(count);
+}
+
+Result<std::vector<std::string>> Running(const ReleaseCreateOptions& options, unsigned count) {
+  if (!options.fleet)
+    return Error{Reason::kInvalidArgument, "there is no service to ask", "release.from-fleet"};
+  SP_TRY(std::vector<std::string> running, options.fleet());
+  std::erase_if(running, [&](const std::string& release) {
+    return !release.starts_with(options.product + "/");
+  });
+  running.resize(std::min<size_t>(running.size(), count));
+  return running;
+}
+
+// OldReleases replaces fleet[:N] by what the fleet runs; a release named twice counts once.
+Result<std::vector<std::string>> OldReleases(const ReleaseCreateOptions& options) {
+  std::vector<std::string> out;
+  for (const std::string& from : options.from) {
+    SP_TRY(const std::optional<unsigned> count, FleetCount(from));
+    std::vector<std::string> named = {from};
+    if (count) {
+      SP_TRY(named, Running(options, *count));
+    }
+    for (const std::string& release : named)
+      if (std::ranges::find(out, release) == out.end()) out.push_back(release);
+  }
   return out;
 }
 
@@ -79,6 +123,7 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
   SP_TRY(ota::ReleaseVersion min_version, ota::ReleaseVersion::Parse(options.min_version));
   SP_TRY(const Duration lifetime, ParseDuration(options.expires_in));
   SP_TRY(auto components, ComponentsOf(options));
+  SP_TRY(std::vector<std::string> from, OldReleases(options));
   SP_TRY(const ota::LintReport lint, LintForRelease(files, options.image, options.allow));
   ota::RepositoryFolder folder(files, options.repository);
   const ota::ReleaseInputs inputs{.product = options.product,
@@ -90,7 +135,7 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
                                   .uki_path = options.uki,
                                   .image_path = options.image,
                                   .components = std::move(components),
-                                  .from = options.from};
+                                  .from = std::move(from)};
   std::map<std::string, ProgressLine> lines;
   SP_TRY(const ota::Release release,
          ota::CreateRelease(folder, inputs, now + lifetime, ShowProgress(lines)));
@@ -101,6 +146,23 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
       ota::WithMembers(facts, {{"download", SizesJson(release)}, {"lint", LintJson(lint, false)}}),
       warnings + release.product + " " + release.version.text() + " staged, release digest " +
           *facts.Find("digest")->if_string() + "\n" + SizesText(release));
+}
+
+Result<CommandResult> Withdraw(FileSystem& files, const ReleaseWithdrawOptions& options,
+                               UnixTime now) {
+  const size_t slash = options.release.find('/');
+  if (slash == std::string::npos || !ota::IsProductName(options.release.substr(0, slash)))
+    return Error{Reason::kInvalidArgument, "a release is named PRODUCT/VERSION", "release.name"};
+  SP_TRY(const ota::ReleaseVersion version,
+         ota::ReleaseVersion::Parse(options.release.substr(slash + 1)));
+  SP_TRY(const Duration lifetime, ParseDuration(options.expires_in));
+  ota::RepositoryFolder folder(files, options.repository);
+  SP_TRY(ota::WithdrawRelease(folder, options.release.substr(0, slash), version, now + lifetime));
+  SP_TRY(const ota::Review review, ota::ReviewStaged(folder, "targets"));
+  SP_TRY(const ota::SigningStatus status, ota::StatusOf(folder, "targets"));
+  return Done(options.json,
+              ota::WithMembers(StatusJson(status), {{"review", ota::ReviewJson(review)}}),
+              "staged\n" + ota::ReviewText(review) + StatusText(status));
 }
 
 // Agree asks the person, who has read the review, or compares with what they were told to sign.
@@ -232,13 +294,14 @@ Result<CommandResult> List(FileSystem& files, const ReleaseInspectOptions& optio
               ReleasesText(facts));
 }
 
-void AddCreate(CLI::App& release, CommandSink& sink) {
+void AddCreate(CLI::App& release, CommandSink& sink, FleetFunction fleet) {
   CLI::App* const create =
       release.add_subcommand("create", "Stage a release from a UKI and a root image");
   create->footer(
       "Example:\n  sallyport release create --repository repo --product edge-os --version 2.0.0 "
       "--hardware virtual-x86_64 --uki uki.efi --image root.img --from edge-os/1.9.0");
   const auto options = std::make_shared<ReleaseCreateOptions>();
+  options->fleet = std::move(fleet);
   create->add_option("--repository", options->repository, "Repository folder")->required();
   create->add_option("--product", options->product, "Product name")->required();
   create->add_option("--version", options->version, "Dotted numbers")->required();
@@ -256,13 +319,27 @@ void AddCreate(CLI::App& release, CommandSink& sink) {
   create->add_option("--capsule", options->capsules,
                      "NAME=FILE@VERSION: an UEFI firmware capsule and the version it brings");
   create->add_option("--from", options->from,
-                     "Older releases that get a delta: product/version of this repository, or "
-                     "the raw image of one");
+                     "Older releases that get a delta: product/version of this repository, the raw "
+                     "image of one, or fleet[:N], the N (3) that most devices run");
   create->add_option("--allow", options->allow,
                      "Lint rules that shall not refuse the image (release lint)");
   create->add_option("--expires-in", options->expires_in,
                      "How long the role targets shall be valid, e.g. 365d");
   AddReleaseCommand(create, sink, options, &ReleaseCreate);
+}
+
+void AddWithdraw(CLI::App& release, CommandSink& sink) {
+  CLI::App* const withdraw = release.add_subcommand(
+      "withdraw", "Stage targets without a release, so that no device is assigned it any more");
+  withdraw->footer(
+      "Example:\n  sallyport release withdraw --repository repo --release edge-os/2.0.0\nThen "
+      "sign and publish as any other change. The files of the release stay in the folder.");
+  const auto options = std::make_shared<ReleaseWithdrawOptions>();
+  withdraw->add_option("--repository", options->repository, "Repository folder")->required();
+  withdraw->add_option("--release", options->release, "PRODUCT/VERSION")->required();
+  withdraw->add_option("--expires-in", options->expires_in,
+                       "How long the role targets shall be valid, e.g. 365d");
+  AddReleaseCommand(withdraw, sink, options, &ReleaseWithdraw);
 }
 
 void AddSign(CLI::App& release, CommandSink& sink) {
@@ -308,6 +385,10 @@ void AddInspect(CLI::App& release, CommandSink& sink) {
 CommandResult ReleaseCreate(FileSystem& files, const ReleaseCreateOptions& options, UnixTime now) {
   return Run(options.json, [&] { return Create(files, options, now); });
 }
+CommandResult ReleaseWithdraw(FileSystem& files, const ReleaseWithdrawOptions& options,
+                              UnixTime now) {
+  return Run(options.json, [&] { return Withdraw(files, options, now); });
+}
 CommandResult ReleaseSign(FileSystem& files, Terminal& terminal,
                           const ReleaseSignOptions& options) {
   return Run(options.json, [&] { return Sign(files, terminal, options); });
@@ -324,14 +405,15 @@ CommandResult ReleaseList(FileSystem& files, const ReleaseInspectOptions& option
   return Run(options.json, [&] { return List(files, options, now); });
 }
 
-void AddReleaseCommands(CLI::App& app, CommandSink& sink) {
+void AddReleaseCommands(CLI::App& app, CommandSink& sink, FleetFunction fleet) {
   CLI::App* const release =
       app.add_subcommand("release", "Update keys, releases and their publishing");
   release->require_subcommand(1);
   AddCeremonyCommands(*release, sink);
   AddBundleCommand(*release, sink);
   AddLintCommand(*release, sink);
-  AddCreate(*release, sink);
+  AddCreate(*release, sink, std::move(fleet));
+  AddWithdraw(*release, sink);
   AddSign(*release, sink);
   AddInspect(*release, sink);
 }

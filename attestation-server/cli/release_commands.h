@@ -2,6 +2,7 @@
 // server.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,9 @@
 #include "pki/base/time.h"
 
 namespace sallyport::server {
+
+// FleetFunction asks the service which releases run: "product/version", the commonest first.
+using FleetFunction = std::function<Result<std::vector<std::string>>()>;
 
 struct ReleaseCreateOptions {
   std::string repository;
@@ -26,7 +30,14 @@ struct ReleaseCreateOptions {
   std::vector<std::string> capsules = {};    // NAME=FILE@VERSION
   std::vector<std::string> allow = {};       // lint rules
   std::string expires_in = "365d";
-  std::vector<std::string> from = {};  // older releases that get a delta
+  std::vector<std::string> from = {};  // older releases that get a delta, or fleet[:N]
+  FleetFunction fleet = {};            // null: `from` cannot say fleet
+  bool json = false;
+};
+struct ReleaseWithdrawOptions {
+  std::string repository;
+  std::string release;  // PRODUCT/VERSION
+  std::string expires_in = "365d";
   bool json = false;
 };
 struct ReleaseSignOptions {
@@ -54,6 +65,10 @@ struct ReleaseInspectOptions {
 // Each returns exit 1 for a clear no (threshold not met, foreign key, what a device would refuse),
 // 2 for wrong input. Facts are one JSON object with `json`.
 CommandResult ReleaseCreate(FileSystem& files, const ReleaseCreateOptions& options, UnixTime now);
+// ReleaseWithdraw stages targets without a release, to be signed and published like any other
+// change.
+CommandResult ReleaseWithdraw(FileSystem& files, const ReleaseWithdrawOptions& options,
+                              UnixTime now);
 // ReleaseSign shows what it signs (ota/repository/review.h) and asks at a terminal. It is also how
 // a person signs drafts of root, policy and teams; exit 0 says that this signature is in.
 CommandResult ReleaseSign(FileSystem& files, Terminal& terminal, const ReleaseSignOptions& options);
@@ -61,6 +76,6 @@ CommandResult ReleasePublish(FileSystem& files, const ReleasePublishOptions& opt
 CommandResult ReleaseInspect(FileSystem& files, const ReleaseInspectOptions& options, UnixTime now);
 CommandResult ReleaseList(FileSystem& files, const ReleaseInspectOptions& options, UnixTime now);
 
-void AddReleaseCommands(CLI::App& app, CommandSink& sink);
+void AddReleaseCommands(CLI::App& app, CommandSink& sink, FleetFunction fleet = {});
 
 }  // namespace sallyport::server

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "ota/payload/lzma_stream.h"
+#include "ota/payload/references.h"
 
 namespace sallyport::ota {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kPlain = 1;
+constexpr uint8_t kPredicted = 2;
 constexpr int kVarintBitsMax = 35;  // five groups of seven bits hold what a segment can ask for
 constexpr size_t kChunk = 16 * 1024;
 
@@ -95,16 +98,66 @@ Result<Unit> AddCorrections(LzmaReader& in, std::span<uint8_t> out) {
   return Unit{};
 }
 
-Result<Unit> Apply(const PatchOp& op, ByteView source, LzmaReader& corrections, LzmaReader& fresh,
-                   std::span<uint8_t> out) {
-  if (ReadsOld(op.kind)) std::ranges::copy(source.subspan(op.source, op.length), out.begin());
-  switch (op.kind) {
-    case PatchOp::Kind::kCopy: return Unit{};
-    case PatchOp::Kind::kAdd: return AddCorrections(corrections, out);
-    case PatchOp::Kind::kNew: return fresh.Read(out);
-    case PatchOp::Kind::kZero: std::ranges::fill(out, uint8_t{0}); return Unit{};
+// Pieces copies what operations take from the source; `predicts` says of which kind the patch is.
+class Pieces {
+ public:
+  Pieces(const std::vector<PatchOp>& ops, ByteView source, bool predicts)
+      : source_(source), landings_(predicts ? std::optional(Landings(ops)) : std::nullopt) {}
+
+  // Take fills `out`, which lies at `segment` in the segment.
+  void Take(const PatchOp& op, size_t segment, std::span<uint8_t> out) const {
+    std::ranges::copy(source_.subspan(op.source, op.length), out.begin());
+    if (landings_ && op.kind == PatchOp::Kind::kAdd)
+      PredictReferences(out, op.source, static_cast<int64_t>(segment), *landings_);
   }
-  std::abort();
+
+ private:
+  const ByteView source_;
+  const std::optional<Landings> landings_;
+};
+
+Bytes Corrections(const std::vector<PatchOp>& ops, const Pieces& pieces, ByteView segment) {
+  Bytes out;
+  Bytes old;
+  size_t at = 0;
+  for (const PatchOp& op : ops) {
+    if (op.kind == PatchOp::Kind::kAdd) {
+      old.resize(op.length);
+      pieces.Take(op, at, old);
+      for (size_t i = 0; i < old.size(); ++i)
+        out.push_back(static_cast<uint8_t>(segment[at + i] - old[i]));
+    }
+    at += op.length;
+  }
+  return out;
+}
+
+Bytes NewBytes(const std::vector<PatchOp>& ops, ByteView segment) {
+  Bytes out;
+  for (const PatchOp& op : ops) {
+    if (op.kind == PatchOp::Kind::kNew) Append(out, segment.first(op.length));
+    segment = segment.subspan(op.length);
+  }
+  return out;
+}
+
+Result<Unit> ApplyAll(const std::vector<PatchOp>& ops, const Pieces& pieces,
+                      LzmaReader& corrections, LzmaReader& fresh, std::span<uint8_t> segment) {
+  size_t at = 0;
+  for (const PatchOp& op : ops) {
+    const std::span<uint8_t> out = segment.subspan(at, op.length);
+    switch (op.kind) {
+      case PatchOp::Kind::kCopy: pieces.Take(op, at, out); break;
+      case PatchOp::Kind::kAdd:
+        pieces.Take(op, at, out);
+        SP_TRY(AddCorrections(corrections, out));
+        break;
+      case PatchOp::Kind::kNew: SP_TRY(fresh.Read(out)); break;
+      case PatchOp::Kind::kZero: std::ranges::fill(out, uint8_t{0}); break;
+    }
+    at += op.length;
+  }
+  return Unit{};
 }
 
 Result<Unit> CheckOps(const std::vector<PatchOp>& ops, size_t source_size, size_t length) {
@@ -126,36 +179,28 @@ Result<Unit> CheckOps(const std::vector<PatchOp>& ops, size_t source_size, size_
 
 Result<Bytes> EncodePatch(const std::vector<PatchOp>& ops, ByteView source, ByteView segment) {
   SP_TRY(CheckOps(ops, source.size(), segment.size()));
-  Bytes corrections;
-  Bytes fresh;
-  size_t at = 0;
-  for (const PatchOp& op : ops) {
-    const ByteView piece = segment.subspan(at, op.length);
-    if (op.kind == PatchOp::Kind::kNew) Append(fresh, piece);
-    if (op.kind == PatchOp::Kind::kAdd)
-      for (size_t i = 0; i < piece.size(); ++i)
-        corrections.push_back(static_cast<uint8_t>(piece[i] - source[op.source + i]));
-    at += op.length;
-  }
   SP_TRY(const Bytes ops_data, LzmaCompress(WriteOps(ops)));
-  SP_TRY(const Bytes corrections_data, LzmaCompress(corrections));
-  SP_TRY(const Bytes fresh_data, LzmaCompress(fresh));
+  SP_TRY(const Bytes fresh, LzmaCompress(NewBytes(ops, segment)));
+  SP_TRY(Bytes corrections, LzmaCompress(Corrections(ops, Pieces(ops, source, false), segment)));
+  SP_TRY(Bytes predicted, LzmaCompress(Corrections(ops, Pieces(ops, source, true), segment)));
+  const bool predicts = predicted.size() < corrections.size();
+  if (predicts) corrections = std::move(predicted);
   return ByteWriter()
-      .U8(kVersion)
+      .U8(predicts ? kPredicted : kPlain)
       .LittleU32(static_cast<uint32_t>(ops_data.size()))
-      .LittleU32(static_cast<uint32_t>(corrections_data.size()))
+      .LittleU32(static_cast<uint32_t>(corrections.size()))
       .Raw(ops_data)
-      .Raw(corrections_data)
-      .Raw(fresh_data)
+      .Raw(corrections)
+      .Raw(fresh)
       .bytes();
 }
 
 Result<Unit> DecodePatch(ByteView data, ByteView source, std::span<uint8_t> out) {
   const Error truncated{Reason::kMalformed, "the patch ends early", "payload.patch-stream"};
   ByteReader reader(data, "patch");
-  const auto version = reader.U8();
-  if (!version || *version != kVersion)
-    return Error{Reason::kMalformed, "patch version", "payload.patch-version"};
+  const auto kind = reader.U8();
+  if (!kind || (*kind != kPlain && *kind != kPredicted))
+    return Error{Reason::kMalformed, "patch kind", "payload.patch-kind"};
   const auto ops_size = reader.LittleU32();
   const auto corrections_size = reader.LittleU32();
   if (!ops_size || !corrections_size) return truncated;
@@ -166,10 +211,7 @@ Result<Unit> DecodePatch(ByteView data, ByteView source, std::span<uint8_t> out)
   SP_TRY(const std::vector<PatchOp> ops, ReadOps(*ops_data, source.size(), out.size()));
   LzmaReader corrections(*corrections_data);
   LzmaReader fresh(reader.rest());
-  for (const PatchOp& op : ops) {
-    SP_TRY(Apply(op, source, corrections, fresh, out.first(op.length)));
-    out = out.subspan(op.length);
-  }
+  SP_TRY(ApplyAll(ops, Pieces(ops, source, *kind == kPredicted), corrections, fresh, out));
   SP_TRY(corrections.End());
   return fresh.End();
 }

@@ -3,10 +3,11 @@
 // "old byte + correction" leaves a stream of zeros and a few repeated values, which compresses well
 // (Percival 2003, "Naive differences of executable code"). Pure.
 //
-// Layout: u8 version (1), u32le size of the instruction stream, u32le size of the corrections, then
-// three LZMA2 streams: instructions, corrections, new bytes. An instruction is varint
-// (length << 2 | kind); copies and adds are followed by a zigzag varint, how far their place in the
-// source lies behind the end of the last one's.
+// Layout: u8 kind (1 plain, 2 with references predicted), u32le size of the instruction stream,
+// u32le size of the corrections, then three LZMA2 streams: instructions, corrections, new bytes. An
+// instruction is varint (length << 2 | kind); copies and adds are followed by a zigzag varint, how
+// far their place in the source lies behind the end of the last one's. With kind 2 the references
+// of an added piece are predicted (ota/payload/references.h) before the corrections are added.
 #pragma once
 
 #include <vector>
@@ -31,11 +32,12 @@ struct PatchOp {
   bool operator==(const PatchOp&) const = default;
 };
 
-// EncodePatch writes `segment`, which `ops` must describe completely. kInvalidArgument,
+// EncodePatch writes `segment`, which `ops` must describe completely, in the kind that makes it
+// smaller. kInvalidArgument,
 // payload.patch-ops, when they do not or are too many.
 Result<Bytes> EncodePatch(const std::vector<PatchOp>& ops, ByteView source, ByteView segment);
 
-// DecodePatch fills exactly `out` or fails: kMalformed with payload.patch-version,
+// DecodePatch fills exactly `out` or fails: kMalformed with payload.patch-kind,
 // payload.patch-ops (too many, or they do not add up to the segment), payload.patch-source (outside
 // the source), payload.patch-stream. Memory: 4 MiB of instructions and three dictionaries.
 Result<Unit> DecodePatch(ByteView data, ByteView source, std::span<uint8_t> out);

@@ -220,4 +220,13 @@ Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inp
   return release;
 }
 
+Result<Unit> WithdrawRelease(RepositoryFolder& folder, std::string_view product,
+                             const ReleaseVersion& version, UnixTime expires) {
+  const std::string directory = ReleaseDirectory(product, version);
+  const auto staged = folder.StageWithout(RoleName(Role::kTargets), directory, expires);
+  if (staged || staged.error().rule != "repository.no-target") return staged;
+  return Error{Reason::kNotFound, directory + " is neither published nor staged",
+               "release.unknown"};
+}
+
 }  // namespace sallyport::ota

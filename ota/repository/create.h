@@ -36,4 +36,10 @@ using CreateProgress = std::function<void(const std::string& what, uint64_t done
 Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inputs,
                               UnixTime expires, const CreateProgress& progress = {});
 
+// WithdrawRelease stages targets without the release: nobody can be assigned it any more once that
+// is published. Its files stay in the folder. A withdrawn release may be created again. kNotFound,
+// rule release.unknown.
+Result<Unit> WithdrawRelease(RepositoryFolder& folder, std::string_view product,
+                             const ReleaseVersion& version, UnixTime expires);
+
 }  // namespace sallyport::ota

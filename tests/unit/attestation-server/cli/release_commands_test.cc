@@ -76,6 +76,29 @@ TEST_F(ReleaseCommands, LeadFromTheCeremonyToAPublishedRelease) {
   EXPECT_NE(inspect.out.find("targets  version 2  threshold 2"), std::string::npos) << inspect.out;
 }
 
+TEST_F(ReleaseCommands, WithdrawAReleaseAndNothingElse) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  ASSERT_EQ(Create().code, ExitCode::kYes);
+  Sign("targets-1");
+  Sign("targets-2");
+  ASSERT_EQ(Publish().code, ExitCode::kYes);
+  const auto withdraw = [this](const std::string& release) {
+    return ReleaseWithdraw(files_, {.repository = "/repo", .release = release, .json = true}, kNow);
+  };
+  for (const char* const wrong : {"edge-os", "edge-os/", "/2.0.0", "../2.0.0", "edge-os/2.0.1"})
+    EXPECT_EQ(withdraw(wrong).code, ExitCode::kUsage) << wrong;
+  const CommandResult done = withdraw("edge-os/2.0.0");
+  ASSERT_EQ(done.code, ExitCode::kYes) << done.err;
+  EXPECT_EQ(*Json(done).Find("review")->Find("withdrawn_releases")->if_array()->front().if_string(),
+            "releases/edge-os/2.0.0/release.json");
+  EXPECT_EQ(Publish().code, ExitCode::kNo) << "it takes the signatures of targets";
+  EXPECT_NE(Sign("targets-1").out.find("WITHDRAWN release"), std::string::npos);
+  Sign("targets-2");
+  ASSERT_EQ(Publish().code, ExitCode::kYes);
+  const CommandResult list = ReleaseList(files_, {.path = "/repo", .json = true}, kNow);
+  EXPECT_TRUE(Json(list).Find("releases")->if_array()->empty());
+}
+
 TEST_F(ReleaseCommands, CreateIsRefusedByTheLinterUnlessTheRuleIsAllowed) {
   ASSERT_EQ(Found().code, ExitCode::kYes);
   Bytes packed(8192, 3);
@@ -124,6 +147,38 @@ TEST_F(ReleaseCommands, SayWhatDevicesWillDownload) {
   options.from = {"edge-os/9.9.9"};
   EXPECT_NE(ReleaseCreate(files_, options, kNow).err.find("release.from-unknown"),
             std::string::npos);
+}
+
+TEST_F(ReleaseCommands, MakeDeltasFromWhatTheFleetRuns) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  ASSERT_EQ(Create().code, ExitCode::kYes);
+  ReleaseCreateOptions options{
+      .repository = "/repo",
+      .product = "edge-os",
+      .version = "2.1.0",
+      .hardware = {"virtual-x86_64"},
+      .uki = "/in/uki.efi",
+      .image = "/in/root.img",
+      .from = {"fleet:2", "edge-os/2.0.0"},
+      .fleet =
+          [] {
+            return Result<std::vector<std::string>>(
+                std::vector<std::string>{"gateway/1.0", "edge-os/2.0.0", "edge-os/2.0.0"});
+          },
+      .json = true};
+  const CommandResult made = ReleaseCreate(files_, options, kNow);
+  ASSERT_EQ(made.code, ExitCode::kYes) << made.err;
+  EXPECT_EQ(Json(made).Find("deltas")->if_array()->size(), 1u);
+
+  options.version = "2.2.0";
+  for (const char* bad : {"fleet:", "fleet:0", "fleet:17", "fleet:x"}) {
+    options.from = {bad};
+    EXPECT_NE(ReleaseCreate(files_, options, kNow).err.find("release.from-fleet"),
+              std::string::npos);
+  }
+  options.from = {"fleet"};
+  options.fleet = nullptr;
+  EXPECT_EQ(ReleaseCreate(files_, options, kNow).code, ExitCode::kUsage);
 }
 
 TEST_F(ReleaseCommands, SayNoToForeignKeysAndUsageToWrongInput) {

@@ -279,6 +279,34 @@ TEST_F(RepositoriesTest, RolloutRemembersItsDevicesAndAssignments) {
             "store.unique");
 }
 
+TEST_F(RepositoriesTest, CountsTheReleasesThatActiveDevicesRun) {
+  const auto release = [](uint8_t number) {
+    return ReleaseDigest::FromArray(HashOf(number).array());
+  };
+  Do([&](Connection& c) -> Result<Unit> {
+    for (const uint8_t number : {uint8_t{1}, uint8_t{2}}) {
+      const std::string version = std::to_string(number) + ".0";
+      SP_TRY(PutRelease(c, {release(number), "edge-os", version,
+                            "releases/edge-os/" + version + "/release.json", "{}", UnixTime{1}}));
+    }
+    const std::optional<ReleaseDigest> running[] = {release(1), release(2), release(2),
+                                                    release(2), release(9), std::nullopt};
+    for (uint8_t i = 0; i < std::size(running); ++i) {
+      DeviceRecord device = MakeDevice(static_cast<uint8_t>(i + 1));
+      device.running_release = running[i];
+      device.state = i == 3 ? DeviceState::kRetired : DeviceState::kActive;
+      SP_TRY(Devices(c).Insert(device));
+    }
+    const auto counted = CountRunning(c, 10).value();
+    EXPECT_EQ(counted.size(), 2u);
+    EXPECT_EQ(counted[0].version, "2.0");
+    EXPECT_EQ(counted[0].devices, 2);
+    EXPECT_EQ(counted[1].version, "1.0");
+    EXPECT_EQ(CountRunning(c, 1).value().size(), 1u);
+    return Unit{};
+  });
+}
+
 TEST_F(RepositoriesTest, IssuersAndApprovals) {
   Do([](Connection& c) -> Result<Unit> {
     SP_TRY(Issuers(c).Insert(

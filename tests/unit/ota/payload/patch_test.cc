@@ -57,6 +57,34 @@ TEST(Patch, DecodesWhatItEncoded) {
 
 TEST(Patch, IsDeterministic) { EXPECT_EQ(*EncodePatch(kOps, kSource, kSegment), kPatch); }
 
+// Program is code that calls and jumps within itself: 2,000 instructions of six bytes.
+Bytes Program(size_t moved) {
+  constexpr int64_t kInstructions = 2000;
+  ByteWriter out;
+  const auto place = [&](int64_t i) { return 6 * i + (i > 500 ? static_cast<int64_t>(moved) : 0); };
+  for (int64_t i = 0; i < kInstructions; ++i) {
+    if (i == 501) out.Raw(Bytes(moved, 0x90));
+    const int64_t target = place(i * 7919 % kInstructions);
+    out.U8(0xe8).LittleU32(static_cast<uint32_t>(target - (place(i) + 5))).U8(0x90);
+  }
+  return out.bytes();
+}
+
+TEST(Patch, ComputesReferencesThatMoved) {
+  const Bytes old = Program(0);
+  const Bytes fresh = Program(10);
+  const size_t begin = 501 * 6;
+  const Bytes patch = *EncodePatch({{Kind::kAdd, begin, 0},
+                                    {Kind::kNew, 10},
+                                    {Kind::kAdd, static_cast<uint32_t>(old.size() - begin), begin}},
+                                   old, fresh);
+  EXPECT_EQ(patch[0], 2);
+  EXPECT_LT(patch.size(), 100u);
+  Bytes out(fresh.size());
+  ASSERT_TRUE(DecodePatch(patch, old, out));
+  EXPECT_EQ(out, fresh);
+}
+
 TEST(Patch, RefusesEveryTruncation) {
   for (size_t size = 0; size < kPatch.size(); ++size)
     EXPECT_NE(RuleOfDecode(ByteView(kPatch).first(size), kSource, kSegment.size()), "accepted")
@@ -78,11 +106,11 @@ TEST(Patch, SurvivesEveryFlippedBitWithinItsBuffers) {
   EXPECT_GT(refused, 0);
 }
 
-TEST(Patch, RefusesAnotherVersion) {
+TEST(Patch, RefusesAnotherKind) {
   Bytes bad = kPatch;
   bad[0] = 9;
-  EXPECT_EQ(RuleOfDecode(bad, kSource, kSegment.size()), "payload.patch-version");
-  EXPECT_EQ(RuleOfDecode({}, kSource, kSegment.size()), "payload.patch-version");
+  EXPECT_EQ(RuleOfDecode(bad, kSource, kSegment.size()), "payload.patch-kind");
+  EXPECT_EQ(RuleOfDecode({}, kSource, kSegment.size()), "payload.patch-kind");
 }
 
 TEST(Patch, RefusesDataBehindItsStreams) {

@@ -86,5 +86,43 @@ TEST_F(CreateTest, RefusesBadNamesAndFiles) {
   EXPECT_EQ(folder_.Staged("targets").error().reason, Reason::kNotFound);
 }
 
+TEST_F(CreateTest, AWithdrawnReleaseLeavesTargetsAndNothingElse) {
+  ASSERT_EQ(Rule(Inputs()), "ok");
+  ASSERT_EQ(Rule(Inputs("2.0.1")), "ok");
+  SignBoth("targets");
+  ASSERT_TRUE(PublishNow());
+  const std::string path = "releases/edge-os/2.0.0/uki.efi";
+  const TargetFile uki = *Refresh()->top().Find(path);
+
+  ASSERT_TRUE(
+      WithdrawRelease(folder_, "edge-os", ReleaseVersion::Parse("2.0.0").value(), kNow + Days(90)));
+  EXPECT_NE(Refresh()->top().Find(path), nullptr) << "not before it is signed and published";
+  SignBoth("targets");
+  ASSERT_TRUE(PublishNow());
+
+  const TrustedMetadata seen = *Refresh();
+  EXPECT_EQ(seen.top().targets.size(), 4U);
+  EXPECT_NE(seen.top().Find("releases/edge-os/2.0.1/release.json"), nullptr);
+  EXPECT_NE(seen.top().FindDelegation("policy"), nullptr);
+  EXPECT_TRUE(files_.Open("/repo/targets/" + ConsistentPath(path, HexEncode(*uki.digests.sha256())),
+                          OpenMode::kRead))
+      << "files stay: who holds the older metadata may still be fetching them";
+  EXPECT_EQ(Rule(Inputs()), "ok") << "it may be made again";
+}
+
+TEST_F(CreateTest, WithdrawsOnlyWhatIsThereAndNotItsNeighbours) {
+  ASSERT_EQ(Rule(Inputs("2.0.10")), "ok");
+  for (const char* const version : {"2.0.1", "2", "2.0"})
+    EXPECT_EQ(
+        WithdrawRelease(folder_, "edge-os", ReleaseVersion::Parse(version).value(), kNow + Days(90))
+            .error()
+            .name(),
+        "release.unknown");
+  EXPECT_TRUE(
+      WithdrawRelease(folder_, "edge-os", ReleaseVersion::Parse("2.0.10").value(), kNow + Days(90)))
+      << "a draft may be taken back too";
+  EXPECT_TRUE(DraftTargets(*folder_.Staged("targets"))->targets.empty());
+}
+
 }  // namespace
 }  // namespace sallyport::ota
