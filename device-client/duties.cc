@@ -66,6 +66,7 @@ Result<Unit> Duties::Start(Client& client, const std::string& device_id) {
 }
 
 void Duties::Stop() {
+  if (bundles_) bundles_->Stop();
   parts_.runner.Stop();
   if (downloads_) downloads_->Stop();
   if (worker_) worker_->Stop();
@@ -92,18 +93,50 @@ Result<Unit> Duties::StartUpdates() {
       DownloadParts{parts_.files, parts_.clock, content_, config_.state,
                     [client = client_] { return client->time().Now(); }},
       config_.update.download);
+  sources_ = std::make_unique<BundleSource>(downloads_->source());
   checks_ = std::make_unique<MachineChecks>(
       MachineParts{parts_.files, parts_.runner, parts_.clock,
                    [client = client_] { return client->time().Now(); }, LocalZones(parts_.files)},
       config_.update.trial, config_.state);
+  bundles_ = MakeBundleDesk();
+  bundles_->Load();
   worker_ = std::make_unique<UpdateWorker>(
       UpdateWorkerParts{DriverParts(), parts_.random, config_.backoff_max});
+  bundles_->Resume();
+  bundles_->Start();
   return Unit{};
+}
+
+std::unique_ptr<BundleDesk> Duties::MakeBundleDesk() {
+  return std::make_unique<BundleDesk>(BundleDeskParts{
+      .files = parts_.files,
+      .state = config_.state,
+      .trust_domain = enrolment_.trust_domain.name(),
+      .image_root = enrolment_.image_root,
+      .hardware_id = config_.hardware,
+      .running = boot_.release,
+      .floors = parts_.floors,
+      .source = *sources_,
+      .metadata_mutex = metadata_mutex_,
+      .now = [this] { return client_->time().Now().now; },
+      .held_manifest = [this] { return held_version_.load(); },
+      .manifest_release =
+          [this] {
+            return ota::ManifestVerifier::StoredRelease(parts_.files, config_.state + "/manifest");
+          },
+      .assign = [this](ota::InstallPlan plan) { worker_->Assign(std::move(plan)); }});
+}
+
+Result<Unit> Duties::CheckAlone() {
+  SP_TRY(parts_.floors.Floors());
+  SP_TRY(const Bytes log, ReadFile(parts_.files, config_.event_log, kEventLogBytesMax));
+  if (log.empty()) return Error{Reason::kUnavailable, "the event log is empty", "health.event-log"};
+  return Ok();
 }
 
 UpdateDriverParts Duties::DriverParts() {
   return {machinery_->installer(),
-          downloads_->source(),
+          *sources_,
           parts_.rebooter,
           parts_.clock,
           *checks_,
@@ -112,6 +145,7 @@ UpdateDriverParts Duties::DriverParts() {
           [client = client_] { return client->time().Now(); },
           [this](const UpdateReport& report) { Reported(report); },
           [client = client_] { return client->Alive(); },
+          [this] { return CheckAlone(); },
           {}};
 }
 
@@ -120,6 +154,7 @@ void Duties::Reported(const UpdateReport& report) {
     const std::lock_guard lock(report_mutex_);
     report_ = report;
   }
+  bundles_->OnReport(report);
   client_->Report(report);
 }
 
@@ -213,8 +248,11 @@ void Duties::OnRevocations(const std::vector<PeerRevocation>& revocations) {
 Result<uint64_t> Duties::OnManifest(const ota::DeviceManifest& manifest) {
   SP_TRY(ota::ManifestVerifier* const verifier, Verifier());
   SP_TRY(const ota::ManifestFloors floors, parts_.floors.Floors());
-  SP_TRY(const ota::VerifiedManifest verified,
-         verifier->Verify(manifest, fetcher_, floors, client_->time().Now().now));
+  const auto verify = [&] {
+    const std::lock_guard lock(metadata_mutex_);
+    return verifier->Verify(manifest, fetcher_, floors, client_->time().Now().now);
+  };
+  SP_TRY(const ota::VerifiedManifest verified, verify());
   SP_TRY(Obey(verified));
   Log(LogLevel::kInfo, "manifest_obeyed",
       {{"version", std::to_string(verified.version())},
@@ -229,7 +267,8 @@ Result<Unit> Duties::Obey(const ota::VerifiedManifest& manifest) {
   if (!worker_) return Unit{};
   if (!manifest.release() && assigned_) worker_->Withdraw(*assigned_);
   assigned_.reset();
-  if (!manifest.release()) return Unit{};
+  if (!manifest.release() || !bundles_->AssignsAfter(manifest.version())) return Unit{};
+  bundles_->Superseded(manifest.release()->digest());
   assigned_ = manifest.release()->digest();
   worker_->Assign(ota::InstallPlanMaker::From(*manifest.release()));
   return Unit{};

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 
+#include "device-client/bundle/bundle_desk.h"
 #include "device-client/client.h"
 #include "device-client/downloads.h"
 #include "device-client/enforce/proxy.h"
@@ -66,6 +67,10 @@ class Duties final : public AgentSinks {
  private:
   Result<Unit> StartProxy();
   Result<Unit> StartUpdates();
+  std::unique_ptr<BundleDesk> MakeBundleDesk();
+  // CheckAlone is what this device can say of its own boot: the TPM answers and holds the floors,
+  // and the event log is there.
+  Result<Unit> CheckAlone();
   UpdateDriverParts DriverParts();
   void Reported(const UpdateReport& report);
   void Hear(HealthCheck check, HealthState state, std::optional<ReleaseDigest> release = {});
@@ -90,6 +95,7 @@ class Duties final : public AgentSinks {
   ContentClient content_;
   HttpFetcher fetcher_;
   std::unique_ptr<Downloads> downloads_;
+  std::unique_ptr<BundleSource> sources_;  // a bundle's folder, and downloads_
   std::unique_ptr<UpdateMachinery> machinery_;
   std::unique_ptr<MachineChecks> checks_;
   TrialNotes notes_;
@@ -100,6 +106,8 @@ class Duties final : public AgentSinks {
   BootClaim boot_;
   std::unique_ptr<Proxy> proxy_;
   std::unique_ptr<UpdateWorker> worker_;
+  std::mutex metadata_mutex_;            // held while the image repository's store is used
+  std::unique_ptr<BundleDesk> bundles_;  // hands plans to worker_, and hears its reports
 };
 
 }  // namespace sallyport::device

@@ -6,8 +6,67 @@
 #include "attestation-server/api/tls.h"
 #include "device-client/run.h"
 
+namespace {
+
+namespace device = sallyport::device;
+
+// UpdateCommands are the subcommands of `update` with what they were given.
+struct UpdateCommands {
+  CLI::App* status = nullptr;
+  CLI::App* preflight = nullptr;
+  CLI::App* adopt = nullptr;
+  CLI::App* install = nullptr;
+  bool json = false;
+  std::string release;
+  device::AdoptOptions adopting;
+  device::InstallOptions installing;
+};
+
+void AddLooking(CLI::App& update, UpdateCommands& out) {
+  out.status = update.add_subcommand(
+      "status", "Print the release that runs, and the rollback floors with their state");
+  out.status->footer("Example:\n  sallyport-agent update status --json --config agent.yaml");
+  out.status->add_flag("--json", out.json, "As one JSON object");
+  out.preflight = update.add_subcommand(
+      "preflight", "Check what an installation would need, without changing anything");
+  out.preflight->footer(
+      "Example:\n  sallyport-agent update preflight --release release.json --config agent.yaml\n"
+      "Exit status 1 when a check fails.");
+  out.preflight->add_option("--release", out.release, "release.json whose sizes are checked");
+  out.preflight->add_flag("--json", out.json, "As one JSON object");
+}
+
+void AddAdopt(CLI::App& update, UpdateCommands& out) {
+  out.adopt = update.add_subcommand(
+      "adopt-floors",
+      "Make rollback counters that are missing or were made anew this device's own");
+  out.adopt->footer(
+      "The floors are those that the server recorded from this TPM; a floor that is held is never "
+      "lowered.\nFind out first who cleared the TPM (docs/rollback.md). A running agent takes them "
+      "up by itself; stop it\nwhere the TPM has no resource manager.\n"
+      "Example:\n  sallyport-agent update adopt-floors --config /etc/sallyport/agent.yaml\n"
+      "Exit status: 0 adopted, 1 refused, 2 configuration wrong, 3 TPM not reachable, 4 internal.");
+  out.adopt->add_flag(
+      "--begin-at-zero", out.adopting.begin_at_zero,
+      "Where the server recorded none: a device that never attested since it had them");
+  out.adopt->add_flag("--json", out.adopting.json, "As one JSON object");
+}
+
+void AddInstall(CLI::App& update, UpdateCommands& out) {
+  out.install = update.add_subcommand(
+      "install", "Let the running agent install the release of a USB bundle, and reboot into it");
+  out.install->footer(
+      "Example:\n  sallyport-agent update install /media/stick/sallyport --config agent.yaml\n"
+      "Interrupted? The same command goes on. 0: installed, the machine reboots; 1: refused; 3: no "
+      "agent runs.");
+  out.install->add_option("folder", out.installing.folder, "The bundle")->required();
+  out.install->add_option("--role", out.installing.role, "Take it only if this role signed it");
+  out.install->add_flag("--json", out.installing.json, "As one JSON object");
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  namespace device = sallyport::device;
   sallyport::server::PrepareTls();
   ::setenv("TSS2_LOG", "all+none", 0);  // the TPM's words come through our own errors
   CLI::App app{
@@ -18,6 +77,7 @@ int main(int argc, char** argv) {
       "Examples:\n  sallyport-agent --config /etc/sallyport/agent.yaml\n"
       "  sallyport-agent status --config /etc/sallyport/agent.yaml\n"
       "  sallyport-agent update status --config /etc/sallyport/agent.yaml\n"
+      "  sallyport-agent update install /media/stick/sallyport --config /etc/sallyport/agent.yaml\n"
       "  sallyport-agent update adopt-floors --config /etc/sallyport/agent.yaml\n"
       "Exit status 64 asks the supervisor to reboot the machine.");
   app.set_version_flag("--version", SALLYPORT_VERSION);
@@ -29,42 +89,23 @@ int main(int argc, char** argv) {
   app.add_flag("--once", options.once, "Prove this boot once and stop: 0 admitted, 1 refused");
   const CLI::App* const status =
       app.add_subcommand("status", "Print the running agent's status as JSON");
-  CLI::App* const update = app.add_subcommand("update", "What this device may be updated to");
+  CLI::App* const update =
+      app.add_subcommand("update", "What this device runs and may be updated to");
   update->require_subcommand(1);
-  CLI::App* const update_status = update->add_subcommand(
-      "status", "Print the release that runs, and the rollback floors with their state");
-  update_status->footer("Example:\n  sallyport-agent update status --json --config agent.yaml");
-  CLI::App* const preflight = update->add_subcommand(
-      "preflight", "Check what an installation would need, without changing anything");
-  preflight->footer(
-      "Example:\n  sallyport-agent update preflight --release release.json --config agent.yaml\n"
-      "Exit status 1 when a check fails.");
-  std::string release;
-  preflight->add_option("--release", release, "release.json whose sizes are checked");
-  CLI::App* const adopt = update->add_subcommand(
-      "adopt-floors",
-      "Make rollback counters that are missing or were made anew this device's own");
-  adopt->footer(
-      "The floors are those that the server recorded from this TPM; a floor that is held is never "
-      "lowered.\nFind out first who cleared the TPM (docs/rollback.md). A running agent takes them "
-      "up by itself; stop it\nwhere the TPM has no resource manager.\n"
-      "Example:\n  sallyport-agent update adopt-floors --config /etc/sallyport/agent.yaml\n"
-      "Exit status: 0 adopted, 1 refused, 2 configuration wrong, 3 TPM not reachable, 4 internal.");
-  device::AdoptOptions adopting;
-  adopt->add_flag("--begin-at-zero", adopting.begin_at_zero,
-                  "Where the server recorded none: a device that never attested since it had them");
-  adopt->add_flag("--json", adopting.json, "As one JSON object");
-  bool json = false;
-  preflight->add_flag("--json", json, "As one JSON object");
-  update_status->add_flag("--json", json, "As one JSON object");
+  UpdateCommands updating;
+  AddLooking(*update, updating);
+  AddAdopt(*update, updating);
+  AddInstall(*update, updating);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (preflight->parsed()) return device::PrintPreflight(options, release, json);
-  if (adopt->parsed()) return device::AdoptFloors(options, adopting);
-  if (update_status->parsed()) return device::PrintUpdateStatus(options, json);
+  if (updating.install->parsed()) return device::InstallBundle(options, updating.installing);
+  if (updating.preflight->parsed())
+    return device::PrintPreflight(options, updating.release, updating.json);
+  if (updating.adopt->parsed()) return device::AdoptFloors(options, updating.adopting);
+  if (updating.status->parsed()) return device::PrintUpdateStatus(options, updating.json);
   const auto variable = [](const char* name) {
     const char* const value = std::getenv(name);
     return std::string(value == nullptr ? "" : value);

@@ -1,8 +1,11 @@
 #include "device-client/run.h"
 
+#include <poll.h>
+
 #include <csignal>
 #include <cstdio>
 
+#include "device-client/state_lock.h"
 #include "device-client/status_file.h"
 #include "ota/metadata/limits.h"
 #include "ota/metadata/release.h"
@@ -124,6 +127,7 @@ Result<Unit> Run(const Config& config, const RunOptions& options, bool& reboot) 
          ReadFile(files, config.enrolment_file, pki::kEnrolmentFileBytesMax));
   SP_TRY(const pki::EnrolmentFile enrolment, pki::ParseEnrolmentFile(AsText(enrolment_text)));
   SP_TRY(files.MakeDirectories(config.state));
+  SP_TRY(const StateLock lock, StateLock::Take(config.state));
   SP_TRY(const AgentState state, LoadState(files, config.state));
   SP_TRY(InstallTlsKeyProvider());
   SP_TRY(const std::unique_ptr<Tpm> tpm, Tpm::Open(config.tcti, random));
@@ -209,6 +213,24 @@ int PrintUpdateStatus(const RunOptions& options, bool json) {
 
 namespace {
 
+// FailInstall says it for people, and for programs when they asked.
+int FailInstall(Reason reason, const std::string& rule, const std::string& detail, bool json) {
+  if (json) {
+    const JsonValue error =
+        JsonValue::Object({{"reason", ReasonName(reason)}, {"rule", rule}, {"detail", detail}});
+    std::printf("%s\n", WriteJson(JsonValue::Object({{"error", error}})).c_str());
+  }
+  const std::string name = rule.empty() ? std::string(ReasonName(reason)) : rule;
+  std::fprintf(stderr, "sallyport-agent: %s: %s\n", name.c_str(), detail.c_str());
+  return ExitStatusOf(reason);
+}
+
+void ShowProgress(const InstallAnswer& answer) {
+  if (answer.error || answer.state.empty()) return;
+  std::fprintf(stderr, "%s %u%%%s%s\n", answer.state.c_str(), answer.percent,
+               answer.detail.empty() ? "" : "  ", answer.detail.c_str());
+}
+
 Result<ota::PreflightNeeds> NeedsOf(FileSystem& files, const std::string& path) {
   if (path.empty()) return ota::PreflightNeeds{};
   SP_TRY(const Bytes json, ReadFile(files, path, ota::kReleaseSizeMax));
@@ -231,6 +253,24 @@ Result<std::vector<ota::PreflightCheck>> Preflight(const RunOptions& options,
 }
 
 }  // namespace
+
+int InstallBundle(const RunOptions& options, const InstallOptions& install) {
+  PosixFileSystem files;
+  SystemRandom random;
+  const Result<Config> config = LoadConfig(files, options.config);
+  if (!config) return Fail(config.error());
+  const InstallParts parts{
+      files, random, [] { ::poll(nullptr, 0, static_cast<int>(kLookPause.ms)); }, &ShowProgress};
+  const Result<InstallAnswer> answer = FollowInstall(parts, *config, install);
+  if (!answer)
+    return FailInstall(answer.error().reason, std::string(answer.error().rule),
+                       answer.error().detail, install.json);
+  if (answer->error)
+    return FailInstall(answer->error->reason, answer->error->rule, answer->error->detail,
+                       install.json);
+  if (std::printf("%s\n", DescribeInstall(*answer, install.json).c_str()) < 0) return 4;
+  return Succeeded(*answer) ? 0 : 1;
+}
 
 int PrintPreflight(const RunOptions& options, const std::string& release, bool json) {
   const auto checks = Preflight(options, release);

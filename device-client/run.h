@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "device-client/install_command.h"
 #include "device-client/service_notifier.h"
 
 namespace sallyport::device {
@@ -22,6 +23,8 @@ struct RunOptions {
 int RunAgent(const RunOptions& options);
 int PrintStatus(const RunOptions& options);
 int PrintUpdateStatus(const RunOptions& options, bool json);
+// InstallBundle: 0 installed, 1 refused or failed, 3 no agent runs.
+int InstallBundle(const RunOptions& options, const InstallOptions& install);
 // PrintPreflight: the sizes come from the file `release`, none when it is empty. 1 when a check
 // fails.
 int PrintPreflight(const RunOptions& options, const std::string& release, bool json);

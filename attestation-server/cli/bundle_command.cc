@@ -16,7 +16,8 @@ Result<CommandResult> Stage(FileSystem& files, const ReleaseBundleOptions& optio
                                    .serial = options.serial,
                                    .made_at = now,
                                    .expires = now + lifetime,
-                                   .release = "releases/" + options.release + "/release.json"}));
+                                   .release = "releases/" + options.release + "/release.json",
+                                   .commit_locally = options.commit_locally}));
   SP_TRY(const ota::Review review, ota::ReviewStaged(folder, options.role));
   SP_TRY(const ota::SigningStatus status, ota::StatusOf(folder, options.role));
   return Done(options.json,
@@ -71,6 +72,8 @@ void AddBundleCommand(CLI::App& release, CommandSink& sink) {
   bundle->add_option("--release", options->release, "PRODUCT/VERSION of a published release");
   bundle->add_option("--serial", options->serial, "Serial of the bundle, above the one before");
   bundle->add_option("--expires-in", options->expires_in, "How long devices take the bundle");
+  bundle->add_flag("--commit-locally", options->commit_locally,
+                   "Devices may commit by their own health when no server judged the new boot");
   bundle->add_option("--out", options->out, "Folder to write");
   AddReleaseCommand(bundle, sink, options, &ReleaseBundle);
 }

@@ -15,6 +15,7 @@ struct ReleaseBundleOptions {
   std::string release = {};  // PRODUCT/VERSION: stage a statement
   uint64_t serial = 0;
   std::string expires_in = "180d";
+  bool commit_locally = false;
   std::string out = {};  // folder: pack what is published
   bool json = false;
 };

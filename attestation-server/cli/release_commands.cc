@@ -148,6 +148,23 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
           *facts.Find("digest")->if_string() + "\n" + SizesText(release));
 }
 
+Result<CommandResult> Withdraw(FileSystem& files, const ReleaseWithdrawOptions& options,
+                               UnixTime now) {
+  const size_t slash = options.release.find('/');
+  if (slash == std::string::npos || !ota::IsProductName(options.release.substr(0, slash)))
+    return Error{Reason::kInvalidArgument, "a release is named PRODUCT/VERSION", "release.name"};
+  SP_TRY(const ota::ReleaseVersion version,
+         ota::ReleaseVersion::Parse(options.release.substr(slash + 1)));
+  SP_TRY(const Duration lifetime, ParseDuration(options.expires_in));
+  ota::RepositoryFolder folder(files, options.repository);
+  SP_TRY(ota::WithdrawRelease(folder, options.release.substr(0, slash), version, now + lifetime));
+  SP_TRY(const ota::Review review, ota::ReviewStaged(folder, "targets"));
+  SP_TRY(const ota::SigningStatus status, ota::StatusOf(folder, "targets"));
+  return Done(options.json,
+              ota::WithMembers(StatusJson(status), {{"review", ota::ReviewJson(review)}}),
+              "staged\n" + ota::ReviewText(review) + StatusText(status));
+}
+
 // Agree asks the person, who has read the review, or compares with what they were told to sign.
 Result<Unit> Agree(Terminal& terminal, const ReleaseSignOptions& options,
                    const ota::Review& review) {
@@ -311,6 +328,20 @@ void AddCreate(CLI::App& release, CommandSink& sink, FleetFunction fleet) {
   AddReleaseCommand(create, sink, options, &ReleaseCreate);
 }
 
+void AddWithdraw(CLI::App& release, CommandSink& sink) {
+  CLI::App* const withdraw = release.add_subcommand(
+      "withdraw", "Stage targets without a release, so that no device is assigned it any more");
+  withdraw->footer(
+      "Example:\n  sallyport release withdraw --repository repo --release edge-os/2.0.0\nThen "
+      "sign and publish as any other change. The files of the release stay in the folder.");
+  const auto options = std::make_shared<ReleaseWithdrawOptions>();
+  withdraw->add_option("--repository", options->repository, "Repository folder")->required();
+  withdraw->add_option("--release", options->release, "PRODUCT/VERSION")->required();
+  withdraw->add_option("--expires-in", options->expires_in,
+                       "How long the role targets shall be valid, e.g. 365d");
+  AddReleaseCommand(withdraw, sink, options, &ReleaseWithdraw);
+}
+
 void AddSign(CLI::App& release, CommandSink& sink) {
   CLI::App* const sign =
       release.add_subcommand("sign", "Show what is staged and add one signature to it");
@@ -354,6 +385,10 @@ void AddInspect(CLI::App& release, CommandSink& sink) {
 CommandResult ReleaseCreate(FileSystem& files, const ReleaseCreateOptions& options, UnixTime now) {
   return Run(options.json, [&] { return Create(files, options, now); });
 }
+CommandResult ReleaseWithdraw(FileSystem& files, const ReleaseWithdrawOptions& options,
+                              UnixTime now) {
+  return Run(options.json, [&] { return Withdraw(files, options, now); });
+}
 CommandResult ReleaseSign(FileSystem& files, Terminal& terminal,
                           const ReleaseSignOptions& options) {
   return Run(options.json, [&] { return Sign(files, terminal, options); });
@@ -378,6 +413,7 @@ void AddReleaseCommands(CLI::App& app, CommandSink& sink, FleetFunction fleet) {
   AddBundleCommand(*release, sink);
   AddLintCommand(*release, sink);
   AddCreate(*release, sink, std::move(fleet));
+  AddWithdraw(*release, sink);
   AddSign(*release, sink);
   AddInspect(*release, sink);
 }

@@ -34,6 +34,12 @@ struct ReleaseCreateOptions {
   FleetFunction fleet = {};            // null: `from` cannot say fleet
   bool json = false;
 };
+struct ReleaseWithdrawOptions {
+  std::string repository;
+  std::string release;  // PRODUCT/VERSION
+  std::string expires_in = "365d";
+  bool json = false;
+};
 struct ReleaseSignOptions {
   std::string repository;
   std::string role = "targets";
@@ -59,6 +65,10 @@ struct ReleaseInspectOptions {
 // Each returns exit 1 for a clear no (threshold not met, foreign key, what a device would refuse),
 // 2 for wrong input. Facts are one JSON object with `json`.
 CommandResult ReleaseCreate(FileSystem& files, const ReleaseCreateOptions& options, UnixTime now);
+// ReleaseWithdraw stages targets without a release, to be signed and published like any other
+// change.
+CommandResult ReleaseWithdraw(FileSystem& files, const ReleaseWithdrawOptions& options,
+                              UnixTime now);
 // ReleaseSign shows what it signs (ota/repository/review.h) and asks at a terminal. It is also how
 // a person signs drafts of root, policy and teams; exit 0 says that this signature is in.
 CommandResult ReleaseSign(FileSystem& files, Terminal& terminal, const ReleaseSignOptions& options);

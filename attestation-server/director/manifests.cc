@@ -89,7 +89,8 @@ Result<std::optional<AssignedRelease>> Manifests::ReleaseOf(const std::string& d
   if (!rollout) return std::optional<AssignedRelease>();
   SP_TRY(const std::optional<ReleaseRow> release,
          FindRelease(snapshot.connection(), rollout->release));
-  if (!release) return std::optional<AssignedRelease>();
+  // Devices refuse a manifest that names what targets does not sign.
+  if (!release || release->withdrawn) return std::optional<AssignedRelease>();
   SP_TRY(AssignedRelease assigned, AssignRelease(AsBytes(release->json), rollout->name));
   return std::optional<AssignedRelease>(std::move(assigned));
 }

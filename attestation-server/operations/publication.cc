@@ -93,8 +93,10 @@ Result<Unit> PublicationOperations::RecordReleases(const Operator& caller, UnixT
   const ota::RepositoryFolder folder(repository_.files, repository_.directory);
   SP_TRY(const ota::RepositoryFolder::Draft published, folder.Published("targets"));
   SP_TRY(const ota::Targets parsed, ota::DraftTargets(published));
+  std::set<std::string> releases;
   for (const auto& [path, file] : parsed.targets) {
     if (!path.starts_with("releases/") || !path.ends_with("/release.json")) continue;
+    releases.insert(path);
     SP_TRY(const Bytes json, PublishedTarget("targets", path));
     SP_TRY(
         parts_.database.writer().Run([&, release = path](Transaction& transaction) -> Result<Unit> {
@@ -102,6 +104,7 @@ Result<Unit> PublicationOperations::RecordReleases(const Operator& caller, UnixT
         }));
   }
   return parts_.database.writer().Run([&](Transaction& transaction) -> Result<Unit> {
+    SP_TRY(RecordWithdrawals(transaction, releases, now));
     SP_TRY(transaction.Audit(
         "repository.published",
         JsonValue::Object({{"operator", caller.id}, {"targets", published.version}})));

@@ -170,6 +170,11 @@ Gate RollbackGate(const Question& q) {
   return {"rollback", Gate::Answer::kOpen, need + " if that was ever a floor", have};
 }
 
+Gate PublishedGate(const Question& q) {
+  return Decide("published", !q.wanted.row.withdrawn, "signed by targets",
+                q.wanted.row.withdrawn ? "withdrawn" : "published");
+}
+
 Gate RolloutGate(const Question& q) {
   const std::string need = "assigned by a rollout";
   if (!q.assignment || !q.rollout) return Decide("rollout", false, need, "in no rollout");
@@ -209,8 +214,8 @@ Result<Gate> PolicyGate(const Question& q) {
 }
 
 Result<std::vector<Gate>> GatesOf(const Question& q) {
-  std::vector<Gate> gates{StateGate(q),    PostureGate(q), HardwareGate(q), MinimumVersionGate(q),
-                          RollbackGate(q), RolloutGate(q), ReferenceGate(q)};
+  std::vector<Gate> gates{StateGate(q),    PostureGate(q),   HardwareGate(q), MinimumVersionGate(q),
+                          RollbackGate(q), PublishedGate(q), RolloutGate(q),  ReferenceGate(q)};
   if (std::optional<Gate> trial = TrialGate(q)) gates.push_back(*std::move(trial));
   SP_TRY(Gate policy, PolicyGate(q));
   gates.push_back(std::move(policy));

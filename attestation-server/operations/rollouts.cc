@@ -15,6 +15,7 @@ namespace sallyport::server {
 namespace {
 
 constexpr int64_t kDevicesMax = 200'000;
+constexpr int64_t kRolloutPage = 100;
 // A rollout of thousands does not bring all their logs with each look at it.
 constexpr size_t kLogsShown = 20;
 constexpr std::string_view kAnyClass = "*";  // a release's values are not of one class
@@ -243,6 +244,46 @@ Result<RolloutRow> FindRollout(Connection& connection, std::string_view name) {
   return *std::move(row);
 }
 
+// ClosePending closes the values of the rollout's release for who has not committed to it.
+Result<Unit> ClosePending(Connection& connection, const std::string& rollout) {
+  SP_TRY(const std::vector<RolloutDeviceRow> devices, Rollouts(connection).DevicesOf(rollout));
+  for (const RolloutDeviceRow& device : devices)
+    if (device.assigned && device.state != UpdateState::kCommitted)
+      SP_TRY(References(connection).Withdraw(device.device_id, ReferenceRole::kPending));
+  return Unit{};
+}
+
+// EndWithdrawn stops one rollout whose release was withdrawn, in whatever state it is.
+Result<Unit> EndWithdrawn(Transaction& transaction, RolloutRow row, UnixTime now) {
+  constexpr std::string_view kWhy = "its release was withdrawn";
+  const ota::RolloutState state = ToPure(row.state);
+  const bool running = ota::Next(state, ota::RolloutEvent::kFailing).has_value();
+  const bool waiting = !running && state != ota::RolloutState::kHalted &&
+                       ota::Next(state, ota::RolloutEvent::kAbort).has_value();
+  if (running) SP_TRY(Fire(row, ota::RolloutEvent::kFailing, std::string(kWhy), now));
+  if (waiting) SP_TRY(Fire(row, ota::RolloutEvent::kAbort, std::string(kWhy), now));
+  if (!running && !waiting) return Unit{};
+  SP_TRY(Rollouts(transaction.connection()).Update(row));
+  SP_TRY(ClosePending(transaction.connection(), row.name));
+  SP_TRY(transaction.Audit("rollout.release-withdrawn",
+                           JsonValue::Object({{"rollout", row.name},
+                                              {"release", HexEncode(row.release)},
+                                              {"state", TextOf(row.state)}})));
+  return Unit{};
+}
+
+Result<Unit> EndRolloutsOf(Transaction& transaction, const ReleaseDigest& release, UnixTime now) {
+  Rollouts rollouts(transaction.connection());
+  std::string after;
+  while (true) {
+    SP_TRY(const std::vector<RolloutRow> page, rollouts.List(after, kRolloutPage));
+    if (page.empty()) return Unit{};
+    for (const RolloutRow& row : page)
+      if (row.release == release) SP_TRY(EndWithdrawn(transaction, row, now));
+    after = page.back().name;
+  }
+}
+
 RolloutDeviceRow Member(const std::string& rollout, const std::string& device_id,
                         RolloutWave wave) {
   RolloutDeviceRow row;
@@ -312,6 +353,21 @@ Result<Unit> RecordRelease(Transaction& transaction, const std::string& path, By
   return Unit{};
 }
 
+Result<Unit> RecordWithdrawals(Transaction& transaction, const std::set<std::string>& published,
+                               UnixTime now) {
+  SP_TRY(const std::vector<ReleaseRow> releases, ListReleases(transaction.connection()));
+  for (const ReleaseRow& release : releases) {
+    const bool withdrawn = !published.contains(release.path);
+    if (withdrawn == release.withdrawn) continue;
+    SP_TRY(SetWithdrawn(transaction.connection(), release.digest, withdrawn));
+    SP_TRY(transaction.Audit(
+        withdrawn ? "release.withdrawn" : "release.reinstated",
+        JsonValue::Object({{"path", release.path}, {"digest", HexEncode(release.digest)}})));
+    if (withdrawn) SP_TRY(EndRolloutsOf(transaction, release.digest, now));
+  }
+  return Unit{};
+}
+
 Result<JsonValue> RolloutOperations::Create(const Operator& caller, const RolloutOrder& order) {
   const UnixTime now = clock_.Wall();
   JsonValue shown;
@@ -322,6 +378,9 @@ Result<JsonValue> RolloutOperations::Create(const Operator& caller, const Rollou
     if (!release)
       return Error{Reason::kNotFound, order.release_path + " is not published here",
                    "rollout.release"};
+    if (release->withdrawn)
+      return Error{Reason::kPolicyDenied, order.release_path + " was withdrawn",
+                   "rollout.release-withdrawn"};
     SP_TRY(const std::vector<RolloutDeviceRow> devices, Members(connection, order));
     RolloutRow row;
     row.name = order.name;
@@ -412,13 +471,7 @@ Result<JsonValue> RolloutOperations::Abort(const Operator& caller, std::string_v
       caller, name, "rollout.aborted",
       [&](RolloutRow& row, Transaction& transaction) -> Result<Unit> {
         SP_TRY(Fire(row, ota::RolloutEvent::kAbort, "aborted by " + caller.id, clock_.Wall()));
-        Rollouts rollouts(transaction.connection());
-        SP_TRY(const std::vector<RolloutDeviceRow> devices, rollouts.DevicesOf(row.name));
-        for (const RolloutDeviceRow& device : devices)
-          if (device.assigned && device.state != UpdateState::kCommitted)
-            SP_TRY(References(transaction.connection())
-                       .Withdraw(device.device_id, ReferenceRole::kPending));
-        return Unit{};
+        return ClosePending(transaction.connection(), row.name);
       });
 }
 

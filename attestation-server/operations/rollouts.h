@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 
 #include "attestation-server/operations/operator.h"
 #include "attestation-server/store/rollouts.h"
@@ -84,5 +85,12 @@ Sha256Digest RolloutDigest(const RolloutRow& rollout, const std::vector<RolloutD
 // yet). The same release again changes nothing.
 Result<Unit> RecordRelease(Transaction& transaction, const std::string& path, ByteView release_json,
                            UnixTime now);
+
+// RecordWithdrawals: `published` are the target paths that targets signs now. Releases elsewhere
+// are withdrawn, and those that came back are not. A rollout of a withdrawn release halts, or is
+// aborted when it has not begun, and the values of who has not committed close; who runs the
+// release goes on being judged by it.
+Result<Unit> RecordWithdrawals(Transaction& transaction, const std::set<std::string>& published,
+                               UnixTime now);
 
 }  // namespace sallyport::server

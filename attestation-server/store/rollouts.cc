@@ -8,15 +8,21 @@ namespace sallyport::server {
 
 namespace {
 
-#define SP_RELEASE_SELECT "SELECT digest, product, version, path, json, created_at FROM releases "
-constexpr std::string_view kReleaseKinds = "ttttti";
+#define SP_RELEASE_SELECT \
+  "SELECT digest, product, version, path, json, created_at, withdrawn FROM releases "
+constexpr std::string_view kReleaseKinds = "tttttii";
+
+Result<ReleaseRow> ReadRelease(const Row& row) {
+  SP_TRY(const auto digest, row.FixedAt<ReleaseDigest>(0));
+  return ReleaseRow{digest,      row.Text(1), row.Text(2),        row.Text(3),
+                    row.Text(4), row.Time(5), row.Integer(6) != 0};
+}
 
 Result<std::optional<ReleaseRow>> OneRelease(Result<std::optional<Row>> found) {
   SP_TRY(const std::optional<Row> row, std::move(found));
   if (!row.has_value()) return std::optional<ReleaseRow>();
-  SP_TRY(const auto digest, row->FixedAt<ReleaseDigest>(0));
-  return std::optional<ReleaseRow>(
-      ReleaseRow{digest, row->Text(1), row->Text(2), row->Text(3), row->Text(4), row->Time(5)});
+  SP_TRY(ReleaseRow release, ReadRelease(*row));
+  return std::optional<ReleaseRow>(std::move(release));
 }
 
 #define SP_ROLLOUT_SELECT                                                                       \
@@ -89,6 +95,23 @@ Result<std::optional<ReleaseRow>> FindRelease(Connection& connection, const Rele
 Result<std::optional<ReleaseRow>> FindReleaseByPath(Connection& connection, std::string_view path) {
   return OneRelease(
       connection.QueryOne(SP_RELEASE_SELECT "WHERE path = :path", kReleaseKinds, {path}));
+}
+
+Result<std::vector<ReleaseRow>> ListReleases(Connection& connection) {
+  SP_TRY(const std::vector<Row> rows,
+         connection.Query(SP_RELEASE_SELECT "ORDER BY path", kReleaseKinds, {}));
+  std::vector<ReleaseRow> out;
+  for (const Row& row : rows) {
+    SP_TRY(ReleaseRow release, ReadRelease(row));
+    out.push_back(std::move(release));
+  }
+  return out;
+}
+
+Result<Unit> SetWithdrawn(Connection& connection, const ReleaseDigest& digest, bool withdrawn) {
+  SP_TRY(connection.Execute("UPDATE releases SET withdrawn = :withdrawn WHERE digest = :digest",
+                            {withdrawn ? 1 : 0, digest}));
+  return Unit{};
 }
 
 Result<std::vector<RunningRelease>> CountRunning(Connection& connection, int64_t limit) {

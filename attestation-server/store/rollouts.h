@@ -19,12 +19,15 @@ struct ReleaseRow {
   std::string path;  // target path of release.json
   std::string json;  // as signed
   UnixTime created_at;
+  bool withdrawn = false;  // targets signs it no more
 };
 // PutRelease: the same digest again changes nothing; kAlreadyExists for another digest at the same
 // path.
 Result<Unit> PutRelease(Connection& connection, const ReleaseRow& row);
 Result<std::optional<ReleaseRow>> FindRelease(Connection& connection, const ReleaseDigest& digest);
 Result<std::optional<ReleaseRow>> FindReleaseByPath(Connection& connection, std::string_view path);
+Result<std::vector<ReleaseRow>> ListReleases(Connection& connection);
+Result<Unit> SetWithdrawn(Connection& connection, const ReleaseDigest& digest, bool withdrawn);
 
 // RunningRelease is a published release and how many active devices last showed that they run it.
 struct RunningRelease {

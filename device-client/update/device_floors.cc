@@ -125,9 +125,19 @@ Result<uint64_t> DeviceFloors::Read() {
 }
 
 void DeviceFloors::Obeyed(const ota::VerifiedManifest& manifest) {
+  HoldOnTo({manifest.image_root_version(), manifest.image_targets_version(), manifest.version()});
+}
+
+void DeviceFloors::Obeyed(const ota::VerifiedBundle& bundle) {
+  HoldOnTo({bundle.image_root_version(), bundle.image_targets_version(), 0});
+}
+
+// A manifest that is held and a bundle may each be ahead of the other.
+void DeviceFloors::HoldOnTo(const Anchors& anchors) {
   const std::lock_guard lock(mutex_);
-  anchors_ =
-      Anchors{manifest.image_root_version(), manifest.image_targets_version(), manifest.version()};
+  const Anchors held = anchors_.value_or(Anchors{});
+  anchors_ = Anchors{std::max(held.root, anchors.root), std::max(held.targets, anchors.targets),
+                     std::max(held.director, anchors.director)};
 }
 
 std::optional<DeviceFloors::Anchors> DeviceFloors::anchors() const {

@@ -10,6 +10,7 @@
 #include "device-client/tpm/floor_counters.h"
 #include "ota/install/monotonic_floor.h"
 #include "ota/metadata/uptane.h"
+#include "ota/metadata/usb_bundle.h"
 #include "pki/base/file_system.h"
 
 namespace sallyport::device {
@@ -58,6 +59,7 @@ class DeviceFloors final : public ota::MonotonicFloor {
   Result<Adoption> Adopt(bool begin_at_zero);
   // Obeyed says what the next Raise may hold on to besides the rollback index.
   void Obeyed(const ota::VerifiedManifest& manifest);
+  void Obeyed(const ota::VerifiedBundle& bundle);
   FloorStatus status() const;
 
   // MonotonicFloor: the rollback index. Raise lifts roots, targets and director of the obeyed
@@ -72,6 +74,7 @@ class DeviceFloors final : public ota::MonotonicFloor {
     uint64_t targets;
     uint64_t director;
   };
+  void HoldOnTo(const Anchors& anchors);
   Result<FloorCounts> ReadCounts();
   Result<FloorCounts> ReadCountsLocked();
   Result<std::optional<FloorCounts>> LoadRecorded() const;

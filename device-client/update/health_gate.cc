@@ -9,18 +9,24 @@ std::string DetailOf(const HealthRow& row, const HealthState& state) {
 
 }  // namespace
 
-HealthVerdict JudgeHealth(const HealthFacts& facts, Duration now, Duration ends, Duration timeout) {
+HealthVerdict JudgeHealth(const HealthFacts& facts, Duration now, Duration ends, Duration timeout,
+                          ota::LocalCommit local) {
   const HealthRow* open = nullptr;
+  bool only_the_server = true;
   for (const HealthRow& row : kHealthRows) {
     const HealthState& state = facts[static_cast<size_t>(row.check)];
     if (state.answer == HealthAnswer::kFailed && row.failing_is_final)
       return {HealthStep::kRollBack, std::string(row.name), DetailOf(row, state)};
-    if (state.answer != HealthAnswer::kPassed && open == nullptr) open = &row;
+    if (state.answer == HealthAnswer::kPassed) continue;
+    if (open == nullptr) open = &row;
+    only_the_server = only_the_server && row.of_the_server;
   }
   if (open == nullptr) return {HealthStep::kCommit, "", ""};
   HealthVerdict verdict{HealthStep::kWait, std::string(open->name),
                         DetailOf(*open, facts[static_cast<size_t>(open->check)])};
   if (now < ends) return verdict;
+  if (local == ota::LocalCommit::kAllowed && only_the_server)
+    return {HealthStep::kCommitLocally, "", ""};
   verdict.step = HealthStep::kRollBack;
   verdict.detail += " (after " + FormatDuration(timeout) + ")";
   return verdict;

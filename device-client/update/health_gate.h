@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "ota/install/install_plan.h"
 #include "pki/base/time.h"
 
 namespace sallyport::device {
@@ -34,22 +35,23 @@ struct HealthRow {
   HealthCheck check;
   std::string_view name;         // the gate of an update report
   bool failing_is_final;         // else it is looked at again until the time is up
+  bool of_the_server;            // nobody answers it where no server is reached
   std::string_view waiting_for;  // when nothing more is known
 };
 inline constexpr std::array kHealthRows = {
-    HealthRow{HealthCheck::kAgent, "agent", true, "the agent has not started its services"},
-    HealthRow{HealthCheck::kWatchdog, "watchdog", false, "the watchdog does not run"},
-    HealthRow{HealthCheck::kStream, "stream", false, "no stream to the control plane"},
-    HealthRow{HealthCheck::kAttestation, "attestation", true, "this boot was not judged"},
-    HealthRow{HealthCheck::kCertificate, "certificate", false, "no certificate of this boot"},
-    HealthRow{HealthCheck::kUnits, "units", false, "the units were not looked at"},
-    HealthRow{HealthCheck::kProbes, "probes", false, "the probes were not run"}};
+    HealthRow{HealthCheck::kAgent, "agent", true, false, "the agent has not started its services"},
+    HealthRow{HealthCheck::kWatchdog, "watchdog", false, false, "the watchdog does not run"},
+    HealthRow{HealthCheck::kStream, "stream", false, true, "no stream to the control plane"},
+    HealthRow{HealthCheck::kAttestation, "attestation", true, true, "this boot was not judged"},
+    HealthRow{HealthCheck::kCertificate, "certificate", false, true, "no certificate of this boot"},
+    HealthRow{HealthCheck::kUnits, "units", false, false, "the units were not looked at"},
+    HealthRow{HealthCheck::kProbes, "probes", false, false, "the probes were not run"}};
 
 constexpr std::string_view HealthCheckName(HealthCheck check) {
   return kHealthRows[static_cast<size_t>(check)].name;
 }
 
-enum class HealthStep : uint8_t { kWait, kCommit, kRollBack };
+enum class HealthStep : uint8_t { kWait, kCommit, kCommitLocally, kRollBack };
 
 struct HealthVerdict {
   HealthStep step = HealthStep::kWait;
@@ -58,8 +60,10 @@ struct HealthVerdict {
 };
 
 // JudgeHealth commits when every check has passed, rolls back at a final failure, and when `now` is
-// `ends` or later. `timeout` is said in the detail. Times are of the boot clock.
-HealthVerdict JudgeHealth(const HealthFacts& facts, Duration now, Duration ends, Duration timeout);
+// `ends` or later. Then it commits locally instead if the plan on trial allows that and nothing but
+// checks of the server are missing. `timeout` is said in the detail. Times are of the boot clock.
+HealthVerdict JudgeHealth(const HealthFacts& facts, Duration now, Duration ends, Duration timeout,
+                          ota::LocalCommit local = ota::LocalCommit::kRefused);
 
 constexpr bool RowsAreInOrder() {
   for (size_t i = 0; i < kHealthRows.size(); ++i)

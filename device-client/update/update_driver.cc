@@ -95,18 +95,34 @@ Result<UpdateStep> UpdateDriver::TickTrial() {
   if (attested.answer == HealthAnswer::kPassed && attested_release_ != record.release)
     attested = {HealthAnswer::kWaiting, "this boot was admitted, but not as the release on trial"};
   parts_.checks.Look(Subject(), facts_);
-  const HealthVerdict verdict = JudgeHealth(facts_, parts_.clock.Boot(), *trial_ends_,
-                                            parts_.checks.settings().health.timeout);
+  const HealthVerdict verdict =
+      JudgeHealth(facts_, parts_.clock.Boot(), *trial_ends_,
+                  parts_.checks.settings().health.timeout, MayCommitAlone(record));
   switch (verdict.step) {
     case HealthStep::kCommit: return Commit();
+    case HealthStep::kCommitLocally: return CommitAlone();
     case HealthStep::kRollBack: return RollBack(verdict.gate, verdict.detail, true);
     case HealthStep::kWait: HeldUp(verdict.gate, verdict.detail); return step_;
   }
   std::abort();
 }
 
+ota::LocalCommit UpdateDriver::MayCommitAlone(const ota::UpdateRecord& record) const {
+  const bool on_trial = plan_ && plan_->facts().release == record.release;
+  return on_trial && parts_.alone ? plan_->local_commit() : ota::LocalCommit::kRefused;
+}
+
+Result<UpdateStep> UpdateDriver::CommitAlone() {
+  const Result<Unit> good = parts_.alone();
+  if (!good) return RollBack("alone", good.error().ToString(), true);
+  return EndCommit(parts_.installer.CommitLocally(*plan_), "committed without a server");
+}
+
 Result<UpdateStep> UpdateDriver::Commit() {
-  const Result<Unit> committed = parts_.installer.Commit(plan_ ? &*plan_ : nullptr);
+  return EndCommit(parts_.installer.Commit(plan_ ? &*plan_ : nullptr), "");
+}
+
+Result<UpdateStep> UpdateDriver::EndCommit(const Result<Unit>& committed, std::string detail) {
   const bool late = parts_.clock.Boot() >= *trial_ends_;
   if (!committed && (late || !ota::MayPass(committed.error().reason)))
     return RollBack("commit", committed.error().ToString(), true);
@@ -115,7 +131,7 @@ Result<UpdateStep> UpdateDriver::Commit() {
   trial_ends_.reset();
   step_ = UpdateStep::kSettled;
   NoteCommit();
-  Report("", "");
+  Report("", std::move(detail));
   static_cast<void>(parts_.checks.RunHook(Hook::kAfterCommit, Subject()));  // it logs
   return step_;
 }

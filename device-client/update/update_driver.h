@@ -48,7 +48,8 @@ struct HealthNews {
 };
 
 // UpdateDriverParts are borrowed. `cancelled` says that the plan at hand is no longer wanted; null:
-// never. `alive` says that the rest of the agent goes on; null: always.
+// never. `alive` says that the rest of the agent goes on; null: always. `alone` says whether this
+// boot is good enough to be kept without a server's word, once all else has passed; null: never.
 struct UpdateDriverParts {
   ota::Installer& installer;
   ota::PayloadSource& source;
@@ -60,6 +61,7 @@ struct UpdateDriverParts {
   std::function<TrustedTime::Reading()> time;
   ReportFunction report;
   std::function<bool()> alive;
+  std::function<Result<Unit>()> alone;
   std::function<bool()> cancelled;
 };
 
@@ -87,6 +89,10 @@ class UpdateDriver {
   Result<UpdateStep> BeginTrial();
   Result<UpdateStep> TickTrial();
   Result<UpdateStep> Commit();
+  Result<UpdateStep> CommitAlone();
+  // EndCommit is what follows `committed`.
+  Result<UpdateStep> EndCommit(const Result<Unit>& committed, std::string detail);
+  ota::LocalCommit MayCommitAlone(const ota::UpdateRecord& record) const;
   Result<UpdateStep> TickWaiting();
   Result<UpdateStep> Arm();
   Result<UpdateStep> CallOff();

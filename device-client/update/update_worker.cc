@@ -50,6 +50,7 @@ UpdateDriverParts UpdateWorker::DriverParts(UpdateDriverParts parts) {
           std::move(parts.time),
           std::move(parts.report),
           std::move(parts.alive),
+          std::move(parts.alone),
           [this] { return cancelled_.load(); }};
 }
 

@@ -19,16 +19,14 @@ class FileSink final : public ByteSink {
  public:
   FileSink(File& file, uint64_t length) : file_(file), length_(length) {}
   Result<Unit> Write(ByteView bytes) override {
-    if (bytes.size() > length_ - written_)
-      return Error{Reason::kMismatch, "the source sends too much", "install.source-length"};
+    SP_TRY(CheckRoom(written_, bytes.size(), length_));
     SP_TRY(file_.WriteAt(written_, bytes));
     hash_.Update(bytes);
     written_ += bytes.size();
     return Unit{};
   }
   Result<Unit> Finish(const RemoteFile& file, std::string_view digest_rule) {
-    if (written_ != file.length)
-      return Error{Reason::kUnavailable, "the source broke off", "install.source-length"};
+    SP_TRY(CheckComplete(written_, file.length));
     if (!Equal(hash_.Finish(), file.sha256.view()))
       return Error{Reason::kMismatch, file.path + " is not what was signed", digest_rule};
     return file_.Sync();

@@ -2,23 +2,14 @@
 
 #include <algorithm>
 
+#include "ota/install/chunk_writer.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::ota {
 namespace {
 
-// A source that pushes more than was asked for is endless data, not a file.
-Result<Unit> CheckRoom(uint64_t held, size_t more, uint64_t length) {
-  if (more > length - held)
-    return Error{Reason::kMismatch, "the source sends too much", "install.source-length"};
-  return Unit{};
-}
-
-Result<Unit> CheckComplete(uint64_t held, uint64_t length) {
-  if (held != length)
-    return Error{Reason::kUnavailable, "the source broke off", "install.source-length"};
-  return Unit{};
-}
+// Chunks compress less well than segments: they must save one part in so many of the full payload.
+constexpr uint64_t kChunksWorthwhile = 8;
 
 class MemorySink final : public ByteSink {
  public:
@@ -104,7 +95,7 @@ ImageWriter::ImageWriter(ImageWriterParts parts) : parts_(std::move(parts)), wri
 Result<Unit> ImageWriter::Write(uint64_t resume_offset) {
   const uint64_t at = resume_offset > parts_.facts.image_length ? 0 : resume_offset;
   const RemoteDelta* const delta = ChooseDelta();
-  return delta == nullptr ? WriteInFull(at, parts_.facts.image_length) : WriteByDelta(*delta, at);
+  return delta == nullptr ? WriteWithoutDelta(at) : WriteByDelta(*delta, at);
 }
 
 const RemoteDelta* ImageWriter::ChooseDelta() const {
@@ -119,7 +110,7 @@ Result<Unit> ImageWriter::WriteByDelta(const RemoteDelta& delta, uint64_t at) {
   const auto table =
       FetchIndex({delta.index, delta.payload}, SourceImage{delta.from_length, delta.from_sha256});
   if (!table && MayPass(table.error().reason)) return table.error();
-  if (!table) return WriteInFull(at, image_end);
+  if (!table) return WriteWithoutDelta(at);
   RunningSlot old(*parts_.running);
   size_t next = SegmentAt(*table, at);
   while (true) {
@@ -127,12 +118,40 @@ Result<Unit> ImageWriter::WriteByDelta(const RemoteDelta& delta, uint64_t at) {
     if (done || writer_.failed() || MayPass(done.error().reason)) return done;
     if (next == table->segments().size()) return Unit{};  // every segment is verified and written
     const uint64_t begin = table->segments()[next].offset;
-    if (!IsOneSegments(done.error())) return WriteInFull(begin, image_end);
+    if (!IsOneSegments(done.error())) return WriteWithoutDelta(begin);
     const uint64_t end = std::min(begin + table->segment_size(), image_end);
     SP_TRY(WriteInFull(begin, end));
     next = SegmentAt(*table, end);
     if (end == image_end) return Unit{};
   }
+}
+
+Result<Unit> ImageWriter::WriteWithoutDelta(uint64_t at) {
+  if (parts_.running != nullptr && parts_.facts.chunks) {
+    const auto done = WriteByChunks(at);
+    if (done || writer_.failed() || MayPass(done.error().reason)) return done;
+  }
+  return WriteInFull(at, parts_.facts.image_length);
+}
+
+// `at` moves on with what was written, also when the rest has to come from elsewhere.
+Result<Unit> ImageWriter::WriteByChunks(uint64_t& at) {
+  SP_TRY(const Bytes index, FetchSmall(parts_.facts.chunks->index, kChunkIndexSizeMax));
+  SP_TRY(const ChunkTable table, ChunkTable::Parse(index));
+  const bool agrees = table.image_length() == parts_.facts.image_length &&
+                      table.image_sha256() == parts_.facts.image_sha256 &&
+                      table.payload_length() == parts_.facts.chunks->payload.length;
+  if (!agrees || at >= table.image_length())
+    return Error{Reason::kMismatch, "the chunks make another image", "install.index"};
+  ChunkWriter chunks(
+      {table, parts_.facts.chunks->payload, parts_.source, *parts_.running, writer_});
+  SP_TRY(const uint64_t missing, chunks.Scan(at));
+  if (missing >= parts_.facts.payload.length / kChunksWorthwhile * (kChunksWorthwhile - 1))
+    return Error{Reason::kMismatch, "the running slot has too few of the chunks",
+                 "install.chunks-missing"};
+  auto done = chunks.Write(at);
+  at = std::max(at, chunks.written());
+  return done;
 }
 
 Result<Unit> ImageWriter::WriteInFull(uint64_t at, uint64_t end) {
@@ -159,16 +178,21 @@ Result<Unit> ImageWriter::Run(const SegmentTable& table, const RemoteFile& paylo
   return done;
 }
 
+Result<Bytes> ImageWriter::FetchSmall(const RemoteFile& file, uint64_t size_max) {
+  if (file.length > size_max)
+    return Error{Reason::kTooLarge, "index of the payload", "install.index-size"};
+  MemorySink sink(file.length);
+  SP_TRY(parts_.source.Fetch(file, 0, file.length, sink));
+  SP_TRY(CheckComplete(sink.held().size(), file.length));
+  if (pki::Sha256(sink.held()) != file.sha256)
+    return Error{Reason::kMismatch, "the index is not the one that was signed", "install.index"};
+  return sink.held();
+}
+
 Result<SegmentTable> ImageWriter::FetchIndex(const Files& files,
                                              const std::optional<SourceImage>& from) {
-  if (files.index.length > kIndexSizeMax)
-    return Error{Reason::kTooLarge, "segment index", "install.index-size"};
-  MemorySink sink(files.index.length);
-  SP_TRY(parts_.source.Fetch(files.index, 0, files.index.length, sink));
-  SP_TRY(CheckComplete(sink.held().size(), files.index.length));
-  if (pki::Sha256(sink.held()) != files.index.sha256)
-    return Error{Reason::kMismatch, "the index is not the one that was signed", "install.index"};
-  SP_TRY(SegmentTable table, SegmentTable::Parse(sink.held()));
+  SP_TRY(const Bytes index, FetchSmall(files.index, kIndexSizeMax));
+  SP_TRY(SegmentTable table, SegmentTable::Parse(index));
   const bool agrees = table.image_length() == parts_.facts.image_length &&
                       table.image_sha256() == parts_.facts.image_sha256 &&
                       table.payload_length() == files.payload.length && table.source() == from;

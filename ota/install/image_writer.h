@@ -1,8 +1,8 @@
 // ImageWriter: the image of a release into the inactive slot, by a delta where the running slot has
-// what the delta starts from, else from the full payload. A segment that the delta cannot make (the
-// running slot drifted or is damaged, the delta's files are) comes from the full payload; the
-// following segments are tried again. Nothing is believed: source, data and result of every segment
-// are hashed.
+// what the delta starts from, else by the chunks that it has, else from the full payload. A segment
+// that the delta cannot make (the running slot drifted or is damaged, the delta's files are) comes
+// from the full payload; the following segments are tried again. Nothing is believed: source, data
+// and result of every segment are hashed.
 #pragma once
 
 #include <functional>
@@ -67,11 +67,14 @@ class ImageWriter {
 
   const RemoteDelta* ChooseDelta() const;
   Result<Unit> WriteByDelta(const RemoteDelta& delta, uint64_t at);
+  Result<Unit> WriteWithoutDelta(uint64_t at);
+  Result<Unit> WriteByChunks(uint64_t& at);
   Result<Unit> WriteInFull(uint64_t at, uint64_t end);
   // Run writes the segments of `table` from `next` to before `end` and leaves in `next` the one
   // that failed.
   Result<Unit> Run(const SegmentTable& table, const RemoteFile& payload, size_t& next, size_t end,
                    SourceReader* old);
+  Result<Bytes> FetchSmall(const RemoteFile& file, uint64_t size_max);
   Result<SegmentTable> FetchIndex(const Files& files, const std::optional<SourceImage>& from);
 
   const ImageWriterParts parts_;

@@ -1,6 +1,6 @@
 // InstallPlan: what to put into the inactive slot. Only ota/metadata makes one, after both
-// repositories agreed on the release (docs/protocol.md, Release and Director), so unverified bytes
-// cannot reach the installer.
+// repositories agreed on the release (docs/protocol.md, Release and Director) or a bundle was
+// verified (docs/operations/usb-update.md), so unverified bytes cannot reach the installer.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +40,12 @@ struct RemoteDelta {
   RemoteFile payload;
 };
 
+// RemoteChunks is a third way, for a running slot that holds any image.
+struct RemoteChunks {
+  RemoteFile index;
+  RemoteFile payload;
+};
+
 // InstallFacts are the fields of one release.json that the installer acts on.
 struct InstallFacts {
   ReleaseDigest release;
@@ -54,20 +60,28 @@ struct InstallFacts {
   RemoteFile payload;
   std::vector<RemoteComponent> components = {};
   std::vector<RemoteDelta> deltas = {};
+  std::optional<RemoteChunks> chunks = {};
   std::optional<VerityTree> verity = {};  // of the image
 };
+
+// LocalCommit says whether a device may commit the release by its own health when no server has
+// judged its boot: only a signed bundle allows it.
+enum class LocalCommit : uint8_t { kRefused, kAllowed };
 
 // InstallPlan is proof that the facts come from a verified release assigned to this device.
 // Immutable; copies are independent; thread-safe.
 class InstallPlan {
  public:
   const InstallFacts& facts() const { return facts_; }
+  LocalCommit local_commit() const { return local_commit_; }
 
  private:
   friend class InstallPlanMaker;    // ota/metadata/install_plan_maker.h
   friend class InstallPlanForTest;  // tests/fakes/install_plan_for_test.h
-  explicit InstallPlan(InstallFacts facts) : facts_(std::move(facts)) {}
+  InstallPlan(InstallFacts facts, LocalCommit local_commit)
+      : facts_(std::move(facts)), local_commit_(local_commit) {}
   InstallFacts facts_;
+  LocalCommit local_commit_;
 };
 
 }  // namespace sallyport::ota

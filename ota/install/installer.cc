@@ -279,6 +279,18 @@ Result<Unit> Installer::RaiseFloor(const InstallPlan* plan, const UpdateRecord& 
 }
 
 Result<Unit> Installer::Commit(const InstallPlan* plan) {
+  return CommitBy(UpdateEvent::kAttest, plan);
+}
+
+Result<Unit> Installer::CommitLocally(const InstallPlan& plan) {
+  SP_TRY(const UpdateRecord record, parts_.record.Load());
+  if (plan.local_commit() != LocalCommit::kAllowed || plan.facts().release != record.release)
+    return Error{Reason::kPolicyDenied, "the release on trial needs the server's word",
+                 "install.not-local"};
+  return CommitBy(UpdateEvent::kCommitLocally, &plan);
+}
+
+Result<Unit> Installer::CommitBy(UpdateEvent event, const InstallPlan* plan) {
   SP_TRY(UpdateRecord record, parts_.record.Load());
   SP_TRY(const Slot running, parts_.boot.RunningSlot());
   if (record.state != UpdateState::kTrial || running != record.slot)
@@ -289,7 +301,7 @@ Result<Unit> Installer::Commit(const InstallPlan* plan) {
   // Irreversible, so after the default can no longer fall back by itself.
   SP_TRY(RaiseFloor(plan, record));
   SP_TRY(WithdrawFirmware());
-  return Enter(record, UpdateEvent::kAttest);
+  return Enter(record, event);
 }
 
 Result<Unit> Installer::RollBack() {

@@ -78,6 +78,9 @@ class Installer {
   // it; null when the plan is no longer at hand: then the floor stays. kConflict,
   // install.not-in-trial, unless the target slot runs its trial.
   Result<Unit> Commit(const InstallPlan* plan);
+  // CommitLocally is Commit without a server's word. kPolicyDenied, install.not-local, unless
+  // `plan` is the one on trial and allows it.
+  Result<Unit> CommitLocally(const InstallPlan& plan);
   // RollBack makes the other slot the default and remembers the release as failed. The caller
   // reboots when the target is running.
   Result<Unit> RollBack();
@@ -111,6 +114,7 @@ class Installer {
   Result<Unit> WriteImage(Job& job);
   Result<Unit> ReadBackImage(const Job& job);
   Result<Unit> InstallUki(const Job& job);
+  Result<Unit> CommitBy(UpdateEvent event, const InstallPlan* plan);
   Result<Unit> CheckComponents(const Job& job);
   Result<Unit> InstallComponents(const Job& job);
   Result<Unit> WithdrawFirmware();

@@ -23,4 +23,9 @@ class PayloadSource {
                              ByteSink& sink) = 0;
 };
 
+// What a source may not do. CheckRoom: kMismatch, install.source-length (endless data).
+// CheckComplete: kUnavailable, install.source-length.
+Result<Unit> CheckRoom(uint64_t held, size_t more, uint64_t length);
+Result<Unit> CheckComplete(uint64_t held, uint64_t length);
+
 }  // namespace sallyport::ota

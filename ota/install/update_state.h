@@ -28,16 +28,17 @@ enum class UpdateState : uint8_t {
 inline constexpr size_t kUpdateStateCount = 10;
 
 enum class UpdateEvent : uint8_t {
-  kPlan,         // a verified release for this device
-  kDisarm,       // the target slot was taken out of the boot order
-  kCheckpoint,   // more of the image is durable
-  kFinishWrite,  // all of it is
-  kReadBack,     // slot and kernel image read back as signed
-  kArm,          // BootNext names the target
-  kBootTarget,   // running from the target slot
-  kAttest,       // the server accepted the evidence of this boot
-  kFallBack,     // running from the old slot again with no try left, or the boot was refused
-  kFail,         // an error that trying again would not cure by itself
+  kPlan,           // a verified release for this device
+  kDisarm,         // the target slot was taken out of the boot order
+  kCheckpoint,     // more of the image is durable
+  kFinishWrite,    // all of it is
+  kReadBack,       // slot and kernel image read back as signed
+  kArm,            // BootNext names the target
+  kBootTarget,     // running from the target slot
+  kAttest,         // the server accepted the evidence of this boot
+  kCommitLocally,  // nobody judged it, its health is good, and a signed bundle asks for no more
+  kFallBack,       // running from the old slot again with no try left, or the boot was refused
+  kFail,           // an error that trying again would not cure by itself
 };
 
 constexpr std::string_view StateName(UpdateState state) {
@@ -66,6 +67,7 @@ constexpr std::string_view EventName(UpdateEvent event) {
     case UpdateEvent::kArm: return "arm";
     case UpdateEvent::kBootTarget: return "boot-target";
     case UpdateEvent::kAttest: return "attest";
+    case UpdateEvent::kCommitLocally: return "commit-locally";
     case UpdateEvent::kFallBack: return "fall-back";
     case UpdateEvent::kFail: return "fail";
   }
@@ -99,6 +101,7 @@ inline constexpr std::array kUpdateEdges = {
     UpdateEdge{UpdateState::kArmed, UpdateEvent::kBootTarget, UpdateState::kTrial},
     UpdateEdge{UpdateState::kTrial, UpdateEvent::kBootTarget, UpdateState::kTrial},
     UpdateEdge{UpdateState::kTrial, UpdateEvent::kAttest, UpdateState::kCommitted},
+    UpdateEdge{UpdateState::kTrial, UpdateEvent::kCommitLocally, UpdateState::kCommitted},
     // The target did not come up, and a try is left.
     UpdateEdge{UpdateState::kArmed, UpdateEvent::kArm, UpdateState::kArmed},
     UpdateEdge{UpdateState::kTrial, UpdateEvent::kArm, UpdateState::kArmed},
@@ -143,10 +146,11 @@ constexpr bool EveryStateReachable() {
   return true;
 }
 
-// Only the event `by` leads into `state`.
-constexpr bool EnteredOnlyBy(UpdateState state, UpdateEvent by) {
+// Only the event `by`, or `also`, leads into `state`.
+constexpr bool EnteredOnlyBy(UpdateState state, UpdateEvent by,
+                             std::optional<UpdateEvent> also = std::nullopt) {
   for (const UpdateEdge& edge : kUpdateEdges)
-    if (edge.to == state && edge.event != by) return false;
+    if (edge.to == state && edge.event != by && edge.event != also) return false;
   return true;
 }
 
@@ -154,12 +158,14 @@ constexpr bool EnteredOnlyBy(UpdateState state, UpdateEvent by) {
 
 static_assert(internal::Deterministic());
 static_assert(internal::EveryStateReachable());
-static_assert(internal::EnteredOnlyBy(UpdateState::kCommitted, UpdateEvent::kAttest));
+static_assert(internal::EnteredOnlyBy(UpdateState::kCommitted, UpdateEvent::kAttest,
+                                      UpdateEvent::kCommitLocally));
 static_assert(internal::EnteredOnlyBy(UpdateState::kRolledBack, UpdateEvent::kFallBack));
 static_assert(internal::EnteredOnlyBy(UpdateState::kVerified, UpdateEvent::kReadBack));
 static_assert(!Next(UpdateState::kWriting, UpdateEvent::kArm) &&
               !Next(UpdateState::kWritten, UpdateEvent::kArm));
-static_assert(!Next(UpdateState::kArmed, UpdateEvent::kAttest));
+static_assert(!Next(UpdateState::kArmed, UpdateEvent::kAttest) &&
+              !Next(UpdateState::kArmed, UpdateEvent::kCommitLocally));
 static_assert(!Next(UpdateState::kTrial, UpdateEvent::kPlan));
 
 }  // namespace sallyport::ota

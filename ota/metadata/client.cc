@@ -1,6 +1,7 @@
 #include "ota/metadata/client.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ota/metadata/limits.h"
 #include "pki/crypto/hash.h"
@@ -49,15 +50,43 @@ std::string MetadataClient::PathOf(std::string_view role) const {
   return directory_ + "/" + name + ".json";
 }
 
+MetadataClient MetadataClient::Draft() const {
+  MetadataClient out(files_, directory_, rules_);
+  out.draft_.emplace();
+  return out;
+}
+
+Result<Unit> MetadataClient::Adopt() {
+  SP_CHECK(draft_.has_value());
+  const std::vector<Change> changes = *std::exchange(draft_, std::nullopt);
+  for (const auto& [role, file] : changes) {
+    const Result<Unit> done = file ? Store(role, *file) : Forget(role);
+    if (!done) return done;
+  }
+  return Ok();
+}
+
 Result<Bytes> MetadataClient::Stored(std::string_view role, uint64_t size_max) const {
+  if (draft_) {
+    const auto last = std::find_if(draft_->rbegin(), draft_->rend(),
+                                   [role](const Change& change) { return change.role == role; });
+    if (last != draft_->rend() && last->file) return *last->file;
+    if (last != draft_->rend()) return Error{Reason::kNotFound, std::string(role) + ": forgotten"};
+  }
   return ReadFile(files_, PathOf(role), size_max);
 }
 
 Result<Unit> MetadataClient::Store(std::string_view role, ByteView bytes) {
-  return WriteFileAtomically(files_, PathOf(role), bytes);
+  if (!draft_) return WriteFileAtomically(files_, PathOf(role), bytes);
+  draft_->push_back({std::string(role), ToBytes(bytes)});
+  return Ok();
 }
 
 Result<Unit> MetadataClient::Forget(std::string_view role) {
+  if (draft_) {
+    draft_->push_back({std::string(role), std::nullopt});
+    return Ok();
+  }
   const auto removed = files_.Remove(PathOf(role));
   if (!removed && removed.error().reason != Reason::kNotFound) return removed.error();
   return files_.SyncDirectory(directory_);

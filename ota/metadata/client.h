@@ -4,7 +4,9 @@
 // share a directory.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "ota/metadata/trusted_metadata.h"
 #include "pki/base/file_system.h"
@@ -49,6 +51,13 @@ class MetadataClient {
   // digests.
   Result<Bytes> Download(const TrustedMetadata& trusted, Fetcher& fetcher, std::string_view path,
                          const TargetFile& file, uint64_t size_max);
+  // Draft is a client that goes on from what this one holds, and keeps what it accepts in memory
+  // until Adopt. For a repository that is worth nothing unless more is shown than its metadata: one
+  // that is refused later leaves no trace.
+  MetadataClient Draft() const;
+  // Adopt stores what a draft has accepted, in the order in which it was accepted: a cut leaves the
+  // store as a refresh does that was cut.
+  Result<Unit> Adopt();
   // Stored reads a role's file as it was received; kNotFound.
   Result<Bytes> Stored(std::string_view role, uint64_t size_max) const;
 
@@ -63,9 +72,15 @@ class MetadataClient {
   Result<Unit> LoadDelegated(TrustedMetadata& trusted, Fetcher& fetcher,
                              const TrustedMetadata::RoleChain& chain);
 
+  struct Change {
+    std::string role;
+    std::optional<Bytes> file;  // nullopt: forgotten
+  };
+
   FileSystem& files_;
   std::string directory_;
   MetadataRules rules_;
+  std::optional<std::vector<Change>> draft_;  // of a draft; later changes come later
 };
 
 }  // namespace sallyport::ota

@@ -2,8 +2,9 @@
 
 namespace sallyport::ota {
 
-InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
-  const Release& release = verified.release();
+namespace {
+
+InstallFacts FactsOf(const ReleaseDigest& digest, const Release& release) {
   const auto remote = [](const ReleaseFile& file) {
     return RemoteFile{file.path, file.length, file.sha256};
   };
@@ -14,19 +15,35 @@ InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
   for (const ReleaseDelta& delta : release.deltas)
     deltas.push_back({delta.from, delta.from_length, delta.from_sha256, remote(delta.index),
                       remote(delta.payload)});
-  return InstallPlan(InstallFacts{.release = verified.digest(),
-                                  .product = release.product,
-                                  .version = release.version.text(),
-                                  .rollback_index = release.rollback_index,
-                                  .security_floor = release.security_floor,
-                                  .image_length = release.image.length,
-                                  .image_sha256 = release.image.sha256,
-                                  .uki = remote(release.uki),
-                                  .index = remote(release.image.index),
-                                  .payload = remote(release.image.payload),
-                                  .components = std::move(components),
-                                  .deltas = std::move(deltas),
-                                  .verity = release.verity});
+  std::optional<RemoteChunks> chunks;
+  if (release.chunks)
+    chunks = RemoteChunks{remote(release.chunks->index), remote(release.chunks->payload)};
+  return InstallFacts{.release = digest,
+                      .product = release.product,
+                      .version = release.version.text(),
+                      .rollback_index = release.rollback_index,
+                      .security_floor = release.security_floor,
+                      .image_length = release.image.length,
+                      .image_sha256 = release.image.sha256,
+                      .uki = remote(release.uki),
+                      .index = remote(release.image.index),
+                      .payload = remote(release.image.payload),
+                      .components = std::move(components),
+                      .deltas = std::move(deltas),
+                      .chunks = std::move(chunks),
+                      .verity = release.verity};
+}
+
+}  // namespace
+
+InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
+  return InstallPlan(FactsOf(verified.digest(), verified.release()), LocalCommit::kRefused);
+}
+
+InstallPlan InstallPlanMaker::From(const VerifiedBundle& bundle) {
+  return InstallPlan(FactsOf(bundle.digest(), bundle.release()), bundle.statement().commit_locally
+                                                                     ? LocalCommit::kAllowed
+                                                                     : LocalCommit::kRefused);
 }
 
 }  // namespace sallyport::ota

@@ -164,6 +164,15 @@ Result<std::vector<ReleaseDelta>> GetDeltas(const JsonCursor& release) {
   return out;
 }
 
+Result<std::optional<ReleaseChunks>> GetChunks(const JsonCursor& release) {
+  if (!release.Find("chunks")) return std::optional<ReleaseChunks>();
+  SP_TRY(const JsonCursor chunks, release.Member("chunks"));
+  SP_TRY(chunks.OnlyKeys({"index", "payload"}));
+  SP_TRY(ReleaseFile index, GetFile(chunks, "index"));
+  SP_TRY(ReleaseFile payload, GetFile(chunks, "payload"));
+  return std::optional(ReleaseChunks{std::move(index), std::move(payload)});
+}
+
 // The tree stands behind its data and ends inside the image.
 bool FitsInto(const VerityTree& tree, uint64_t image_length) {
   const bool whole = tree.data_size > 0 && tree.data_size % kVerityBlockSize == 0 &&
@@ -286,7 +295,7 @@ Result<Release> ParseRelease(ByteView json) {
     return Error{Reason::kUnsupported, "format " + std::string(format), "release.format"};
   SP_TRY(release.OnlyKeys({"sallyport", "product", "version", "hardware", "min_version",
                            "rollback_index", "security_floor", "uki", "image", "measurements",
-                           "components", "deltas", "verity"}));
+                           "components", "deltas", "chunks", "verity"}));
   SP_TRY(const std::string_view product, release.GetString("product"));
   if (!IsProductName(product)) return release.Refuse("product name", "release.product");
   SP_TRY(ReleaseVersion version, GetVersion(release, "version"));
@@ -299,11 +308,13 @@ Result<Release> ParseRelease(ByteView json) {
   SP_TRY(ExpectedMeasurements measurements, GetMeasurements(release));
   SP_TRY(auto components, GetComponents(release));
   SP_TRY(auto deltas, GetDeltas(release));
+  SP_TRY(auto chunks, GetChunks(release));
   SP_TRY(auto verity, GetVerity(release, image.length));
   return Release{std::string(product),   std::move(version), std::move(hardware),
                  std::move(min_version), rollback_index,     floor.value,
                  std::move(uki),         std::move(image),   std::move(measurements),
-                 std::move(components),  std::move(deltas),  std::move(verity)};
+                 std::move(components),  std::move(deltas),  std::move(chunks),
+                 std::move(verity)};
 }
 
 std::string WriteRelease(const Release& release) {
@@ -324,6 +335,10 @@ std::string WriteRelease(const Release& release) {
   if (!release.components.empty())
     members.push_back({"components", ComponentsToJson(release.components)});
   if (!release.deltas.empty()) members.push_back({"deltas", DeltasToJson(release.deltas)});
+  if (release.chunks)
+    members.push_back(
+        {"chunks", JsonValue::Object({{"index", FileToJson(release.chunks->index)},
+                                      {"payload", FileToJson(release.chunks->payload)}})});
   if (release.verity) members.push_back({"verity", VerityToJson(*release.verity)});
   return WriteJson(JsonValue::Object(std::move(members)));
 }
@@ -332,6 +347,10 @@ std::vector<const ReleaseFile*> FilesOf(const Release& release) {
   std::vector<const ReleaseFile*> out = {&release.uki, &release.image.index,
                                          &release.image.payload};
   for (const ReleaseComponent& component : release.components) out.push_back(&component.file);
+  if (release.chunks) {
+    out.push_back(&release.chunks->index);
+    out.push_back(&release.chunks->payload);
+  }
   for (const ReleaseDelta& delta : release.deltas) {
     out.push_back(&delta.index);
     out.push_back(&delta.payload);

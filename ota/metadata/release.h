@@ -78,8 +78,14 @@ struct ReleaseDelta {
   ReleaseFile index;
   ReleaseFile payload;
 };
-// A fleet has few releases that matter; all other devices take the whole image.
+// A fleet has few releases that matter; all other devices take chunks, or the whole image.
 inline constexpr size_t kDeltasMax = 16;
+
+// ReleaseChunks is a third way, for devices whose running slot holds any older image.
+struct ReleaseChunks {
+  ReleaseFile index;
+  ReleaseFile payload;
+};
 
 struct Release {
   std::string product;
@@ -93,6 +99,7 @@ struct Release {
   ExpectedMeasurements measurements;
   std::vector<ReleaseComponent> components = {};
   std::vector<ReleaseDelta> deltas = {};  // at most one per older release
+  std::optional<ReleaseChunks> chunks = {};
   std::optional<VerityTree> verity = {};  // of the image
 };
 

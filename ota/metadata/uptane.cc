@@ -1,7 +1,5 @@
 #include "ota/metadata/uptane.h"
 
-#include <algorithm>
-
 #include "ota/metadata/limits.h"
 
 namespace sallyport::ota {
@@ -60,23 +58,6 @@ Result<DirectorTargets> ReadDirectorTargets(const Targets& top) {
   return out;
 }
 
-// FindSigned finds a target that the offline role `targets` itself signed.
-Result<const TargetFile*> FindSigned(const TrustedMetadata& image, const std::string& path) {
-  SP_TRY(const TrustedMetadata::Search search, image.FindTarget(path));
-  const auto* found = std::get_if<TrustedMetadata::Found>(&search);
-  if (found == nullptr || found->role != RoleName(Role::kTargets))
-    return Refuse(Reason::kUntrusted, "uptane.release-unsigned",
-                  path + ": not signed by the role targets");
-  return found->file;
-}
-
-Result<Unit> CheckReleaseFile(const TrustedMetadata& image, const ReleaseFile& file) {
-  SP_TRY(const TargetFile* target, FindSigned(image, file.path));
-  if (target->length == file.length && target->digests.sha256() == file.sha256) return Ok();
-  return Refuse(Reason::kMismatch, "uptane.release-file",
-                file.path + ": release and repository differ");
-}
-
 }  // namespace
 
 // ManifestJudge is the only maker of verified types.
@@ -128,11 +109,9 @@ class ManifestJudge {
     out_.image_root_version_ = image.root().version;
     out_.image_targets_version_ = image.top().version;
     out_.development_ = image.root().profile->development;
-    if (out_.version_ < floors_.director_version ||
-        out_.image_root_version_ < floors_.image_root_version ||
-        out_.image_targets_version_ < floors_.image_targets_version)
-      return Refuse(Reason::kRollback, "uptane.floor", "older than the device's own counters say");
-    return Ok();
+    SP_TRY(CheckImageFloors(image, floors_));
+    if (out_.version_ >= floors_.director_version) return Ok();
+    return Refuse(Reason::kRollback, "uptane.floor", "older than the device's own counters say");
   }
 
   Result<Unit> ReadPolicy(TrustedMetadata& image) {
@@ -157,19 +136,8 @@ class ManifestJudge {
         CanonicalJson(signed_file->custom) != CanonicalJson(file->custom))
       return Refuse(Reason::kMismatch, "uptane.repositories-disagree",
                     path + ": director and image repository differ");
-    SP_TRY(file->Check(bundle_.image.release, path));
-    SP_TRY(Release release, ParseRelease(bundle_.image.release));
-    if (CanonicalJson(ReleaseCustom(release)) != CanonicalJson(file->custom) ||
-        path != ReleaseDirectory(release.product, release.version) + "/release.json")
-      return Refuse(Reason::kMismatch, "uptane.release-content",
-                    path + ": not what its metadata says");
-    if (std::ranges::find(release.hardware, identity_.hardware_id) == release.hardware.end())
-      return Refuse(Reason::kMismatch, "uptane.hardware",
-                    path + ": not for " + identity_.hardware_id);
-    if (release.rollback_index < floors_.rollback_index)
-      return Refuse(Reason::kRollback, "uptane.release-rollback",
-                    path + ": below the rollback floor");
-    for (const ReleaseFile* part : FilesOf(release)) SP_TRY(CheckReleaseFile(image, *part));
+    SP_TRY(Release release,
+           CheckRelease(image, path, *file, bundle_.image.release, identity_.hardware_id, floors_));
     out_.release_ = VerifiedRelease(ReleaseDigestOf(bundle_.image.release), std::move(release),
                                     bundle_.image.release);
     return Ok();
@@ -256,9 +224,15 @@ Result<Unit> ManifestVerifier::Provision(ByteView image_root, ByteView director_
   return WriteFileAtomically(files_, path, director_root);
 }
 
-Result<ManifestBundle> ManifestVerifier::LoadBundle() const {
-  SP_TRY(const Bytes bytes, ReadFile(files_, directory_ + "/verified-state", kBundleSizeMax));
+Result<ManifestBundle> ManifestVerifier::LoadBundle(FileSystem& files,
+                                                    const std::string& directory) {
+  SP_TRY(const Bytes bytes, ReadFile(files, directory + "/verified-state", kBundleSizeMax));
   return DecodeBundle(bytes);
+}
+
+Bytes ManifestVerifier::StoredRelease(FileSystem& files, const std::string& directory) {
+  Result<ManifestBundle> held = LoadBundle(files, directory);
+  return held ? std::move(held->image.release) : Bytes{};
 }
 
 Result<VerifiedManifest> ManifestVerifier::VerifyStored(const ManifestFloors& floors,

@@ -10,6 +10,7 @@
 
 #include "ota/metadata/client.h"
 #include "ota/metadata/release.h"
+#include "ota/metadata/release_rules.h"
 
 namespace sallyport::ota {
 
@@ -27,14 +28,6 @@ struct ManifestIdentity {
   std::string device_id;
   std::string trust_domain;
   std::string hardware_id;
-};
-
-// ManifestFloors are numbers from beyond the disk (TPM counters) below which nothing is accepted.
-struct ManifestFloors {
-  uint64_t image_root_version = 0;
-  uint64_t image_targets_version = 0;
-  uint64_t director_version = 0;  // of the director's targets: incarnation * 2^32 + counter
-  uint64_t rollback_index = 0;
 };
 
 struct ImageBytes {
@@ -142,11 +135,15 @@ class ManifestVerifier {
   // result as one file and returns it. On any refusal the held state stays as it was.
   Result<VerifiedManifest> Verify(const DeviceManifest& manifest, Fetcher& image,
                                   const ManifestFloors& floors, UnixTime now);
+  // StoredRelease is the release.json of the held state below `directory`, of whatever age; empty
+  // when there is none. Its digest is all that vouches for it.
+  static Bytes StoredRelease(FileSystem& files, const std::string& directory);
   // VerifyStored verifies the held state again, without a network. kNotFound when there is none.
   Result<VerifiedManifest> VerifyStored(const ManifestFloors& floors, UnixTime now) const;
 
  private:
-  Result<ManifestBundle> LoadBundle() const;
+  static Result<ManifestBundle> LoadBundle(FileSystem& files, const std::string& directory);
+  Result<ManifestBundle> LoadBundle() const { return LoadBundle(files_, directory_); }
   Result<DirectorBytes> AdvanceDirector(const DeviceManifest& manifest, UnixTime now) const;
   Result<ImageBytes> CollectImage(const TrustedMetadata& director, Fetcher& fetcher, UnixTime now);
 

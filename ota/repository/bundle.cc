@@ -6,6 +6,7 @@
 #include "ota/metadata/limits.h"
 #include "ota/metadata/uptane.h"
 #include "ota/repository/change_roles.h"
+#include "ota/repository/create.h"
 
 namespace sallyport::ota {
 namespace {
@@ -74,6 +75,12 @@ class Packer {
   std::string out_;
 };
 
+// Chunks save downloads, and a stick is at hand.
+bool IsOfChunks(std::string_view path) {
+  return path.ends_with("/" + std::string(kChunksIndexName)) ||
+         path.ends_with("/" + std::string(kChunksPayloadName));
+}
+
 // Statement reads what is published for the role.
 Result<Bytes> Statement(const RepositoryFolder& folder, std::string_view role) {
   SP_TRY(const auto draft, folder.Published(role));
@@ -89,6 +96,21 @@ Result<Bytes> Statement(const RepositoryFolder& folder, std::string_view role) {
   return json;
 }
 
+// RehearsingTaker has the first hardware that the release is for, and runs the release itself: what
+// else runs out there is for each device to judge.
+Result<BundleTaker> RehearsingTaker(const RepositoryFolder& folder,
+                                    const BundleStatement& statement) {
+  SP_TRY(const auto published, folder.Published("targets"));
+  SP_TRY(const Targets targets, DraftTargets(published));
+  const TargetFile* const file = targets.Find(statement.release);
+  if (file == nullptr || !file->digests.sha256())
+    return Error{Reason::kNotFound, statement.release + " is not published", "bundle.release"};
+  SP_TRY(const std::vector<std::string> hardware, JsonCursor(file->custom).GetStrings("hardware"));
+  if (hardware.empty()) return JsonCursor(file->custom).Refuse("no hardware", "release.hardware");
+  return BundleTaker{.hardware_id = hardware.front(),
+                     .running = ReleaseDigest::FromArray(file->digests.sha256()->array())};
+}
+
 // Rehearse verifies `out` as a device does that was made with the first root.
 Result<Unit> Rehearse(const RepositoryFolder& folder, const BundleStatement& statement,
                       const std::string& trust_domain, const std::string& out, UnixTime now) {
@@ -97,7 +119,8 @@ Result<Unit> Rehearse(const RepositoryFolder& folder, const BundleStatement& sta
   MetadataClient device(folder.files(), scratch, ImageRules(trust_domain));
   SP_TRY(const Bytes root, folder.PublishedVersion("root", 1));
   SP_TRY(device.Initialise(root));
-  const auto verified = VerifyUsbBundle(device, source, statement.role, statement.serial - 1, now);
+  SP_TRY(const BundleTaker taker, RehearsingTaker(folder, statement));
+  const auto verified = VerifyUsbBundle(device, source, statement.role, taker, now);
   SP_TRY(const std::vector<std::string> names, folder.files().List(scratch));
   for (const std::string& name : names) SP_TRY(folder.files().Remove(scratch + "/" + name));
   if (!verified) return verified.error();
@@ -132,7 +155,7 @@ Result<PackedBundle> PackBundle(const RepositoryFolder& folder, std::string_view
   SP_TRY(packer.Metadata(std::string(kBundleStatementFile), json));
   const std::string prefix = statement.release.substr(0, statement.release.rfind('/') + 1);
   for (const auto& [path, file] : targets.targets)
-    if (path.starts_with(prefix)) SP_TRY(packer.Target(path, file));
+    if (path.starts_with(prefix) && !IsOfChunks(path)) SP_TRY(packer.Target(path, file));
   SP_TRY(packer.Role("timestamp"));  // last: a folder without it is no bundle
   if (const auto good = Rehearse(folder, statement, trust_domain, out, now); !good) {
     SP_TRY(folder.files().Remove(out + "/metadata/timestamp.json"));

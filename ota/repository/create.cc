@@ -3,6 +3,7 @@
 #include "ota/delta/delta.h"
 #include "ota/measure/uki.h"
 #include "ota/metadata/uptane.h"
+#include "ota/payload/chunk_table.h"
 #include "ota/payload/pack.h"
 #include "ota/repository/old_release.h"
 #include "ota/repository/verity.h"
@@ -12,6 +13,9 @@ namespace sallyport::ota {
 namespace {
 
 constexpr size_t kReadSize = 1 << 20;
+// Chunks of less are not worth their requests; of more, their table would be too large.
+constexpr uint64_t kChunkedImageMin = 8u << 20;
+constexpr uint64_t kChunkedImageMax = uint64_t{4} << 30;
 
 Result<ReleaseFile> HashFile(FileSystem& files, const std::string& file, std::string target_path) {
   SP_TRY(const auto handle, files.Open(file, OpenMode::kRead));
@@ -46,6 +50,7 @@ class ReleaseBuilder {
     SP_TRY(auto verity, Verity(uki, image));
     SP_TRY(auto components, AddComponents(folder_, directory_, inputs_.components, targets_));
     SP_TRY(auto deltas, AddDeltas());
+    SP_TRY(auto chunks, AddChunks(image.length));
     Release release{inputs_.product,
                     inputs_.version,
                     inputs_.hardware,
@@ -57,6 +62,7 @@ class ReleaseBuilder {
                     {measured.pcr4_secure_boot_off, measured.pcr4_secure_boot_on, measured.pcr11},
                     std::move(components),
                     std::move(deltas),
+                    std::move(chunks),
                     std::move(verity)};
     const std::string json = WriteRelease(release);
     SP_TRY(ParseRelease(AsBytes(json)));
@@ -90,19 +96,44 @@ class ReleaseBuilder {
   using Pack = std::function<Result<SegmentTable>(File& image, File& payload)>;
   Result<Packed> AddPayload(const std::string& index_name, const std::string& payload_name,
                             const Pack& pack) {
+    std::optional<SegmentTable> table;
+    SP_TRY(ReleaseFile payload,
+           AddPacked(payload_name, [&](File& image, File& out) -> Result<Unit> {
+             SP_TRY(table, pack(image, out));
+             return Unit{};
+           }));
+    SP_TRY(ReleaseFile index, Add(index_name, AsBytes(table->ToJson())));
+    return Packed{*std::move(table), std::move(index), std::move(payload)};
+  }
+
+  // AddPacked makes a target of what `pack` writes of the image.
+  Result<ReleaseFile> AddPacked(const std::string& name,
+                                const std::function<Result<Unit>(File& image, File& out)>& pack) {
     FileSystem& files = folder_.files();
     const std::string scratch = folder_.ScratchPath("payload.bin");
     SP_TRY(files.MakeDirectories(scratch.substr(0, scratch.rfind('/'))));
     SP_TRY(const auto image, files.Open(inputs_.image_path, OpenMode::kRead));
     SP_TRY(const auto out, files.Open(scratch, OpenMode::kCreate));
-    SP_TRY(SegmentTable table, pack(*image, *out));
+    SP_TRY(pack(*image, *out));
     SP_TRY(out->Sync());
-    SP_TRY(ReleaseFile payload, HashFile(files, scratch, directory_ + "/" + payload_name));
-    SP_TRY(folder_.AdoptTarget(scratch, payload.path, payload.sha256));
-    targets_.emplace(payload.path,
-                     TargetFile{payload.length, Digests::FromSha256(payload.sha256), {}});
-    SP_TRY(ReleaseFile index, Add(index_name, AsBytes(table.ToJson())));
-    return Packed{std::move(table), std::move(index), std::move(payload)};
+    SP_TRY(ReleaseFile packed, HashFile(files, scratch, directory_ + "/" + name));
+    SP_TRY(folder_.AdoptTarget(scratch, packed.path, packed.sha256));
+    targets_.emplace(packed.path,
+                     TargetFile{packed.length, Digests::FromSha256(packed.sha256), {}});
+    return packed;
+  }
+
+  Result<std::optional<ReleaseChunks>> AddChunks(uint64_t image_length) {
+    if (image_length < kChunkedImageMin || image_length > kChunkedImageMax)
+      return std::optional<ReleaseChunks>();
+    std::optional<ChunkTable> table;
+    SP_TRY(ReleaseFile payload,
+           AddPacked(std::string(kChunksPayloadName), [&](File& image, File& out) -> Result<Unit> {
+             SP_TRY(table, PackChunks(image, out, Progress("chunks")));
+             return Unit{};
+           }));
+    SP_TRY(ReleaseFile index, Add(std::string(kChunksIndexName), table->Encode()));
+    return std::optional(ReleaseChunks{std::move(index), std::move(payload)});
   }
 
   PackProgress Progress(std::string what) const {
@@ -187,6 +218,15 @@ Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inp
   SP_TRY(Release release, builder.Build());
   SP_TRY(folder.StageTargets(RoleName(Role::kTargets), builder.targets(), expires));
   return release;
+}
+
+Result<Unit> WithdrawRelease(RepositoryFolder& folder, std::string_view product,
+                             const ReleaseVersion& version, UnixTime expires) {
+  const std::string directory = ReleaseDirectory(product, version);
+  const auto staged = folder.StageWithout(RoleName(Role::kTargets), directory, expires);
+  if (staged || staged.error().rule != "repository.no-target") return staged;
+  return Error{Reason::kNotFound, directory + " is neither published nor staged",
+               "release.unknown"};
 }
 
 }  // namespace sallyport::ota

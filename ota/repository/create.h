@@ -10,6 +10,10 @@
 
 namespace sallyport::ota {
 
+// Names of the chunks in the directory of a release (ReleaseDirectory).
+inline constexpr std::string_view kChunksIndexName = "chunks.index";
+inline constexpr std::string_view kChunksPayloadName = "chunks.bin";
+
 struct ReleaseInputs {
   std::string product;
   ReleaseVersion version;
@@ -31,5 +35,11 @@ using CreateProgress = std::function<void(const std::string& what, uint64_t done
 // PackImage, AddComponents, FindOldRelease, MakeDelta and ParseRelease.
 Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inputs,
                               UnixTime expires, const CreateProgress& progress = {});
+
+// WithdrawRelease stages targets without the release: nobody can be assigned it any more once that
+// is published. Its files stay in the folder. A withdrawn release may be created again. kNotFound,
+// rule release.unknown.
+Result<Unit> WithdrawRelease(RepositoryFolder& folder, std::string_view product,
+                             const ReleaseVersion& version, UnixTime expires);
 
 }  // namespace sallyport::ota

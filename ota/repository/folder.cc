@@ -127,8 +127,8 @@ Result<Unit> RepositoryFolder::AdoptTarget(const std::string& from, std::string_
   return files_.SyncDirectory(Parent(file));
 }
 
-Result<Unit> RepositoryFolder::StageTargets(std::string_view role, const TargetFiles& add,
-                                            UnixTime expires, bool replace) {
+Result<RepositoryFolder::Next> RepositoryFolder::NextOf(std::string_view role,
+                                                        UnixTime expires) const {
   const auto staged = Staged(role);
   const auto published = Published(role);
   const auto& base = staged ? staged : published;
@@ -138,20 +138,33 @@ Result<Unit> RepositoryFolder::StageTargets(std::string_view role, const TargetF
                    .targets = {},
                    .delegations = {},
                    .sallyport = {}};
-  JsonValue body = TargetsBody(spec);
-  if (base) {
-    SP_TRY(Targets held, DraftTargets(*base));
-    spec.targets = std::move(held.targets);
-    body =
-        WithMembers(base->body, {{"version", spec.version}, {"expires", FormatRfc3339(expires)}});
-  }
+  if (!base) return Next{TargetsBody(spec), {}};
+  SP_TRY(Targets held, DraftTargets(*base));
+  return Next{
+      WithMembers(base->body, {{"version", spec.version}, {"expires", FormatRfc3339(expires)}}),
+      std::move(held.targets)};
+}
+
+Result<Unit> RepositoryFolder::StageTargets(std::string_view role, const TargetFiles& add,
+                                            UnixTime expires, bool replace) {
+  SP_TRY(Next next, NextOf(role, expires));
   for (const auto& [path, file] : add) {
-    const auto there = spec.targets.find(path);
-    if (there != spec.targets.end() && !replace && there->second.digests != file.digests)
+    const auto there = next.targets.find(path);
+    if (there != next.targets.end() && !replace && there->second.digests != file.digests)
       return Error{Reason::kAlreadyExists, path + " has other content", "repository.target-exists"};
-    spec.targets.insert_or_assign(path, file);
+    next.targets.insert_or_assign(path, file);
   }
-  return StageBody(role, WithMembers(body, {{"targets", TargetsJson(spec.targets)}}));
+  return StageBody(role, WithMembers(next.body, {{"targets", TargetsJson(next.targets)}}));
+}
+
+Result<Unit> RepositoryFolder::StageWithout(std::string_view role, std::string_view directory,
+                                            UnixTime expires) {
+  SP_TRY(Next next, NextOf(role, expires));
+  const std::string prefix = std::string(directory) + "/";
+  const auto below = [&prefix](const auto& target) { return target.first.starts_with(prefix); };
+  if (std::erase_if(next.targets, below) == 0)
+    return Error{Reason::kNotFound, "nothing below " + prefix, "repository.no-target"};
+  return StageBody(role, WithMembers(next.body, {{"targets", TargetsJson(next.targets)}}));
 }
 
 Result<Targets> DraftTargets(const RepositoryFolder::Draft& draft) {

@@ -52,12 +52,21 @@ class RepositoryFolder {
   // when a published target would change, unless `replace`.
   Result<Unit> StageTargets(std::string_view role, const TargetFiles& add, UnixTime expires,
                             bool replace = false);
+  // StageWithout puts a draft without the targets below `directory` in the same way. kNotFound,
+  // rule repository.no-target, when there are none.
+  Result<Unit> StageWithout(std::string_view role, std::string_view directory, UnixTime expires);
   // StageBody stages a first or complete body.
   Result<Unit> StageBody(std::string_view role, const JsonValue& body);
 
   FileSystem& files() const { return files_; }
 
  private:
+  // Next is the next version of a role of targets, before what changes is put into it.
+  struct Next {
+    JsonValue body;
+    TargetFiles targets;
+  };
+  Result<Next> NextOf(std::string_view role, UnixTime expires) const;
   Result<Draft> Read(const std::string& path) const;
   std::string Metadata(std::string_view role, uint64_t version) const;
 

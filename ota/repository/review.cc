@@ -93,6 +93,7 @@ Result<Unit> CheckRoot(const RepositoryFolder::Draft& draft) {
 
 std::string ComponentsLine(const Release& release) {
   std::string out;
+  if (release.verity) out += "; root hash " + HexEncode(release.verity->root_hash);
   for (const ReleaseComponent& component : release.components)
     out += "; " + std::string(ComponentKindName(component.kind())) + " " + component.name +
            (component.firmware ? " of " + component.firmware->fw_class + " version " +
@@ -129,16 +130,26 @@ Result<std::vector<std::string>> NewReleases(const RepositoryFolder& folder, con
   return out;
 }
 
-Result<std::vector<std::string>> CheckTargets(const RepositoryFolder& folder,
-                                              const RepositoryFolder::Draft& draft,
-                                              const RepositoryFolder::Draft* published) {
+std::vector<std::string> WithdrawnReleases(const Targets& next, const Targets& held) {
+  std::vector<std::string> out;
+  for (const auto& [path, file] : held.targets)
+    if (path.ends_with("/release.json") && next.Find(path) == nullptr) out.push_back(path);
+  return out;
+}
+
+Result<Unit> ReviewTargets(const RepositoryFolder& folder, const RepositoryFolder::Draft& draft,
+                           const RepositoryFolder::Draft* published, Review& out) {
   const auto targets = DraftTargets(draft);
   if (!targets) return CannotShow(targets.error().ToString());
   for (const Delegation& delegation : targets->delegations)
     SP_TRY(CheckKeys(delegation.keys, delegation.name));
-  if (published == nullptr) return NewReleases(folder, *targets, nullptr);
-  SP_TRY(const Targets held, DraftTargets(*published));
-  return NewReleases(folder, *targets, &held);
+  std::optional<Targets> held;
+  if (published != nullptr) {
+    SP_TRY(held, DraftTargets(*published));
+    out.withdrawn = WithdrawnReleases(*targets, *held);
+  }
+  SP_TRY(out.releases, NewReleases(folder, *targets, held ? &*held : nullptr));
+  return Ok();
 }
 
 Sha256Digest PayloadOf(const JsonValue& body) { return pki::Sha256(AsBytes(CanonicalJson(body))); }
@@ -177,13 +188,14 @@ Result<Review> ReviewStaged(const RepositoryFolder& folder, std::string_view rol
              PayloadOf(draft.body),
              {},
              {},
+             {},
              draft};
   const bool root = role == RoleName(Role::kRoot);
   SP_TRY(CheckMembers(body, root));
   if (root) {
     SP_TRY(CheckRoot(draft));
   } else {
-    SP_TRY(out.releases, CheckTargets(folder, draft, published ? &*published : nullptr));
+    SP_TRY(ReviewTargets(folder, draft, published ? &*published : nullptr, out));
   }
   Differ differ;
   const JsonValue nothing = JsonValue::Object({});
@@ -233,7 +245,8 @@ JsonValue ReviewJson(const Review& review) {
                             {"expires", review.expires},
                             {"payload_sha256", HexEncode(review.payload)},
                             {"changes", JsonValue::Strings(review.changes)},
-                            {"new_releases", JsonValue::Strings(review.releases)}});
+                            {"new_releases", JsonValue::Strings(review.releases)},
+                            {"withdrawn_releases", JsonValue::Strings(review.withdrawn)}});
 }
 
 std::string ReviewText(const Review& review) {
@@ -243,6 +256,7 @@ std::string ReviewText(const Review& review) {
                                     : " after version " + std::to_string(review.previous_version)) +
       "\nexpires " + review.expires + "\npayload SHA-256 " + HexEncode(review.payload) + "\n";
   for (const std::string& release : review.releases) out += "new release: " + release + "\n";
+  for (const std::string& path : review.withdrawn) out += "WITHDRAWN release: " + path + "\n";
   for (const std::string& change : review.changes) out += "  " + change + "\n";
   return out;
 }

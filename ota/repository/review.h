@@ -15,6 +15,7 @@ struct Review {
   Sha256Digest payload;       // SHA-256 of the canonical `signed`: the bytes that signatures cover
   std::vector<std::string> changes;   // `+ path = value`, `- path = value`, `~ path = old -> new`
   std::vector<std::string> releases;  // each release that is new, as text
+  std::vector<std::string> withdrawn = {};  // target path of each release that is there no more
   RepositoryFolder::Draft draft;
 };
 

@@ -32,7 +32,7 @@ enum class RolloutEvent : uint8_t {
   kAdvanced,  // an operator lets the rest begin
   kAllDone,
   kBaked,
-  kFailing,  // too many devices failed
+  kFailing,  // too many devices failed, or the release was withdrawn
   kPause,
   kResume,  // goes back to where it was paused
   kAbort,

@@ -76,6 +76,10 @@ class FakeMachine {
             [this] { return time(); },
             std::move(report),
             [this] { return alive; },
+            [this] {
+              ++asked_alone;
+              return alone;
+            },
             [this] { return cancelled && cancelled(); }};
   }
   void Inhibit(const std::string& who, const std::string& why) {
@@ -86,6 +90,8 @@ class FakeMachine {
   FakeClock clock{UnixTime::FromSeconds(1'800'000'000)};  // Friday, 2027-01-15T08:00:00Z
   bool time_sure = true;
   bool alive = true;
+  Result<Unit> alone = Unit{};  // whether this boot may be kept without a server
+  int asked_alone = 0;
   std::function<bool()> cancelled;
   MemoryFileSystem files;
   FakeCommandRunner runner;

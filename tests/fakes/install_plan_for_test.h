@@ -9,7 +9,9 @@ namespace sallyport::ota {
 
 class InstallPlanForTest {
  public:
-  static InstallPlan Make(InstallFacts facts) { return InstallPlan(std::move(facts)); }
+  static InstallPlan Make(InstallFacts facts, LocalCommit local = LocalCommit::kRefused) {
+    return InstallPlan(std::move(facts), local);
+  }
 };
 
 }  // namespace sallyport::ota

@@ -1,8 +1,9 @@
-// What the installer and the release tools read: PE images, segment tables, encoded segments,
-// update records, boot entries. Whatever is accepted survives writing it again.
+// What the installer and the release tools read: PE images, segment and chunk tables, encoded
+// segments, update records, boot entries. Whatever is accepted survives writing it again.
 #include "ota/install/efi_boot_control.h"
 #include "ota/install/state_record.h"
 #include "ota/measure/uki.h"
+#include "ota/payload/chunk_table.h"
 #include "ota/payload/codec.h"
 #include "ota/payload/patch.h"
 
@@ -19,6 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static_cast<void>(ota::DecodePatch(input, input.first(size / 2), segment).has_value());
   if (const auto table = ota::SegmentTable::Parse(input))
     SP_CHECK(*ota::SegmentTable::Parse(AsBytes(table->ToJson())) == *table);
+  if (const auto table = ota::ChunkTable::Parse(input)) SP_CHECK(Equal(table->Encode(), input));
   if (const auto record = ota::DecodeRecord(input))
     SP_CHECK(Equal(ota::EncodeRecord(*record), input));
   return 0;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "ota/repository/review.h"
 #include "ota/repository/verity.h"
 #include "tests/unit/ota/repository/repository_fixture.h"
 
@@ -132,6 +133,12 @@ TEST_F(VerityReleaseTest, CarriesTheRootHashThatTheCommandLineNames) {
   EXPECT_EQ(RuleOf(made_.image, "sallyport.image=" + whole), "ok");
   EXPECT_EQ(RuleOf(Data(3), "quiet"), "ok");
   EXPECT_FALSE(release_->verity);
+}
+
+TEST_F(VerityReleaseTest, ShowsTheRootHashToTheSigner) {
+  ASSERT_EQ(RuleOf(made_.image, "roothash=" + made_.root), "ok");
+  const std::string text = ReviewText(*ReviewStaged(folder_, "targets"));
+  EXPECT_NE(text.find("root hash " + made_.root), std::string::npos) << text;
 }
 
 TEST_F(VerityReleaseTest, IsRefusedWhenTheCommandLineNamesSomethingElse) {

@@ -76,6 +76,29 @@ TEST_F(ReleaseCommands, LeadFromTheCeremonyToAPublishedRelease) {
   EXPECT_NE(inspect.out.find("targets  version 2  threshold 2"), std::string::npos) << inspect.out;
 }
 
+TEST_F(ReleaseCommands, WithdrawAReleaseAndNothingElse) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  ASSERT_EQ(Create().code, ExitCode::kYes);
+  Sign("targets-1");
+  Sign("targets-2");
+  ASSERT_EQ(Publish().code, ExitCode::kYes);
+  const auto withdraw = [this](const std::string& release) {
+    return ReleaseWithdraw(files_, {.repository = "/repo", .release = release, .json = true}, kNow);
+  };
+  for (const char* const wrong : {"edge-os", "edge-os/", "/2.0.0", "../2.0.0", "edge-os/2.0.1"})
+    EXPECT_EQ(withdraw(wrong).code, ExitCode::kUsage) << wrong;
+  const CommandResult done = withdraw("edge-os/2.0.0");
+  ASSERT_EQ(done.code, ExitCode::kYes) << done.err;
+  EXPECT_EQ(*Json(done).Find("review")->Find("withdrawn_releases")->if_array()->front().if_string(),
+            "releases/edge-os/2.0.0/release.json");
+  EXPECT_EQ(Publish().code, ExitCode::kNo) << "it takes the signatures of targets";
+  EXPECT_NE(Sign("targets-1").out.find("WITHDRAWN release"), std::string::npos);
+  Sign("targets-2");
+  ASSERT_EQ(Publish().code, ExitCode::kYes);
+  const CommandResult list = ReleaseList(files_, {.path = "/repo", .json = true}, kNow);
+  EXPECT_TRUE(Json(list).Find("releases")->if_array()->empty());
+}
+
 TEST_F(ReleaseCommands, CreateIsRefusedByTheLinterUnlessTheRuleIsAllowed) {
   ASSERT_EQ(Found().code, ExitCode::kYes);
   Bytes packed(8192, 3);

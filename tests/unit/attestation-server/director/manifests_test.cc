@@ -3,6 +3,8 @@
 
 #include "attestation-server/store/meta.h"
 #include "attestation-server/store/policies.h"
+#include "attestation-server/store/rollouts.h"
+#include "tests/fakes/tuf_repository.h"
 #include "tests/unit/attestation-server/director/site_policy.h"
 #include "tests/unit/attestation-server/store/store_fixture.h"
 
@@ -72,6 +74,33 @@ TEST_F(ManifestsTest, SliceNamesThePeersThatAPolicyLetsIn) {
   const std::string slice = SliceOf(0);
   EXPECT_NE(slice.find(ids_[1]), std::string::npos);
   EXPECT_EQ(slice.find(ids_[2]), std::string::npos) << "of another site";
+}
+
+TEST_F(ManifestsTest, NamesNoReleaseThatWasWithdrawn) {
+  ota::TufRepository repository(UnixTime::FromSeconds(1000), "");
+  const std::string json = ota::WriteRelease(ota::AddSampleRelease(repository, "2.0.0", 2));
+  const ReleaseDigest digest = ota::ReleaseDigestOf(AsBytes(json));
+  const std::string path = "releases/edge-os/2.0.0/release.json";
+  Do([&](Connection& c) -> Result<Unit> {
+    SP_TRY(PutRelease(c, {digest, "edge-os", "2.0.0", path, json, kNow}));
+    RolloutRow rollout;
+    rollout.name = "v2";
+    rollout.release = digest;
+    rollout.state = RolloutState::kComplete;
+    RolloutDeviceRow device;
+    device.rollout = "v2";
+    device.device_id = ids_[0];
+    device.assigned = true;
+    return Rollouts(c).Insert(rollout, {device});
+  });
+  const auto named = [&] {
+    const auto manifest = manifests_->For(ids_[0], kNow);
+    return ToString(manifest->targets).find(path) != std::string::npos;
+  };
+  EXPECT_TRUE(named());
+  Do([&](Connection& c) { return SetWithdrawn(c, digest, true); });
+  manifests_->Invalidate();
+  EXPECT_FALSE(named()) << "the device would refuse all of the manifest";
 }
 
 TEST_F(ManifestsTest, AskingAgainMakesNothingNew) {

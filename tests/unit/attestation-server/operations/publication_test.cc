@@ -20,6 +20,7 @@ struct FoundedRepository final : ota::RepositoryFixture {
   void TestBody() override {}
   using RepositoryFixture::files_;
   using RepositoryFixture::folder_;
+  using RepositoryFixture::Inputs;
   using RepositoryFixture::Key;
   using RepositoryFixture::options_;
   using RepositoryFixture::SignBoth;
@@ -134,6 +135,21 @@ TEST_F(PublicationOperationsTest, OlderPolicyDoesNotComeBack) {
 
   EXPECT_EQ(Apply(TestedPolicy()), "policy.version");
   EXPECT_EQ(Count("SELECT MAX(version) FROM policies"), 2);
+}
+
+TEST_F(PublicationOperationsTest, APublicationWithoutAReleaseWithdrawsIt) {
+  const auto publish = [this] {
+    repository_.SignBoth("targets");
+    return RuleOf(operations_.Publish(alice_.who, kNow));
+  };
+  const auto version = ota::ReleaseVersion::Parse("2.0.0").value();
+  ASSERT_TRUE(ota::CreateRelease(repository_.folder_, repository_.Inputs(), kNow + Days(90)));
+  ASSERT_EQ(publish(), "accepted");
+  EXPECT_EQ(Count("SELECT withdrawn FROM releases"), 0);
+  ASSERT_TRUE(ota::WithdrawRelease(repository_.folder_, "edge-os", version, kNow + Days(90)));
+  EXPECT_EQ(Count("SELECT withdrawn FROM releases"), 0) << "staged is not published";
+  ASSERT_EQ(publish(), "accepted");
+  EXPECT_EQ(Count("SELECT withdrawn FROM releases"), 1);
 }
 
 TEST_F(PublicationOperationsTest, DamagedTargetIsNotTaken) {

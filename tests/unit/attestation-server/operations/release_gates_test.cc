@@ -109,6 +109,15 @@ TEST_F(ReleaseGatesTest, TakesAReleaseByVersionPathOrDigest) {
   EXPECT_EQ(RuleOf(ExplainRelease(*database_, "nobody", "edge-os/2.0.0", now_)), "device.unknown");
 }
 
+TEST_F(ReleaseGatesTest, AWithdrawnReleaseIsANo) {
+  Runs(Publish("1.0.0", 6));
+  Assigned();
+  EXPECT_EQ(Gate("published"), "pass: signed by targets / published");
+  ASSERT_TRUE(Write([&](Transaction& t) { return RecordWithdrawals(t, {}, now_); }).has_value());
+  EXPECT_EQ(Answer(), "no");
+  EXPECT_EQ(Gate("published"), "fail: signed by targets / withdrawn");
+}
+
 TEST_F(ReleaseGatesTest, AnotherHardwareIsANo) {
   Runs(Publish("1.0.0", 6, [](ota::Release& r) { r.hardware = {"board-7"}; }));
   EXPECT_EQ(Gate("hardware"), "fail: virtual-x86_64 / one of board-7 (runs edge-os 1.0.0)");

@@ -29,6 +29,11 @@ class RolloutOperationsTest : public OperationsTest {
              }).has_value());
     release_ = ota::ReleaseDigestOf(AsBytes(json));
   }
+  void Withdraw(const std::set<std::string>& still_published) {
+    SP_CHECK(Write([&](Transaction& t) {
+               return RecordWithdrawals(t, still_published, now_);
+             }).has_value());
+  }
   RolloutOrder Order() { return {"v2", kPath, {devices_[0].name}, {}}; }
   void Draft() { ASSERT_TRUE(operations_.Create(alice_.who, Order()).has_value()); }
   std::vector<SignedApproval> Approvals(const Person& person) {
@@ -281,6 +286,50 @@ TEST_F(RolloutOperationsTest, AbortClosesTheValuesOfWhoHasNotCommitted) {
   for (const auto& act :
        {&RolloutOperations::Pause, &RolloutOperations::Resume, &RolloutOperations::Abort})
     EXPECT_EQ(RuleOf((operations_.*act)(alice_.who, "v2")), "rollout.state");
+}
+
+TEST_F(RolloutOperationsTest,
+       AWithdrawnReleaseHaltsWhatRunsAndClosesTheValuesOfWhoHasNotCommitted) {
+  RolloutOrder order = Order();
+  order.canary = {devices_[0].name, devices_[1].name};
+  ASSERT_TRUE(operations_.Create(alice_.who, order).has_value());
+  Approve();
+  Report(0, "COMMITTED");
+  Withdraw({});
+  EXPECT_EQ(State(), "halted");
+  EXPECT_EQ(*operations_.Show("v2")->Find("why")->if_string(), "its release was withdrawn");
+  EXPECT_EQ(Sets(1, ReferenceRole::kPending), 0u);
+  EXPECT_GT(Sets(0, ReferenceRole::kCommitted), 0u) << "who runs it goes on being judged by it";
+  EXPECT_EQ(Count("SELECT COUNT(*) FROM audit WHERE event = 'release.withdrawn'"), 1);
+  Withdraw({});
+  EXPECT_EQ(Count("SELECT COUNT(*) FROM audit WHERE event = 'release.withdrawn'"), 1) << "once";
+}
+
+TEST_F(RolloutOperationsTest, AWithdrawnReleaseAbortsWhatHasNotBegunAndStartsNothingAnew) {
+  Draft();
+  Withdraw({"releases/edge-os/1.0.0/release.json"});
+  EXPECT_EQ(State(), "aborted");
+  RolloutOrder again = Order();
+  again.name = "again";
+  EXPECT_EQ(RuleOf(operations_.Create(alice_.who, again)), "rollout.release-withdrawn");
+  Withdraw({kPath});  // it is published again
+  EXPECT_TRUE(operations_.Create(alice_.who, again).has_value());
+}
+
+TEST_F(RolloutOperationsTest, AWithdrawnReleaseLeavesFinishedAndOtherRolloutsAlone) {
+  Draft();
+  Approve();
+  ASSERT_TRUE(operations_.Pause(alice_.who, "v2").has_value());
+  ota::TufRepository repository(UnixTime::FromSeconds(1000), "");
+  Publish("releases/edge-os/3.0.0/release.json", ota::AddSampleRelease(repository, "3.0.0", 3));
+  Withdraw({kPath});
+  EXPECT_EQ(State(), "paused") << "of another release";
+  Withdraw({"releases/edge-os/3.0.0/release.json"});
+  EXPECT_EQ(State(), "halted");
+  ASSERT_TRUE(operations_.Abort(alice_.who, "v2").has_value());
+  Withdraw({kPath});
+  Withdraw({});
+  EXPECT_EQ(State(), "aborted");
 }
 
 TEST_F(RolloutOperationsTest, ReportThatCannotBeMeantChangesNothing) {

@@ -50,6 +50,19 @@ TEST_F(MigrationsTest, ADeviceOfBeforeFindsItsProfile) {
   }
 }
 
+TEST_F(MigrationsTest, AReleaseOfBeforeIsNotWithdrawn) {
+  auto connection = Connection::Open(path(), ConnectionMode::kWriter);
+  ASSERT_TRUE(Migrate(**connection, Migrations().first(5)).has_value());
+  ASSERT_TRUE((*connection)
+                  ->RunScript("INSERT INTO releases VALUES ('d','edge-os','1.0.0','p','{}',1);")
+                  .has_value());
+
+  ASSERT_TRUE(Migrate(**connection, Migrations()).has_value());
+
+  const auto row = (*connection)->QueryOne("SELECT withdrawn FROM releases", "i", {});
+  EXPECT_EQ(row.value()->Integer(0), 0);
+}
+
 TEST_F(MigrationsTest, ADeviceOfBeforeHasNoFloorsAndMayGetThem) {
   auto connection = Connection::Open(path(), ConnectionMode::kWriter);
   Connection& c = **connection;

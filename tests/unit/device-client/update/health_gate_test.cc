@@ -40,6 +40,27 @@ TEST(HealthGate, WaitsForEachCheckByItsNameAndRollsBackWithItWhenTheTimeIsUp) {
   }
 }
 
+TEST(HealthGate, CommitsLocallyAtTheEndWhenOnlyTheServerIsMissingAndThePlanAllowsIt) {
+  const auto judge = [](const HealthFacts& facts, Duration now) {
+    return JudgeHealth(facts, now, kEnds, kTimeout, ota::LocalCommit::kAllowed).step;
+  };
+  HealthFacts alone = AllPassed();
+  for (const HealthRow& row : kHealthRows)
+    if (row.of_the_server) alone[static_cast<size_t>(row.check)] = {};
+  EXPECT_EQ(judge(alone, Duration{kEnds.ms - 1}), HealthStep::kWait) << "the server may still come";
+  EXPECT_EQ(judge(alone, kEnds), HealthStep::kCommitLocally);
+  EXPECT_EQ(Judge(alone, kEnds).step, HealthStep::kRollBack) << "not without the plan's word";
+  EXPECT_EQ(judge(AllPassed(), kEnds), HealthStep::kCommit);
+  for (const HealthRow& row : kHealthRows) {
+    if (row.of_the_server) continue;
+    HealthFacts facts = alone;
+    facts[static_cast<size_t>(row.check)] = {};
+    EXPECT_EQ(judge(facts, kEnds), HealthStep::kRollBack) << row.name;
+  }
+  alone[static_cast<size_t>(HealthCheck::kAttestation)] = {HealthAnswer::kFailed, "refused"};
+  EXPECT_EQ(judge(alone, kEnds), HealthStep::kRollBack) << "the server did say something";
+}
+
 TEST(HealthGate, OnlyAFinalFailureEndsATrialBeforeItsTime) {
   for (const HealthRow& row : kHealthRows) {
     HealthFacts facts = AllPassed();

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "tests/fakes/fake_machine.h"
+#include "tests/fakes/install_plan_for_test.h"
 #include "tests/fakes/update_world.h"
 
 namespace sallyport::device {
@@ -26,6 +27,10 @@ class HighFloor final : public ota::MonotonicFloor {
   Result<uint64_t> Read() override { return 7; }
   Result<Unit> Raise(uint64_t) override { return Unit{}; }
 };
+
+// As a bundle's plan that says `commit: local`.
+const ota::InstallPlan kAlone =
+    ota::InstallPlanForTest::Make(kNew.plan.facts(), ota::LocalCommit::kAllowed);
 
 class BrokenFloor final : public ota::MonotonicFloor {
   Result<uint64_t> Read() override { return 0; }
@@ -63,6 +68,12 @@ class UpdateDriverTest : public ::testing::Test {
     ASSERT_EQ(*driver_->Boot(), UpdateStep::kSettled);
     ASSERT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kRebooting);
     ASSERT_EQ(Restart(Slot::kB), UpdateStep::kTrial);
+  }
+  // ToTrialAlone is a trial of a bundle's plan in which no server is heard.
+  void ToTrialAlone() {
+    ToTrial();
+    driver_->Hear({HealthCheck::kAgent, {HealthAnswer::kPassed, ""}, {}});
+    ASSERT_EQ(*driver_->Assign(kAlone), UpdateStep::kTrial);
   }
   std::string LastReport() {
     const UpdateReport& last = reports_.back();
@@ -129,6 +140,46 @@ TEST_F(UpdateDriverTest, GoesBackWhenNobodyJudgesTheNewBootInTime) {
 
   EXPECT_EQ(LastReport(), "ROLLED_BACK B agent");
   EXPECT_EQ(Restart(Slot::kA), UpdateStep::kSettled);
+}
+
+TEST_F(UpdateDriverTest, CommitsByItselfAtTheEndOfATrialThatNobodyJudged) {
+  ToTrialAlone();
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kTrial);
+  EXPECT_EQ(machine_.asked_alone, 0) << "the server has until the end of the trial";
+  machine_.clock.Advance(machine_.checks().settings().health.timeout);
+
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kSettled);
+
+  EXPECT_EQ(machine_.asked_alone, 1);
+  EXPECT_EQ(LastReport(), "COMMITTED B");
+  EXPECT_EQ(world_.BootOrder(), "BA");
+  EXPECT_EQ(Restart(Slot::kB), UpdateStep::kSettled);
+}
+
+TEST_F(UpdateDriverTest, GoesBackWhenTheBootThatNobodyJudgedIsNotHealthy) {
+  ToTrialAlone();
+  machine_.alone = Error{Reason::kUnavailable, "the TPM does not answer", "tpm.gone"};
+  machine_.clock.Advance(machine_.checks().settings().health.timeout);
+
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B alone");
+  EXPECT_NE(reports_.back().detail.find("tpm.gone"), std::string::npos);
+}
+
+TEST_F(UpdateDriverTest, ARefusalOfTheServerCountsForAPlanThatMayCommitAloneToo) {
+  ToTrialAlone();
+  EXPECT_EQ(TickRefused(), UpdateStep::kRebooting);
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B attestation");
+}
+
+TEST_F(UpdateDriverTest, CommitsNothingAloneThatItsPlanDoesNotAllow) {
+  ToTrialAlone();
+  ASSERT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kTrial);  // the director's word for it
+  machine_.clock.Advance(machine_.checks().settings().health.timeout);
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+  EXPECT_EQ(machine_.asked_alone, 0);
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B stream");
 }
 
 TEST_F(UpdateDriverTest, TheWallClockDoesNotEndATrial) {

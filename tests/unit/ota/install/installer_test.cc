@@ -75,6 +75,27 @@ TEST_F(InstallerTest, CommitsOnlyFromTheTrialBoot) {
   EXPECT_EQ(*installer_.RunningRelease(), kNew.plan.facts().release);
 }
 
+TEST_F(InstallerTest, CommitsLocallyOnlyWhatAPlanAllowsAndOnlyFromTheTrialBoot) {
+  const auto plan = [](const TestRelease& release, LocalCommit local) {
+    return InstallPlanForTest::Make(release.plan.facts(), local);
+  };
+  const InstallPlan allowed = plan(kNew, LocalCommit::kAllowed);
+  ASSERT_TRUE(installer_.Install(allowed, source_));
+  EXPECT_EQ(installer_.CommitLocally(allowed).error().rule, "install.not-in-trial");
+  Trial();
+  EXPECT_EQ(installer_.CommitLocally(kNew.plan).error().rule, "install.not-local");
+  EXPECT_EQ(installer_.CommitLocally(plan(kNewer, LocalCommit::kAllowed)).error().rule,
+            "install.not-local");
+  EXPECT_EQ(State(), "TRIAL");
+  EXPECT_EQ(floor_.value, 0U);
+
+  ASSERT_TRUE(installer_.CommitLocally(allowed));
+
+  EXPECT_EQ(State(), "COMMITTED");
+  EXPECT_EQ(world_.BootOrder(), "BA");
+  EXPECT_EQ(floor_.value, 5U) << "a security release raises the floor whoever lets it commit";
+}
+
 TEST_F(InstallerTest, ReportsProgressUpToTheWholeImage) {
   std::vector<uint64_t> done;
   ASSERT_TRUE(installer_.Install(kNew.plan, source_,

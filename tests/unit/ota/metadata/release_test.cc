@@ -146,6 +146,27 @@ TEST(ParseRelease, RefusesDeltasThatItDoesNotKnow) {
   EXPECT_EQ(with({"payload", "path"}, ""), "release.path");
 }
 
+TEST(ParseRelease, ReadsChunks) {
+  const auto file = [](const std::string& name) {
+    return JsonValue::Object({{"path", "releases/edge-os/2.0.0/" + name},
+                              {"length", 7},
+                              {"sha256", std::string(64, 'a')}});
+  };
+  const auto with = [&](JsonValue chunks) {
+    const JsonValue release = *ParseJson(Sample());
+    std::vector<JsonMember> members = *release.if_object();
+    members.push_back({"chunks", std::move(chunks)});
+    return WriteJson(JsonValue::Object(std::move(members)));
+  };
+  const std::string text =
+      with(JsonValue::Object({{"index", file("chunks.index")}, {"payload", file("chunks.bin")}}));
+  const auto release = ParseRelease(AsBytes(text));
+  ASSERT_TRUE(release) << release.error().ToString();
+  EXPECT_EQ(WriteRelease(*release), text);
+  EXPECT_EQ(FilesOf(*release).size(), 5u);
+  EXPECT_FALSE(ParseRelease(AsBytes(with(JsonValue::Object({{"index", file("chunks.index")}})))));
+}
+
 std::string WithVerity(uint64_t data_size, uint64_t hash_offset, const std::string& salt = "0aff",
                        const std::string& hash = "sha256", uint64_t block_size = 4096) {
   const JsonValue large = WithMember(*ParseJson(Sample()), {"image", "length"}, 100 * 4096);

@@ -1,12 +1,19 @@
 #include "ota/repository/bundle.h"
 
 #include "ota/repository/change_roles.h"
+#include "pki/crypto/hash.h"
+#include "tests/fakes/tuf_repository.h"
 #include "tests/unit/ota/repository/repository_fixture.h"
 
 namespace sallyport::ota {
 namespace {
 
 const std::string kRelease = "releases/edge-os/2.0.0/release.json";
+
+Release SampleRelease(const std::string& version) {
+  TufRepository elsewhere(UnixTime::FromSeconds(1'790'000'000), "edge.example");
+  return AddSampleRelease(elsewhere, version, 1);
+}
 
 // A repository with a release, and a role `usb` that may make bundles 2 to 5.
 class BundleTest : public RepositoryFixture {
@@ -37,10 +44,19 @@ class BundleTest : public RepositoryFixture {
     const auto packed = PackBundle(folder_, "usb", "edge.example", out, kNow);
     return packed ? "ok" : std::string(packed.error().name());
   }
+  // Taker runs a release that its own release.json names, and took serial `floor` before.
+  BundleTaker Taker(uint64_t floor = 0) {
+    BundleTaker out{.hardware_id = "virtual-x86_64"};
+    const Bytes running = ToBytes(WriteRelease(SampleRelease("1.5.0")));
+    out.running = ReleaseDigestOf(running);
+    out.known_releases.push_back(running);
+    if (floor > 0) out.taken.insert({"usb", {floor, pki::Sha256(AsBytes("another")), true}});
+    return out;
+  }
   Result<VerifiedBundle> Take(UnixTime now = kNow, uint64_t floor = 0,
                               std::string_view role = "usb") {
     FolderFetcher stick(files_, "/stick/metadata", "/stick/targets");
-    return VerifyUsbBundle(device_, stick, role, floor, now);
+    return VerifyUsbBundle(device_, stick, role, Taker(floor), now);
   }
   std::string Verdict(UnixTime now = kNow, uint64_t floor = 0, std::string_view role = "usb") {
     const auto taken = Take(now, floor, role);
@@ -53,11 +69,11 @@ TEST_F(BundleTest, BringsItsReleaseMonthsAfterTheOnlineRolesEnded) {
   ASSERT_EQ(Pack(), "ok");
   const auto taken = Take(kNow + Days(179));
   ASSERT_TRUE(taken) << taken.error().ToString();
-  EXPECT_EQ(taken->release.version.text(), "2.0.0");
-  EXPECT_EQ(taken->statement.serial, 2U);
+  EXPECT_EQ(taken->release().version.text(), "2.0.0");
+  EXPECT_EQ(taken->statement().serial, 2U);
   FolderFetcher stick(files_, "/stick/metadata", "/stick/targets");
-  EXPECT_TRUE(stick.FetchTarget(ConsistentPath(taken->release.image.payload.path,
-                                               HexEncode(taken->release.image.payload.sha256)),
+  EXPECT_TRUE(stick.FetchTarget(ConsistentPath(taken->release().image.payload.path,
+                                               HexEncode(taken->release().image.payload.sha256)),
                                 1 << 20));
   EXPECT_EQ(Verdict(kNow + Days(180)), "bundle.expired");
 }
@@ -102,7 +118,7 @@ TEST_F(BundleTest, IsRefusedWhenAnyByteOfItsMetadataIsAltered) {
                            ImageRules("edge.example"));
       ASSERT_TRUE(fresh.Initialise(folder_.PublishedVersion("root", 1).value()));
       FolderFetcher stick(files_, "/stick/metadata", "/stick/targets");
-      EXPECT_FALSE(VerifyUsbBundle(fresh, stick, "usb", 0, kNow)) << name << " at " << at;
+      EXPECT_FALSE(VerifyUsbBundle(fresh, stick, "usb", Taker(), kNow)) << name << " at " << at;
     }
     ASSERT_TRUE(WriteFileAtomically(files_, path, good));
   }
@@ -148,6 +164,22 @@ TEST_F(BundleTest, IsNeverPackedOverAnother) {
   EXPECT_EQ(Pack(), "bundle.exists");
 }
 
+TEST_F(BundleTest, MayAllowTheDeviceToCommitByItself) {
+  BundleStatement statement = Statement();
+  PublishStatement(statement);
+  ASSERT_EQ(Pack(), "ok");
+  EXPECT_FALSE(Take()->statement().commit_locally);
+  statement.serial = 3;
+  statement.commit_locally = true;
+  PublishStatement(statement);
+  ASSERT_EQ(Pack("/stick"), "bundle.exists");
+  ASSERT_EQ(Pack("/other"), "ok");
+  FolderFetcher other(files_, "/other/metadata", "/other/targets");
+  const auto taken = VerifyUsbBundle(device_, other, "usb", Taker(), kNow);
+  ASSERT_TRUE(taken) << taken.error().ToString();
+  EXPECT_TRUE(taken->statement().commit_locally);
+}
+
 TEST(BundleStatements, AreParsedStrictly) {
   const std::string good = WriteBundleStatement({"usb", 2, UnixTime::FromSeconds(1'790'000'000),
                                                  UnixTime::FromSeconds(1'800'000'000), kRelease});
@@ -160,6 +192,8 @@ TEST(BundleStatements, AreParsedStrictly) {
   };
   EXPECT_EQ(rule(R"({"sallyport":"bundle/v2"})"), "bundle.format");
   EXPECT_EQ(rule("{\"more\":1," + good.substr(1)), "json.unknown-key");
+  EXPECT_EQ(rule("{\"commit\":\"local\"," + good.substr(1)), "ok");
+  EXPECT_EQ(rule("{\"commit\":\"always\"," + good.substr(1)), "bundle.commit");
 }
 
 }  // namespace

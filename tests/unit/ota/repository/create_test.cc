@@ -1,6 +1,7 @@
 #include "ota/repository/create.h"
 
 #include "ota/measure/uki.h"
+#include "ota/payload/chunk_table.h"
 #include "ota/payload/segment_table.h"
 #include "pki/crypto/hash.h"
 #include "tests/unit/ota/repository/repository_fixture.h"
@@ -31,6 +32,20 @@ TEST_F(CreateTest, StatesWhatTheUkiWillMeasureAndWhatTheImageIs) {
   const auto table = SegmentTable::Parse(*index);
   ASSERT_TRUE(table);
   EXPECT_EQ(table->payload_length(), release.image.payload.length);
+}
+
+TEST_F(CreateTest, CutsLargeImagesIntoChunks) {
+  EXPECT_FALSE(CreateRelease(folder_, Inputs(), kNow + Days(90))->chunks) << "20,000 bytes";
+  Write("/in/root.img", Bytes(9 << 20, 7));
+  const auto release = CreateRelease(folder_, Inputs("2.0.1"), kNow + Days(90)).value();
+  ASSERT_TRUE(release.chunks);
+  const auto index = ReadFile(
+      files_, folder_.TargetFilePath(release.chunks->index.path, release.chunks->index.sha256),
+      1 << 20);
+  const auto table = ChunkTable::Parse(*index);
+  ASSERT_TRUE(table);
+  EXPECT_EQ(table->image_sha256(), release.image.sha256);
+  EXPECT_EQ(table->payload_length(), release.chunks->payload.length);
 }
 
 TEST_F(CreateTest, RefusesAVersionThatIsStagedOrPublished) {
@@ -69,6 +84,44 @@ TEST_F(CreateTest, RefusesBadNamesAndFiles) {
   inputs.image_path = "/in/absent";
   EXPECT_EQ(Rule(inputs), "not-found");
   EXPECT_EQ(folder_.Staged("targets").error().reason, Reason::kNotFound);
+}
+
+TEST_F(CreateTest, AWithdrawnReleaseLeavesTargetsAndNothingElse) {
+  ASSERT_EQ(Rule(Inputs()), "ok");
+  ASSERT_EQ(Rule(Inputs("2.0.1")), "ok");
+  SignBoth("targets");
+  ASSERT_TRUE(PublishNow());
+  const std::string path = "releases/edge-os/2.0.0/uki.efi";
+  const TargetFile uki = *Refresh()->top().Find(path);
+
+  ASSERT_TRUE(
+      WithdrawRelease(folder_, "edge-os", ReleaseVersion::Parse("2.0.0").value(), kNow + Days(90)));
+  EXPECT_NE(Refresh()->top().Find(path), nullptr) << "not before it is signed and published";
+  SignBoth("targets");
+  ASSERT_TRUE(PublishNow());
+
+  const TrustedMetadata seen = *Refresh();
+  EXPECT_EQ(seen.top().targets.size(), 4U);
+  EXPECT_NE(seen.top().Find("releases/edge-os/2.0.1/release.json"), nullptr);
+  EXPECT_NE(seen.top().FindDelegation("policy"), nullptr);
+  EXPECT_TRUE(files_.Open("/repo/targets/" + ConsistentPath(path, HexEncode(*uki.digests.sha256())),
+                          OpenMode::kRead))
+      << "files stay: who holds the older metadata may still be fetching them";
+  EXPECT_EQ(Rule(Inputs()), "ok") << "it may be made again";
+}
+
+TEST_F(CreateTest, WithdrawsOnlyWhatIsThereAndNotItsNeighbours) {
+  ASSERT_EQ(Rule(Inputs("2.0.10")), "ok");
+  for (const char* const version : {"2.0.1", "2", "2.0"})
+    EXPECT_EQ(
+        WithdrawRelease(folder_, "edge-os", ReleaseVersion::Parse(version).value(), kNow + Days(90))
+            .error()
+            .name(),
+        "release.unknown");
+  EXPECT_TRUE(
+      WithdrawRelease(folder_, "edge-os", ReleaseVersion::Parse("2.0.10").value(), kNow + Days(90)))
+      << "a draft may be taken back too";
+  EXPECT_TRUE(DraftTargets(*folder_.Staged("targets"))->targets.empty());
 }
 
 }  // namespace

@@ -36,6 +36,18 @@ TEST_F(ReviewTest, ShowsRoleVersionExpiryPayloadDigestAndEveryDifference) {
   EXPECT_TRUE(Mentions(*review, "+ \"targets\".\"releases/edge-os/2.0.0/uki.efi\".\"length\""));
 }
 
+TEST_F(ReviewTest, ShowsWhichReleaseIsWithdrawn) {
+  StageRelease();
+  SignBoth("targets");
+  ASSERT_EQ(Rule(PublishNow()), "ok");
+  ASSERT_TRUE(WithdrawRelease(folder_, "edge-os", Inputs().version, kNow + Days(90)));
+  const auto review = ReviewStaged(folder_, "targets");
+  ASSERT_TRUE(review) << review.error().ToString();
+  EXPECT_TRUE(Mentions(*review, "WITHDRAWN release: releases/edge-os/2.0.0/release.json\n"));
+  EXPECT_TRUE(Mentions(*review, "- \"targets\".\"releases/edge-os/2.0.0/uki.efi\".\"length\""));
+  EXPECT_FALSE(Mentions(*review, "new release"));
+}
+
 TEST_F(ReviewTest, ShowsCharactersThatDeceiveTheEyeAsBytes) {
   StageRelease();
   const JsonValue targets = *folder_.Staged("targets")->body.Find("targets");

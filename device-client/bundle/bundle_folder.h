@@ -1,0 +1,31 @@
+// BundleFolder reads a bundle where somebody mounted it. Nothing in it is trusted, not even to be a
+// file: links are not followed, and what is no regular file is not opened for reading (a pipe would
+// wait for ever). The folder is opened anew for each file, so that a stick can be taken out and put
+// back.
+#pragma once
+
+#include <string>
+
+#include "ota/install/payload_source.h"
+#include "ota/metadata/client.h"
+
+namespace sallyport::device {
+
+// Thread-safe. `path` itself may be a link: the operator named it.
+class BundleFolder final : public ota::Fetcher, public ota::PayloadSource {
+ public:
+  explicit BundleFolder(std::string path) : path_(std::move(path)) {}
+
+  // Fetch: kUnavailable, bundle.folder-gone, when the file is not there (any more);
+  // kMismatch, bundle.file-length, when its length is not the signed one. Both kinds of reading:
+  // kUntrusted, bundle.file-type (a link, a directory, a device).
+  Result<Bytes> FetchMetadata(const std::string& file, uint64_t size_max) override;
+  Result<Bytes> FetchTarget(const std::string& path, uint64_t size_max) override;
+  Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
+                     ota::ByteSink& sink) override;
+
+ private:
+  const std::string path_;
+};
+
+}  // namespace sallyport::device
