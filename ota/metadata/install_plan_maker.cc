@@ -40,10 +40,12 @@ InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
   return InstallPlan(FactsOf(verified.digest(), verified.release()), LocalCommit::kRefused);
 }
 
+// Bundles are packed without chunks (ota/repository/bundle.h).
 InstallPlan InstallPlanMaker::From(const VerifiedBundle& bundle) {
-  return InstallPlan(FactsOf(bundle.digest(), bundle.release()), bundle.statement().commit_locally
-                                                                     ? LocalCommit::kAllowed
-                                                                     : LocalCommit::kRefused);
+  InstallFacts facts = FactsOf(bundle.digest(), bundle.release());
+  facts.chunks.reset();
+  return InstallPlan(std::move(facts), bundle.statement().commit_locally ? LocalCommit::kAllowed
+                                                                         : LocalCommit::kRefused);
 }
 
 }  // namespace sallyport::ota

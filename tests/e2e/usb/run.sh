@@ -4,7 +4,7 @@
 #   run.sh        Needs SALLYPORT_BIN: the directory of the built programs.
 set -euo pipefail
 cd "$(dirname "$0")"
-SALLYPORT_DEMO_PORT=${SALLYPORT_USB_PORT:-18010}
+SALLYPORT_DEMO_PORT=${SALLYPORT_USB_PORT:-21010}
 # shellcheck source=../demo/lib.sh
 . ../demo/lib.sh
 
@@ -48,7 +48,7 @@ cp "$work/vendor/root.pem" "$work/vendor/intermediate.pem" "$cp_dir/vendor/"
 start_control_plane
 make_image 1.0.0 ''
 make_node cam-1
-sed -i 's/^update:$/update:\n  health: {timeout: 15s}/' "$work/cam-1/agent.yaml"
+sed -i "s/^  health: .*/  health: {timeout: 15s, units: []}/" "$work/cam-1/agent.yaml"
 make_reference
 quiet sallyport reference import "$work/reference.json" --class online
 make_enrolment cam-1
