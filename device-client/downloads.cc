@@ -76,7 +76,9 @@ void Downloads::Stop() {
 
 uint64_t Downloads::LimitNow() const {
   const TrustedTime::Reading reading = parts_.reading();
-  return reading.sure ? bandwidth_.At(MinuteOfDay(reading.now)) : bandwidth_.Strictest();
+  const uint64_t limit =
+      reading.sure ? bandwidth_.At(MinuteOfDay(reading.now)) : bandwidth_.Strictest();
+  return limit == 0 && parts_.overdue && parts_.overdue() ? bandwidth_.LowestOpen() : limit;
 }
 
 std::vector<DownloadSource> Downloads::Nearest() const {

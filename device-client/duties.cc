@@ -89,10 +89,11 @@ Result<Unit> Duties::StartUpdates() {
   SP_TRY(const ota::Slot running, machinery_->installer().RunningSlot());
   SP_TRY(boot_.release, machinery_->installer().RunningRelease());
   boot_.slot = running == ota::Slot::kA ? pki::BootSlot::kA : pki::BootSlot::kB;
-  downloads_ = std::make_unique<Downloads>(
-      DownloadParts{parts_.files, parts_.clock, content_, config_.state,
-                    [client = client_] { return client->time().Now(); }},
-      config_.update.download);
+  downloads_ =
+      std::make_unique<Downloads>(DownloadParts{parts_.files, parts_.clock, content_, config_.state,
+                                                [client = client_] { return client->time().Now(); },
+                                                [this] { return Overdue(); }},
+                                  config_.update.download);
   sources_ = std::make_unique<BundleSource>(downloads_->source());
   checks_ = std::make_unique<MachineChecks>(
       MachineParts{parts_.files, parts_.runner, parts_.clock,
@@ -124,7 +125,7 @@ std::unique_ptr<BundleDesk> Duties::MakeBundleDesk() {
           [this] {
             return ota::ManifestVerifier::StoredRelease(parts_.files, config_.state + "/manifest");
           },
-      .assign = [this](ota::InstallPlan plan) { worker_->Assign(std::move(plan)); }});
+      .assign = [this](ota::InstallPlan plan) { Assign(std::move(plan)); }});
 }
 
 Result<Unit> Duties::CheckAlone() {
@@ -149,6 +150,20 @@ UpdateDriverParts Duties::DriverParts() {
           {}};
 }
 
+void Duties::Assign(ota::InstallPlan plan) {
+  {
+    const std::lock_guard lock(report_mutex_);
+    install_by_ = plan.facts().install_by;
+  }
+  worker_->Assign(std::move(plan));
+}
+
+bool Duties::Overdue() const {
+  const TrustedTime::Reading time = client_->time().Now();
+  const std::lock_guard lock(report_mutex_);
+  return JudgeDeadline(install_by_, time) == Deadline::kPassed;
+}
+
 void Duties::Reported(const UpdateReport& report) {
   {
     const std::lock_guard lock(report_mutex_);
@@ -164,6 +179,7 @@ std::optional<UpdateView> Duties::Update() const {
       {}, checks_->Inhibitors(), checks_->InstallWindow(), checks_->RebootWindow(Duration{0})};
   const std::lock_guard lock(report_mutex_);
   view.report = report_;
+  view.deadline = JudgeDeadline(report_.install_by, client_->time().Now());
   return view;
 }
 
@@ -270,7 +286,7 @@ Result<Unit> Duties::Obey(const ota::VerifiedManifest& manifest) {
   if (!manifest.release() || !bundles_->AssignsAfter(manifest.version())) return Unit{};
   bundles_->Superseded(manifest.release()->digest());
   assigned_ = manifest.release()->digest();
-  worker_->Assign(ota::InstallPlanMaker::From(*manifest.release()));
+  Assign(ota::InstallPlanMaker::From(*manifest.release()));
   return Unit{};
 }
 

@@ -94,6 +94,7 @@ struct UpdateReport {
   std::string detail;
   std::string log_tail;  // of the boot that failed
   unsigned percent = 0;
+  std::optional<UnixTime> install_by = {};  // of `release`; this device's business only
 };
 
 }  // namespace sallyport::device

@@ -16,11 +16,13 @@
 namespace sallyport::device {
 
 // UpdateSubject is what programs are told in their environment: SALLYPORT_RELEASE (digest),
-// SALLYPORT_VERSION (empty when unknown), SALLYPORT_SLOT (A or B).
+// SALLYPORT_VERSION (empty when unknown), SALLYPORT_SLOT (A or B), SALLYPORT_INSTALL_BY (RFC 3339,
+// empty when there is none).
 struct UpdateSubject {
   std::string release;
   std::string version;
   std::string slot;
+  std::optional<UnixTime> install_by = {};  // the release's signed security deadline
 };
 
 enum class Hook : uint8_t { kBeforeInstall, kBeforeReboot, kAfterCommit, kAfterRollback };
@@ -52,8 +54,11 @@ class MachineChecks {
   // Look asks one unit or runs one probe, when one is due, and says in `facts` how units and probes
   // stand: passed when each passed when it was last asked.
   void Look(const UpdateSubject& subject, HealthFacts& facts);
+  // Past the deadline of `subject` hooks run, and what they say holds nothing up.
   // MayInstall: window, before-install.
   GateDecision MayInstall(const UpdateSubject& subject);
+  // MayGoOn: the window of an installation that has begun.
+  GateDecision MayGoOn(const UpdateSubject& subject) const;
   // MayReboot: see JudgeReboot, then before-reboot. `takes` is how much of the window must be left.
   GateDecision MayReboot(const UpdateSubject& subject, Duration takes);
   // RunHook: kUnavailable, update.hook, when one of its programs did not end with status 0 in time;
@@ -80,7 +85,9 @@ class MachineChecks {
   void MakeProbes();
   void Run(Probe& probe, const UpdateSubject& subject);
   HealthState Summary(HealthCheck check) const;
-  Drain LookAtWork(const UpdateSubject& subject);
+  Drain LookAtWork(const UpdateSubject& subject, Deadline deadline);
+  GateDecision JudgeReboot(const UpdateSubject& subject, Duration takes, Deadline deadline);
+  GateDecision AskHook(Hook hook, const UpdateSubject& subject, Deadline deadline);
   std::vector<std::string> ProgramsOf(const std::string& hook) const;
 
   MachineParts parts_;

@@ -14,6 +14,11 @@ unsigned Percent(const ota::UpdateRecord& record) {
   return written ? kWhole : 0;
 }
 
+// What is on trial or over waits for nothing.
+bool Waits(ota::UpdateState state) {
+  return state >= ota::UpdateState::kPlanned && state <= ota::UpdateState::kArmed;
+}
+
 HealthState& StateOf(HealthFacts& facts, HealthCheck check) {
   return facts[static_cast<size_t>(check)];
 }
@@ -191,11 +196,11 @@ Result<UpdateStep> UpdateDriver::TickWaiting() {
   // The hook may have taken its time.
   if (Cancelled()) return CallOff();
   SP_TRY(const BootAction action, parts_.installer.Judge());
-  if (action != BootAction::kReboot) return Arm();
+  if (action != BootAction::kReboot) return Arm(gate.detail);
   return Reboot();
 }
 
-Result<UpdateStep> UpdateDriver::Arm() {
+Result<UpdateStep> UpdateDriver::Arm(std::string detail) {
   SP_TRY(parts_.installer.Arm());
   SP_TRY(const ota::UpdateRecord record, parts_.installer.Record());
   NoteRelease(record.release);
@@ -203,7 +208,7 @@ Result<UpdateStep> UpdateDriver::Arm() {
   note_.starts = 0;
   note_.asked = time.sure ? time.now : UnixTime{};
   parts_.notes.Save(note_);
-  Report("", "");
+  Report("", std::move(detail));
   if (Cancelled()) return CallOff();
   return Reboot();
 }
@@ -248,8 +253,9 @@ bool UpdateDriver::IsNews(const ota::InstallPlan& plan) {
 Result<Unit> UpdateDriver::CheckBeforeInstall(const ota::InstallPlan& plan) {
   const ota::InstallFacts& facts = plan.facts();
   SP_TRY(const ota::Slot running, parts_.installer.RunningSlot());
-  const GateDecision gate = parts_.checks.MayInstall(
-      {HexEncode(facts.release), facts.version, std::string(ota::SlotName(ota::Other(running)))});
+  const GateDecision gate =
+      parts_.checks.MayInstall({HexEncode(facts.release), facts.version,
+                                std::string(ota::SlotName(ota::Other(running))), facts.install_by});
   if (Cancelled())
     return Error{Reason::kUnavailable, "another order is waiting", "update.cancelled"};
   if (gate.open) return Unit{};
@@ -296,7 +302,11 @@ UpdateSubject UpdateDriver::Subject() {
   const auto record = parts_.installer.Record();
   if (!record) return {};
   return {HexEncode(record->release), note_.release == record->release ? note_.version : "",
-          std::string(ota::SlotName(record->slot))};
+          std::string(ota::SlotName(record->slot)), InstallBy(record->release)};
+}
+
+std::optional<UnixTime> UpdateDriver::InstallBy(const ReleaseDigest& release) const {
+  return plan_ && plan_->facts().release == release ? plan_->facts().install_by : std::nullopt;
 }
 
 // In a trial the detail of a gate changes with each look at it: the last one is told at the end.
@@ -317,6 +327,7 @@ void UpdateDriver::Report(std::string_view gate, std::string detail) {
   report.gate = gate;
   report.detail = std::move(detail);
   report.percent = Percent(*record);
+  if (Waits(record->state)) report.install_by = InstallBy(record->release);
   if (record->state == ota::UpdateState::kRolledBack && note_.release == record->release)
     report.log_tail = note_.log;
   parts_.report(report);
@@ -333,6 +344,7 @@ void UpdateDriver::ReportPlan(const ota::InstallPlan& plan,
   report.release = plan.facts().release;
   report.gate = gate;
   report.detail = std::move(detail);
+  report.install_by = plan.facts().install_by;
   parts_.report(report);
 }
 
@@ -348,6 +360,7 @@ void UpdateDriver::ReportProgress(const ota::InstallProgress& progress) {
   report.slot = ota::SlotName(record->slot);
   report.release = record->release;
   report.percent = percent;
+  report.install_by = InstallBy(record->release);
   parts_.report(report);
 }
 

@@ -94,7 +94,7 @@ class UpdateDriver {
   Result<UpdateStep> EndCommit(const Result<Unit>& committed, std::string detail);
   ota::LocalCommit MayCommitAlone(const ota::UpdateRecord& record) const;
   Result<UpdateStep> TickWaiting();
-  Result<UpdateStep> Arm();
+  Result<UpdateStep> Arm(std::string detail);
   Result<UpdateStep> CallOff();
   Result<UpdateStep> Reboot();
   Result<UpdateStep> RollBack(std::string_view gate, std::string detail, bool reboot);
@@ -103,6 +103,8 @@ class UpdateDriver {
   bool IsNews(const ota::InstallPlan& plan);
   bool Cancelled() const { return parts_.cancelled && parts_.cancelled(); }
   UpdateSubject Subject();
+  // InstallBy is the deadline of `release` while it is the plan at hand.
+  std::optional<UnixTime> InstallBy(const ReleaseDigest& release) const;
   void NoteRelease(const ReleaseDigest& release);
   void NoteCommit();
   // HeldUp reports a gate that is closed, once.

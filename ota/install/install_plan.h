@@ -12,6 +12,7 @@
 #include "ota/measure/capsule.h"
 #include "ota/measure/verity.h"
 #include "pki/base/digest.h"
+#include "pki/base/time.h"
 
 namespace sallyport::ota {
 
@@ -61,7 +62,8 @@ struct InstallFacts {
   std::vector<RemoteComponent> components = {};
   std::vector<RemoteDelta> deltas = {};
   std::optional<RemoteChunks> chunks = {};
-  std::optional<VerityTree> verity = {};  // of the image
+  std::optional<VerityTree> verity = {};    // of the image
+  std::optional<UnixTime> install_by = {};  // signed security deadline (docs/updates.md)
 };
 
 // LocalCommit says whether a device may commit the release by its own health when no server has

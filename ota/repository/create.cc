@@ -63,7 +63,8 @@ class ReleaseBuilder {
                     std::move(components),
                     std::move(deltas),
                     std::move(chunks),
-                    std::move(verity)};
+                    std::move(verity),
+                    inputs_.install_by};
     const std::string json = WriteRelease(release);
     SP_TRY(ParseRelease(AsBytes(json)));
     SP_TRY(Add("release.json", AsBytes(json), ReleaseCustom(release)));

@@ -25,6 +25,7 @@ struct ReleaseInputs {
   std::string image_path;  // the raw root image, as it goes to the slot
   std::vector<ComponentInput> components = {};
   std::vector<std::string> from = {};  // older releases that get a delta (old_release.h)
+  std::optional<UnixTime> install_by = {};
 };
 
 // `what` is "image" or "delta from <version>"; `done` and `total` are bytes of the image.

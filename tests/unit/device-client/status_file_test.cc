@@ -85,6 +85,20 @@ TEST(DescribeUpdate, ShowsTheUpdateItsGateAndWhatItWaitsFor) {
   EXPECT_FALSE(*json.Find("windows")->Find("reboot")->Find("open")->if_bool());
 }
 
+TEST(DescribeUpdate, ShowsTheDeadlineAndHowTrustedTimeStandsToIt) {
+  UpdateView view = Waiting();
+  EXPECT_EQ(UpdateJson(view).Find("deadline")->kind(), JsonValue::Kind::kNull);
+  view.report.install_by = *ParseRfc3339("2026-12-01T12:00:00Z");
+  view.deadline = Deadline::kUnknown;
+  const std::string status = StatusWith({"floor.missing", "", {}}, view);
+  EXPECT_NE(DescribeUpdate(status, false)->find("\n  deadline: 2026-12-01T12:00:00Z (unknown)\n"),
+            std::string::npos)
+      << *DescribeUpdate(status, false);
+  EXPECT_NE(DescribeUpdate(status, true)
+                ->find(R"("deadline":{"install_by":"2026-12-01T12:00:00Z","state":"unknown"})"),
+            std::string::npos);
+}
+
 TEST(DescribeUpdate, RefusesWhatTheAgentDidNotWrite) {
   EXPECT_FALSE(DescribeUpdate("", true));
   EXPECT_FALSE(DescribeUpdate("{}", true));

@@ -520,7 +520,8 @@ TEST_F(UpdateTrialTest, HooksRunInTheirPlacesAndAreToldOfTheRelease) {
   for (const Command& command : machine_.runner.ran)
     EXPECT_EQ(command.environment,
               (std::vector<std::string>{"SALLYPORT_RELEASE=" + HexEncode(kNew.plan.facts().release),
-                                        "SALLYPORT_VERSION=2.0.0", "SALLYPORT_SLOT=B"}));
+                                        "SALLYPORT_VERSION=2.0.0", "SALLYPORT_SLOT=B",
+                                        "SALLYPORT_INSTALL_BY="}));
 }
 
 TEST_F(UpdateTrialTest, TheHookOfARollbackRuns) {
@@ -597,6 +598,81 @@ TEST_F(UpdateTrialTest, DoesNotInstallOutsideItsWindow) {
   EXPECT_EQ(driver_->Assign(kNew.plan).error().rule, "update.postponed");
   EXPECT_EQ(reports_.back().gate, "install-window");
   EXPECT_EQ(source_.served(), 0u);
+}
+
+// The machine's clock stands at Friday 08:00 UTC.
+ota::InstallPlan DueIn(Duration time) {
+  ota::InstallFacts facts = kNew.plan.facts();
+  facts.install_by = UnixTime::FromSeconds(1'800'000'000) + time;
+  return ota::InstallPlanForTest::Make(std::move(facts));
+}
+
+class DeadlineTest : public UpdateTrialTest {
+ protected:
+  // Every moment but one on Saturdays is outside the windows, and somebody inhibits.
+  DeadlineTest() {
+    TrialSettings settings;
+    settings.windows.install.push_back({1 << 5, 0, Minutes(1), "UTC"});
+    settings.windows.reboot.push_back({1 << 5, 0, Minutes(1), "UTC"});
+    Configure(settings);
+    machine_.Inhibit("surgeon", "");
+    EXPECT_TRUE(driver_->Boot());
+  }
+};
+
+TEST_F(DeadlineTest, HoldsNothingUpBeforeItAndEverythingGoesAtIt) {
+  const ota::InstallPlan plan = DueIn(Seconds(1));
+  EXPECT_EQ(driver_->Assign(plan).error().rule, "update.postponed");
+  EXPECT_EQ(reports_.back().gate, "install-window");
+  EXPECT_EQ(reports_.back().install_by, plan.facts().install_by);
+  EXPECT_NE(reports_.back().detail.find("until 2027-01-15T08:00:01Z at the latest"),
+            std::string::npos);
+  EXPECT_EQ(source_.served(), 0u);
+
+  machine_.clock.Advance(Seconds(1));
+  EXPECT_EQ(*driver_->Assign(plan), UpdateStep::kRebooting);
+  EXPECT_EQ(LastReport(), "ARMED B");
+  EXPECT_NE(reports_.back().detail.find("inhibited: surgeon"), std::string::npos)
+      << "the server hears what was not waited for: " << reports_.back().detail;
+}
+
+TEST_F(DeadlineTest, IsJudgedAgainWhileTheVerifiedSlotWaits) {
+  Configure({});
+  ASSERT_TRUE(driver_->Boot());
+  ASSERT_EQ(*driver_->Assign(DueIn(Hours(1))), UpdateStep::kWaiting);
+  EXPECT_EQ(LastReport(), "VERIFIED B inhibited");
+  machine_.clock.Advance(Hours(1) - Milliseconds(1));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kWaiting);
+  machine_.clock.Advance(Milliseconds(1));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+}
+
+TEST_F(DeadlineTest, WithoutTrustedTimeTheOwnersRulesHoldWhateverTheClockSays) {
+  machine_.time_sure = false;
+  machine_.clock.JumpWall(UnixTime::FromSeconds(4'000'000'000));
+  EXPECT_EQ(driver_->Assign(DueIn(Duration{0})).error().rule, "update.postponed");
+  EXPECT_EQ(reports_.back().gate, "install-time");
+  EXPECT_NE(reports_.back().detail.find("has not told the time"), std::string::npos);
+
+  machine_.time_floor = UnixTime::FromSeconds(1'800'000'000);  // signed in an earlier boot
+  EXPECT_EQ(*driver_->Assign(DueIn(Duration{0})), UpdateStep::kRebooting);
+}
+
+TEST_F(DeadlineTest, SafetyIsNeverOverriddenAndSaysSo) {
+  machine_.Inhibit("press.safety", "the ram is up");
+  EXPECT_EQ(*driver_->Assign(DueIn(Duration{0})), UpdateStep::kWaiting);
+  EXPECT_EQ(LastReport(), "VERIFIED B inhibited");
+  EXPECT_EQ(reports_.back().detail,
+            "press.safety: the ram is up (past the deadline of 2027-01-15T08:00:00Z)");
+  ASSERT_TRUE(machine_.files.Remove("state/inhibit/press.safety"));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+}
+
+TEST_F(DeadlineTest, OfAnotherReleaseSaysNothing) {
+  Configure({});
+  ASSERT_TRUE(driver_->Boot());
+  EXPECT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kWaiting);
+  EXPECT_EQ(reports_.back().install_by, std::nullopt);
 }
 
 TEST_F(UpdateTrialTest, LearnsHowLongAnUpdateTakesFromTheRebootToTheCommit) {

@@ -34,6 +34,7 @@ TEST_F(Manifest, MakesThePlanOfTheInstaller) {
   EXPECT_EQ(facts.image_length, release_->image.length);
   EXPECT_EQ(facts.uki.path, release_->uki.path);
   EXPECT_EQ(facts.payload.sha256, release_->image.payload.sha256);
+  EXPECT_EQ(facts.install_by, UnixTime::FromSeconds(1'800'000'000));
 }
 
 TEST_F(Manifest, IsVerifiedAgainFromStorageWithoutANetwork) {
