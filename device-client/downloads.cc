@@ -19,7 +19,8 @@ Clients MirrorsOf(const DownloadSettings& settings) {
   Clients out;
   for (const MirrorSettings& mirror : settings.mirrors)
     out.push_back(std::make_unique<const MirrorClient>(
-        MirrorEndpoint{mirror.url, mirror.ca_file, settings.proxy, kMirrorStallSecondsMax}));
+        MirrorEndpoint{mirror.url, mirror.ca_file, settings.proxy, kMirrorStallSecondsMax,
+                       settings.proxy_ca_file}));
   return out;
 }
 

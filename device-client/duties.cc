@@ -11,10 +11,11 @@
 namespace sallyport::device {
 namespace {
 
-ContentEndpoint EndpointOf(const pki::EnrolmentFile& enrolment, const std::string& proxy,
+ContentEndpoint EndpointOf(const pki::EnrolmentFile& enrolment, const DownloadSettings& settings,
                            std::function<UnixTime()> now) {
   ContentEndpoint endpoint{
-      enrolment.servers.content, "", {}, kContentStallSecondsMax, std::move(now), proxy};
+      enrolment.servers.content, "", {}, kContentStallSecondsMax, std::move(now), settings.proxy,
+      settings.proxy_ca_file};
   for (const pki::IssuerCertificate& issuer : enrolment.trust_bundle.server_issuers)
     endpoint.anchors_pem += issuer.ToPem();
   for (const pki::SpiffeId& id : enrolment.server_ids) endpoint.server_ids.push_back(id.text());
@@ -43,7 +44,7 @@ Duties::Duties(DutyParts parts, const Config& config, const pki::EnrolmentFile& 
     : parts_(parts),
       config_(config),
       enrolment_(enrolment),
-      content_(EndpointOf(enrolment, config.update.download.proxy,
+      content_(EndpointOf(enrolment, config.update.download,
                           [this] { return client_->time().Now().now; }),
                [this]() -> std::optional<TlsIdentity> {
                  const std::lock_guard lock(identity_mutex_);
@@ -67,9 +68,10 @@ Result<Unit> Duties::Start(Client& client, const std::string& device_id) {
 
 void Duties::Stop() {
   if (bundles_) bundles_->Stop();
+  // First, so that nothing is decided by programs and downloads that end because of it.
+  if (worker_) worker_->Stop();
   parts_.runner.Stop();
   if (downloads_) downloads_->Stop();
-  if (worker_) worker_->Stop();
   worker_.reset();
   if (proxy_) proxy_->Stop();
 }
