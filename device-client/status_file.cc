@@ -107,6 +107,7 @@ JsonValue UpdateJson(const std::optional<UpdateView>& update) {
        {"detail", PrintableLine(report.detail)},
        {"target", JsonValue::Object({{"release", report.release ? HexEncode(*report.release) : ""},
                                      {"slot", report.slot}})},
+       {"degraded", report.degraded},
        {"deadline", DeadlineJson(*update)},
        {"inhibitors", JsonValue::Array(std::move(inhibitors))},
        {"windows", JsonValue::Object({{"install", window(update->install_window)},
@@ -139,6 +140,8 @@ Result<std::string> DescribeProgress(const JsonCursor& update) {
   std::string out = "update:   " + OrNone(state) + " " + std::to_string(percent) + " %";
   if (!gate.empty()) out += ", gate " + std::string(gate);
   if (!detail.empty()) out += ": " + std::string(detail);
+  SP_TRY(const JsonCursor::Flag degraded, update.GetBool("degraded"));
+  if (degraded.value) out += "\n  degraded: installs nothing on its own";
   SP_TRY(const std::string deadline, DescribeDeadline(update));
   out += deadline;
   SP_TRY(const std::vector<JsonCursor> inhibitors, update.GetElements("inhibitors"));

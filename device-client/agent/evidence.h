@@ -94,7 +94,9 @@ struct UpdateReport {
   std::string detail;
   std::string log_tail;  // of the boot that failed
   unsigned percent = 0;
-  std::optional<UnixTime> install_by = {};  // of `release`; this device's business only
+  // This device's business only:
+  std::optional<UnixTime> install_by = {};  // of `release`
+  bool degraded = false;                    // whatever `release` and `state` are
 };
 
 }  // namespace sallyport::device

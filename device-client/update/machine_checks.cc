@@ -48,6 +48,9 @@ void AddInhibitors(FileSystem& files, const std::string& directory, std::vector<
       out.push_back({PrintableLine(name), WhyOf(files, directory + "/" + name)});
 }
 
+// A program that was killed because the agent ends has not said no, and not yes either.
+bool Stopped(const Result<Unit>& ran) { return !ran && ran.error().rule == kHookStopped; }
+
 std::string_view PathOf(const HookSettings& settings, Hook hook) {
   switch (hook) {
     case Hook::kBeforeInstall: return settings.before_install;
@@ -124,7 +127,7 @@ void MachineChecks::Run(Probe& probe, const UpdateSubject& subject) {
                                   : parts_.runner.Connect(probe.tcp, probe.command.timeout);
   if (passed)
     probe.state = {HealthAnswer::kPassed, ""};
-  else
+  else if (!Stopped(passed))
     probe.state = {HealthAnswer::kFailed, probe.name + ": " + passed.error().ToString()};
 }
 
@@ -170,7 +173,8 @@ Result<Unit> MachineChecks::RunHook(Hook hook, const UpdateSubject& subject) {
          {"program", program},
          {"result", ran ? "done" : ran.error().ToString()}});
     if (!ran)
-      return Error{Reason::kUnavailable, program + ": " + ran.error().ToString(), "update.hook"};
+      return Error{Reason::kUnavailable, program + ": " + ran.error().ToString(),
+                   Stopped(ran) ? kHookStopped : "update.hook"};
   }
   return Unit{};
 }
@@ -179,7 +183,8 @@ Result<Unit> MachineChecks::RunHook(Hook hook, const UpdateSubject& subject) {
 GateDecision MachineChecks::AskHook(Hook hook, const UpdateSubject& subject, Deadline deadline) {
   const Result<Unit> ran = RunHook(hook, subject);
   if (ran) return {true, "", ""};
-  if (deadline != Deadline::kPassed) return {false, HookName(hook), ran.error().detail};
+  if (deadline != Deadline::kPassed || Stopped(ran))
+    return {false, HookName(hook), ran.error().detail};
   return {true, "",
           "the deadline is past, not waited for: " + std::string(HookName(hook)) + ": " +
               ran.error().detail};
@@ -222,6 +227,7 @@ Drain MachineChecks::LookAtWork(const UpdateSubject& subject, Deadline deadline)
       parts_.runner, {settings_.drain.command, Environment(subject), settings_.hooks.timeout});
   next_drain_look_ = After(parts_.clock, kAskEvery);
   if (done) return Drain::kNone;
+  if (Stopped(done)) return Drain::kBusy;
   if (overdue)
     Log(LogLevel::kWarning, "drain_not_waited_for", {{"reason", done.error().ToString()}});
   return overdue ? Drain::kOverdue : Drain::kBusy;

@@ -40,6 +40,9 @@ struct MachineParts {
 // LocalZones adds `local`, the zone of /etc/localtime, to the system's zones. Borrows `files`.
 policy::ZoneLookup LocalZones(FileSystem& files);
 
+// The rule of RunHook for a hook that was ended with the agent: it has not answered.
+inline constexpr std::string_view kHookStopped = "command.stopped";
+
 // How often units, probes and the drain command are asked again.
 inline constexpr Duration kAskEvery = Seconds(5);
 
@@ -61,8 +64,8 @@ class MachineChecks {
   GateDecision MayGoOn(const UpdateSubject& subject) const;
   // MayReboot: see JudgeReboot, then before-reboot. `takes` is how much of the window must be left.
   GateDecision MayReboot(const UpdateSubject& subject, Duration takes);
-  // RunHook: kUnavailable, update.hook, when one of its programs did not end with status 0 in time;
-  // the ones after it did not run.
+  // RunHook: kUnavailable, update.hook, when one of its programs did not end with status 0 in time,
+  // or kHookStopped; the ones after it did not run.
   Result<Unit> RunHook(Hook hook, const UpdateSubject& subject);
   // PreviousLog: see previous_log.h.
   std::string PreviousLog();

@@ -1,6 +1,8 @@
 #include "device-client/update/reboot_gate.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <iterator>
 
 namespace sallyport::device {
 namespace {

@@ -99,6 +99,18 @@ TEST(DescribeUpdate, ShowsTheDeadlineAndHowTrustedTimeStandsToIt) {
             std::string::npos);
 }
 
+TEST(DescribeUpdate, ShowsADegradedDeviceWhateverItIsToldToInstall) {
+  UpdateView view = Waiting();
+  view.report.state = "PLANNED";
+  view.report.gate = "degraded";
+  view.report.degraded = true;
+  const std::string status = StatusWith({"floor.missing", "", {}}, view);
+  EXPECT_NE(DescribeUpdate(status, false)->find("\n  degraded: installs nothing on its own\n"),
+            std::string::npos);
+  EXPECT_TRUE(*ParseJson(*DescribeUpdate(status, true))->Find("degraded")->if_bool());
+  EXPECT_FALSE(*UpdateJson(Waiting()).Find("degraded")->if_bool());
+}
+
 TEST(DescribeUpdate, RefusesWhatTheAgentDidNotWrite) {
   EXPECT_FALSE(DescribeUpdate("", true));
   EXPECT_FALSE(DescribeUpdate("{}", true));

@@ -171,7 +171,7 @@ TEST_F(DrainTest, PastTheDeadlineTheWorkHasFiveMinutesAndNoMore) {
   machine_.Configure(settings);
   const UpdateSubject due = Due(Duration{0});
   EXPECT_EQ(machine_.checks().MayReboot(due, Minutes(1)).gate, "drain");
-  machine_.clock.Advance(kOverdueDrainMax - Milliseconds(1));
+  machine_.clock.Advance(Duration{kOverdueDrainMax.ms - 1});
   const GateDecision held = machine_.checks().MayReboot(due, Minutes(1));
   EXPECT_EQ(held.gate, "drain");
   EXPECT_NE(held.detail.find("past the deadline"), std::string::npos) << held.detail;
@@ -181,7 +181,7 @@ TEST_F(DrainTest, PastTheDeadlineTheWorkHasFiveMinutesAndNoMore) {
 
 TEST_F(DrainTest, BeforeTheDeadlineItHasAllItsTimeAndAShorterOneIsNotStretched) {
   EXPECT_FALSE(machine_.checks().MayReboot(Due(Days(1)), Minutes(1)).open);
-  machine_.clock.Advance(Minutes(2) - Milliseconds(1));
+  machine_.clock.Advance(Duration{Minutes(2).ms - 1});
   EXPECT_FALSE(machine_.checks().MayReboot(Due(Duration{0}), Minutes(1)).open);
   machine_.clock.Advance(Milliseconds(1));
   EXPECT_TRUE(machine_.checks().MayReboot(Due(Duration{0}), Minutes(1)).open);
