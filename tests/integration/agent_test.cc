@@ -266,6 +266,22 @@ TEST_F(AgentTest, ReattestsWhenItsCertificateLapses) {
   EXPECT_NE(seen.proofs[1].tls_public(), seen.proofs[0].tls_public());
 }
 
+TEST_F(AgentTest, ReattestsWhenItsKeyIsGoneFromTheTpm) {
+  StartAgent();
+  ASSERT_TRUE(StreamsAre(1));
+  swtpm_->CutPower();
+  ASSERT_TRUE(swtpm_->PowerOn().has_value());
+
+  stub_->PushChallenge();  // finds the connection broken
+  stub_->PushChallenge();  // finds the key gone
+
+  ASSERT_TRUE(StreamsAre(2));
+  const Seen seen = stub_->seen();
+  EXPECT_EQ(seen.begins[1].purpose(), api::PURPOSE_REATTEST);
+  EXPECT_EQ(seen.begins[1].ak_public(), seen.begins[0].ak_public());
+  EXPECT_NE(seen.proofs[1].tls_public(), seen.proofs[0].tls_public());
+}
+
 TEST_F(AgentTest, ReattestsAfterAReboot) {
   StartAgent();
   ASSERT_TRUE(StreamsAre(1));

@@ -64,6 +64,30 @@ TEST_F(TpmTest, AttestationKeyFollowsTheServersRulesAndSurvivesReset) {
   EXPECT_EQ(EnsureAk(), ak);
 }
 
+TEST_F(TpmTest, ConnectsAgainWhenAnAnswerWasLost) {
+  const pki::PublicArea ak = EnsureAk();
+  const TlsKey before = *tpm_->MakeTlsKey(AsBytes("nonce"));
+  swtpm_->CutPower();
+  ASSERT_TRUE(swtpm_->PowerOn().has_value());
+  EXPECT_EQ(tpm_->ReadClock().error().reason, Reason::kUnavailable);
+
+  EXPECT_TRUE(tpm_->ReadClock().has_value());
+  EXPECT_TRUE(tpm_->Quote(kBootPcrs, AsBytes("nonce")).has_value());
+  EXPECT_EQ(EnsureAk(), ak);
+  const TlsKey after = *tpm_->MakeTlsKey(AsBytes("nonce"));
+  EXPECT_NE(after.id, before.id);
+  EXPECT_EQ(tpm_->Certify(before.id, AsBytes("nonce")).error().name(), "tls-key.gone");
+  EXPECT_TRUE(tpm_->Certify(after.id, AsBytes("nonce")).has_value());
+}
+
+TEST_F(TpmTest, ConnectsAgainOnceTheTpmIsBack) {
+  swtpm_->CutPower();
+  EXPECT_FALSE(tpm_->ReadClock().has_value());
+  EXPECT_FALSE(tpm_->ReadClock().has_value());
+  ASSERT_TRUE(swtpm_->PowerOn().has_value());
+  EXPECT_TRUE(tpm_->ReadClock().has_value());
+}
+
 TEST_F(TpmTest, LeavesAForeignKeyAtItsHandleAlone) {
   const std::string with = " -T " + swtpm_->tcti() + " > /dev/null 2>&1";
   const std::string context = dir_ + "/foreign.ctx";
