@@ -41,5 +41,6 @@ export CROSS_COMPILE=aarch64-linux-gnu-
 make -s qemu_arm64_defconfig
 ARCH=arm scripts/kconfig/merge_config.sh -m .config fragment > merge.log
 make -s olddefconfig
-make -s -j2 u-boot.bin > build.log 2>&1 || { tail -n 20 build.log >&2; exit 1; }
+# The card is behind PCI, which must be there before the environment is read.
+make -s -j2 KCPPFLAGS=-DCONFIG_SYS_EARLY_PCI_INIT u-boot.bin > build.log 2>&1 || { tail -n 20 build.log >&2; exit 1; }
 cp u-boot.bin "$out/"

@@ -63,4 +63,4 @@ for at in 1048576 1310720; do
   boots "$wanted"
   cp "$work/whole.img" "$card"
 done
-echo "U-Boot $(strings "$u_boot/u-boot.bin" | grep -m 1 -o '^U-Boot [0-9.]*' | cut -d' ' -f2) agrees with the adapter"
+echo "$(grep -a -m 1 -o 'U-Boot 20[0-9.]*' "$work/serial.log") agrees with the adapter"
