@@ -44,7 +44,7 @@ rolls_back() {
   roll_out "$1" "$2"
   wait_for "$patience" "the rollback" update_is "$1" ROLLED_BACK
   printed "$((runs + 1))" "vm: version 2.0.0 runs" || fail "the machine never came back"
-  wait_for "$patience" "edge-1 to be in order again" device_posture edge-1 ok
+  wait_for "$patience" "edge-1 to be in order again" device_posture edge-1 passing
   runs_release 2.0.0 || fail "the server shows $(sallyport device show edge-1)"
   if is_off; then fail "the machine is off"; fi
 }
