@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "ota/install/component_files.h"
-
 namespace sallyport::ota {
 namespace {
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pki/base/bytes.h"
@@ -47,11 +48,16 @@ class FileSystem {
   virtual Result<uint64_t> FreeBytes(const std::string& path) = 0;
 };
 
+// ParentDirectory: "." of a bare name, "/" of what lies in the root.
+std::string ParentDirectory(std::string_view path);
 // ReadFile returns kTooLarge above `size_max` bytes. Reads until the end whatever Size says
 // (securityfs).
 Result<Bytes> ReadFile(FileSystem& files, const std::string& path, uint64_t size_max);
 // WriteFileAtomically: after a power cut the file holds the old or the new bytes, never a mixture.
 Result<Unit> WriteFileAtomically(FileSystem& files, const std::string& path, ByteView bytes);
+
+// RemoveIfThere: no error when there is nothing to remove. The caller makes it durable.
+Result<Unit> RemoveIfThere(FileSystem& files, const std::string& path);
 
 // PosixFileSystem is constructed in composition roots only.
 class PosixFileSystem final : public FileSystem {
