@@ -93,7 +93,7 @@ TEST_F(ComponentFilesTest, AreNotDownloadedAgainWhenOneOfTheSlotsHasThem) {
 }
 
 TEST_F(ComponentFilesTest, AreFetchedWhenTheOtherSlotsFileChangesUnderTheCopy) {
-  const InstallFacts facts = Facts({source_.Add("app", app_)});
+  const InstallFacts facts = FactsOf({source_.Add("app", app_)});
   ASSERT_TRUE(files_.MakeDirectories("/apps"));
   const auto write = [this](size_t size) {
     ASSERT_TRUE(WriteFileAtomically(files_, "/apps/a.img", Bytes(size, 8)));
@@ -117,7 +117,7 @@ TEST_F(ComponentFilesTest, CheckMakesNoFolder) {
   PosixFileSystem disk;
   const std::string place = folder.path + "/not/there/b.img";
   const ComponentPlaces places = {{"app", {folder.path + "/a.img", place}}};
-  const InstallFacts facts = Facts({source_.Add("app", app_)});
+  const InstallFacts facts = FactsOf({source_.Add("app", app_)});
   EXPECT_TRUE(CheckComponentFiles(disk, places, facts, Slot::kB));
   EXPECT_FALSE(disk.List(folder.path + "/not"));
 }
