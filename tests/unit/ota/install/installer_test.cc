@@ -142,7 +142,7 @@ TEST_F(InstallerTest, StopsBehindTheSegmentAtHandWhenItMayNotGoOnAndRepeatsNothi
   ASSERT_TRUE(installer_.Install(kNew.plan, source_));
   EXPECT_TRUE(world_.HoldsRelease(Slot::kB, kNew));
   EXPECT_LT(source_.served() - before,
-            kNew.payload.size() / 2 + kNew.index.size() + kNew.uki.size())
+            kNew.payload.size() * 2 / 3 + kNew.index.size() + kNew.uki.size())
       << "what was durable was not loaded again";
 }
 
