@@ -122,8 +122,18 @@ Result<UpdateStep> UpdateDriver::Commit() {
   return EndCommit(parts_.installer.Commit(plan_ ? &*plan_ : nullptr), "");
 }
 
+// The old slot arms the target again.
+bool UpdateDriver::MayRetry(const Error& commit) {
+  const auto record = parts_.installer.Record();
+  return record && ota::DeservesAnotherBoot(commit, *record);
+}
+
 Result<UpdateStep> UpdateDriver::EndCommit(const Result<Unit>& committed, std::string detail) {
   const bool late = parts_.clock.Boot() >= *trial_ends_;
+  if (!committed && MayRetry(committed.error())) {
+    Report("commit", committed.error().ToString());
+    return Reboot();
+  }
   if (!committed && (late || !ota::MayPass(committed.error().reason)))
     return RollBack("commit", committed.error().ToString(), true);
   if (!committed) return committed.error();

@@ -107,6 +107,8 @@ Result<Unit> Installer::Install(const InstallPlan& plan, PayloadSource& source,
   const Slot target = Other(running);
   if (IsReady(record, plan.facts().release, target)) return Unit{};
   if (!Resumes(record, plan.facts().release, target)) {
+    // Firmware of a release that is no longer wanted must not be taken at a reboot from here on.
+    SP_TRY(WithdrawFirmware());
     record.release = plan.facts().release;
     record.slot = target;
     record.attempt = 0;

@@ -33,4 +33,8 @@ BootAction JudgeBoot(const BootFacts& facts) {
   std::abort();
 }
 
+bool DeservesAnotherBoot(const Error& commit, const UpdateRecord& record) {
+  return commit.rule == "install.firmware-version" && record.attempt < kTrialAttemptsMax;
+}
+
 }  // namespace sallyport::ota

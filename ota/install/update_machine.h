@@ -34,4 +34,8 @@ enum class BootAction : uint8_t {
 
 BootAction JudgeBoot(const BootFacts& facts);
 
+// DeservesAnotherBoot says whether a commit that failed is worth the second try of the slot, by way
+// of the old one: firmware that has not taken its update may have lost it to a power cut.
+bool DeservesAnotherBoot(const Error& commit, const UpdateRecord& record);
+
 }  // namespace sallyport::ota

@@ -68,6 +68,11 @@ class PosixFile final : public File {
   const std::string path_;
 };
 
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
+}
+
 int Flags(OpenMode mode) {
   switch (mode) {
     case OpenMode::kRead: return O_RDONLY | O_CLOEXEC;
@@ -157,9 +162,13 @@ Result<Unit> WriteFileAtomically(FileSystem& files, const std::string& path, Byt
     SP_TRY(file->Sync());
   }
   SP_TRY(files.Rename(temporary, path));
-  const size_t slash = path.rfind('/');
-  return files.SyncDirectory(slash == std::string::npos ? "."
-                                                        : path.substr(0, slash == 0 ? 1 : slash));
+  return files.SyncDirectory(DirectoryOf(path));
+}
+
+Result<Unit> SyncFile(FileSystem& files, const std::string& path) {
+  SP_TRY(const std::unique_ptr<File> file, files.Open(path, OpenMode::kRead));
+  SP_TRY(file->Sync());
+  return files.SyncDirectory(DirectoryOf(path));
 }
 
 }  // namespace sallyport

@@ -52,6 +52,9 @@ class FileSystem {
 Result<Bytes> ReadFile(FileSystem& files, const std::string& path, uint64_t size_max);
 // WriteFileAtomically: after a power cut the file holds the old or the new bytes, never a mixture.
 Result<Unit> WriteFileAtomically(FileSystem& files, const std::string& path, ByteView bytes);
+// SyncFile makes a file and its name durable, whoever wrote them: what a process finds that starts
+// after another was killed may be in memory only. kNotFound.
+Result<Unit> SyncFile(FileSystem& files, const std::string& path);
 
 // PosixFileSystem is constructed in composition roots only.
 class PosixFileSystem final : public FileSystem {
