@@ -43,7 +43,7 @@ class Exporter {
 
  private:
   Result<Unit> Write(const std::string& path, std::string_view text) {
-    SP_TRY(files_.MakeDirectories(path.substr(0, path.rfind('/'))));
+    SP_TRY(files_.MakeDirectories(ParentDirectory(path)));
     return WriteFileAtomically(files_, path, AsBytes(text));
   }
 

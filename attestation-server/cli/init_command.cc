@@ -32,7 +32,7 @@ struct Places {
 };
 
 Result<Unit> WriteText(Tools& tools, const std::string& path, std::string_view text) {
-  SP_TRY(tools.files.MakeDirectories(path.substr(0, path.rfind('/'))));
+  SP_TRY(tools.files.MakeDirectories(ParentDirectory(path)));
   return WriteFileAtomically(tools.files, path, AsBytes(text));
 }
 

@@ -39,7 +39,7 @@ class PublishReactor final : public grpc::ServerReadReactor<api::PublishChunk> {
 
   Result<Unit> Begin() {
     SP_TRY(path_, parts_.publication.UploadPath(chunk_.path()));
-    SP_TRY(parts_.files.MakeDirectories(path_.substr(0, path_.rfind('/'))));
+    SP_TRY(parts_.files.MakeDirectories(ParentDirectory(path_)));
     SP_TRY(file_, parts_.files.Open(path_ + ".part", OpenMode::kCreate));
     hasher_.emplace(pki::HashAlgorithm::kSha256);
     written_ = 0;
@@ -51,7 +51,7 @@ class PublishReactor final : public grpc::ServerReadReactor<api::PublishChunk> {
     file_.reset();
     SP_TRY(CheckDigest(HexEncode(hasher_->Finish())));
     SP_TRY(parts_.files.Rename(path_ + ".part", path_));
-    return parts_.files.SyncDirectory(path_.substr(0, path_.rfind('/')));
+    return parts_.files.SyncDirectory(ParentDirectory(path_));
   }
 
   // Targets are immutable and carry their digest in their name: no upload can put other bytes under

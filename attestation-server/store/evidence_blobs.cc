@@ -26,7 +26,7 @@ Result<Sha256Digest> EvidenceBlobs::Put(ByteView bytes) {
 }
 
 Result<Unit> EvidenceBlobs::Write(const std::string& path, ByteView bytes) {
-  SP_TRY(files_->MakeDirectories(path.substr(0, path.rfind('/'))));
+  SP_TRY(files_->MakeDirectories(ParentDirectory(path)));
   return WriteFileAtomically(*files_, path, bytes);
 }
 

@@ -8,9 +8,7 @@ namespace {
 
 constexpr uint64_t kLedgerBytesMax = 4096;
 
-std::string ReleaseOf(const ota::RemoteFile& file) {
-  return file.path.substr(0, file.path.rfind('/'));
-}
+std::string ReleaseOf(const ota::RemoteFile& file) { return ParentDirectory(file.path); }
 
 // What does not parse is as good as absent: the file proves nothing, and a new count is safe.
 Result<DownloadStatus> Load(FileSystem& files, const std::string& path) {

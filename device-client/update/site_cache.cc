@@ -4,6 +4,7 @@
 
 #include "pki/base/content_request.h"
 #include "pki/base/log.h"
+#include "pki/crypto/file_hash.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::device {
@@ -148,8 +149,8 @@ void SiteCache::Remove(const std::string& digest) {
   const auto found = blobs_.find(digest);
   if (found == blobs_.end()) return;
   for (const bool complete : {true, false}) {
-    const Result<Unit> removed = files_.Remove(PathOf(*found->second, complete));
-    if (!removed && removed.error().reason != Reason::kNotFound)
+    const Result<Unit> removed = RemoveIfThere(files_, PathOf(*found->second, complete));
+    if (!removed)
       Log(LogLevel::kWarning, "site_cache_not_removed", {{"reason", removed.error().ToString()}});
   }
   blobs_.erase(found);
@@ -245,15 +246,8 @@ void SiteCache::Run(const Job& job) {
 Result<Unit> SiteCache::Check(const Job& job) {
   const std::string path = PathOf(*job.blob, true);
   SP_TRY(const auto file, files_.Open(path, OpenMode::kRead));
-  pki::Hasher hash(pki::HashAlgorithm::kSha256);
-  Bytes chunk(kReadBytes);
-  for (uint64_t at = 0;;) {
-    SP_TRY(const size_t got, file->ReadAt(at, chunk));
-    if (got == 0) break;
-    hash.Update(ByteView(chunk).first(got));
-    at += got;
-  }
-  if (!Equal(hash.Finish(), job.file.sha256.view())) return WrongDigest(path);
+  SP_TRY(const pki::FileHash found, pki::HashFile(*file));
+  if (found.sha256 != job.file.sha256) return WrongDigest(path);
   return Unit{};
 }
 

@@ -1,44 +1,24 @@
 #include "ota/delta/block_index.h"
 
+#include "pki/crypto/file_hash.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::ota {
-namespace {
-
-constexpr size_t kPiece = 1 << 20;
-static_assert(kPiece % kSourceBlock == 0);
-
-}  // namespace
 
 BlockDigest DigestOfBlock(ByteView block) {
   const Sha256Digest digest = pki::Sha256(block);
   return *BlockDigest::FromView(digest.view().first(BlockDigest::kSize));
 }
 
-Result<SourceImage> ReadImage(File& image,
-                              const std::function<Result<Unit>(ByteView piece)>& take) {
-  pki::Hasher hash(pki::HashAlgorithm::kSha256);
-  Bytes buffer(kPiece);
-  uint64_t length = 0;
-  while (true) {
-    SP_TRY(const size_t size, image.ReadAt(length, buffer));
-    const ByteView piece = ByteView(buffer).first(size);
-    hash.Update(piece);
-    SP_TRY(take(piece));
-    length += size;
-    if (size < buffer.size()) break;
-  }
-  return SourceImage{length, *Sha256Digest::FromView(hash.Finish())};
-}
-
 Result<BlockIndex> BlockIndex::Build(File& image) {
+  static_assert(pki::kHashedPiece % kSourceBlock == 0);
   std::vector<BlockDigest> digests;
-  SP_TRY(const SourceImage facts, ReadImage(image, [&](ByteView piece) {
+  SP_TRY(const pki::FileHash image_hash, pki::HashFile(image, [&](ByteView piece) {
            for (; piece.size() >= kSourceBlock; piece = piece.subspan(kSourceBlock))
              digests.push_back(DigestOfBlock(piece.first(kSourceBlock)));
            return Ok();
          }));
-  BlockIndex index(facts);
+  BlockIndex index(SourceImage{image_hash.length, image_hash.sha256});
   index.first_.reserve(digests.size());
   for (size_t block = 0; block < digests.size(); ++block)
     index.first_.emplace(digests[block], block);

@@ -42,8 +42,4 @@ class BlockIndex {
   std::unordered_map<BlockDigest, uint64_t, First8> first_;
 };
 
-// ReadImage reads `image` once, hands it over in pieces of 1 MiB (the last may be shorter) and says
-// what it was. Errors of the file and of `take`.
-Result<SourceImage> ReadImage(File& image, const std::function<Result<Unit>(ByteView piece)>& take);
-
 }  // namespace sallyport::ota

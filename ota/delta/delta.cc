@@ -7,6 +7,7 @@
 #include "ota/delta/block_index.h"
 #include "ota/delta/difference.h"
 #include "ota/delta/segment_encoder.h"
+#include "pki/crypto/file_hash.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::ota {
@@ -54,7 +55,7 @@ Result<BlockMap> MapBlocks(File& to, const BlockIndex& old) {
     if (found) wanted = *found + 1;
     return found.value_or(kFresh);
   };
-  SP_TRY(const SourceImage image, ReadImage(to, [&](ByteView piece) {
+  SP_TRY(const pki::FileHash image, pki::HashFile(to, [&](ByteView piece) {
            while (!piece.empty()) {
              const size_t size = std::min<size_t>(piece.size(), kSourceBlock);
              blocks.push_back(origin(piece.first(size)));
@@ -62,7 +63,7 @@ Result<BlockMap> MapBlocks(File& to, const BlockIndex& old) {
            }
            return Ok();
          }));
-  return BlockMap{image, std::move(blocks)};
+  return BlockMap{{image.length, image.sha256}, std::move(blocks)};
 }
 
 // A block beside one that went away often holds the other half of the same function.

@@ -2,42 +2,12 @@
 
 #include <algorithm>
 
-#include "pki/crypto/hash.h"
+#include "pki/crypto/file_hash.h"
 
 namespace sallyport::ota {
 namespace {
 
 constexpr size_t kReadSize = 1 << 20;
-
-std::string Directory(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
-}
-
-// FileSink writes and hashes; a source that pushes more than was asked for is endless data.
-class FileSink final : public ByteSink {
- public:
-  FileSink(File& file, uint64_t length) : file_(file), length_(length) {}
-  Result<Unit> Write(ByteView bytes) override {
-    SP_TRY(CheckRoom(written_, bytes.size(), length_));
-    SP_TRY(file_.WriteAt(written_, bytes));
-    hash_.Update(bytes);
-    written_ += bytes.size();
-    return Unit{};
-  }
-  Result<Unit> Finish(const RemoteFile& file, std::string_view digest_rule) {
-    SP_TRY(CheckComplete(written_, file.length));
-    if (!Equal(hash_.Finish(), file.sha256.view()))
-      return Error{Reason::kMismatch, file.path + " is not what was signed", digest_rule};
-    return file_.Sync();
-  }
-
- private:
-  File& file_;
-  const uint64_t length_;
-  uint64_t written_ = 0;
-  pki::Hasher hash_{pki::HashAlgorithm::kSha256};
-};
 
 // CopySource reads another file of this device in place of the network.
 class CopySource final : public PayloadSource {
@@ -67,39 +37,24 @@ bool Holds(FileSystem& files, const std::string& path, const RemoteFile& wanted)
   if (!file) return false;
   const auto size = (*file)->Size();
   if (!size || *size != wanted.length) return false;
-  pki::Hasher hash(pki::HashAlgorithm::kSha256);
-  Bytes buffer(kReadSize);
-  for (uint64_t at = 0; at < *size;) {
-    const auto read = (*file)->ReadAt(at, buffer);
-    if (!read || *read == 0) return false;
-    hash.Update(ByteView(buffer).first(*read));
-    at += *read;
-  }
-  return Equal(hash.Finish(), wanted.sha256.view());
+  const auto found = pki::HashFile(**file);
+  return found && found->sha256 == wanted.sha256;
 }
 
 Result<Unit> InstallOne(FileSystem& files, const RemoteFile& file, const std::string& path,
                         const std::string& other, PayloadSource& source) {
   if (Holds(files, path, file)) return SyncFile(files, path);
   const bool beside = Holds(files, other, file);
-  SP_TRY(files.MakeDirectories(Directory(path)));
+  SP_TRY(files.MakeDirectories(ParentDirectory(path)));
   CopySource copy(files, other);
   const std::string temporary = path + ".tmp";
   SP_TRY(FetchFile(files, beside ? static_cast<PayloadSource&>(copy) : source, file, temporary,
                    "install.component-digest"));
   SP_TRY(files.Rename(temporary, path));
-  return files.SyncDirectory(Directory(path));
+  return files.SyncDirectory(ParentDirectory(path));
 }
 
 }  // namespace
-
-Result<Unit> FetchFile(FileSystem& files, PayloadSource& source, const RemoteFile& file,
-                       const std::string& path, std::string_view digest_rule) {
-  SP_TRY(const auto out, files.Open(path, OpenMode::kCreate));
-  FileSink sink(*out, file.length);
-  SP_TRY(source.Fetch(file, 0, file.length, sink));
-  return sink.Finish(file, digest_rule);
-}
 
 Result<Unit> CheckComponentFiles(FileSystem& files, const ComponentPlaces& places,
                                  const InstallFacts& facts, Slot target) {
@@ -112,7 +67,7 @@ Result<Unit> CheckComponentFiles(FileSystem& files, const ComponentPlaces& place
                    "component " + component.name + " has no place on this device",
                    "install.component"};
     const std::string& path = place->second.Of(target);
-    if (!Holds(files, path, component.file)) need[Directory(path)] += component.file.length;
+    if (!Holds(files, path, component.file)) need[ParentDirectory(path)] += component.file.length;
   }
   for (const auto& [directory, bytes] : need) {
     SP_TRY(files.MakeDirectories(directory));

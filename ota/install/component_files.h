@@ -19,11 +19,6 @@ struct ComponentPlace {
 };
 using ComponentPlaces = std::map<std::string, ComponentPlace, std::less<>>;  // by component name
 
-// FetchFile writes `file` to `path`, from its start, and makes it durable. kMismatch with
-// `digest_rule` or install.source-length; errors of source and files.
-Result<Unit> FetchFile(FileSystem& files, PayloadSource& source, const RemoteFile& file,
-                       const std::string& path, std::string_view digest_rule);
-
 // CheckComponentFiles: kPolicyDenied, install.component (no place on this device); kNoSpace,
 // install.component-space, before anything was changed.
 Result<Unit> CheckComponentFiles(FileSystem& files, const ComponentPlaces& places,

@@ -89,8 +89,7 @@ Result<Unit> EfiVariableStore::Write(const std::string& name, ByteView data) {
 
 Result<Unit> EfiVariableStore::Delete(const std::string& name) {
   Unlock(Path(name));
-  const auto removed = files_.Remove(Path(name));
-  if (!removed && removed.error().reason != Reason::kNotFound) return removed;
+  SP_TRY(RemoveIfThere(files_, Path(name)));
   return files_.SyncDirectory(directory_);
 }
 

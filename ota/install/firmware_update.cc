@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "ota/install/component_files.h"
-
 namespace sallyport::ota {
 namespace {
 
@@ -225,8 +223,7 @@ Result<Unit> FirmwareUpdate::Withdraw() {
   SP_TRY(const std::vector<std::string> delivered, Capsules(delivered_));
   if (!delivered.empty()) SP_TRY(Indicate(false));
   SP_TRY(Clear(delivered_));
-  const auto forgotten = files_.Remove(staged_ + std::string(kDemandFile));
-  if (!forgotten && forgotten.error().reason != Reason::kNotFound) return forgotten;
+  SP_TRY(RemoveIfThere(files_, staged_ + std::string(kDemandFile)));
   return Clear(staged_);
 }
 

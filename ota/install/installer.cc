@@ -10,11 +10,6 @@ namespace {
 
 constexpr size_t kReadBackChunk = 1 << 20;
 
-std::string Directory(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
-}
-
 bool Resumes(const UpdateRecord& record, const ReleaseDigest& release, Slot target) {
   const bool unfinished = record.state == UpdateState::kPlanned ||
                           record.state == UpdateState::kWriting ||
@@ -37,12 +32,6 @@ PreflightNeeds NeedsOf(const InstallFacts& facts) {
 }
 
 std::string ReleaseFile(const SlotPaths& paths) { return paths.uki + ".release"; }
-
-Result<Unit> RemoveIfThere(FileSystem& files, const std::string& path) {
-  auto removed = files.Remove(path);
-  if (!removed && removed.error().reason == Reason::kNotFound) return Unit{};
-  return removed;
-}
 
 }  // namespace
 
@@ -189,7 +178,7 @@ Result<Unit> Installer::RemoveOldUki(const SlotPaths& paths) {
   SP_TRY(const std::vector<std::string> entries, parts_.boot.Entries(paths.uki));
   for (const std::string& entry : entries) SP_TRY(RemoveIfThere(parts_.files, entry));
   SP_TRY(RemoveIfThere(parts_.files, ReleaseFile(paths)));
-  return parts_.files.SyncDirectory(Directory(paths.uki));
+  return parts_.files.SyncDirectory(ParentDirectory(paths.uki));
 }
 
 Result<Unit> Installer::WriteImage(Job& job) {
@@ -245,7 +234,7 @@ Result<Unit> Installer::InstallUki(const Job& job) {
   SP_TRY(WriteFileAtomically(parts_.files, ReleaseFile(job.paths),
                              AsBytes(HexEncode(job.facts.release))));
   SP_TRY(parts_.files.Rename(temporary, parts_.boot.NewEntry(job.paths.uki)));
-  return parts_.files.SyncDirectory(Directory(job.paths.uki));
+  return parts_.files.SyncDirectory(ParentDirectory(job.paths.uki));
 }
 
 Result<Unit> Installer::Arm() {

@@ -4,6 +4,7 @@
 
 #include "ota/install/install_plan.h"
 #include "pki/base/bytes.h"
+#include "pki/base/file_system.h"
 
 namespace sallyport::ota {
 
@@ -22,6 +23,11 @@ class PayloadSource {
   virtual Result<Unit> Fetch(const RemoteFile& file, uint64_t offset, uint64_t length,
                              ByteSink& sink) = 0;
 };
+
+// FetchFile writes `file` to `path`, from its start, and makes it durable. kMismatch with
+// `digest_rule` or install.source-length; errors of source and files.
+Result<Unit> FetchFile(FileSystem& files, PayloadSource& source, const RemoteFile& file,
+                       const std::string& path, std::string_view digest_rule);
 
 // What a source may not do. CheckRoom: kMismatch, install.source-length (endless data).
 // CheckComplete: kUnavailable, install.source-length.

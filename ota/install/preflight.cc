@@ -17,10 +17,6 @@ constexpr size_t kDirectoryEntriesMax = 65536;
 
 std::string Size(uint64_t count) { return std::to_string(count) + " bytes"; }
 
-std::string Directory(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
-}
 std::string Name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 PreflightCheck Pass(std::string resource, std::string need, std::string have) {
@@ -91,7 +87,7 @@ PreflightCheck CheckEspDirectory(const PreflightSubject& subject) {
     need += EntriesOf(name);
     longest = std::max(longest, name.size());
   }
-  const auto names = subject.files.List(Directory(subject.target.uki));
+  const auto names = subject.files.List(ParentDirectory(subject.target.uki));
   const std::string wanted =
       std::to_string(need) + " entries, names of " + std::to_string(longest) + " characters";
   if (!names) return FailWith("esp-directory", wanted, names.error());
@@ -149,7 +145,7 @@ PreflightCheck CheckMount(const PreflightSubject& subject, const std::string& re
 }
 
 PreflightCheck CheckRecordSpace(const PreflightSubject& subject) {
-  const Result<uint64_t> have = subject.files.FreeBytes(Directory(subject.record));
+  const Result<uint64_t> have = subject.files.FreeBytes(ParentDirectory(subject.record));
   if (!have) return FailWith("state-space", Size(kRecordSpace), have.error());
   return AtLeast("state-space", kRecordSpace, *have, Reason::kNoSpace, "install.record-space");
 }
@@ -232,7 +228,7 @@ std::vector<PreflightCheck> RunPreflight(const PreflightSubject& subject) {
           CheckMount(subject, "esp-mount", subject.esp),
           CheckEspSpace(subject),
           CheckEspDirectory(subject),
-          CheckMount(subject, "state-mount", Directory(subject.record)),
+          CheckMount(subject, "state-mount", ParentDirectory(subject.record)),
           CheckRecordSpace(subject),
           CheckMemory(subject),
           CheckPower(subject)};

@@ -87,8 +87,7 @@ Result<Unit> MetadataClient::Forget(std::string_view role) {
     draft_->push_back({std::string(role), std::nullopt});
     return Ok();
   }
-  const auto removed = files_.Remove(PathOf(role));
-  if (!removed && removed.error().reason != Reason::kNotFound) return removed.error();
+  SP_TRY(RemoveIfThere(files_, PathOf(role)));
   return files_.SyncDirectory(directory_);
 }
 

@@ -41,7 +41,7 @@ class Packer {
     SP_TRY(const auto from,
            files_.Open(folder_.TargetFilePath(path, *target.digests.sha256()), OpenMode::kRead));
     const std::string to = out_ + "/targets/" + name;
-    SP_TRY(files_.MakeDirectories(to.substr(0, to.rfind('/'))));
+    SP_TRY(files_.MakeDirectories(ParentDirectory(to)));
     SP_TRY(const auto file, files_.Open(to, OpenMode::kCreate));
     Bytes buffer(kCopySize);
     for (uint64_t at = 0; at < target.length;) {
@@ -63,7 +63,7 @@ class Packer {
  private:
   Result<Unit> Write(const std::string& name, ByteView content) {
     const std::string path = out_ + "/" + name;
-    SP_TRY(files_.MakeDirectories(path.substr(0, path.rfind('/'))));
+    SP_TRY(files_.MakeDirectories(ParentDirectory(path)));
     SP_TRY(WriteFileAtomically(files_, path, content));
     ++files_packed;
     bytes_packed += content.size();

@@ -4,12 +4,11 @@
 #include <charconv>
 
 #include "ota/measure/capsule.h"
-#include "pki/crypto/hash.h"
+#include "pki/crypto/file_hash.h"
 
 namespace sallyport::ota {
 namespace {
 
-constexpr size_t kCopySize = 1 << 20;
 constexpr uint64_t kCapsuleSizeMax = 256u << 20;  // as large as firmware gets
 
 Error Refuse(std::string why) {
@@ -21,21 +20,15 @@ Result<ReleaseFile> CopyFile(FileSystem& files, const std::string& from, const s
                              std::string target_path) {
   SP_TRY(const auto in, files.Open(from, OpenMode::kRead));
   SP_TRY(const auto out, files.Open(to, OpenMode::kCreate));
-  pki::Hasher hasher(pki::HashAlgorithm::kSha256);
-  Bytes buffer(kCopySize);
-  uint64_t length = 0;
-  while (true) {
-    SP_TRY(const size_t size, in->ReadAt(length, buffer));
-    if (size == 0) break;
-    const ByteView piece = ByteView(buffer).first(size);
-    SP_TRY(out->WriteAt(length, piece));
-    hasher.Update(piece);
-    length += size;
-  }
-  if (length == 0) return Refuse(from + " is empty");
+  uint64_t at = 0;
+  SP_TRY(const pki::FileHash found, pki::HashFile(*in, [&](ByteView piece) -> Result<Unit> {
+           SP_TRY(out->WriteAt(at, piece));
+           at += piece.size();
+           return Ok();
+         }));
+  if (found.length == 0) return Refuse(from + " is empty");
   SP_TRY(out->Sync());
-  SP_TRY(const Sha256Digest digest, Sha256Digest::FromView(hasher.Finish()));
-  return ReleaseFile{std::move(target_path), length, digest};
+  return ReleaseFile{std::move(target_path), found.length, found.sha256};
 }
 
 Result<std::optional<FirmwareVersion>> FirmwareOf(FileSystem& files, const ComponentInput& input) {
@@ -50,7 +43,7 @@ Result<ReleaseComponent> AddComponent(RepositoryFolder& folder, const std::strin
   if (!IsProductName(input.name)) return Refuse("component name '" + input.name + "'");
   SP_TRY(auto firmware, FirmwareOf(folder.files(), input));
   const std::string scratch = folder.ScratchPath("component");
-  SP_TRY(folder.files().MakeDirectories(scratch.substr(0, scratch.rfind('/'))));
+  SP_TRY(folder.files().MakeDirectories(ParentDirectory(scratch)));
   SP_TRY(ReleaseFile file,
          CopyFile(folder.files(), input.path, scratch, directory + "/components/" + input.name));
   SP_TRY(folder.AdoptTarget(scratch, file.path, file.sha256));

@@ -7,30 +7,14 @@
 #include "ota/payload/pack.h"
 #include "ota/repository/old_release.h"
 #include "ota/repository/verity.h"
-#include "pki/crypto/hash.h"
+#include "pki/crypto/file_hash.h"
 
 namespace sallyport::ota {
 namespace {
 
-constexpr size_t kReadSize = 1 << 20;
 // Chunks of less are not worth their requests; of more, their table would be too large.
 constexpr uint64_t kChunkedImageMin = 8u << 20;
 constexpr uint64_t kChunkedImageMax = uint64_t{4} << 30;
-
-Result<ReleaseFile> HashFile(FileSystem& files, const std::string& file, std::string target_path) {
-  SP_TRY(const auto handle, files.Open(file, OpenMode::kRead));
-  pki::Hasher hasher(pki::HashAlgorithm::kSha256);
-  Bytes buffer(kReadSize);
-  uint64_t length = 0;
-  while (true) {
-    SP_TRY(const size_t size, handle->ReadAt(length, buffer));
-    if (size == 0) break;
-    hasher.Update(ByteView(buffer).first(size));
-    length += size;
-  }
-  SP_TRY(const Sha256Digest digest, Sha256Digest::FromView(hasher.Finish()));
-  return ReleaseFile{std::move(target_path), length, digest};
-}
 
 // ReleaseBuilder collects the targets of one release.
 class ReleaseBuilder {
@@ -111,12 +95,13 @@ class ReleaseBuilder {
                                 const std::function<Result<Unit>(File& image, File& out)>& pack) {
     FileSystem& files = folder_.files();
     const std::string scratch = folder_.ScratchPath("payload.bin");
-    SP_TRY(files.MakeDirectories(scratch.substr(0, scratch.rfind('/'))));
+    SP_TRY(files.MakeDirectories(ParentDirectory(scratch)));
     SP_TRY(const auto image, files.Open(inputs_.image_path, OpenMode::kRead));
     SP_TRY(const auto out, files.Open(scratch, OpenMode::kCreate));
     SP_TRY(pack(*image, *out));
     SP_TRY(out->Sync());
-    SP_TRY(ReleaseFile packed, HashFile(files, scratch, directory_ + "/" + name));
+    SP_TRY(const pki::FileHash found, pki::HashFile(*out));
+    ReleaseFile packed{directory_ + "/" + name, found.length, found.sha256};
     SP_TRY(folder_.AdoptTarget(scratch, packed.path, packed.sha256));
     targets_.emplace(packed.path,
                      TargetFile{packed.length, Digests::FromSha256(packed.sha256), {}});

@@ -12,8 +12,6 @@ namespace {
 
 constexpr uint64_t kDocumentSizeMax = std::max({kRootSizeMax, kSnapshotSizeMax, kTargetsSizeMax});
 
-std::string Parent(const std::string& path) { return path.substr(0, path.rfind('/')); }
-
 // VersionIn returns N of `N.<suffix>`.
 std::optional<uint64_t> VersionIn(std::string_view name, std::string_view suffix) {
   uint64_t version = 0;
@@ -84,8 +82,7 @@ Result<Unit> RepositoryFolder::StageBody(std::string_view role, const JsonValue&
 }
 
 Result<Unit> RepositoryFolder::Unstage(std::string_view role) {
-  const auto removed = files_.Remove(ScratchPath(role) + ".json");
-  if (!removed && removed.error().reason != Reason::kNotFound) return removed.error();
+  SP_TRY(RemoveIfThere(files_, ScratchPath(role) + ".json"));
   return Ok();
 }
 
@@ -114,7 +111,7 @@ Result<TargetFile> RepositoryFolder::AddTarget(const std::string& path, ByteView
                                                JsonValue custom) {
   const Sha256Digest digest = pki::Sha256(content);
   const std::string file = TargetFilePath(path, digest);
-  SP_TRY(files_.MakeDirectories(Parent(file)));
+  SP_TRY(files_.MakeDirectories(ParentDirectory(file)));
   SP_TRY(WriteFileAtomically(files_, file, content));
   return TargetFile{content.size(), Digests::FromSha256(digest), std::move(custom)};
 }
@@ -122,9 +119,9 @@ Result<TargetFile> RepositoryFolder::AddTarget(const std::string& path, ByteView
 Result<Unit> RepositoryFolder::AdoptTarget(const std::string& from, std::string_view path,
                                            const Sha256Digest& digest) {
   const std::string file = TargetFilePath(path, digest);
-  SP_TRY(files_.MakeDirectories(Parent(file)));
+  SP_TRY(files_.MakeDirectories(ParentDirectory(file)));
   SP_TRY(files_.Rename(from, file));
-  return files_.SyncDirectory(Parent(file));
+  return files_.SyncDirectory(ParentDirectory(file));
 }
 
 Result<RepositoryFolder::Next> RepositoryFolder::NextOf(std::string_view role,

@@ -8,11 +8,6 @@ namespace {
 
 constexpr uint64_t kKeyFileSizeMax = 16'384;  // the largest RSA key is below 4 KiB
 
-std::string Parent(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash);
-}
-
 Result<std::string> Protect(const pki::PrivateKey& key, const KeyFileOptions& options) {
   SystemRandom random;
   if (options.passphrase.empty()) return key.SealedPem("");
@@ -36,7 +31,7 @@ Result<Signer> CreateKeyFile(FileSystem& files, const std::string& path,
     return Error{Reason::kUnsupported, "key files hold Ed25519 or P-256 keys", "key.type"};
   SP_TRY(pki::PrivateKey key, pki::PrivateKey::Generate(options.type));
   SP_TRY(const std::string text, Protect(key, options));
-  SP_TRY(files.MakeDirectories(Parent(path)));
+  SP_TRY(files.MakeDirectories(ParentDirectory(path)));
   SP_TRY(WriteFileAtomically(files, path, AsBytes(text)));
   SP_TRY(WriteFileAtomically(files, path + ".pub", AsBytes(key.public_key().ToPem())));
   return Signer(std::move(key));

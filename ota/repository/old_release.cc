@@ -3,6 +3,7 @@
 #include "ota/metadata/limits.h"
 #include "ota/metadata/uptane.h"
 #include "ota/payload/stream_decoder.h"
+#include "pki/crypto/file_hash.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::ota {
@@ -32,17 +33,6 @@ Result<KnownRelease> ReadRelease(const RepositoryFolder& folder, const std::stri
   SP_TRY(file.Check(json, path));
   SP_TRY(Release release, ParseRelease(json));
   return KnownRelease{std::move(release), ReleaseDigestOf(json)};
-}
-
-Result<Sha256Digest> HashImage(FileSystem& files, const std::string& path) {
-  SP_TRY(const auto file, files.Open(path, OpenMode::kRead));
-  pki::Hasher hash(pki::HashAlgorithm::kSha256);
-  Bytes buffer(kReadSize);
-  for (uint64_t at = 0;; at += buffer.size()) {
-    SP_TRY(const size_t size, file->ReadAt(at, buffer));
-    hash.Update(ByteView(buffer).first(size));
-    if (size < buffer.size()) return Sha256Digest::FromView(hash.Finish());
-  }
 }
 
 class FileSink final : public SegmentSink {
@@ -90,14 +80,15 @@ Error Unknown(const std::string& from) {
 
 Result<OldRelease> FindByImage(const RepositoryFolder& folder, const Targets& targets,
                                const std::string& product, const std::string& image) {
-  const auto digest = HashImage(folder.files(), image);
-  if (!digest && digest.error().reason == Reason::kNotFound) return Unknown(image);
-  if (!digest) return digest.error();
+  const auto file = folder.files().Open(image, OpenMode::kRead);
+  if (!file && file.error().reason == Reason::kNotFound) return Unknown(image);
+  if (!file) return file.error();
+  SP_TRY(const pki::FileHash found, pki::HashFile(**file));
   const std::string prefix = "releases/" + product + "/";
-  for (const auto& [path, file] : targets.targets) {
+  for (const auto& [path, target] : targets.targets) {
     if (!path.starts_with(prefix) || !path.ends_with(kReleaseFile)) continue;
-    SP_TRY(KnownRelease known, ReadRelease(folder, path, file));
-    if (known.release.image.sha256 == *digest)
+    SP_TRY(KnownRelease known, ReadRelease(folder, path, target));
+    if (known.release.image.sha256 == found.sha256)
       return OldRelease{std::move(known.release), known.digest, image, false};
   }
   return Unknown(image);
@@ -116,7 +107,7 @@ Result<OldRelease> FindOldRelease(const RepositoryFolder& folder, const std::str
   SP_TRY(KnownRelease known, ReadRelease(folder, path, *file));
   if (known.release.product != product) return Unknown(from);
   const std::string image = folder.ScratchPath("from.img");
-  SP_TRY(folder.files().MakeDirectories(image.substr(0, image.rfind('/'))));
+  SP_TRY(folder.files().MakeDirectories(ParentDirectory(image)));
   SP_TRY(Unpack(folder, known.release.image, image));
   return OldRelease{std::move(known.release), known.digest, image, true};
 }

@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -67,11 +68,6 @@ class PosixFile final : public File {
   const int fd_;
   const std::string path_;
 };
-
-std::string DirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
-}
 
 int Flags(OpenMode mode) {
   switch (mode) {
@@ -139,6 +135,11 @@ Result<uint64_t> PosixFileSystem::FreeBytes(const std::string& path) {
   return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
+std::string ParentDirectory(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  return std::string(slash == path.npos ? "." : path.substr(0, std::max<size_t>(slash, 1)));
+}
+
 Result<Bytes> ReadFile(FileSystem& files, const std::string& path, uint64_t size_max) {
   SP_TRY(const std::unique_ptr<File> file, files.Open(path, OpenMode::kRead));
   constexpr size_t kChunk = 64 * 1024;
@@ -162,13 +163,19 @@ Result<Unit> WriteFileAtomically(FileSystem& files, const std::string& path, Byt
     SP_TRY(file->Sync());
   }
   SP_TRY(files.Rename(temporary, path));
-  return files.SyncDirectory(DirectoryOf(path));
+  return files.SyncDirectory(ParentDirectory(path));
 }
 
 Result<Unit> SyncFile(FileSystem& files, const std::string& path) {
   SP_TRY(const std::unique_ptr<File> file, files.Open(path, OpenMode::kRead));
   SP_TRY(file->Sync());
-  return files.SyncDirectory(DirectoryOf(path));
+  return files.SyncDirectory(ParentDirectory(path));
+}
+
+Result<Unit> RemoveIfThere(FileSystem& files, const std::string& path) {
+  const Result<Unit> removed = files.Remove(path);
+  if (!removed && removed.error().reason != Reason::kNotFound) return removed.error();
+  return Unit{};
 }
 
 }  // namespace sallyport

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pki/base/bytes.h"
@@ -47,6 +48,8 @@ class FileSystem {
   virtual Result<uint64_t> FreeBytes(const std::string& path) = 0;
 };
 
+// ParentDirectory: "." of a bare name, "/" of what lies in the root.
+std::string ParentDirectory(std::string_view path);
 // ReadFile returns kTooLarge above `size_max` bytes. Reads until the end whatever Size says
 // (securityfs).
 Result<Bytes> ReadFile(FileSystem& files, const std::string& path, uint64_t size_max);
@@ -55,6 +58,9 @@ Result<Unit> WriteFileAtomically(FileSystem& files, const std::string& path, Byt
 // SyncFile makes a file and its name durable, whoever wrote them: what a process finds that starts
 // after another was killed may be in memory only. kNotFound.
 Result<Unit> SyncFile(FileSystem& files, const std::string& path);
+
+// RemoveIfThere: no error when there is nothing to remove. The caller makes it durable.
+Result<Unit> RemoveIfThere(FileSystem& files, const std::string& path);
 
 // PosixFileSystem is constructed in composition roots only.
 class PosixFileSystem final : public FileSystem {

@@ -3,12 +3,29 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "ota/install/install_plan.h"
 #include "ota/install/payload_source.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport {
+
+// FactsOf is a release of nothing but components.
+inline ota::InstallFacts FactsOf(std::vector<ota::RemoteComponent> components) {
+  const ota::RemoteFile none{"", 0, pki::Sha256(Bytes())};
+  return {.release = ReleaseDigest::FromArray({1}),
+          .product = "edge-os",
+          .version = "2",
+          .rollback_index = 1,
+          .security_floor = false,
+          .image_length = 1,
+          .image_sha256 = none.sha256,
+          .uki = none,
+          .index = none,
+          .payload = none,
+          .components = std::move(components)};
+}
 
 class ComponentsSource final : public ota::PayloadSource {
  public:

@@ -20,6 +20,13 @@ inline Bytes TestImage(size_t size, uint32_t seed) {
   return out;
 }
 
+// Noise is incompressible.
+inline Bytes Noise(size_t size, uint32_t seed) {
+  Bytes out(size);
+  for (uint8_t& byte : out) byte = static_cast<uint8_t>((seed = seed * 1664525 + 1013904223) >> 24);
+  return out;
+}
+
 struct PackedImage {
   ota::SegmentTable table;
   Bytes payload;

@@ -38,17 +38,5 @@ TEST_F(BlockIndexTest, CountsWholeBlocksAndHashesEverything) {
   EXPECT_EQ(index.image().sha256, pki::Sha256(image_));
 }
 
-TEST(ReadImage, StopsAtTheFirstError) {
-  MemoryFileSystem files;
-  const auto file = FileOf(files, "image", Bytes(3 << 20));
-  int pieces = 0;
-  const auto read = ReadImage(*file, [&](ByteView) -> Result<Unit> {
-    ++pieces;
-    return Error{Reason::kInternal, "enough"};
-  });
-  EXPECT_FALSE(read);
-  EXPECT_EQ(pieces, 1);
-}
-
 }  // namespace
 }  // namespace sallyport::ota

@@ -5,17 +5,9 @@
 #include "ota/delta/delta.h"
 #include "ota/payload/stream_decoder.h"
 #include "tests/fakes/memory_file_system.h"
+#include "tests/fakes/payload_builder.h"
 
 namespace sallyport::ota {
-
-inline Bytes Noise(size_t size, uint32_t seed) {
-  Bytes out(size);
-  for (uint8_t& byte : out) {
-    seed = seed * 1664525 + 1013904223;
-    byte = static_cast<uint8_t>(seed >> 24);
-  }
-  return out;
-}
 
 inline std::unique_ptr<File> FileOf(MemoryFileSystem& files, const std::string& name,
                                     ByteView content) {

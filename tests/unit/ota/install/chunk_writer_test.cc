@@ -10,12 +10,6 @@
 namespace sallyport::ota {
 namespace {
 
-Bytes Noise(size_t size, uint32_t seed) {
-  Bytes out(size);
-  for (uint8_t& byte : out) byte = static_cast<uint8_t>((seed = seed * 1664525 + 1013904223) >> 24);
-  return out;
-}
-
 // A slot in memory, with room for more than an image.
 class Slot : public BlockTarget {
  public:

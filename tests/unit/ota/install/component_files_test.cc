@@ -8,20 +8,6 @@ namespace {
 
 class ComponentFilesTest : public ::testing::Test {
  protected:
-  InstallFacts Facts(std::vector<RemoteComponent> components) {
-    const RemoteFile none{"", 0, pki::Sha256(Bytes())};
-    return {.release = ReleaseDigest::FromArray({1}),
-            .product = "edge-os",
-            .version = "2",
-            .rollback_index = 1,
-            .security_floor = false,
-            .image_length = 1,
-            .image_sha256 = none.sha256,
-            .uki = none,
-            .index = none,
-            .payload = none,
-            .components = std::move(components)};
-  }
   std::string_view Install(const InstallFacts& facts) {
     const auto done = InstallComponentFiles(files_, places_, facts, Slot::kB, source_);
     return done ? "ok" : done.error().name();
@@ -42,7 +28,7 @@ class ComponentFilesTest : public ::testing::Test {
 };
 
 TEST_F(ComponentFilesTest, GoToThePlaceOfTheTargetSlotAndSurviveAPowerCut) {
-  const InstallFacts facts = Facts({source_.Add("app", app_)});
+  const InstallFacts facts = FactsOf({source_.Add("app", app_)});
   ASSERT_EQ(Check(facts), "ok");
   ASSERT_EQ(Install(facts), "ok");
   files_.Restart();
@@ -52,7 +38,7 @@ TEST_F(ComponentFilesTest, GoToThePlaceOfTheTargetSlotAndSurviveAPowerCut) {
 }
 
 TEST_F(ComponentFilesTest, AreNotDownloadedAgainWhenOneOfTheSlotsHasThem) {
-  const InstallFacts facts = Facts({source_.Add("app", app_)});
+  const InstallFacts facts = FactsOf({source_.Add("app", app_)});
   ASSERT_TRUE(files_.MakeDirectories("/apps"));
   ASSERT_TRUE(WriteFileAtomically(files_, "/apps/a.img", app_));
   ASSERT_EQ(Install(facts), "ok");
@@ -63,7 +49,7 @@ TEST_F(ComponentFilesTest, AreNotDownloadedAgainWhenOneOfTheSlotsHasThem) {
 }
 
 TEST_F(ComponentFilesTest, RefusesOtherBytesThanTheSignedOnes) {
-  const InstallFacts facts = Facts({source_.Add("app", app_)});
+  const InstallFacts facts = FactsOf({source_.Add("app", app_)});
   source_.served.begin()->second[4000] ^= 1;
   EXPECT_EQ(Install(facts), "install.component-digest");
   source_.served.begin()->second.resize(4000);
@@ -75,9 +61,9 @@ TEST_F(ComponentFilesTest, RefusesOtherBytesThanTheSignedOnes) {
 }
 
 TEST_F(ComponentFilesTest, RefusesWhatHasNoPlaceOrNoRoomBeforeAnyChange) {
-  EXPECT_EQ(Check(Facts({source_.Add("maps", app_)})), "install.component");
-  EXPECT_EQ(Install(Facts({source_.Add("maps", app_)})), "install.component");
-  const InstallFacts facts = Facts({source_.Add("app", app_)});
+  EXPECT_EQ(Check(FactsOf({source_.Add("maps", app_)})), "install.component");
+  EXPECT_EQ(Install(FactsOf({source_.Add("maps", app_)})), "install.component");
+  const InstallFacts facts = FactsOf({source_.Add("app", app_)});
   files_.LimitBytes(4999);
   EXPECT_EQ(Check(facts), "install.component-space");
   files_.LimitBytes(5000);
@@ -87,7 +73,7 @@ TEST_F(ComponentFilesTest, RefusesWhatHasNoPlaceOrNoRoomBeforeAnyChange) {
 
 TEST_F(ComponentFilesTest, ACutAnywhereLeavesTheOldFileOrTheNewOne) {
   const Bytes old(3000, 1);
-  const InstallFacts facts = Facts({source_.Add("app", app_)});
+  const InstallFacts facts = FactsOf({source_.Add("app", app_)});
   for (const PowerLoss loss :
        {PowerLoss::kAll, PowerLoss::kOddSectors, PowerLoss::kDataOnly, PowerLoss::kNothing})
     for (uint64_t cut = 0;; ++cut) {

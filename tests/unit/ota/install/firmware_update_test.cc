@@ -36,18 +36,7 @@ class FirmwareUpdateTest : public ::testing::Test {
     return *data ? *ByteReader(**data, "test").LittleU64() : 0;
   }
   InstallFacts Facts(uint32_t version, const std::string& fw_class = kClass) {
-    const RemoteFile none{"", 0, pki::Sha256(Bytes())};
-    return {.release = ReleaseDigest::FromArray({1}),
-            .product = "edge-os",
-            .version = "2",
-            .rollback_index = 1,
-            .security_floor = false,
-            .image_length = 1,
-            .image_sha256 = none.sha256,
-            .uki = none,
-            .index = none,
-            .payload = none,
-            .components = {source_.Add("bios", capsule_, FirmwareVersion{fw_class, version})}};
+    return FactsOf({source_.Add("bios", capsule_, FirmwareVersion{fw_class, version})});
   }
   InstallFacts Nothing() {
     InstallFacts facts = Facts(8);

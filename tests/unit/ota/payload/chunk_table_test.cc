@@ -3,15 +3,10 @@
 #include "ota/payload/codec.h"
 #include "pki/crypto/hash.h"
 #include "tests/fakes/memory_file_system.h"
+#include "tests/fakes/payload_builder.h"
 
 namespace sallyport::ota {
 namespace {
-
-Bytes Noise(size_t size, uint32_t seed) {
-  Bytes out(size);
-  for (uint8_t& byte : out) byte = static_cast<uint8_t>((seed = seed * 1664525 + 1013904223) >> 24);
-  return out;
-}
 
 class ChunkTableTest : public ::testing::Test {
  protected:

@@ -4,14 +4,10 @@
 
 #include <set>
 
+#include "tests/fakes/payload_builder.h"
+
 namespace sallyport::ota {
 namespace {
-
-Bytes Noise(size_t size, uint32_t seed) {
-  Bytes out(size);
-  for (uint8_t& byte : out) byte = static_cast<uint8_t>((seed = seed * 1664525 + 1013904223) >> 24);
-  return out;
-}
 
 std::vector<size_t> Cuts(ByteView bytes) {
   std::vector<size_t> out;

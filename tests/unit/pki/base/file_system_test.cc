@@ -31,6 +31,23 @@ TEST(WriteFileAtomically, KeepsTheOldFileWhenTheDiskIsFull) {
   EXPECT_EQ(ToString(*ReadFile(files, "/d/f", 100)), "old");
 }
 
+TEST(ParentDirectory, IsTheFolderThatHoldsTheName) {
+  EXPECT_EQ(ParentDirectory("/a/b/c"), "/a/b");
+  EXPECT_EQ(ParentDirectory("a/b"), "a");
+  EXPECT_EQ(ParentDirectory("/a"), "/");
+  EXPECT_EQ(ParentDirectory("a"), ".");
+}
+
+TEST(RemoveIfThere, IsContentWithAnAbsentFileAlone) {
+  MemoryFileSystem files;
+  ASSERT_TRUE(WriteFileAtomically(files, "/d/f", AsBytes("x")));
+  EXPECT_TRUE(RemoveIfThere(files, "/d/f"));
+  EXPECT_TRUE(RemoveIfThere(files, "/d/f"));
+  ASSERT_TRUE(WriteFileAtomically(files, "/d/f", AsBytes("x")));
+  files.CutPowerAfter(0);
+  EXPECT_FALSE(RemoveIfThere(files, "/d/f"));
+}
+
 TEST(ReadFile, RefusesAFileAboveTheMaximum) {
   MemoryFileSystem files;
   ASSERT_TRUE(WriteFileAtomically(files, "/d/f", Bytes(11)));
