@@ -35,7 +35,7 @@ Result<UpdateStep> UpdateDriver::Boot() {
     case BootAction::kRollBack: return RollBack("boot", "the new slot did not come up", false);
     case BootAction::kAbandon: {
       SP_TRY(parts_.installer.Abandon());
-      Report("install", "the slot being written was booted");
+      Report("install", "the slot being written was booted, or its kernel image is gone");
       return step_;
     }
     case BootAction::kReportFallback:

@@ -317,11 +317,19 @@ Result<Unit> Installer::Abandon() {
   return Enter(record, UpdateEvent::kFail);
 }
 
+bool Installer::IsGone(const std::vector<std::string>& entries) {
+  return std::ranges::all_of(entries, [this](const std::string& entry) {
+    const auto file = parts_.files.Open(entry, OpenMode::kRead);
+    return !file && file.error().reason == Reason::kNotFound;
+  });
+}
+
 Result<BootAction> Installer::Judge() {
   SP_TRY(const UpdateRecord record, parts_.record.Load());
   SP_TRY(const Slot running, parts_.boot.RunningSlot());
   SP_TRY(const std::optional<Slot> next, parts_.boot.NextBoot());
-  return JudgeBoot({record.state, record.slot, record.attempt, running, next});
+  SP_TRY(const std::vector<std::string> entries, parts_.boot.Entries(Paths(record.slot).uki));
+  return JudgeBoot({record.state, record.slot, record.attempt, running, next, !IsGone(entries)});
 }
 
 }  // namespace sallyport::ota

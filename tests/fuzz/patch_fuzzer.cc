@@ -133,14 +133,14 @@ class Builder {
     const auto size = static_cast<int64_t>(source_.size());
     const int64_t last = size - static_cast<int64_t>(std::min<uint64_t>(length, source_.size()));
     switch (in_.Byte() % 16) {
-      case 0: return size - expected_;
+      case 0: return last - expected_;
       case 1: return last + 1 - expected_;
       case 2: return -expected_ - 1;
       case 3: return static_cast<int64_t>(in_.Number(4));
       case 4: return -static_cast<int64_t>(in_.Number(4));
       case 5: return (int64_t{1} << 33) - 1;
       case 6: return -(int64_t{1} << 33);
-      case 7: return last - expected_;
+      case 7: return size - expected_;
       case 8: return 0;
       default:
         return static_cast<int64_t>(in_.Number(2) % static_cast<uint64_t>(last + 1)) - expected_;
