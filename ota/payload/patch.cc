@@ -11,7 +11,8 @@ namespace sallyport::ota {
 namespace {
 
 constexpr uint8_t kPlain = 1;
-constexpr uint8_t kPredicted = 2;
+constexpr uint8_t kPredictedX86 = 2;
+constexpr uint8_t kPredictedAarch64 = 3;
 constexpr int kVarintBitsMax = 35;  // five groups of seven bits hold what a segment can ask for
 constexpr size_t kChunk = 16 * 1024;
 
@@ -98,22 +99,37 @@ Result<Unit> AddCorrections(LzmaReader& in, std::span<uint8_t> out) {
   return Unit{};
 }
 
-// Pieces copies what operations take from the source; `predicts` says of which kind the patch is.
+// PredictedMachine is whose references a kind of patch predicts, if any.
+Result<std::optional<Machine>> PredictedMachine(uint8_t kind) {
+  switch (kind) {
+    case kPlain: return std::optional<Machine>();
+    case kPredictedX86: return std::optional(Machine::kX86);
+    case kPredictedAarch64: return std::optional(Machine::kAarch64);
+    default: break;
+  }
+  return Error{Reason::kMalformed, "patch of kind " + std::to_string(kind), "payload.patch-kind"};
+}
+
+// Pieces copies what operations take from the source, with their references predicted for
+// `machine`.
 class Pieces {
  public:
-  Pieces(const std::vector<PatchOp>& ops, ByteView source, bool predicts)
-      : source_(source), landings_(predicts ? std::optional(Landings(ops)) : std::nullopt) {}
+  Pieces(const std::vector<PatchOp>& ops, ByteView source, std::optional<Machine> machine)
+      : source_(source),
+        machine_(machine),
+        landings_(machine ? std::optional(Landings(ops)) : std::nullopt) {}
 
   // Take fills `out`, which lies at `segment` in the segment.
   void Take(const PatchOp& op, size_t segment, std::span<uint8_t> out) const {
     std::ranges::copy(source_.subspan(op.source, op.length), out.begin());
-    if (landings_ && op.kind == PatchOp::Kind::kAdd)
-      PredictReferences(out, op.source, static_cast<int64_t>(segment), *landings_);
+    if (machine_ && op.kind == PatchOp::Kind::kAdd)
+      PredictReferences(*machine_, out, op.source, static_cast<int64_t>(segment), *landings_);
   }
 
  private:
   const ByteView source_;
-  const std::optional<Landings> landings_;
+  const std::optional<Machine> machine_;
+  const std::optional<Landings> landings_;  // with a machine
 };
 
 Bytes Corrections(const std::vector<PatchOp>& ops, const Pieces& pieces, ByteView segment) {
@@ -130,6 +146,24 @@ Bytes Corrections(const std::vector<PatchOp>& ops, const Pieces& pieces, ByteVie
     at += op.length;
   }
   return out;
+}
+
+// Predicted are the corrections that a kind of prediction leaves.
+struct Predicted {
+  uint8_t kind;
+  Bytes corrections;
+};
+
+// BestPrediction is the one that is right about most bytes: compressing them all would take longer
+// than everything else.
+Predicted BestPrediction(const std::vector<PatchOp>& ops, ByteView source, ByteView segment) {
+  const auto of = [&](uint8_t kind, Machine machine) {
+    return Predicted{kind, Corrections(ops, Pieces(ops, source, machine), segment)};
+  };
+  const auto right = [](const Predicted& one) { return std::ranges::count(one.corrections, 0); };
+  Predicted x86 = of(kPredictedX86, Machine::kX86);
+  Predicted aarch64 = of(kPredictedAarch64, Machine::kAarch64);
+  return right(aarch64) > right(x86) ? aarch64 : x86;
 }
 
 Bytes NewBytes(const std::vector<PatchOp>& ops, ByteView segment) {
@@ -181,12 +215,13 @@ Result<Bytes> EncodePatch(const std::vector<PatchOp>& ops, ByteView source, Byte
   SP_TRY(CheckOps(ops, source.size(), segment.size()));
   SP_TRY(const Bytes ops_data, LzmaCompress(WriteOps(ops)));
   SP_TRY(const Bytes fresh, LzmaCompress(NewBytes(ops, segment)));
-  SP_TRY(Bytes corrections, LzmaCompress(Corrections(ops, Pieces(ops, source, false), segment)));
-  SP_TRY(Bytes predicted, LzmaCompress(Corrections(ops, Pieces(ops, source, true), segment)));
+  SP_TRY(Bytes corrections, LzmaCompress(Corrections(ops, Pieces(ops, source, {}), segment)));
+  const Predicted best = BestPrediction(ops, source, segment);
+  SP_TRY(Bytes predicted, LzmaCompress(best.corrections));
   const bool predicts = predicted.size() < corrections.size();
   if (predicts) corrections = std::move(predicted);
   return ByteWriter()
-      .U8(predicts ? kPredicted : kPlain)
+      .U8(predicts ? best.kind : kPlain)
       .LittleU32(static_cast<uint32_t>(ops_data.size()))
       .LittleU32(static_cast<uint32_t>(corrections.size()))
       .Raw(ops_data)
@@ -199,8 +234,8 @@ Result<Unit> DecodePatch(ByteView data, ByteView source, std::span<uint8_t> out)
   const Error truncated{Reason::kMalformed, "the patch ends early", "payload.patch-stream"};
   ByteReader reader(data, "patch");
   const auto kind = reader.U8();
-  if (!kind || (*kind != kPlain && *kind != kPredicted))
-    return Error{Reason::kMalformed, "patch kind", "payload.patch-kind"};
+  if (!kind) return Error{Reason::kMalformed, "no patch", "payload.patch-kind"};
+  SP_TRY(const std::optional<Machine> machine, PredictedMachine(*kind));
   const auto ops_size = reader.LittleU32();
   const auto corrections_size = reader.LittleU32();
   if (!ops_size || !corrections_size) return truncated;
@@ -211,7 +246,7 @@ Result<Unit> DecodePatch(ByteView data, ByteView source, std::span<uint8_t> out)
   SP_TRY(const std::vector<PatchOp> ops, ReadOps(*ops_data, source.size(), out.size()));
   LzmaReader corrections(*corrections_data);
   LzmaReader fresh(reader.rest());
-  SP_TRY(ApplyAll(ops, Pieces(ops, source, *kind == kPredicted), corrections, fresh, out));
+  SP_TRY(ApplyAll(ops, Pieces(ops, source, machine), corrections, fresh, out));
   SP_TRY(corrections.End());
   return fresh.End();
 }

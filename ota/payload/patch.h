@@ -3,11 +3,13 @@
 // "old byte + correction" leaves a stream of zeros and a few repeated values, which compresses well
 // (Percival 2003, "Naive differences of executable code"). Pure.
 //
-// Layout: u8 kind (1 plain, 2 with references predicted), u32le size of the instruction stream,
-// u32le size of the corrections, then three LZMA2 streams: instructions, corrections, new bytes. An
-// instruction is varint (length << 2 | kind); copies and adds are followed by a zigzag varint, how
-// far their place in the source lies behind the end of the last one's. With kind 2 the references
-// of an added piece are predicted (ota/payload/references.h) before the corrections are added.
+// Layout: u8 kind (1 plain, 2 with references of x86-64 code predicted, 3 of AArch64), u32le size
+// of the instruction stream, u32le size of the corrections, then three LZMA2 streams: instructions,
+// corrections, new bytes. An instruction is varint (length << 2 | kind); copies and adds are
+// followed by a zigzag varint, how far their place in the source lies behind the end of the last
+// one's. With kinds 2 and 3 the references of an added piece are predicted
+// (ota/payload/references.h) before the corrections are added. A device that does not know a kind
+// refuses the segment, which then comes from the full payload.
 #pragma once
 
 #include <vector>
@@ -33,8 +35,7 @@ struct PatchOp {
 };
 
 // EncodePatch writes `segment`, which `ops` must describe completely, in the kind that makes it
-// smaller. kInvalidArgument,
-// payload.patch-ops, when they do not or are too many.
+// smallest. kInvalidArgument, payload.patch-ops, when they do not or are too many.
 Result<Bytes> EncodePatch(const std::vector<PatchOp>& ops, ByteView source, ByteView segment);
 
 // DecodePatch fills exactly `out` or fails: kMalformed with payload.patch-kind,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "ota/payload/aarch64_references.h"
+
 namespace sallyport::ota {
 namespace {
 
@@ -39,6 +41,25 @@ void WriteAddress(uint8_t* at, int64_t value) {
   for (size_t i = 0; i < kAddressSize; ++i) at[i] = static_cast<uint8_t>(value >> (8 * i));
 }
 
+void PredictX86(std::span<uint8_t> piece, int64_t source, int64_t segment,
+                const Landings& landings) {
+  for (size_t at = 0; at + kInstructionMax <= piece.size();) {
+    const size_t address = AddressAt(&piece[at]);
+    if (address == 0) {
+      ++at;
+      continue;
+    }
+    const auto end = static_cast<int64_t>(at + address + kAddressSize);
+    const auto target = landings.Find(source + end + ReadAddress(&piece[at + address]));
+    if (!target) {
+      ++at;
+      continue;
+    }
+    WriteAddress(&piece[at + address], *target - (segment + end));
+    at += address + kAddressSize;
+  }
+}
+
 }  // namespace
 
 Landings::Landings(const std::vector<PatchOp>& ops) {
@@ -59,22 +80,11 @@ std::optional<int64_t> Landings::Find(int64_t source) const {
   return source - landing.source + landing.segment;
 }
 
-void PredictReferences(std::span<uint8_t> piece, int64_t source, int64_t segment,
+void PredictReferences(Machine machine, std::span<uint8_t> piece, int64_t source, int64_t segment,
                        const Landings& landings) {
-  for (size_t at = 0; at + kInstructionMax <= piece.size();) {
-    const size_t address = AddressAt(&piece[at]);
-    if (address == 0) {
-      ++at;
-      continue;
-    }
-    const auto end = static_cast<int64_t>(at + address + kAddressSize);
-    const auto target = landings.Find(source + end + ReadAddress(&piece[at + address]));
-    if (!target) {
-      ++at;
-      continue;
-    }
-    WriteAddress(&piece[at + address], *target - (segment + end));
-    at += address + kAddressSize;
+  switch (machine) {
+    case Machine::kX86: return PredictX86(piece, source, segment, landings);
+    case Machine::kAarch64: return PredictAarch64(piece, source, segment, landings);
   }
 }
 

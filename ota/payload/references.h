@@ -1,6 +1,6 @@
-// References: the relative addresses in x86-64 code. When a program is built again, code moves, and
-// every call, jump and access to data says a little less or more than before. Where the pieces of
-// the old program went is known, so that most of these addresses can be computed instead of
+// References: the relative addresses in machine code. When a program is built again, code moves,
+// and every call, jump and access to data says a little less or more than before. Where the pieces
+// of the old program went is known, so that most of these addresses can be computed instead of
 // corrected. A guess by bytes: what is no instruction is only predicted badly. Pure.
 #pragma once
 
@@ -11,6 +11,9 @@
 #include "ota/payload/patch.h"
 
 namespace sallyport::ota {
+
+// Machine is whose instructions are predicted.
+enum class Machine : uint8_t { kX86, kAarch64 };
 
 // Landings say where the pieces of a source went in the segment. Immutable; thread-safe.
 class Landings {
@@ -30,8 +33,9 @@ class Landings {
 };
 
 // PredictReferences changes `piece`, a copy of what lies at `source` in the source and comes to
-// `segment` in the segment, so that its references point where their targets went.
-void PredictReferences(std::span<uint8_t> piece, int64_t source, int64_t segment,
+// `segment` in the segment, so that its references point where their targets went. Total: any bytes
+// at any place; time and memory are linear in the piece.
+void PredictReferences(Machine machine, std::span<uint8_t> piece, int64_t source, int64_t segment,
                        const Landings& landings);
 
 }  // namespace sallyport::ota

@@ -1,5 +1,7 @@
 #include "ota/payload/patch.h"
 
+#include <fstream>
+
 #include "ota/payload/lzma_stream.h"
 #include "tests/fakes/payload_builder.h"
 
@@ -85,6 +87,86 @@ TEST(Patch, ComputesReferencesThatMoved) {
   EXPECT_EQ(out, fresh);
 }
 
+// Aarch64Program is the same in instructions of four bytes.
+Bytes Aarch64Program(int64_t moved) {
+  constexpr int64_t kInstructions = 2000;
+  ByteWriter out;
+  const auto place = [&](int64_t i) { return i + (i > 500 ? moved : 0); };
+  for (int64_t i = 0; i < kInstructions; ++i) {
+    for (int64_t nop = 0; i == 501 && nop < moved; ++nop) out.LittleU32(0xd503201f);
+    const int64_t distance = place(i * 7919 % kInstructions) - place(i);
+    out.LittleU32(0x94000000 | (static_cast<uint32_t>(distance) & 0x3ffffff));
+  }
+  return out.bytes();
+}
+
+TEST(Patch, ComputesReferencesOfAarch64ThatMoved) {
+  const Bytes old = Aarch64Program(0);
+  const Bytes fresh = Aarch64Program(3);
+  const size_t begin = 501 * 4;
+  const std::vector<PatchOp> ops = {{Kind::kAdd, begin, 0},
+                                    {Kind::kNew, 12},
+                                    {Kind::kAdd, static_cast<uint32_t>(old.size() - begin), begin}};
+
+  const Bytes patch = *EncodePatch(ops, old, fresh);
+
+  EXPECT_EQ(patch[0], 3);
+  EXPECT_LT(patch.size(), 100u);
+  Bytes out(fresh.size());
+  ASSERT_TRUE(DecodePatch(patch, old, out));
+  EXPECT_EQ(out, fresh);
+  for (const uint8_t other : Bytes{1, 2}) {
+    Bytes relabelled = patch;
+    relabelled[0] = other;
+    ASSERT_TRUE(DecodePatch(relabelled, old, out));
+    EXPECT_NE(out, fresh) << "kind " << int{other};
+  }
+}
+
+// MovedBy is instructions for bytes moved by `shift`, of which every piece but the first is added.
+std::vector<PatchOp> MovedBy(size_t size, uint32_t shift) {
+  const auto half = static_cast<uint32_t>(size / 2);
+  return {{Kind::kAdd, half, 0},
+          {Kind::kZero, shift},
+          {Kind::kAdd, static_cast<uint32_t>(size) - half, half}};
+}
+
+void ExpectIdentity(const Bytes& old, uint32_t shift) {
+  Bytes fresh(old.begin(), old.begin() + static_cast<ptrdiff_t>(old.size() / 2));
+  fresh.resize(fresh.size() + shift);
+  Append(fresh, ByteView(old).subspan(old.size() / 2));
+  for (size_t at = 7; at < fresh.size(); at += 97) ++fresh[at];
+  std::fill_n(fresh.begin() + static_cast<ptrdiff_t>(old.size() / 2), shift, uint8_t{0});
+  const auto patch = EncodePatch(MovedBy(old.size(), shift), old, fresh);
+  ASSERT_TRUE(patch);
+  Bytes out(fresh.size());
+  for (const uint8_t kind : Bytes{1, 2, 3}) {
+    Bytes relabelled = *patch;
+    relabelled[0] = kind;
+    ASSERT_TRUE(DecodePatch(relabelled, old, out)) << "total for any bytes";
+    EXPECT_TRUE(kind != (*patch)[0] || out == fresh);
+  }
+}
+
+TEST(Patch, DecodesToWhatWasEncodedForAnyBytesAndMoves) {
+  for (uint8_t seed = 1; seed < 20; ++seed)
+    for (const uint32_t shift : {1u, 4u, 4096u, 4100u})
+      ExpectIdentity(TestImage(seed * 997u, seed), shift);
+  for (const uint32_t shift : {2u, 16u, 4096u, 8200u}) {
+    ExpectIdentity(Aarch64Program(0), shift);
+    ExpectIdentity(Program(0), shift);
+  }
+}
+
+TEST(Patch, DecodesToWhatWasEncodedForRealPrograms) {
+  std::ifstream self("/proc/self/exe", std::ios::binary);
+  Bytes program(1 << 20);
+  self.read(reinterpret_cast<char*>(program.data()), static_cast<std::streamsize>(program.size()));
+  program.resize(static_cast<size_t>(self.gcount()));
+  ASSERT_GT(program.size(), 100'000u);
+  for (const uint32_t shift : {3u, 64u, 4096u}) ExpectIdentity(program, shift);
+}
+
 TEST(Patch, RefusesEveryTruncation) {
   for (size_t size = 0; size < kPatch.size(); ++size)
     EXPECT_NE(RuleOfDecode(ByteView(kPatch).first(size), kSource, kSegment.size()), "accepted")
@@ -108,8 +190,10 @@ TEST(Patch, SurvivesEveryFlippedBitWithinItsBuffers) {
 
 TEST(Patch, RefusesAnotherKind) {
   Bytes bad = kPatch;
-  bad[0] = 9;
-  EXPECT_EQ(RuleOfDecode(bad, kSource, kSegment.size()), "payload.patch-kind");
+  for (const uint8_t kind : Bytes{0, 4, 9, 255}) {
+    bad[0] = kind;
+    EXPECT_EQ(RuleOfDecode(bad, kSource, kSegment.size()), "payload.patch-kind");
+  }
   EXPECT_EQ(RuleOfDecode({}, kSource, kSegment.size()), "payload.patch-kind");
 }
 

@@ -11,7 +11,7 @@ using Kind = PatchOp::Kind;
 const Landings kLandings({{Kind::kCopy, 1000, 0}, {Kind::kNew, 100}, {Kind::kAdd, 1000, 1000}});
 
 Bytes Predicted(Bytes piece, int64_t source, int64_t segment) {
-  PredictReferences(piece, source, segment, kLandings);
+  PredictReferences(Machine::kX86, piece, source, segment, kLandings);
   return piece;
 }
 
