@@ -53,7 +53,7 @@ Result<Unit> GetFile(FileSystem& files, const RemoteFile& file, const std::strin
 
 Result<Unit> InstallOne(FileSystem& files, const RemoteFile& file, const std::string& path,
                         const std::string& other, PayloadSource& source) {
-  if (Holds(files, path, file)) return Unit{};
+  if (Holds(files, path, file)) return SyncFile(files, path);
   SP_TRY(files.MakeDirectories(ParentDirectory(path)));
   const std::string temporary = path + ".tmp";
   SP_TRY(GetFile(files, file, temporary, other, source));

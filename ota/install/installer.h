@@ -122,6 +122,7 @@ class Installer {
   Result<Unit> WriteImage(Job& job);
   Result<Unit> ReadBackImage(const Job& job);
   Result<Unit> InstallUki(const Job& job);
+  [[nodiscard]] bool IsGone(const std::vector<std::string>& entries);
   Result<Unit> CommitBy(UpdateEvent event, const InstallPlan* plan);
   Result<Unit> JudgeFallback(UpdateEvent event);
   Result<Unit> CheckComponents(const InstallFacts& facts, Slot target);
