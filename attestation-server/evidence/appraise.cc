@@ -211,7 +211,8 @@ std::optional<std::string> AsciiOf(ByteView utf16) {
 bool RepeatsCommandLine(const ReplayedLog& log) {
   const Bank bank = log.bank();
   const std::optional<ByteView> own = CommandLineOf(log.grammar(kStubPcr), bank);
-  return own && std::ranges::all_of(log.grammar(12).judged, [&](const Event* event) {
+  const Events& lines = log.grammar(12).judged;
+  return own && !lines.empty() && std::ranges::all_of(lines, [&](const Event* event) {
            const std::optional<std::string> text = AsciiOf(event->data);
            const auto is_own = [&](const std::string& line) {
              return Equal(HashWith(bank, AsBytes(line)).view(), *own);
