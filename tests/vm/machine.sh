@@ -78,7 +78,7 @@ update:
   slot_a: /dev/vda2
   slot_b: /dev/vda3
   esp: /efi
-  health: {units: [], timeout: 15m, probes: [{name: picture, command: [/etc/probe]}]}
+  health: {units: [], timeout: ${health_timeout:-15m}, probes: [{name: picture, command: [/etc/probe]}]}
   previous_log: /state/agent.log
 YAML
   case ${boot_loader:-efi} in

@@ -78,7 +78,7 @@ scenario_no-kernel() {
 }
 scenario_health() {
   step "Release 5.0.0 comes up and fails its probe"
-  make_system 5.0.0
+  health_timeout=2m make_system 5.0.0
   rolls_back v5 5.0.0
   printed 1 "vm: version 5.0.0 runs" || fail "5.0.0 was never started"
   passed "given up by the agent, back in slot B, reported: $(device_of v5 | jq -r '.state + " at gate " + .gate')"
