@@ -159,9 +159,10 @@ TEST_F(MigrationsTest, RolloutsOfTheFirstSchemaGoOnWithoutALog) {
 TEST_F(MigrationsTest, DevicesOfOldRolloutsMayBeDegraded) {
   auto connection = Connection::Open(path(), ConnectionMode::kWriter);
   Connection& c = **connection;
-  ASSERT_TRUE(Migrate(c, Migrations().first(6)).has_value());
+  ASSERT_TRUE(Migrate(c, Migrations().first(1)).has_value());
   const DeviceRecord device = MakeDevice(1);
   ASSERT_TRUE(c.RunScript(OldDevice(device.id, HexEncode(HashOf(1)), "")).has_value());
+  ASSERT_TRUE(Migrate(c, Migrations().first(6)).has_value());
   ASSERT_TRUE(c.RunScript("INSERT INTO releases (digest, product, version, path, json, created_at) "
                           "VALUES ('" +
                           HexEncode(HashOf(2)) +
