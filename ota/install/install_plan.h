@@ -13,6 +13,7 @@
 #include "ota/measure/verity.h"
 #include "pki/base/digest.h"
 #include "pki/base/time.h"
+#include "pki/crypto/content_seal.h"
 
 namespace sallyport::ota {
 
@@ -62,8 +63,9 @@ struct InstallFacts {
   std::vector<RemoteComponent> components = {};
   std::vector<RemoteDelta> deltas = {};
   std::optional<RemoteChunks> chunks = {};
-  std::optional<VerityTree> verity = {};    // of the image
-  std::optional<UnixTime> install_by = {};  // signed security deadline (docs/updates.md)
+  std::optional<VerityTree> verity = {};              // of the image
+  std::optional<UnixTime> install_by = {};            // signed security deadline (docs/updates.md)
+  std::optional<pki::ContentKeyId> content_key = {};  // of a sealed release
 };
 
 // LocalCommit says whether a device may commit the release by its own health when no server has

@@ -8,6 +8,7 @@
 #include "ota/install/block_target.h"
 #include "ota/install/boot_control.h"
 #include "ota/install/component_files.h"
+#include "ota/install/content_keys.h"
 #include "ota/install/firmware_update.h"
 #include "ota/install/image_writer.h"
 #include "ota/install/install_plan.h"
@@ -45,8 +46,8 @@ using ProgressFunction = std::function<void(const InstallProgress&)>;
 // error, which must be one that MayPass, ends the call at a checkpoint: the next one resumes there.
 using GoOnFunction = std::function<Result<Unit>()>;
 
-// InstallerParts are borrowed; `floor` (monotonic_floor.h) and `firmware` may be null, without
-// which releases with capsules are refused.
+// InstallerParts are borrowed; `floor` (monotonic_floor.h) may be null, and so may `firmware` and
+// `content_keys`, without which releases with capsules and sealed ones are refused.
 struct InstallerParts {
   FileSystem& files;
   BlockTargetOpener& slots;
@@ -54,6 +55,7 @@ struct InstallerParts {
   RecordStore& record;
   MonotonicFloor* floor = nullptr;
   FirmwareUpdate* firmware = nullptr;
+  ContentKeySource* content_keys = nullptr;
 };
 
 // One thread at a time.
@@ -67,9 +69,10 @@ class Installer {
   // kConflict install.trial-running, kUnavailable install.degraded (unless somebody brought the
   // release), those of MonotonicFloor::Read. Errors that leave FAILED:
   // those of RunPreflight and kNoSpace from writing; kMismatch install.index,
-  // install.image-digest, install.uki-digest; the payload rules. Errors that MayPass leave the
-  // record as it is: call again to resume. When the release is the running one, an update to
-  // another release that was not tried yet is abandoned.
+  // install.image-digest, install.uki-digest; the payload rules; those of ContentKeySource, and
+  // install.content-key (kMismatch: another key than the release names), for a sealed release.
+  // Errors that MayPass leave the record as it is: call again to resume. When the release is the
+  // running one, an update to another release that was not tried yet is abandoned.
   Result<Unit> Install(const InstallPlan& plan, PayloadSource& source,
                        const ProgressFunction& progress = {}, const GoOnFunction& go_on = {});
   // Arm makes the next boot the trial of a VERIFIED slot, or the retry of one that did not come up.
@@ -126,6 +129,7 @@ class Installer {
   Result<Unit> CommitBy(UpdateEvent event, const InstallPlan* plan);
   Result<Unit> JudgeFallback(UpdateEvent event);
   Result<Unit> CheckComponents(const InstallFacts& facts, Slot target);
+  Result<Unit> FindContentKey(Job& job);
   Result<Unit> InstallComponents(const Job& job);
   Result<Unit> WithdrawFirmware();
   Result<Unit> RaiseFloor(const InstallPlan* plan, const UpdateRecord& record);

@@ -30,7 +30,8 @@ InstallFacts FactsOf(const ReleaseDigest& digest, const Release& release) {
                       .deltas = std::move(deltas),
                       .chunks = std::move(chunks),
                       .verity = release.verity,
-                      .install_by = release.install_by};
+                      .install_by = release.install_by,
+                      .content_key = release.content_key};
 }
 
 InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {

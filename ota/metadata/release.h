@@ -12,6 +12,7 @@
 #include "pki/base/digest.h"
 #include "pki/base/json.h"
 #include "pki/base/time.h"
+#include "pki/crypto/content_seal.h"
 
 namespace sallyport::ota {
 
@@ -105,10 +106,14 @@ struct Release {
   // The security deadline: from then on no window, site inhibitor or drain of a device's owner
   // holds the update up. Whole seconds.
   std::optional<UnixTime> install_by = {};
+  // The key under which full payload, deltas, chunks and their tables are sealed, by
+  // kContentSealScheme; none when they are readable.
+  std::optional<pki::ContentKeyId> content_key = {};
 };
 
 // ParseRelease refuses unknown keys and everything else that docs/protocol.md does not allow.
-// kMalformed, kUnsupported for another format version (release.format).
+// kMalformed, kUnsupported for another format version (release.format) or another scheme of
+// sealing (release.seal-scheme).
 Result<Release> ParseRelease(ByteView json);
 // WriteRelease is deterministic; ParseRelease(WriteRelease(r)) is r.
 std::string WriteRelease(const Release& release);
