@@ -27,7 +27,7 @@ struct ReleaseInputs {
   std::vector<std::string> from = {};  // older releases that get a delta (old_release.h)
 };
 
-// `what` is "image" or "delta from <version>"; `done` and `total` are bytes of the image.
+// `what` is "image", "delta from <version>" or "chunks"; `done` and `total` are bytes of the image.
 using CreateProgress = std::function<void(const std::string& what, uint64_t done, uint64_t total)>;
 
 // CreateRelease stages the targets of one release, valid until `expires`. kAlreadyExists, rule
