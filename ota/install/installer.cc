@@ -41,9 +41,10 @@ struct Installer::Job {
   const ProgressFunction& progress;
   UpdateRecord record;
   const SlotPaths& paths;
+  ImageOrigins origins = {};
 
   void Report(uint64_t done) const {
-    if (progress) progress({record.state, done, facts.image_length});
+    if (progress) progress({record.state, done, facts.image_length, origins});
   }
 };
 
@@ -195,7 +196,11 @@ Result<Unit> Installer::WriteImage(Job& job) {
                             job.record.resume_offset = durable;
                             return Enter(job.record, UpdateEvent::kCheckpoint);
                           },
-                      .progress = [&](uint64_t done) { job.Report(done); }});
+                      .progress =
+                          [&](uint64_t done, const ImageOrigins& origins) {
+                            job.origins = origins;
+                            job.Report(done);
+                          }});
   SP_TRY(writer.Write(job.record.resume_offset));
   SP_TRY(slot->Sync());
   job.record.resume_offset = job.facts.image_length;
