@@ -389,8 +389,14 @@ void Client::Renew(const ChallengeArrived& arrived) {
                         .token = "",
                         .advertise = config_.advertise,
                         .send_log = !log_known_});
-  if (!evidence)
-    return Log(LogLevel::kError, "renewal_failed", {{"reason", evidence.error().ToString()}});
+  if (!evidence) {
+    Log(LogLevel::kError, "renewal_failed", {{"reason", evidence.error().ToString()}});
+    if (evidence.error().rule != "tls-key.gone") return;
+    // A certificate is worth nothing without its key: a new pair comes from a new proof.
+    DropLink();
+    session_.reset();
+    return Move(Event::kLapsed);
+  }
   log_known_ = true;
   link_->SendRenewal(arrived.challenge.ticket, *evidence);
 }

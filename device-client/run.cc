@@ -237,7 +237,7 @@ Result<ota::PreflightNeeds> NeedsOf(FileSystem& files, const std::string& path) 
   SP_TRY(const ota::Release release, ota::ParseRelease(json));
   ota::PreflightNeeds needs{release.image.length, release.uki.length};
   for (const ota::ReleaseComponent& component : release.components)
-    needs.esp_length += component.firmware ? component.file.length : 0;
+    needs.esp_length += component.firmware ? ota::kCapsuleCopies * component.file.length : 0;
   return needs;
 }
 

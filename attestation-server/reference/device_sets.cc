@@ -3,11 +3,22 @@
 namespace sallyport::server {
 namespace {
 
+// LoaderOf are the events of PCR 4 from before the image of `platform`: boot loaders, shim. That
+// image brought the last ones: itself and, unless Secure Boot is on, the kernel inside it.
+PcrEventsExpected LoaderOf(const Expectation& platform) {
+  const auto pcr4 = platform.pcrs.find(4);
+  const auto* const events =
+      pcr4 == platform.pcrs.end() ? nullptr : std::get_if<PcrEventsExpected>(&pcr4->second);
+  const size_t of_image = platform.secure_boot == true ? 1 : 2;
+  if (events == nullptr || events->size() <= of_image) return {};
+  return {events->begin(), events->end() - static_cast<ptrdiff_t>(of_image)};
+}
+
 std::optional<Expectation> Combine(const Expectation& platform, const Expectation& release) {
   if (platform.secure_boot && release.secure_boot && platform.secure_boot != release.secure_boot)
     return std::nullopt;
   Expectation out = platform;
-  for (const auto& [pcr, expectation] : release.pcrs) out.pcrs.insert_or_assign(pcr, expectation);
+  PutImage(release, out);
   if (release.secure_boot) out.secure_boot = release.secure_boot;
   out.ima.insert(out.ima.end(), release.ima.begin(), release.ima.end());
   out.label = release.label + " on " + platform.label;
@@ -33,6 +44,18 @@ PcrEventsExpected EventsOf(const std::vector<Sha256Digest>& digests, std::option
 }
 
 }  // namespace
+
+void PutImage(const Expectation& release, Expectation& platform) {
+  PcrEventsExpected pcr4 = LoaderOf(platform);
+  for (const auto& [pcr, expectation] : release.pcrs)
+    platform.pcrs.insert_or_assign(pcr, expectation);
+  const auto image = platform.pcrs.find(4);
+  if (pcr4.empty() || !release.pcrs.contains(4)) return;
+  auto* const events = std::get_if<PcrEventsExpected>(&image->second);
+  if (events == nullptr) return;
+  pcr4.insert(pcr4.end(), events->begin(), events->end());
+  *events = std::move(pcr4);
+}
 
 std::vector<Candidate> ChooseCandidates(const DeviceSets& sets) {
   std::vector<Candidate> out;

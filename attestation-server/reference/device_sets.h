@@ -22,6 +22,12 @@ struct DeviceSets {
   std::vector<Expectation> own = {};
 };
 
+// PutImage puts the PCRs of a release over those of a platform. Where the platform lists the events
+// of PCR 4, those from before its own image stay: what a boot loader or shim measured is the
+// class's, not the release's. A platform that does not say that Secure Boot is on has two events of
+// its image.
+void PutImage(const Expectation& release, Expectation& platform);
+
 // ChooseCandidates combines every open release alternative with every platform alternative; on a
 // PCR that both name the release wins, because an update changes it and the class's file cannot. A
 // device without a committed release is also judged under the platform alternatives alone.

@@ -228,8 +228,7 @@ Result<ReferenceFile> PutOnBase(const ota::Release& release, ReferenceFile base)
         Reason::kMismatch,
         "the base must say \"secure_boot\": true or false, and the release have values for it",
         "release.secure-boot"};
-  for (const auto& [pcr, expected] : fitting.front().pcrs)
-    base.expectation.pcrs.insert_or_assign(pcr, expected);
+  PutImage(fitting.front(), base.expectation);
   base.expectation.secure_boot = fitting.front().secure_boot;
   base.supersedes.clear();
   return base;

@@ -114,6 +114,8 @@ Result<BundleRecord> DecodeBundleRecord(ByteView bytes) {
 }
 
 Result<BundleRecord> LoadBundleRecord(FileSystem& files, const std::string& state) {
+  const Result<Unit> durable = SyncFile(files, PathOf(state));
+  if (!durable && durable.error().reason != Reason::kNotFound) return durable.error();
   const Result<Bytes> bytes = ReadFile(files, PathOf(state), kRecordBytesMax);
   if (!bytes && bytes.error().reason == Reason::kNotFound) return BundleRecord{};
   if (!bytes) return bytes.error();

@@ -37,7 +37,8 @@ Bytes EncodeBundleRecord(const BundleRecord& record);
 // DecodeBundleRecord: kMalformed; kUnsupported, rule bundle.record-version.
 Result<BundleRecord> DecodeBundleRecord(ByteView bytes);
 
-// LoadBundleRecord: an empty one when there is no file. A damaged one is not guessed at: nobody
+// LoadBundleRecord makes durable what an agent that was killed may have left in memory, and reads
+// it: an empty one when there is no file. A damaged one is not guessed at: nobody
 // knows its serials.
 Result<BundleRecord> LoadBundleRecord(FileSystem& files, const std::string& state);
 Result<Unit> SaveBundleRecord(FileSystem& files, const std::string& state,

@@ -14,7 +14,11 @@ namespace sallyport::device {
 // names.
 class TpmCommands {
  public:
-  TpmCommands(Esys esys, Random& random) : esys_(std::move(esys)), random_(random) {}
+  // TLS keys are numbered from `next_key` on, so that none is taken for one of an older connection.
+  TpmCommands(Esys esys, Random& random, uint64_t next_key)
+      : esys_(std::move(esys)), random_(random), next_key_(next_key) {}
+  uint64_t next_key() const { return next_key_; }
+  bool has_attestation_key() const { return ak_.has_value(); }
 
   Result<Unit> FlushLeftovers();
   Result<Bytes> EnsureAttestationKey();
@@ -89,7 +93,7 @@ class TpmCommands {
   Random& random_;
   std::optional<ESYS_TR> ak_;  // persistent, not flushed
   std::map<TlsKeyId, Primary> tls_keys_;
-  uint64_t next_key_ = 1;
+  uint64_t next_key_;
 };
 
 }  // namespace sallyport::device

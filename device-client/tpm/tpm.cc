@@ -2,29 +2,61 @@
 
 #include "device-client/tpm/commands.h"
 #include "device-client/tpm/owner_thread.h"
+#include "pki/base/log.h"
 
 namespace sallyport::device {
 
 // Owner runs the commands on their thread, their construction and end included.
 class Tpm::Owner {
  public:
+  Owner(std::string tcti, Random& random) : tcti_(std::move(tcti)), random_(random) {}
   ~Owner() {
     thread_.Call([this] { commands_.reset(); });
   }
-  Result<Unit> Connect(const std::string& tcti, Random& random) {
-    return thread_.Call([&]() -> Result<Unit> {
-      SP_TRY(Esys esys, Esys::Connect(tcti));
-      commands_.emplace(std::move(esys), random);
-      return commands_->FlushLeftovers();
-    });
+  Result<Unit> Connect() {
+    return thread_.Call([this] { return Reconnect(); });
   }
   template <typename Operation>
   auto Run(Operation operation) {
-    return thread_.Call([&] { return operation(*commands_); });
+    return thread_.Call([&]() -> decltype(operation(*commands_)) {
+      if (!commands_) SP_TRY(Reconnect());
+      auto result = operation(*commands_);
+      if (!result && result.error().reason == Reason::kUnavailable) Mend(result.error());
+      return result;
+    });
+  }
+  void FlushTlsKey(TlsKeyId key) {
+    thread_.Call([&] {
+      if (commands_) commands_->FlushTlsKey(key);
+    });
   }
 
  private:
-  std::optional<TpmCommands> commands_;  // touched by thread_ only
+  Result<Unit> Reconnect() {
+    SP_TRY(Esys esys, Esys::Connect(tcti_));
+    TpmCommands commands(std::move(esys), random_, next_key_);
+    SP_TRY(commands.FlushLeftovers());
+    if (has_ak_) SP_TRY(commands.EnsureAttestationKey());
+    commands_.emplace(std::move(commands));
+    return Ok();
+  }
+  // Mend: a connection that lost an answer, because the kernel gave up waiting for a slow TPM,
+  // takes no further command. A new one does, but the keys of the old one are gone with it.
+  void Mend(const Error& error) {
+    if (commands_->ReadClock()) return;
+    Log(LogLevel::kWarning, "tpm_connection_lost", {{"reason", error.ToString()}});
+    next_key_ = commands_->next_key();
+    has_ak_ = commands_->has_attestation_key();
+    commands_.reset();
+    const Result<Unit> made = Reconnect();
+    if (!made) Log(LogLevel::kError, "tpm_not_connected", {{"reason", made.error().ToString()}});
+  }
+
+  const std::string tcti_;
+  Random& random_;
+  uint64_t next_key_ = 1;
+  bool has_ak_ = false;
+  std::optional<TpmCommands> commands_;  // all of these are touched by thread_ only
   OwnerThread thread_;
 };
 
@@ -32,8 +64,8 @@ Tpm::Tpm(std::unique_ptr<Owner> owner) : owner_(std::move(owner)) {}
 Tpm::~Tpm() = default;
 
 Result<std::unique_ptr<Tpm>> Tpm::Open(const std::string& tcti, Random& random) {
-  auto owner = std::make_unique<Owner>();
-  SP_TRY(owner->Connect(tcti, random));
+  auto owner = std::make_unique<Owner>(tcti, random);
+  SP_TRY(owner->Connect());
   return std::unique_ptr<Tpm>(new Tpm(std::move(owner)));
 }
 
@@ -67,9 +99,7 @@ Result<TpmAttestation> Tpm::Certify(TlsKeyId key, ByteView qualifying_data) {
 Result<Bytes> Tpm::Sign(TlsKeyId key, const Sha256Digest& digest) {
   return owner_->Run([&](TpmCommands& tpm) { return tpm.Sign(key, digest); });
 }
-void Tpm::FlushTlsKey(TlsKeyId key) {
-  owner_->Run([&](TpmCommands& tpm) { tpm.FlushTlsKey(key); });
-}
+void Tpm::FlushTlsKey(TlsKeyId key) { owner_->FlushTlsKey(key); }
 Result<TpmQuote> Tpm::Quote(const pki::PcrBank& selection, ByteView qualifying_data) {
   return owner_->Run([&](TpmCommands& tpm) { return tpm.Quote(selection, qualifying_data); });
 }

@@ -2,6 +2,8 @@
 //
 // ESAPI contexts are not thread-safe and objects in a TPM are few (three on many), so one thread
 // owns the connection and runs each operation to its end; the public methods post to it and wait.
+// A connection that broke is made anew after the operation that failed with it; TLS keys do not
+// survive that, and their operations then say kNotFound, tls-key.gone.
 // Transient objects are flushed on every path, and those of a crashed predecessor are flushed by
 // Open.
 #pragma once

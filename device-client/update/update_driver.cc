@@ -35,7 +35,7 @@ Result<UpdateStep> UpdateDriver::Boot() {
     case BootAction::kRollBack: return RollBack("boot", "the new slot did not come up", false);
     case BootAction::kAbandon: {
       SP_TRY(parts_.installer.Abandon());
-      Report("install", "the slot being written was booted");
+      Report("install", "the slot being written was booted, or its kernel image is gone");
       return step_;
     }
     case BootAction::kReportFallback:
@@ -122,8 +122,18 @@ Result<UpdateStep> UpdateDriver::Commit() {
   return EndCommit(parts_.installer.Commit(plan_ ? &*plan_ : nullptr), "");
 }
 
+// The old slot arms the target again.
+bool UpdateDriver::MayRetry(const Error& commit) {
+  const auto record = parts_.installer.Record();
+  return record && ota::DeservesAnotherBoot(commit, *record);
+}
+
 Result<UpdateStep> UpdateDriver::EndCommit(const Result<Unit>& committed, std::string detail) {
   const bool late = parts_.clock.Boot() >= *trial_ends_;
+  if (!committed && MayRetry(committed.error())) {
+    Report("commit", committed.error().ToString());
+    return Reboot();
+  }
   if (!committed && (late || !ota::MayPass(committed.error().reason)))
     return RollBack("commit", committed.error().ToString(), true);
   if (!committed) return committed.error();

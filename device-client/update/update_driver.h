@@ -91,6 +91,7 @@ class UpdateDriver {
   Result<UpdateStep> Commit();
   Result<UpdateStep> CommitAlone();
   // EndCommit is what follows `committed`.
+  [[nodiscard]] bool MayRetry(const Error& commit);
   Result<UpdateStep> EndCommit(const Result<Unit>& committed, std::string detail);
   ota::LocalCommit MayCommitAlone(const ota::UpdateRecord& record) const;
   Result<UpdateStep> TickWaiting();

@@ -43,7 +43,7 @@ bool Holds(FileSystem& files, const std::string& path, const RemoteFile& wanted)
 
 Result<Unit> InstallOne(FileSystem& files, const RemoteFile& file, const std::string& path,
                         const std::string& other, PayloadSource& source) {
-  if (Holds(files, path, file)) return Unit{};
+  if (Holds(files, path, file)) return SyncFile(files, path);
   const bool beside = Holds(files, other, file);
   SP_TRY(files.MakeDirectories(ParentDirectory(path)));
   CopySource copy(files, other);

@@ -13,6 +13,7 @@ constexpr std::string_view kSuffix = ".cap";
 constexpr std::string_view kDemandFile = "/firmware";
 constexpr uint64_t kDemandSizeMax = 1024;  // kComponentsMax lines
 constexpr uint64_t kTableFieldSizeMax = 64;
+constexpr size_t kCopySize = 1 << 20;
 
 std::string_view Line(std::string_view text) { return text.substr(0, text.find('\n')); }
 
@@ -23,6 +24,18 @@ Result<uint32_t> Number(std::string_view text) {
     return Error{Reason::kMalformed, "'" + std::string(text) + "' is no number",
                  "install.firmware-table"};
   return value;
+}
+
+Result<Unit> Copy(FileSystem& files, const std::string& from, const std::string& to) {
+  SP_TRY(const auto in, files.Open(from, OpenMode::kRead));
+  SP_TRY(const auto out, files.Open(to, OpenMode::kCreate));
+  Bytes buffer(kCopySize);
+  for (uint64_t at = 0;;) {
+    SP_TRY(const size_t size, in->ReadAt(at, buffer));
+    if (size == 0) return out->Sync();
+    SP_TRY(out->WriteAt(at, ByteView(buffer).first(size)));
+    at += size;
+  }
 }
 
 }  // namespace
@@ -105,7 +118,7 @@ Result<Unit> FirmwareUpdate::Check(const InstallFacts& facts) {
 uint64_t FirmwareUpdate::StagedBytes(const InstallFacts& facts) {
   uint64_t bytes = 0;
   for (const RemoteComponent& component : facts.components)
-    if (component.firmware) bytes += component.file.length;
+    if (component.firmware) bytes += kCapsuleCopies * component.file.length;
   return bytes;
 }
 
@@ -145,16 +158,21 @@ Result<std::vector<std::string>> FirmwareUpdate::Capsules(const std::string& dir
   return out;
 }
 
+// A name in the directory that the firmware reads stands for a whole file from its beginning.
+Result<Unit> FirmwareUpdate::DeliverOne(const std::string& name) {
+  const std::string copy = staged_ + "/" + name + ".tmp";
+  SP_TRY(Copy(files_, staged_ + "/" + name, copy));
+  SP_TRY(files_.MakeDirectories(delivered_));
+  return files_.Rename(copy, delivered_ + "/" + name);
+}
+
 // The capsules first: with the flag alone the firmware would find nothing, and clear it.
 Result<Unit> FirmwareUpdate::Deliver() {
+  if (Confirm()) return Unit{};
   SP_TRY(const std::vector<std::string> staged, Capsules(staged_));
-  for (const std::string& name : staged) {
-    if (!name.ends_with(kSuffix)) continue;  // unfinished
-    SP_TRY(files_.MakeDirectories(delivered_));
-    SP_TRY(files_.Rename(staged_ + "/" + name, delivered_ + "/" + name));
-  }
-  SP_TRY(const std::vector<std::string> delivered, Capsules(delivered_));
-  if (delivered.empty()) return Unit{};
+  for (const std::string& name : staged)
+    if (name.ends_with(kSuffix)) SP_TRY(DeliverOne(name));
+  if (staged.empty()) return Unit{};
   SP_TRY(files_.SyncDirectory(delivered_));
   SP_TRY(files_.SyncDirectory(staged_));
   return Indicate(true);
@@ -191,17 +209,22 @@ Result<Unit> FirmwareUpdate::Confirm() {
   return Unit{};
 }
 
+// The directory is flushed also when nothing is in it: whoever removed it may have been killed
+// before it was durable.
+Result<Unit> FirmwareUpdate::Clear(const std::string& directory) {
+  SP_TRY(const std::vector<std::string> capsules, Capsules(directory));
+  for (const std::string& name : capsules) SP_TRY(files_.Remove(directory + "/" + name));
+  auto synced = files_.SyncDirectory(directory);
+  if (!synced && synced.error().reason == Reason::kNotFound) return Unit{};
+  return synced;
+}
+
 Result<Unit> FirmwareUpdate::Withdraw() {
-  for (const std::string& directory : {delivered_, staged_}) {
-    SP_TRY(const std::vector<std::string> capsules, Capsules(directory));
-    if (capsules.empty()) continue;
-    if (directory == delivered_) SP_TRY(Indicate(false));
-    for (const std::string& name : capsules) SP_TRY(files_.Remove(directory + "/" + name));
-    SP_TRY(files_.SyncDirectory(directory));
-  }
-  const auto forgotten = files_.Remove(staged_ + std::string(kDemandFile));
-  if (!forgotten && forgotten.error().reason != Reason::kNotFound) return forgotten;
-  return forgotten ? files_.SyncDirectory(staged_) : Ok();
+  SP_TRY(const std::vector<std::string> delivered, Capsules(delivered_));
+  if (!delivered.empty()) SP_TRY(Indicate(false));
+  SP_TRY(Clear(delivered_));
+  SP_TRY(RemoveIfThere(files_, staged_ + std::string(kDemandFile)));
+  return Clear(staged_);
 }
 
 }  // namespace sallyport::ota

@@ -18,6 +18,10 @@ struct FirmwareConfig {
   std::string table = "/sys/firmware/efi/esrt/entries";
 };
 
+// Staged, and handed over: firmware removes what it was handed before it has taken it, and a cut in
+// between must leave something for the second try.
+inline constexpr uint64_t kCapsuleCopies = 2;
+
 // One thread at a time.
 class FirmwareUpdate {
  public:
@@ -28,12 +32,13 @@ class FirmwareUpdate {
   // capsules from the disk), install.firmware-class (this machine has no such firmware),
   // install.firmware-floor (the firmware would refuse to go back that far).
   Result<Unit> Check(const InstallFacts& facts);
-  // StagedBytes is the room that Stage takes on the EFI system partition.
+  // StagedBytes is the room that Stage and Deliver take on the EFI system partition.
   static uint64_t StagedBytes(const InstallFacts& facts);
   // Stage replaces what was staged before by the capsules of the release; what the table shows
   // already is left out. kMismatch, install.component-digest.
   Result<Unit> Stage(const InstallFacts& facts, PayloadSource& source);
-  // Deliver hands what is staged to the firmware, which takes it at the next boot.
+  // Deliver hands a copy of what is staged to the firmware, which takes it at the next boot;
+  // nothing when it shows every version already.
   Result<Unit> Deliver();
   // Confirm: kMismatch, install.firmware-version, unless the table shows every version that the
   // staged release demands. kMalformed, install.firmware-demand, when that is not readable.
@@ -51,6 +56,8 @@ class FirmwareUpdate {
   Result<std::vector<FirmwareVersion>> Demand();
   Result<Unit> WriteDemand(const InstallFacts& facts);
   Result<std::vector<std::string>> Capsules(const std::string& directory);
+  Result<Unit> Clear(const std::string& directory);
+  Result<Unit> DeliverOne(const std::string& name);
   Result<uint64_t> Indications(const std::string& name);
   Result<Unit> Indicate(bool deliver);
 

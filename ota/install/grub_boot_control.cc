@@ -62,7 +62,7 @@ Result<Unit> GrubBootControl::Save(GrubEnvironment environment) {
     return Error{Reason::kNoSpace, "comments fill the first sector of GRUB's environment",
                  "grub.full"};
   SP_TRY(const Bytes held, ReadFile(files_, path_, kGrubBlockSize));
-  if (held == block) return Unit{};
+  if (held == block) return SyncFile(files_, path_);
   if (SameBehindFirstSector(held, block)) {
     SP_TRY(const auto file, files_.Open(path_, OpenMode::kReadWrite));
     SP_TRY(file->WriteAt(0, ByteView(block).first(kSector)));

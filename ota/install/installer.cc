@@ -97,6 +97,8 @@ Result<Unit> Installer::Install(const InstallPlan& plan, PayloadSource& source,
   const Slot target = Other(running);
   if (IsReady(record, plan.facts().release, target)) return Unit{};
   if (!Resumes(record, plan.facts().release, target)) {
+    // Firmware of a release that is no longer wanted must not be taken at a reboot from here on.
+    SP_TRY(WithdrawFirmware());
     record.release = plan.facts().release;
     record.slot = target;
     record.attempt = 0;
@@ -320,11 +322,19 @@ Result<Unit> Installer::Abandon() {
   return Enter(record, UpdateEvent::kFail);
 }
 
+bool Installer::IsGone(const std::vector<std::string>& entries) {
+  return std::ranges::all_of(entries, [this](const std::string& entry) {
+    const auto file = parts_.files.Open(entry, OpenMode::kRead);
+    return !file && file.error().reason == Reason::kNotFound;
+  });
+}
+
 Result<BootAction> Installer::Judge() {
   SP_TRY(const UpdateRecord record, parts_.record.Load());
   SP_TRY(const Slot running, parts_.boot.RunningSlot());
   SP_TRY(const std::optional<Slot> next, parts_.boot.NextBoot());
-  return JudgeBoot({record.state, record.slot, record.attempt, running, next});
+  SP_TRY(const std::vector<std::string> entries, parts_.boot.Entries(Paths(record.slot).uki));
+  return JudgeBoot({record.state, record.slot, record.attempt, running, next, !IsGone(entries)});
 }
 
 }  // namespace sallyport::ota

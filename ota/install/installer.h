@@ -116,6 +116,7 @@ class Installer {
   Result<Unit> WriteImage(Job& job);
   Result<Unit> ReadBackImage(const Job& job);
   Result<Unit> InstallUki(const Job& job);
+  [[nodiscard]] bool IsGone(const std::vector<std::string>& entries);
   Result<Unit> CommitBy(UpdateEvent event, const InstallPlan* plan);
   Result<Unit> CheckComponents(const Job& job);
   Result<Unit> InstallComponents(const Job& job);

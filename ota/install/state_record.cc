@@ -119,7 +119,16 @@ Result<RecordStore::Copies> RecordStore::ReadCopies() {
   return out;
 }
 
+Result<Unit> RecordStore::Settle() {
+  if (settled_) return Unit{};
+  auto synced = SyncFile(files_, path_);
+  if (!synced && synced.error().reason == Reason::kNotFound) return Unit{};
+  settled_ = synced.has_value();
+  return synced;
+}
+
 Result<UpdateRecord> RecordStore::Load() {
+  SP_TRY(Settle());
   SP_TRY(Copies copies, ReadCopies());
   if (copies.newest) return *std::move(copies.newest);
   if (copies.blank) return UpdateRecord{};
@@ -135,6 +144,8 @@ Result<Unit> RecordStore::Create(ByteView sector) {
 }
 
 Result<Unit> RecordStore::Save(UpdateRecord& record) {
+  SP_TRY(Settle());
+  settled_ = false;
   SP_TRY(const Copies copies, ReadCopies());
   record.seq = (copies.newest ? copies.newest->seq : 0) + 1;
   const Bytes sector = EncodeRecord(record);
@@ -147,6 +158,7 @@ Result<Unit> RecordStore::Save(UpdateRecord& record) {
   SP_TRY(const size_t size, file->ReadAt(at, written));
   if (size != sector.size() || written != sector)
     return Error{Reason::kMismatch, "the update record does not read back", "record.read-back"};
+  settled_ = true;
   return Unit{};
 }
 

@@ -42,8 +42,9 @@ class RecordStore {
   // `offset` is a multiple of kRecordSectorSize; borrows `files`.
   RecordStore(FileSystem& files, std::string path, uint64_t offset = 0);
 
-  // Load returns the valid copy with the higher sequence number; a fresh record when the file is
-  // missing or holds only zeros; kMalformed, record.unreadable, when both copies are damaged.
+  // Load makes durable what an earlier process left (once), and returns the valid copy with the
+  // higher sequence number; a fresh record when the file is missing or holds only zeros;
+  // kMalformed, record.unreadable, when both copies are damaged.
   Result<UpdateRecord> Load();
   // Save writes over the older copy, makes it durable and reads it back (record.read-back). It sets
   // `record.seq`.
@@ -59,10 +60,13 @@ class RecordStore {
   };
   Result<Copies> ReadCopies();
   Result<Unit> Create(ByteView sector);
+  Result<Unit> Settle();
 
   FileSystem& files_;
   const std::string path_;
   const uint64_t offset_;
+  // What is read is durable. Before, overwriting the older copy could leave none after a cut.
+  bool settled_ = false;
 };
 
 }  // namespace sallyport::ota

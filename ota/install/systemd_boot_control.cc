@@ -71,7 +71,6 @@ Result<Unit> SystemdBootControl::RequireEntry(Slot slot) {
 // cut, would make the boot loader's choice a matter of sorting.
 Result<Unit> SystemdBootControl::Rename(Slot slot, const std::string& name) {
   SP_TRY(const std::vector<std::string> names, Names(Stem(slot)));
-  if (names.empty() || (names.size() == 1 && names.front() == name)) return Unit{};
   const bool there = std::ranges::find(names, name) != names.end();
   for (size_t i = 0; i < names.size(); ++i) {
     const std::string path = config_.directory + "/" + names[i];

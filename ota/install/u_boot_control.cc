@@ -62,7 +62,14 @@ Result<Unit> UBootControl::Save(const Held& held) {
   return Unit{};
 }
 
+// Overwriting a copy whose twin is in memory only could leave none after a cut.
+Result<Unit> UBootControl::Settle() {
+  for (const UBootCopy& copy : copies_) SP_TRY(SyncFile(files_, copy.device));
+  return Unit{};
+}
+
 Result<Unit> UBootControl::Choose(Slot slot, bool once) {
+  SP_TRY(Settle());
   SP_TRY(Held held, Load());
   const UBootEnvironment before = held.environment;
   held.environment.Set(kBootSlot, Letter(slot));

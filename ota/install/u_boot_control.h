@@ -37,6 +37,7 @@ class UBootControl final : public BootControl {
   Result<Bytes> ReadCopy(const UBootCopy& copy);
   Result<Held> Load();
   Result<Unit> Save(const Held& held);
+  Result<Unit> Settle();
   Result<Unit> Choose(Slot slot, bool once);
 
   FileSystem& files_;

@@ -6,6 +6,8 @@ namespace {
 // The target was armed: it runs, it still waits for the reboot, or it did not come up.
 BootAction JudgeArmed(const BootFacts& facts) {
   if (facts.running == facts.target) return BootAction::kAwaitAttestation;
+  if (!facts.has_kernel)
+    return facts.state == UpdateState::kTrial ? BootAction::kRollBack : BootAction::kAbandon;
   if (facts.next_boot == facts.target) return BootAction::kReboot;
   return facts.attempt < kTrialAttemptsMax ? BootAction::kRetry : BootAction::kRollBack;
 }
@@ -24,13 +26,18 @@ BootAction JudgeBoot(const BootFacts& facts) {
       return on_target ? BootAction::kAbandon : BootAction::kResumeInstall;
     // BootNext is set before the record says ARMED, so a cut in between shows here.
     case UpdateState::kVerified:
-      return on_target ? BootAction::kAwaitAttestation : BootAction::kArm;
+      if (on_target) return BootAction::kAwaitAttestation;
+      return facts.has_kernel ? BootAction::kArm : BootAction::kAbandon;
     case UpdateState::kArmed:
     case UpdateState::kTrial: return JudgeArmed(facts);
     case UpdateState::kCommitted:
       return on_target ? BootAction::kNothing : BootAction::kReportFallback;
   }
   std::abort();
+}
+
+bool DeservesAnotherBoot(const Error& commit, const UpdateRecord& record) {
+  return commit.rule == "install.firmware-version" && record.attempt < kTrialAttemptsMax;
 }
 
 }  // namespace sallyport::ota

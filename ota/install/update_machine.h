@@ -18,6 +18,7 @@ struct BootFacts {
   uint16_t attempt;
   Slot running;
   std::optional<Slot> next_boot;
+  bool has_kernel = true;  // the target; FAT may lose both names of a rename that was cut
 };
 
 enum class BootAction : uint8_t {
@@ -28,10 +29,15 @@ enum class BootAction : uint8_t {
   kAwaitAttestation,  // this is the trial boot
   kRetry,             // the target did not come up: arm again
   kRollBack,          // no try left, or refused
-  kAbandon,           // the slot being written is the running one: someone chose it by hand
+  kAbandon,           // the slot being written is the running one: someone chose it by hand; or the
+                      // target lost its kernel image before its trial: it may be installed again
   kReportFallback,    // committed, but the firmware fell back to the old slot
 };
 
 BootAction JudgeBoot(const BootFacts& facts);
+
+// DeservesAnotherBoot says whether a commit that failed is worth the second try of the slot, by way
+// of the old one: firmware that has not taken its update may have lost it to a power cut.
+bool DeservesAnotherBoot(const Error& commit, const UpdateRecord& record);
 
 }  // namespace sallyport::ota

@@ -166,6 +166,12 @@ Result<Unit> WriteFileAtomically(FileSystem& files, const std::string& path, Byt
   return files.SyncDirectory(ParentDirectory(path));
 }
 
+Result<Unit> SyncFile(FileSystem& files, const std::string& path) {
+  SP_TRY(const std::unique_ptr<File> file, files.Open(path, OpenMode::kRead));
+  SP_TRY(file->Sync());
+  return files.SyncDirectory(ParentDirectory(path));
+}
+
 Result<Unit> RemoveIfThere(FileSystem& files, const std::string& path) {
   const Result<Unit> removed = files.Remove(path);
   if (!removed && removed.error().reason != Reason::kNotFound) return removed.error();

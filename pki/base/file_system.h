@@ -55,6 +55,9 @@ std::string ParentDirectory(std::string_view path);
 Result<Bytes> ReadFile(FileSystem& files, const std::string& path, uint64_t size_max);
 // WriteFileAtomically: after a power cut the file holds the old or the new bytes, never a mixture.
 Result<Unit> WriteFileAtomically(FileSystem& files, const std::string& path, ByteView bytes);
+// SyncFile makes a file and its name durable, whoever wrote them: what a process finds that starts
+// after another was killed may be in memory only. kNotFound.
+Result<Unit> SyncFile(FileSystem& files, const std::string& path);
 
 // RemoveIfThere: no error when there is nothing to remove. The caller makes it durable.
 Result<Unit> RemoveIfThere(FileSystem& files, const std::string& path);

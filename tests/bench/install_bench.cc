@@ -3,6 +3,12 @@
 // here. With NEW and OLD, two images of one product (tests/bench/image_pair.sh makes a pair), also
 // the update from one to the other. Each runs in its own process, so that CPU and peak memory are
 // its own. Budgets: architecture 9 and docs/updates.md. `sallyport bench install` runs it.
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -152,6 +158,8 @@ std::optional<Cost> Shell(const Paths& paths, const std::string& commands) {
   const auto start = std::chrono::steady_clock::now();
   const pid_t child = ::fork();
   if (child == 0) {
+    // What is mounted here goes when the last process of the script does, however it ends.
+    if (::unshare(CLONE_NEWNS) == 0) ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
     const std::string script =
         "set -e; cd '" + paths.directory + "'; exec >peer.log 2>&1; " + commands;
     ::execl("/bin/sh", "sh", "-c", script.c_str(), nullptr);
@@ -387,8 +395,8 @@ const Delta kDeltas[] = {
      "zstd -q -d -f --long=31 --patch-from=old delta -o out; sync out"},
     {"ostree static delta (into a repository)",
      R"sh(mkdir -p m; rm -rf r s; ostree --repo=r init --mode=bare-user; ostree --repo=s init --mode=bare-user
-for i in old new; do mount -t erofs -o loop,ro $i m; ostree --repo=r commit -b $i --tree=dir=m --timestamp=@0 ||
-  { umount m; exit 1; }; umount m; done
+for i in old new; do mount -t erofs -o loop,ro $i m; ostree --repo=r commit -b $i --tree=dir=m --timestamp=@0
+  umount m; done
 ostree --repo=s pull-local r old
 ostree --repo=r static-delta generate --inline --min-fallback-size=0 --from=old --to=new --filename=delta)sh",
      "ostree --repo=s static-delta apply-offline delta; sync"},
@@ -425,6 +433,63 @@ void Update(const Paths& paths, const std::string& fresh, const std::string& old
   }
 }
 
+constexpr std::string_view kScratchPrefix = "install-bench-";
+
+// Scratch is a directory of one run. While the run lives its processes hold a lock on it, so that
+// the next one can tell what a run that was killed has left behind, and removes it.
+class Scratch {
+ public:
+  explicit Scratch(const std::string& parent) : path_(parent + "/" + std::string(kScratchPrefix)) {
+    RemoveAbandoned(parent);
+    path_ += "XXXXXX";
+    if (::mkdtemp(path_.data()) == nullptr || !Lock(path_)) path_.clear();
+  }
+  const std::string& path() const { return path_; }
+  void Remove() const { std::filesystem::remove_all(path_); }
+
+ private:
+  static bool Lock(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+    ::close(fd);
+    return false;
+  }
+  static void RemoveAbandoned(const std::string& parent) {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
+      const std::string path = entry.path();
+      if (entry.path().filename().string().starts_with(kScratchPrefix) && Lock(path))
+        std::filesystem::remove_all(path, ignored);
+    }
+  }
+
+  std::string path_;
+};
+
+// Supervise runs `work` in a process group of its own, ends all of it when this process is asked to
+// end, and returns the exit status.
+int Supervise(const std::function<void()>& work) {
+  sigset_t awaited;
+  ::sigemptyset(&awaited);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) ::sigaddset(&awaited, number);
+  ::sigprocmask(SIG_BLOCK, &awaited, nullptr);
+  const pid_t worker = ::fork();
+  if (worker == 0) {
+    ::setpgid(0, 0);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::sigprocmask(SIG_UNBLOCK, &awaited, nullptr);
+    work();
+    std::exit(0);
+  }
+  int number = 0;
+  ::sigwait(&awaited, &number);
+  ::setpgid(worker, worker);
+  if (number != SIGCHLD) ::kill(-worker, SIGKILL);
+  int status = 0;
+  ::waitpid(worker, &status, 0);
+  return number == SIGCHLD && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
 }  // namespace
 }  // namespace sallyport::ota
 
@@ -432,13 +497,15 @@ int main(int argc, char** argv) {
   using namespace sallyport::ota;
   if (argc != 4 && argc != 6) return 2;
   const uint64_t size = std::strtoull(argv[1], nullptr, 10) * kMiB;
-  std::string directory = std::string(argv[2]) + "/install-bench-XXXXXX";
-  if (size == 0 || ::mkdtemp(directory.data()) == nullptr) return 2;
-  const Paths paths{directory};
-  Report report(std::string_view(argv[3]) == "json");
-  FullInstall(paths, size, report);
-  if (argc == 6) Update(paths, argv[4], argv[5], report);
-  report.Finish();
-  std::filesystem::remove_all(directory);
-  return 0;
+  const Scratch scratch(argv[2]);
+  if (size == 0 || scratch.path().empty()) return 2;
+  const int status = Supervise([&] {
+    const Paths paths{scratch.path()};
+    Report report(std::string_view(argv[3]) == "json");
+    FullInstall(paths, size, report);
+    if (argc == 6) Update(paths, argv[4], argv[5], report);
+    report.Finish();
+  });
+  scratch.Remove();
+  return status;
 }

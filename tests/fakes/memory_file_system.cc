@@ -183,7 +183,9 @@ void MemoryFileSystem::LoseNames(PowerLoss loss, const std::function<uint64_t()>
   const bool all = loss == PowerLoss::kDataOnly || loss == PowerLoss::kNothing;
   for (const PendingName& change : pending_names_) {
     uint64_t& left = parts.at(Parent(change.path));
-    if (all || (loss == PowerLoss::kScattered && left > 0)) ApplyName(durable_names_, change);
+    const bool unordered = unordered_ && change.path.starts_with(*unordered_);
+    const bool drawn = unordered ? draw() % 2 == 1 : left > 0;
+    if (all || (loss == PowerLoss::kScattered && drawn)) ApplyName(durable_names_, change);
     left -= left > 0 ? 1 : 0;
   }
   pending_names_.clear();
@@ -205,6 +207,18 @@ void MemoryFileSystem::Restart(PowerLoss loss, uint64_t seed) {
   };
   LoseNames(loss, draw);
   for (auto& [name, inode] : names_) LoseData(*inode, loss, draw);
+  left_ = UINT64_MAX;
+  cut_ = false;
+}
+
+void MemoryFileSystem::Survive(const std::string& written_through) {
+  std::erase_if(pending_names_, [&](const PendingName& change) {
+    const bool through = change.path.starts_with(written_through);
+    if (through) ApplyName(durable_names_, change);
+    return through;
+  });
+  for (auto& [name, inode] : names_)
+    if (name.starts_with(written_through)) Flush(*inode);
   left_ = UINT64_MAX;
   cut_ = false;
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -40,6 +41,9 @@ class MemoryFileSystem final : public FileSystem {
   // what kScattered loses. A cut that has not happened yet is called off; Reboot leaves it ahead.
   void Restart(PowerLoss loss = PowerLoss::kAll, uint64_t seed = 0);
   void Reboot(PowerLoss loss, uint64_t seed);
+  // Survive lets operations through again and loses nothing: the process was cut off, not the
+  // power. What was not durable still is not, but for what lies below `written_through`.
+  void Survive(const std::string& written_through);
   // operations is how many changing operations were let through since construction.
   uint64_t operations() const { return operations_; }
   bool cut() const { return cut_; }
@@ -49,6 +53,9 @@ class MemoryFileSystem final : public FileSystem {
   const std::string& cut_path() const { return cut_path_; }
   // Plant puts a durable file there without counting as an operation.
   void Plant(const std::string& path, ByteView bytes);
+  // WithoutJournal: of the directories below `prefix` kScattered draws any of the changes, in no
+  // order, as on FAT; a rename may then leave neither name.
+  void WithoutJournal(std::string prefix) { unordered_ = std::move(prefix); }
   // LimitBytes makes writes that grow the total above `size` fail with kNoSpace.
   void LimitBytes(uint64_t size) { limit_ = size; }
   // ListOnlyWhatWasMade makes List of a directory that is empty and was not made fail with
@@ -92,6 +99,7 @@ class MemoryFileSystem final : public FileSystem {
   uint64_t cuts_ = 0;
   std::string cut_path_;
   std::set<std::string> directories_;
+  std::optional<std::string> unordered_;
   std::set<std::string> unreadable_;
   uint64_t left_ = UINT64_MAX;
   uint64_t operations_ = 0;

@@ -91,12 +91,17 @@ ota::InstallerConfig UpdateWorld::Config() const {
           {"slots/b", loader_->KernelImageOf(ota::Slot::kB)},
           "esp",
           3 * kSegmentSize,
-          {{"app", {"apps/a", "apps/b"}}},
+          {{"app", {"apps/a", "apps/b"}}, {"maps", {"maps/a", "maps/b"}}},
           {"proc/meminfo", "proc/mountinfo", "power"}};
 }
 
 UpdateWorld::UpdateWorld(const TestRelease& installed, BootLoader loader)
-    : loader_(BootLoaderModel::Make(loader, files_)), record_(files_, kRecordPath) {
+    : loader_(BootLoaderModel::Make(loader, files_)),
+      record_(files_, kRecordPath),
+      firmware_(files_, loader == BootLoader::kSystemdBoot ? CapsuleOrder::kUpdatesFirst
+                                                           : CapsuleOrder::kRemovesFirst),
+      firmware_update_(files_, {"esp", "efivars", FirmwareModel::kTable}) {
+  files_.WithoutJournal("esp/");
   const size_t slot_size = std::max(kSlotSize, installed.image.size() + kSegmentSize);
   Bytes slot = installed.image;
   slot.resize(slot_size);
@@ -106,6 +111,10 @@ UpdateWorld::UpdateWorld(const TestRelease& installed, BootLoader loader)
   Store(uki, installed.uki);
   Store(uki + ".release", AsBytes(HexEncode(installed.plan.facts().release)));
   Store(loader_->KernelImageOf(ota::Slot::kB), Bytes(3000, 0xEE));
+  for (const auto& [name, content] : installed.components) {
+    Store(Config().components.at(name).slot_a, content);
+    Store(Config().components.at(name).slot_b, Bytes(1500, 0xEE));
+  }
   loader_->Provision();
   files_.Plant("proc/meminfo", AsBytes("MemTotal: 99999 kB\nMemAvailable:   65536 kB\n"));
   files_.Plant("proc/mountinfo", AsBytes("23 1 8:2 / / rw,relatime - ext4 /dev/root rw\n"));
@@ -136,6 +145,10 @@ bool UpdateWorld::Accepts(const std::string& path) {
 std::optional<ota::Slot> UpdateWorld::PowerOn(PowerLoss loss, uint64_t seed) {
   while (true) {
     files_.Reboot(loss, seed);
+    if (!firmware_.PowerOn()) {
+      SP_CHECK(files_.cut());
+      continue;
+    }
     const auto slot = loader_->Boot([this](const std::string& path) { return Accepts(path); });
     if (slot) return *slot;
     SP_CHECK(files_.cut());
@@ -149,6 +162,10 @@ bool UpdateWorld::HoldsRelease(ota::Slot slot, const TestRelease& release) {
   const auto entries = loader_->control().Entries(paths.uki);
   if (!image || !entries || entries->empty()) return false;
   image->resize(release.image.size());
+  for (const auto& [name, content] : release.components) {
+    const auto held = ReadFile(files_, config.components.at(name).Of(slot), kUkiMax);
+    if (!held || *held != content) return false;
+  }
   return *image == release.image && std::ranges::all_of(*entries, [&](const std::string& entry) {
     const auto uki = ReadFile(files_, entry, kUkiMax);
     return uki && *uki == release.uki;

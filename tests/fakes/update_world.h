@@ -9,6 +9,7 @@
 #include <string>
 
 #include "tests/fakes/boot_loader_model.h"
+#include "tests/fakes/firmware_model.h"
 #include "tests/fakes/memory_file_system.h"
 #include "tests/fakes/payload_builder.h"
 
@@ -21,7 +22,8 @@ struct TestRelease {
   Bytes uki;
   std::string index;
   Bytes payload;
-  std::map<std::string, Bytes> more = {};  // other files by path
+  std::map<std::string, Bytes> more = {};        // other files by path
+  std::map<std::string, Bytes> components = {};  // files beside the image, by name
 };
 struct TestSizes {
   size_t image = 40 * 1024 + 100;
@@ -38,6 +40,7 @@ class ReleaseSource final : public ota::PayloadSource {
                      ota::ByteSink& sink) override;
 
   Bytes& File(const std::string& path) { return files_.at(path); }
+  void Lose(const std::string& path) { files_.erase(path); }
   void Add(const std::string& path, Bytes content) { files_[path] = std::move(content); }
   // BreakOffAfter makes the source unreachable when that many bytes have been served.
   void BreakOffAfter(uint64_t bytes) { left_ = bytes; }
@@ -64,7 +67,7 @@ class UpdateWorld {
   // PowerOn loses what the cut loses, lets the firmware choose, and returns the slot; nullopt when
   // nothing boots. A cut that falls into the firmware's own writes is a cut like any other.
   std::optional<ota::Slot> PowerOn(PowerLoss loss = PowerLoss::kAll, uint64_t seed = 0);
-  // HoldsRelease says whether slot and kernel image are both exactly those of `release`.
+  // HoldsRelease says whether slot, kernel image and components are all exactly those of `release`.
   [[nodiscard]] bool HoldsRelease(ota::Slot slot, const TestRelease& release);
   // BootOrder lists the slots that boot without a trial, the default first.
   std::string BootOrder() { return loader_->Order(); }
@@ -73,6 +76,9 @@ class UpdateWorld {
                                ota::FirmwareUpdate* firmware = nullptr);
   ota::BootControl& boot() { return loader_->control(); }
   ota::RecordStore& record() { return record_; }
+  FirmwareModel& firmware() { return firmware_; }
+  // firmware_update is for MakeInstaller.
+  ota::FirmwareUpdate& firmware_update() { return firmware_update_; }
   MemoryFileSystem& files() { return files_; }
   ota::InstallerConfig Config() const;
 
@@ -92,6 +98,8 @@ class UpdateWorld {
   SlotOpener slots_{files_};
   std::unique_ptr<BootLoaderModel> loader_;
   ota::RecordStore record_;
+  FirmwareModel firmware_;
+  ota::FirmwareUpdate firmware_update_;
   std::map<std::string, Bytes> signed_ukis_;
 };
 

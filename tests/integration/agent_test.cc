@@ -3,6 +3,7 @@
 #include "device-client/agent/time_record.h"
 #include "device-client/client.h"
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
@@ -90,7 +91,10 @@ class WrongClock final : public Clock {
 
 class AgentTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() { server::PrepareTls(); }
+  static void SetUpTestSuite() {
+    server::PrepareTls();
+    std::signal(SIGPIPE, SIG_IGN);  // as the agent's own start does
+  }
 
   AgentTest() {
     char name[] = "/tmp/sp-agent-XXXXXX";
@@ -263,6 +267,23 @@ TEST_F(AgentTest, ReattestsWhenItsCertificateLapses) {
   EXPECT_EQ(seen.complaints, std::vector<std::string>{});
   ASSERT_EQ(seen.begins.size(), 2u);
   EXPECT_EQ(seen.begins[1].purpose(), api::PURPOSE_REATTEST);
+  EXPECT_NE(seen.proofs[1].tls_public(), seen.proofs[0].tls_public());
+}
+
+TEST_F(AgentTest, ReattestsWhenItsKeyWentWithTheConnectionToTheTpm) {
+  tpm_.reset();
+  tpm_ = *Tpm::Open(swtpm_->RelayTcti(), random_);
+  StartAgent();
+  ASSERT_TRUE(StreamsAre(1));
+  swtpm_->CutRelay();
+
+  stub_->PushChallenge();  // finds the connection broken
+  stub_->PushChallenge();  // finds the key gone
+
+  ASSERT_TRUE(StreamsAre(2));
+  const Seen seen = stub_->seen();
+  EXPECT_EQ(seen.begins[1].purpose(), api::PURPOSE_REATTEST);
+  EXPECT_EQ(seen.begins[1].ak_public(), seen.begins[0].ak_public());
   EXPECT_NE(seen.proofs[1].tls_public(), seen.proofs[0].tls_public());
 }
 

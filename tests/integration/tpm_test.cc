@@ -4,6 +4,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
@@ -35,6 +36,7 @@ pki::PublicArea Parsed(ByteView area) { return *pki::ParsePublicArea(area); }
 class TpmTest : public testing::Test {
  protected:
   TpmTest() {
+    std::signal(SIGPIPE, SIG_IGN);  // a swtpm that is off, as the agent's own start does
     char name[] = "/tmp/sp-tpm-XXXXXX";
     dir_ = ::mkdtemp(name);
     swtpm_.emplace(*node::SwTpm::Start(dir_));
@@ -62,6 +64,38 @@ TEST_F(TpmTest, AttestationKeyFollowsTheServersRulesAndSurvivesReset) {
   ASSERT_TRUE(swtpm_->Reset().has_value());
   tpm_ = *Tpm::Open(swtpm_->tcti(), random_);
   EXPECT_EQ(EnsureAk(), ak);
+}
+
+TEST_F(TpmTest, ConnectsAgainWhenItsConnectionBroke) {
+  tpm_.reset();
+  tpm_ = *Tpm::Open(swtpm_->RelayTcti(), random_);
+  const pki::PublicArea ak = EnsureAk();
+  const TlsKey before = *tpm_->MakeTlsKey(AsBytes("nonce"));
+  swtpm_->CutRelay();
+  const Result<pki::ClockInfo> lost = tpm_->ReadClock();
+  ASSERT_FALSE(lost.has_value());
+  EXPECT_EQ(lost.error().reason, Reason::kUnavailable);
+
+  EXPECT_TRUE(tpm_->ReadClock().has_value());
+  EXPECT_TRUE(tpm_->Quote(kBootPcrs, AsBytes("nonce")).has_value());
+  EXPECT_EQ(EnsureAk(), ak);
+  const TlsKey after = *tpm_->MakeTlsKey(AsBytes("nonce"));
+  EXPECT_NE(after.id, before.id);
+  const Result<TpmAttestation> gone = tpm_->Certify(before.id, AsBytes("nonce"));
+  ASSERT_FALSE(gone.has_value());
+  EXPECT_EQ(gone.error().name(), "tls-key.gone");
+  EXPECT_TRUE(tpm_->Certify(after.id, AsBytes("nonce")).has_value());
+}
+
+TEST_F(TpmTest, ConnectsAgainOnceTheTpmIsBack) {
+  tpm_.reset();
+  tpm_ = *Tpm::Open(swtpm_->RelayTcti(), random_);
+  swtpm_->CutRelay();
+  swtpm_->CutPower();
+  EXPECT_FALSE(tpm_->ReadClock().has_value());
+  EXPECT_FALSE(tpm_->ReadClock().has_value());
+  ASSERT_TRUE(swtpm_->PowerOn().has_value());
+  EXPECT_TRUE(tpm_->ReadClock().has_value());
 }
 
 TEST_F(TpmTest, LeavesAForeignKeyAtItsHandleAlone) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 
 #include "pki/base/file_system.h"
 
@@ -100,6 +101,16 @@ void SwTpm::Stop() {
 Result<Unit> SwTpm::Reset() {
   Stop();
   return PowerOn();
+}
+
+std::string SwTpm::RelayTcti() const {
+  return "cmd:echo $$ > " + dir_ + "/relay.pid; exec socat -t 0 STDIO UNIX-CONNECT:" + SocketPath();
+}
+
+void SwTpm::CutRelay() const {
+  pid_t relay = 0;
+  std::ifstream(dir_ + "/relay.pid") >> relay;
+  SP_CHECK(relay > 0 && ::kill(relay, SIGKILL) == 0);
 }
 
 }  // namespace sallyport::node

@@ -18,6 +18,10 @@ class SwTpm {
 
   // tcti is the TCTI configuration for ESAPI and tpm2-tools, valid across Reset.
   std::string tcti() const { return "swtpm:path=" + SocketPath(); }
+  // RelayTcti leads to the TPM through a program of its own. CutRelay ends that: a connection that
+  // breaks while the TPM goes on.
+  std::string RelayTcti() const;
+  void CutRelay() const;
   const std::string& dir() const { return dir_; }
   pid_t pid() const { return process_ ? process_->pid() : -1; }
 

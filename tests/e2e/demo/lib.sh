@@ -97,14 +97,18 @@ stop_node() {
 # make_reference boots a seventh, throw-away node without an agent and reads its log.
 make_reference() {
   make_probe_node
-  local log=$work/probe/run/binary_bios_measurements
+  write_reference "$work/probe/run/binary_bios_measurements"
+}
+# write_reference LOG: reference.json from the event log of a good boot.
+write_reference() {
+  local log=$1
   sallyport evidence replay --log "$log" --json > "$work/replay.json"
   sallyport evidence events --log "$log" --json > "$work/events.json"
   jq -n --slurpfile replay "$work/replay.json" --slurpfile events "$work/events.json" '
     {sallyport: "reference/v1", class: "online", bank: "sha256",
      pcrs: (($replay[0].banks.sha256 | {"0": {value: .["0"]}, "2": {value: .["2"]}, "7": {value: .["7"]}, "11": {value: .["11"]}}) +
             {"4": {events: [$events[] | select(.pcr == 4 and .type == "EV_EFI_BOOT_SERVICES_APPLICATION")
-                            | {type: .type, digest: .digests.sha256, what: "uki 1.0.0"}]}})}' > "$work/reference.json"
+                            | {type: .type, digest: .digests.sha256, what: "release 1.0.0"}]}})}' > "$work/reference.json"
   jq -c '.pcrs | map_values(if .events then {events: (.events | length)} else .value[0:16] end)' "$work/reference.json"
 }
 make_probe_node() {

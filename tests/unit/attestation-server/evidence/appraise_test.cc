@@ -16,13 +16,20 @@ Expectation Image(const std::string& name, bool kernel = true) {
   PcrEventsExpected sections;
   if (kernel) {
     boot.push_back({EventType::kBootServicesApplication, DigestOf(name + " linux"), name});
-    for (const std::string section : {".linux", ".initrd"}) {
+    for (const std::string section : {".linux", ".cmdline", ".initrd"}) {
       sections.push_back({std::nullopt, DigestOf(section + std::string(1, '\0')), name});
       sections.push_back({std::nullopt, DigestOf(name + section), name});
     }
   }
   out.pcrs.emplace(4, boot);
   out.pcrs.emplace(11, sections);
+  return out;
+}
+
+Bytes Utf16(std::string_view text) {
+  Bytes out;
+  for (const char c : text) out.insert(out.end(), {static_cast<uint8_t>(c), 0});
+  out.insert(out.end(), {0, 0});
   return out;
 }
 
@@ -43,15 +50,19 @@ class FallBackTest : public testing::Test {
   }
   // Section is one section as the stub measures it: name, then content.
   FallBackTest& Section(const std::string& name, const std::string& section) {
-    Bytes label;
-    for (const char c : section) label.insert(label.end(), {static_cast<uint8_t>(c), 0});
-    label.insert(label.end(), {0, 0});
+    const Bytes label = Utf16(section);
     log_.Measured(11, EventType::kIpl, AsBytes(section + std::string(1, '\0')), label);
     log_.Measured(11, EventType::kIpl, AsBytes(name + section), label);
     return *this;
   }
   FallBackTest& Sections(const std::string& name) {
-    return Section(name, ".linux").Section(name, ".initrd");
+    return Section(name, ".linux").Section(name, ".cmdline").Section(name, ".initrd");
+  }
+  // Options is a command line as systemd-boot and its stub measure it, over `hashed` if not itself.
+  FallBackTest& Options(std::string_view text, std::string_view hashed = "") {
+    const Bytes line = Utf16(text);
+    log_.Measured(12, EventType::kIpl, hashed.empty() ? line : Utf16(hashed), line);
+    return *this;
   }
   FallBackTest& Boots(const std::string& name) {
     Stub(name).Sections(name);
@@ -130,6 +141,78 @@ TEST_F(FallBackTest, RefusesWhatCameBesideAnApprovedImage) {
     EXPECT_EQ(outcome.reference.diff[0].got, HexEncode(DigestOf("init=/bin/sh").view()));
     EXPECT_EQ(outcome.detail(), "no reference lists what came beside the image");
   }
+}
+
+TEST_F(FallBackTest, PassesTheImagesOwnCommandLineFromTheBootLoader) {
+  Boots("good").Options("good.cmdline").Options("good.cmdline");
+  EXPECT_EQ(Outcome().rule(), "");
+}
+
+// The last line feed of the section is not passed on.
+TEST_F(FallBackTest, PassesTheOwnCommandLineWithoutItsLineFeed) {
+  Expectation image = Image("good");
+  auto& sections = std::get<PcrEventsExpected>(image.pcrs.at(11));
+  sections = {sections[2], {std::nullopt, DigestOf("quiet\n"), "line"}};
+  candidates_.clear();
+  Know(ReferenceRole::kCommitted, image);
+  Stub("good");
+  log_.Measured(11, EventType::kIpl, AsBytes(std::string_view(".cmdline\0", 9)), Utf16(".cmdline"));
+  log_.Measured(11, EventType::kIpl, AsBytes("quiet\n"), Utf16(".cmdline"));
+  log_.Application("good linux");
+  Options("quiet");
+  EXPECT_EQ(Outcome().rule(), "");
+}
+
+TEST_F(FallBackTest, RefusesAnyOtherCommandLineFromTheBootLoader) {
+  const std::string good = "good.cmdline";
+  const Bytes bare = ToBytes(AsBytes(good));
+  const Bytes wide = Utf16(good);
+  const Bytes open(wide.begin(), wide.end() - 2);
+  Bytes longer = wide;
+  std::ranges::copy(Utf16("init=/bin/sh"), std::back_inserter(longer));
+  for (const Bytes& data : {Utf16(good + " init=/bin/sh"), Utf16("next.cmdline"), Utf16(""), bare,
+                            open, longer, Bytes(wide.begin(), wide.end() - 1)}) {
+    log_ = EventLogBuilder();
+    log_.SecureBootVariables(false).Separator(7).Action(4, kCallingBootOption).Separators();
+    Boots("good").Options(good);
+    log_.Measured(12, EventType::kIpl, data, data);
+    EXPECT_EQ(Outcome().rule(), "pcr.12") << HexEncode(data);
+  }
+}
+
+// The log's event types are its sender's word. The grammar stops at one that does not belong there,
+// and nothing behind it is among the judged events.
+TEST_F(FallBackTest, RefusesACommandLineUnderAForeignEventType) {
+  const Bytes line = Utf16("init=/bin/sh");
+  for (const bool after_own : {false, true}) {
+    log_ = EventLogBuilder();
+    log_.SecureBootVariables(false).Separator(7).Action(4, kCallingBootOption).Separators();
+    Boots("good");
+    if (after_own) Options("good.cmdline");
+    log_.Measured(12, EventType::kAction, line, line);
+    EXPECT_EQ(Outcome().rule(), "pcr.12") << after_own;
+  }
+}
+
+TEST_F(FallBackTest, RefusesTheCommandLineOfAReturnedImageForOneWithoutAny) {
+  Expectation image = Image("bare");
+  auto& sections = std::get<PcrEventsExpected>(image.pcrs.at(11));
+  sections.erase(sections.begin() + 2, sections.end());
+  Know(ReferenceRole::kCommitted, image);
+  Stub("next").Sections("next").Returns();
+  Stub("bare").Section("bare", ".linux").Options("next.cmdline");
+  log_.Application("bare linux");
+  EXPECT_EQ(Outcome().rule(), "pcr.12");
+}
+
+TEST_F(FallBackTest, RefusesACommandLineWhoseDigestIsOfAnother) {
+  Boots("good").Options("good.cmdline", "init=/bin/sh");
+  EXPECT_EQ(Outcome().rule(), "pcr.12");
+}
+
+TEST_F(FallBackTest, RefusesTheCommandLineOfTheImageThatReturned) {
+  Stub("next").Sections("next").Options("next.cmdline").Returns().Boots("good");
+  EXPECT_EQ(Outcome().rule(), "pcr.12");
 }
 
 TEST_F(FallBackTest, PassesWhatCameBesideAnImageWhenAReferenceListsIt) {

@@ -96,6 +96,55 @@ TEST(ChooseCandidates, LetsTheReleaseDecideThePcrsItChanges) {
   EXPECT_TRUE(std::holds_alternative<PcrValueExpected>(merged.pcrs.at(7)));
 }
 
+// With a boot loader in between, PCR 4 holds it before the image.
+class BootLoaderTest : public testing::Test {
+ protected:
+  static PcrEventsExpected Applications(const std::vector<uint8_t>& digests) {
+    PcrEventsExpected out;
+    for (const uint8_t digest : digests)
+      out.push_back(
+          {EventType::kBootServicesApplication, PcrDigest::Of(Digest(digest).view()), ""});
+    return out;
+  }
+  // Pcr4 is what is expected under a release of images 1 (and kernel 2 with Secure Boot off).
+  static std::vector<PcrDigest> Pcr4(std::vector<uint8_t> of_class, std::optional<bool> on) {
+    Expectation platform = Platform();
+    platform.secure_boot = on;
+    platform.pcrs.insert_or_assign(4, Applications(of_class));
+    const auto candidates = ChooseCandidates(
+        {.platform = {platform},
+         .committed = ExpectationsOfRelease(on == true ? ReleaseWith({}, {Digest(1)})
+                                                       : ReleaseWith({Digest(1), Digest(2)}, {})),
+         .pending = {},
+         .recovery = {}});
+    std::vector<PcrDigest> out;
+    for (const ExpectedEvent& event :
+         std::get<PcrEventsExpected>(candidates.at(0).expectation.pcrs.at(4)))
+      out.push_back(event.digest);
+    return out;
+  }
+  static std::vector<PcrDigest> Digests(const std::vector<uint8_t>& values) {
+    std::vector<PcrDigest> out;
+    for (const ExpectedEvent& event : Applications(values)) out.push_back(event.digest);
+    return out;
+  }
+};
+
+TEST_F(BootLoaderTest, StaysBeforeTheImageOfTheRelease) {
+  EXPECT_EQ(Pcr4({90, 8, 9}, false), Digests({90, 1, 2}));
+  EXPECT_EQ(Pcr4({90, 8, 9}, std::nullopt), Digests({90, 1, 2}));
+  EXPECT_EQ(Pcr4({90, 91, 8, 9}, false), Digests({90, 91, 1, 2}));
+  EXPECT_EQ(Pcr4({90, 8}, true), Digests({90, 1}));
+}
+
+TEST_F(BootLoaderTest, IsNotMadeOfTheImageOfTheClass) {
+  EXPECT_EQ(Pcr4({8, 9}, false), Digests({1, 2}));
+  EXPECT_EQ(Pcr4({8, 9}, std::nullopt), Digests({1, 2}));
+  EXPECT_EQ(Pcr4({8}, true), Digests({1}));
+  EXPECT_EQ(Pcr4({8}, false), Digests({1, 2}));
+  EXPECT_EQ(Pcr4({}, false), Digests({1, 2}));
+}
+
 TEST(ChooseCandidates, DoesNotCombineDifferentSecureBootStates) {
   Expectation on = Platform();
   on.secure_boot = true;
@@ -151,6 +200,10 @@ TEST(PutOnBase, TakesTheReleasesPcrsAndKeepsTheOthers) {
             PcrDigest::Of(Digest(2).view()));
   EXPECT_TRUE(made.expectation.pcrs.contains(11));
   EXPECT_EQ(made.expectation.secure_boot, true);
+  const ExpectedEvent loader{std::nullopt, PcrDigest::Of(Digest(90).view()), "loader"};
+  base.expectation.pcrs.insert_or_assign(4, PcrEventsExpected{loader, loader});
+  const auto behind = PutOnBase(ReleaseWith({}, {Digest(2)}), base).value();
+  EXPECT_EQ(std::get<PcrEventsExpected>(behind.expectation.pcrs.at(4)).size(), 2u);
   EXPECT_EQ(PutOnBase(ReleaseWith({Digest(1)}, {}), base).error().rule, "release.secure-boot");
   base.expectation.secure_boot.reset();
   EXPECT_EQ(PutOnBase(ReleaseWith({Digest(1)}, {Digest(2)}), base).error().rule,

@@ -17,6 +17,8 @@ namespace fs = std::filesystem;
 using ota::UpdateState;
 
 constexpr UnixTime kNow = UnixTime::FromSeconds(1'790'000'000);
+constexpr PowerLoss kLosses[] = {PowerLoss::kAll, PowerLoss::kOddSectors, PowerLoss::kDataOnly,
+                                 PowerLoss::kScattered, PowerLoss::kNothing};
 
 class NoNetwork final : public ota::PayloadSource {
  public:
@@ -203,7 +205,7 @@ TEST_F(BundleDeskTest, ACommitHoldsOnToTheBundlesRepositoryInTheTpmAndAWipedDisk
 TEST_F(BundleDeskTest, ACutAtAnyMomentLosesNoSerialWhosePlanWasHandedOver) {
   for (uint64_t cut = 0;; ++cut) {
     ASSERT_LT(cut, 200U);
-    for (const PowerLoss loss : {PowerLoss::kAll, PowerLoss::kOddSectors, PowerLoss::kDataOnly}) {
+    for (const PowerLoss loss : kLosses) {
       desk_.reset();
       files_ = MemoryFileSystem();
       ASSERT_TRUE(files_.MakeDirectories("/state"));
@@ -214,7 +216,7 @@ TEST_F(BundleDeskTest, ACutAtAnyMomentLosesNoSerialWhosePlanWasHandedOver) {
       const bool handed_over = !plans_.empty();
       const bool whole = !files_.cut();
       files_.CutPowerAfter(UINT64_MAX);
-      files_.Restart(loss);
+      files_.Restart(loss, cut);
       Restart();
       if (handed_over) {
         EXPECT_EQ(Record().taken.at("usb").serial, 1U) << cut;
@@ -223,7 +225,62 @@ TEST_F(BundleDeskTest, ACutAtAnyMomentLosesNoSerialWhosePlanWasHandedOver) {
       plans_.clear();
       EXPECT_EQ(Ask(), "taken") << "and for who asks again; cut " << cut;
       EXPECT_EQ(plans_.size(), 1U);
-      if (whole && loss == PowerLoss::kDataOnly) return;
+      if (whole && loss == std::end(kLosses)[-1]) return;
+    }
+  }
+}
+
+// Whatever was found after a start must be there after the next one too, also when an agent that
+// was killed had not made it durable.
+TEST_F(BundleDeskTest, AKilledAgentAndThenACutLoseNoSerialWhosePlanWasHandedOver) {
+  for (uint64_t kill = 0;; ++kill) {
+    ASSERT_LT(kill, 200U);
+    for (const PowerLoss loss : kLosses) {
+      desk_.reset();
+      files_ = MemoryFileSystem();
+      ASSERT_TRUE(files_.MakeDirectories("/state"));
+      Start();
+      ASSERT_TRUE(SaveRequest(files_, "/state", {"id", Stick(), ""}));
+      files_.CutPowerAfter(kill);
+      desk_->Look();
+      const bool whole = !files_.cut();
+      files_.Survive("/efivars/");
+      bool handed_over = !plans_.empty();
+      Restart();
+      handed_over = handed_over || !plans_.empty();
+      files_.Restart(loss, kill);
+      Restart();
+      if (handed_over) {
+        EXPECT_TRUE(Record().taken.contains("usb")) << kill;
+        EXPECT_EQ(plans_.size(), 1U) << "it goes on by itself; kill " << kill;
+      }
+      if (whole && loss == std::end(kLosses)[-1]) return;
+    }
+  }
+}
+
+TEST_F(BundleDeskTest, ACutWhileTheEndIsWrittenDownIsMadeGoodByTheNextStart) {
+  for (const UpdateState end : {UpdateState::kCommitted, UpdateState::kRolledBack}) {
+    for (uint64_t cut = 0;; ++cut) {
+      bool whole = false;
+      for (const PowerLoss loss : kLosses) {
+        desk_.reset();
+        files_ = MemoryFileSystem();
+        ASSERT_TRUE(files_.MakeDirectories("/state"));
+        Start();
+        ASSERT_EQ(Ask(), "taken");
+        SaveUpdate(end, end == UpdateState::kRolledBack);
+        files_.CutPowerAfter(cut);
+        Report(end);
+        whole = !files_.cut();
+        files_.Restart(loss, cut);
+        Restart();
+        EXPECT_EQ(Record().taken.at("usb").serial, 1U) << cut;
+        Report(end);  // as the driver does at every start
+        EXPECT_FALSE(Record().active) << cut;
+        EXPECT_EQ(Ask(), "bundle.serial-used") << cut;
+      }
+      if (whole) break;
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "tests/fakes/component_release.h"
 #include "tests/fakes/fake_machine.h"
 #include "tests/fakes/install_plan_for_test.h"
 #include "tests/fakes/update_world.h"
@@ -144,6 +145,31 @@ TEST_F(UpdateDriverTest, GoesBackWhenTheServerRefusesTheNewBoot) {
   EXPECT_EQ(rebooter_.asked, 2);
   EXPECT_EQ(Restart(Slot::kA), UpdateStep::kSettled);
   EXPECT_EQ(driver_->Assign(kNew.plan).error().rule, "install.failed-before");
+}
+
+// The capsule may have been lost to a power cut, so the slot gets its second try; not a third.
+TEST_F(UpdateDriverTest, TriesOnceMoreWhenTheFirmwareDidNotTakeItsUpdate) {
+  const TestRelease with = WithCapsule(kNew, 9);
+  ota::Installer installer = world_.MakeInstaller(nullptr, &world_.firmware_update());
+  ReleaseSource source(with);
+  const auto start = [&](Slot expected) {
+    EXPECT_EQ(world_.PowerOn(PowerLoss::kNothing), expected);
+    driver_.emplace(
+        machine_.Parts(installer, source, rebooter_,
+                       [this](const UpdateReport& report) { reports_.push_back(report); }));
+    return *driver_->Boot();
+  };
+  ASSERT_EQ(start(Slot::kA), UpdateStep::kSettled);
+  ASSERT_EQ(*driver_->Assign(with.plan), UpdateStep::kRebooting);
+  ASSERT_EQ(start(Slot::kB), UpdateStep::kTrial);
+  EXPECT_EQ(TickHealthy(), UpdateStep::kRebooting);
+  EXPECT_EQ(LastReport(), "TRIAL B commit");
+  ASSERT_EQ(start(Slot::kA), UpdateStep::kRebooting);
+  ASSERT_EQ(start(Slot::kB), UpdateStep::kTrial);
+  EXPECT_EQ(TickHealthy(), UpdateStep::kRebooting);
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B commit");
+  EXPECT_EQ(start(Slot::kA), UpdateStep::kSettled);
+  EXPECT_EQ(world_.firmware().Left(), "");
 }
 
 TEST_F(UpdateDriverTest, GoesBackWhenNobodyJudgesTheNewBootInTime) {

@@ -146,6 +146,26 @@ TEST_F(FirmwareUpdateTest, WithdrawsWhatTheFirmwareHasNotTaken) {
   EXPECT_EQ(Name(firmware_.Confirm()), "ok") << "nothing is demanded any more";
 }
 
+TEST_F(FirmwareUpdateTest, IsHandedOverAgainAfterTheFirmwareLostIt) {
+  ASSERT_TRUE(firmware_.Stage(Facts(8), source_));
+  ASSERT_TRUE(firmware_.Deliver());
+  ASSERT_TRUE(files_.Remove("/esp/EFI/UpdateCapsule/sallyport-bios.cap"));
+  SetVariable("OsIndications", 0);
+
+  ASSERT_TRUE(firmware_.Deliver());
+  EXPECT_EQ(*ReadFile(files_, "/esp/EFI/UpdateCapsule/sallyport-bios.cap", 1 << 20), capsule_);
+  EXPECT_EQ(Indications(), 4u);
+  EXPECT_EQ(source_.fetches, 1u);
+}
+
+TEST_F(FirmwareUpdateTest, IsNotHandedOverAgainOnceTheFirmwareHasIt) {
+  ASSERT_TRUE(firmware_.Stage(Facts(8), source_));
+  SetVersion(8);
+  ASSERT_TRUE(firmware_.Deliver());
+  EXPECT_EQ(Delivered(), Names{});
+  EXPECT_EQ(Indications(), 0u);
+}
+
 TEST_F(FirmwareUpdateTest, ANewReleaseReplacesWhatWasStaged) {
   ASSERT_TRUE(firmware_.Stage(Facts(8), source_));
   ASSERT_TRUE(firmware_.Stage(Nothing(), source_));

@@ -39,6 +39,25 @@ TEST_P(PowerCutTest, LeavesAMachineThatBootsAVerifiedSlotAndComesToRest) {
   }
 }
 
+TEST_P(PowerCutTest, DoesNotMindThatTheAgentWasKilledBefore) {
+  constexpr uint64_t kEvery = 4;  // power_cut_enumeration takes them all
+  constexpr uint64_t kSoon = 7;
+  for (const Delivery delivery : kDeliveries) {
+    for (const Fate fate : kFates) {
+      const DrillScenario scenario{GetParam(), delivery, fate};
+      const uint64_t operations = Drill(kReleases, scenario, {}).operations;
+      for (uint64_t at = 0; at < operations; at += kEvery) {
+        const uint64_t later = (at / kEvery) % kSoon;
+        const DrillReport report =
+            Drill(kReleases, scenario,
+                  {{at, PowerLoss::kAll, 0, true}, {later, CutAt(at / kEvery).loss, at}});
+        ASSERT_EQ(report.problem, "") << Name(scenario) << ", killed at operation " << at << ", "
+                                      << report.phase << ", cut " << later << " later";
+      }
+    }
+  }
+}
+
 TEST_P(PowerCutTest, TwiceDoesNotAddUpToDamage) {
   const DrillScenario scenario{GetParam(), Delivery::kFull, Fate::kGood};
   const uint64_t operations = Drill(kReleases, scenario, {}).operations;

@@ -179,6 +179,23 @@ TEST_F(RecordStoreTest, UsesABlankPartitionAtItsOffset) {
                           [](uint8_t b) { return b == 0; }));
 }
 
+// Otherwise the next record would go over the only copy that is durable.
+TEST_F(RecordStoreTest, MakesDurableWhatAKilledProcessLeft) {
+  SaveStates({UpdateState::kPlanned, UpdateState::kWriting});
+  UpdateRecord next = *store_.Load();
+  next.state = UpdateState::kWritten;
+  files_.CutPowerAfter(1);  // written, not flushed
+  EXPECT_FALSE(store_.Save(next));
+  files_.Survive("efivars/");
+  RecordStore successor(files_, "dir/record");
+  EXPECT_EQ(successor.Load()->state, UpdateState::kWritten);
+  next.state = UpdateState::kVerified;
+  files_.CutPowerAfter(1);
+  EXPECT_FALSE(successor.Save(next));
+  files_.Restart(PowerLoss::kOddSectors);
+  EXPECT_EQ(Loaded(), UpdateState::kWritten);
+}
+
 TEST_F(RecordStoreTest, KeepsARecordThroughACutAtEveryOperation) {
   SaveStates({UpdateState::kPlanned});
   for (uint64_t cut = 0; cut < 3; ++cut) {

@@ -46,6 +46,16 @@ TEST(JudgeBoot, RetriesOnceAndThenRollsBack) {
   }
 }
 
+TEST(JudgeBoot, DoesNotWaitForATargetThatLostItsKernelImage) {
+  const auto judge = [](UpdateState state, Slot running) {
+    return JudgeBoot({state, Slot::kB, 1, running, std::nullopt, false});
+  };
+  EXPECT_EQ(judge(kVerified, Slot::kA), kAbandon);
+  EXPECT_EQ(judge(kArmed, Slot::kA), kAbandon);
+  EXPECT_EQ(judge(kTrial, Slot::kA), kRollBack);
+  EXPECT_EQ(judge(kTrial, Slot::kB), kAwaitAttestation);
+}
+
 TEST(JudgeBoot, ReportsACommittedSlotThatDoesNotRun) {
   EXPECT_EQ(Judge(kCommitted, Slot::kB), kNothing);
   EXPECT_EQ(Judge(kCommitted, Slot::kA), kReportFallback);
