@@ -128,6 +128,7 @@ TEST_F(UpdateDriverTest, SaysWhereTheImageCameFromAlsoAfterTheReboot) {
   const uint64_t first = reports_.back().origins[ota::Origin::kFull].bytes;
   EXPECT_GT(first, 0u);
   Start();
+  ASSERT_EQ(*driver_->Boot(), UpdateStep::kSettled);
   source_.BreakOffAfter(UINT64_MAX);
   ASSERT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kRebooting);
   ASSERT_EQ(Restart(Slot::kB), UpdateStep::kTrial);
