@@ -105,6 +105,7 @@ JsonValue UpdateJson(const std::optional<UpdateView>& update) {
        {"percent", report.percent},
        {"gate", report.gate},
        {"detail", PrintableLine(report.detail)},
+       {"origins", report.origins.empty() ? JsonValue() : ota::OriginsJson(report.origins)},
        {"target", JsonValue::Object({{"release", report.release ? HexEncode(*report.release) : ""},
                                      {"slot", report.slot}})},
        {"degraded", report.degraded},
@@ -131,6 +132,13 @@ Result<std::string> DescribeDeadline(const JsonCursor& update) {
   return "\n  deadline: " + std::string(install_by) + " (" + std::string(state) + ")";
 }
 
+Result<std::string> DescribeOrigins(const JsonCursor& update) {
+  SP_TRY(const JsonCursor json, update.Member("origins"));
+  if (json.value().kind() == JsonValue::Kind::kNull) return std::string();
+  SP_TRY(const ota::ImageOrigins origins, ota::ParseOrigins(json));
+  return "\n  written from: " + ota::OriginsText(origins);
+}
+
 Result<std::string> DescribeProgress(const JsonCursor& update) {
   if (update.value().kind() == JsonValue::Kind::kNull) return std::string("update:   none taken");
   SP_TRY(const std::string_view state, update.GetString("state"));
@@ -144,6 +152,8 @@ Result<std::string> DescribeProgress(const JsonCursor& update) {
   if (degraded.value) out += "\n  degraded: installs nothing on its own";
   SP_TRY(const std::string deadline, DescribeDeadline(update));
   out += deadline;
+  SP_TRY(const std::string origins, DescribeOrigins(update));
+  out += origins;
   SP_TRY(const std::vector<JsonCursor> inhibitors, update.GetElements("inhibitors"));
   for (const JsonCursor& inhibitor : inhibitors) {
     SP_TRY(const std::string_view who, inhibitor.GetString("who"));

@@ -21,6 +21,7 @@ std::string WriteTrialNote(const TrialNote& note) {
                                       {"gate", note.gate},
                                       {"detail", note.detail},
                                       {"log", note.log},
+                                      {"origins", ota::OriginsJson(note.origins)},
                                       {"log_read", note.log_read},
                                       {"fallback_good", note.fallback_good},
                                       {"starts", note.starts},
@@ -43,6 +44,10 @@ Result<TrialNote> ParseTrialNote(std::string_view text) {
   SP_TRY(note.gate, json.GetString("gate"));
   SP_TRY(note.detail, json.GetString("detail"));
   SP_TRY(note.log, json.GetString("log"));
+  // Notes of older agents have none.
+  if (const JsonValue* const origins = parsed.Find("origins")) {
+    SP_TRY(note.origins, ota::ParseOrigins(JsonCursor(*origins)));
+  }
   SP_TRY(const JsonCursor::Flag log_read, json.GetBool("log_read"));
   note.log_read = log_read.value;
   if (json.Find("fallback_good")) {  // notes of older agents have none of these

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ota/install/image_origins.h"
 #include "pki/base/digest.h"
 #include "pki/base/file_system.h"
 #include "pki/base/time.h"
@@ -26,6 +27,7 @@ struct TrialNote {
   std::string hook_due;        // after-commit or after-rollback, until it has ended
   UnixTime asked;              // for the reboot; 0: the time was not known
   std::vector<Duration> past;  // from that to the commit, oldest first
+  ota::ImageOrigins origins;   // of the image
   bool operator==(const TrialNote&) const = default;
 };
 

@@ -430,8 +430,11 @@ Result<UpdateStep> UpdateDriver::Install(const ota::InstallPlan& plan) {
     closed = gate;
     return Error{Reason::kUnavailable, gate.detail, "update.postponed"};
   };
+  origins_before_ = OriginsBefore(plan.facts().release);
+  origins_ = {};
   const auto installed = parts_.installer.Install(
       plan, parts_.source, [this](const auto& progress) { ReportProgress(progress); }, go_on);
+  NoteOrigins(plan);
   if (!installed && closed) return Postpone(plan, *closed);
   if (!installed) {
     const bool refused = !ota::MayPass(installed.error().reason);
@@ -448,6 +451,21 @@ Result<UpdateStep> UpdateDriver::Install(const ota::InstallPlan& plan) {
   parts_.notes.Save(note_);
   step_ = UpdateStep::kWaiting;
   return TickWaiting();
+}
+
+ota::ImageOrigins UpdateDriver::OriginsBefore(const ReleaseDigest& release) {
+  const auto record = parts_.installer.Record();
+  const bool goes_on =
+      record && record->release == release && record->resume_offset > 0 && note_.release == release;
+  return goes_on ? note_.origins : ota::ImageOrigins();
+}
+
+void UpdateDriver::NoteOrigins(const ota::InstallPlan& plan) {
+  if (origins_.empty()) return;
+  NoteRelease(plan.facts().release);
+  note_.origins = origins_before_;
+  note_.origins += origins_;
+  parts_.notes.Save(note_);
 }
 
 UpdateSubject UpdateDriver::Subject() {
@@ -480,6 +498,7 @@ void UpdateDriver::Report(std::string_view gate, std::string detail) {
   report.gate = gate;
   report.detail = std::move(detail);
   report.percent = Percent(*record);
+  if (note_.release == record->release) report.origins = note_.origins;
   if (Waits(record->state)) report.install_by = InstallBy(record->release);
   if (FellBack(record->state) && note_.release == record->release) report.log_tail = note_.log;
   report.degraded = record->state == ota::UpdateState::kDegraded;
@@ -504,6 +523,7 @@ void UpdateDriver::ReportPlan(const ota::InstallPlan& plan,
 
 // A report per percent is enough for a progress bar, whatever the number of segments.
 void UpdateDriver::ReportProgress(const ota::InstallProgress& progress) {
+  origins_ = progress.origins;
   const auto percent = static_cast<unsigned>(progress.done / (progress.total / kWhole + 1));
   if (reported_percent_ == percent || progress.state != ota::UpdateState::kWriting) return;
   reported_percent_ = percent;
@@ -515,6 +535,8 @@ void UpdateDriver::ReportProgress(const ota::InstallProgress& progress) {
   report.release = record->release;
   report.percent = percent;
   report.install_by = InstallBy(record->release);
+  report.origins = origins_before_;
+  report.origins += origins_;
   parts_.report(report);
 }
 

@@ -42,12 +42,13 @@ struct Installer::Job {
   const GoOnFunction& go_on;
   UpdateRecord record;
   const SlotPaths& paths;
+  ImageOrigins origins = {};
   std::optional<pki::ContentSeal> seal = {};
 
   Result<Unit> MayGoOn() const { return go_on ? go_on() : Ok(); }
 
   void Report(uint64_t done) const {
-    if (progress) progress({record.state, done, facts.image_length});
+    if (progress) progress({record.state, done, facts.image_length, origins});
   }
 };
 
@@ -234,7 +235,11 @@ Result<Unit> Installer::WriteImage(Job& job) {
                             job.record.resume_offset = durable;
                             return Enter(job.record, UpdateEvent::kCheckpoint);
                           },
-                      .progress = [&](uint64_t done) { job.Report(done); },
+                      .progress =
+                          [&](uint64_t done, const ImageOrigins& origins) {
+                            job.origins = origins;
+                            job.Report(done);
+                          },
                       .go_on = job.go_on,
                       .seal = job.seal ? &*job.seal : nullptr});
   SP_TRY(writer.Write(job.record.resume_offset));

@@ -12,10 +12,13 @@ CREATE TABLE rollout_devices_2 (
   percent BIGINT NOT NULL,
   reported_at BIGINT NOT NULL,
   log_tail TEXT NOT NULL DEFAULT '',
+  origins TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (rollout, device_id)
 );
-INSERT INTO rollout_devices_2 (rollout, device_id, wave, assigned, state, slot, gate, detail, percent, reported_at, log_tail)
-  SELECT rollout, device_id, wave, assigned, state, slot, gate, detail, percent, reported_at, log_tail FROM rollout_devices;
+INSERT INTO rollout_devices_2 (rollout, device_id, wave, assigned, state, slot, gate, detail, percent, reported_at, log_tail,
+                               origins)
+  SELECT rollout, device_id, wave, assigned, state, slot, gate, detail, percent, reported_at, log_tail, origins
+  FROM rollout_devices;
 DROP TABLE rollout_devices;
 ALTER TABLE rollout_devices_2 RENAME TO rollout_devices;
 CREATE INDEX rollout_devices_device ON rollout_devices (device_id);
