@@ -184,14 +184,20 @@ constexpr uint32_t kStubPcr = 11;
 constexpr uint32_t kBesideTheImage[] = {12, 13};
 
 // CommandLineOf is the digest of the command line inside the image that stayed. Only digests are
-// read: the names in the log's data are hints.
+// read: the names in the log's data are hints. Sections stand in pairs, name and content, and an
+// image's kernel is its first one.
 std::optional<ByteView> CommandLineOf(const PcrGrammar& sections, Bank bank) {
+  constexpr std::string_view kFirst(".linux\0", 7);
   constexpr std::string_view kName(".cmdline\0", 9);
+  if (sections.fault) return std::nullopt;
   std::optional<ByteView> out;
-  for (size_t i = 0; i + 1 < sections.judged.size(); i += 2)
-    if (Equal(HashWith(bank, AsBytes(kName)).view(), sections.judged[i]->digest(bank)))
+  for (size_t i = 0; i + 1 < sections.judged.size(); i += 2) {
+    const ByteView name = sections.judged[i]->digest(bank);
+    if (Equal(HashWith(bank, AsBytes(kFirst)).view(), name)) out.reset();
+    if (Equal(HashWith(bank, AsBytes(kName)).view(), name))
       out = sections.judged[i + 1]->digest(bank);
-  return sections.fault ? std::nullopt : out;
+  }
+  return out;
 }
 
 // AsciiOf reads UTF-16 that a zero closes.
@@ -211,14 +217,17 @@ std::optional<std::string> AsciiOf(ByteView utf16) {
 bool RepeatsCommandLine(const ReplayedLog& log) {
   const Bank bank = log.bank();
   const std::optional<ByteView> own = CommandLineOf(log.grammar(kStubPcr), bank);
-  return own && std::ranges::all_of(log.grammar(12).judged, [&](const Event* event) {
-           const std::optional<std::string> text = AsciiOf(event->data);
-           const auto is_own = [&](const std::string& line) {
-             return Equal(HashWith(bank, AsBytes(line)).view(), *own);
-           };
-           return text && Equal(HashWith(bank, event->data).view(), event->digest(bank)) &&
-                  (is_own(*text) || is_own(*text + "\n"));
-         });
+  const PcrGrammar& beside = log.grammar(12);
+  // The grammar stops at its fault: what follows is not among the judged events.
+  if (!own || beside.fault || beside.judged.empty()) return false;
+  return std::ranges::all_of(beside.judged, [&](const Event* event) {
+    const std::optional<std::string> text = AsciiOf(event->data);
+    const auto is_own = [&](const std::string& line) {
+      return Equal(HashWith(bank, AsBytes(line)).view(), *own);
+    };
+    return text && Equal(HashWith(bank, event->data).view(), event->digest(bank)) &&
+           (is_own(*text) || is_own(*text + "\n"));
+  });
 }
 
 PcrFinding AppraiseUntouched(uint32_t pcr, const PcrDigest& quoted, const ReplayedLog* log) {

@@ -180,6 +180,31 @@ TEST_F(FallBackTest, RefusesAnyOtherCommandLineFromTheBootLoader) {
   }
 }
 
+// The log's event types are its sender's word. The grammar stops at one that does not belong there,
+// and nothing behind it is among the judged events.
+TEST_F(FallBackTest, RefusesACommandLineUnderAForeignEventType) {
+  const Bytes line = Utf16("init=/bin/sh");
+  for (const bool after_own : {false, true}) {
+    log_ = EventLogBuilder();
+    log_.SecureBootVariables(false).Separator(7).Action(4, kCallingBootOption).Separators();
+    Boots("good");
+    if (after_own) Options("good.cmdline");
+    log_.Measured(12, EventType::kAction, line, line);
+    EXPECT_EQ(Outcome().rule(), "pcr.12") << after_own;
+  }
+}
+
+TEST_F(FallBackTest, RefusesTheCommandLineOfAReturnedImageForOneWithoutAny) {
+  Expectation image = Image("bare");
+  auto& sections = std::get<PcrEventsExpected>(image.pcrs.at(11));
+  sections.erase(sections.begin() + 2, sections.end());
+  Know(ReferenceRole::kCommitted, image);
+  Stub("next").Sections("next").Returns();
+  Stub("bare").Section("bare", ".linux").Options("next.cmdline");
+  log_.Application("bare linux");
+  EXPECT_EQ(Outcome().rule(), "pcr.12");
+}
+
 TEST_F(FallBackTest, RefusesACommandLineWhoseDigestIsOfAnother) {
   Boots("good").Options("good.cmdline", "init=/bin/sh");
   EXPECT_EQ(Outcome().rule(), "pcr.12");
