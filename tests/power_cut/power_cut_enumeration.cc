@@ -15,7 +15,7 @@ using namespace sallyport;
 namespace {
 
 // Segments of 4 KiB: every one is a write of its own, and every third is followed by a checkpoint.
-constexpr TestSizes kFullSizes{500'100, 40'000};
+constexpr TestSizes kFullSizes{200'100, 20'000};
 constexpr TestSizes kShortSizes{100'100, 9'000};
 
 // What happens at one operation of a drill.
@@ -159,7 +159,7 @@ int main(int argc, char** argv) {
   bool full = false;
   unsigned jobs = 1;
   std::string only;
-  app.add_flag("--full", full, "Larger images: more than 10,000 cut points");
+  app.add_flag("--full", full, "Larger images: twice as many cut points");
   app.add_option("--jobs", jobs, "Threads")->check(CLI::Range(1, 64));
   app.add_option("--only", only, "Only updates whose name in the table holds this");
   CLI11_PARSE(app, argc, argv);
