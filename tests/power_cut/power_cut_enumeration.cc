@@ -31,7 +31,7 @@ const std::vector<Variant> kCuts = {Cut(PowerLoss::kAll), Cut(PowerLoss::kNothin
 // The agent is killed, and the power goes soon after the next one has started: what the first one
 // had written, the second one finds, but it may not be durable.
 std::vector<Variant> Kills() {
-  constexpr uint64_t kSoon = 8;
+  constexpr uint64_t kSoon = 4;
   std::vector<Variant> out;
   for (uint64_t later = 0; later < kSoon; ++later)
     for (const PowerLoss loss : {PowerLoss::kAll, PowerLoss::kScattered})
