@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Functions that make and run a real edge node: QEMU without acceleration, OVMF, swtpm, one disk with an ESP, two slots
 # and a partition for the agent's state. Needs no root. Sourced after ../../e2e/demo/lib.sh, in a folder beside this file.
 machine_tools=$(cd .. && pwd)
@@ -51,6 +52,7 @@ make_system() {
   install -m 755 "$machine_tools/guest/init" "$dir/sbin/init"
   install -m 755 "$machine_tools/guest/factory-${boot_loader:-efi}" "$dir/etc/factory"
   echo "$version" > "$dir/etc/version"
+  # shellcheck disable=SC2016  # the probe's own variable
   printf '#!/bin/sh\n[ "$SALLYPORT_VERSION" != 5.0.0 ] || { echo no picture; exit 1; }\n' > "$dir/etc/probe"
   chmod +x "$dir/etc/probe"
   printf '%s\n' "$(agent_config)" "$@" > "$dir/etc/agent.yaml"
@@ -76,7 +78,7 @@ update:
   slot_a: /dev/vda2
   slot_b: /dev/vda3
   esp: /efi
-  health: {units: [], timeout: 15m, probes: [{name: picture, command: [/etc/probe]}]}
+  health: {units: [], timeout: ${health_timeout:-15m}, probes: [{name: picture, command: [/etc/probe]}]}
   previous_log: /state/agent.log
 YAML
   case ${boot_loader:-efi} in
@@ -160,7 +162,10 @@ power_on() {
 # power_off: the power goes away, whatever the machine is doing.
 power_off() {
   local pid
-  for pid in $qemu $tpm; do kill -9 "$pid" 2> /dev/null && wait "$pid" 2> /dev/null || true; done
+  for pid in $qemu $tpm; do
+    kill -9 "$pid" 2> /dev/null || continue
+    wait "$pid" 2> /dev/null || true
+  done
   qemu='' tpm=''
   rm -f "$work/tpm.sock"
 }

@@ -36,6 +36,20 @@ cut_in_trial() {
   power_on
 }
 
+# trial_is_spent: what the trial of slot B found when it came up: one more boot would be slot A again.
+trial_is_spent() {
+  local found
+  case $boot_loader in
+    efi) found="vm: BootCurrent: $(entry B) BootOrder: $(entry A)" ;;
+    systemd-boot) found='vm: entries ./sallyport-a.efi ./sallyport-b+1-1.efi' ;;
+    grub) found='vm: grubenv ORDER=A B A_OK=1 A_TRY=0 B_OK=0 B_TRY=0' ;;
+  esac
+  printed 1 "$found" || fail "the trial is not spent: $(grep -a '^vm: [Beg]' "$work/serial.log" | tail -n 3)"
+  passed "the trial is spent: ${found#vm: }"
+}
+# entry SLOT: the number that the factory's list gives it.
+entry() { sed -n "s/^Boot\([0-9A-F]*\)\* Sallyport $1.*/\1/p" "$work/serial.log"; }
+
 # rolls_back ROLLOUT VERSION: the release of a version that is made fails on this machine, which then runs 2.0.0.
 rolls_back() {
   local runs
@@ -64,7 +78,7 @@ scenario_no-kernel() {
 }
 scenario_health() {
   step "Release 5.0.0 comes up and fails its probe"
-  make_system 5.0.0
+  health_timeout=2m make_system 5.0.0
   rolls_back v5 5.0.0
   printed 1 "vm: version 5.0.0 runs" || fail "5.0.0 was never started"
   passed "given up by the agent, back in slot B, reported: $(device_of v5 | jq -r '.state + " at gate " + .gate')"
@@ -113,6 +127,7 @@ roll_out v2 2.0.0
 [ "$cuts" = no ] || cut_while_writing v2
 wait_for "$patience" "2.0.0 to run" printed 1 "vm: version 2.0.0 runs"
 [ "$cuts" = no ] || cut_in_trial 2.0.0
+trial_is_spent
 wait_for "$patience" "the commit" update_is v2 COMMITTED
 runs_release 2.0.0 || fail "the server shows $(sallyport device show edge-1)"
 passed "trial in slot B accepted and committed; the server shows 2.0.0"
