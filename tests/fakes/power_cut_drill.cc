@@ -243,8 +243,10 @@ class Machine {
 
   // LostInARename: systemd-boot counts in file names, and a rename on FAT may leave neither.
   [[nodiscard]] bool LostInARename() {
-    return scenario_.loader == BootLoader::kSystemdBoot && world_.files().cuts() > 0 &&
-           Phase(world_.files().cut_path()) == "kernel image" &&
+    const bool hit =
+        report_.phase == "kernel image" ||
+        (world_.files().cuts() > 0 && Phase(world_.files().cut_path()) == "kernel image");
+    return hit && scenario_.loader == BootLoader::kSystemdBoot &&
            cuts_.back().loss == PowerLoss::kScattered;
   }
 

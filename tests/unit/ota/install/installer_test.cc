@@ -282,6 +282,24 @@ TEST_F(InstallerTest, RefusesAnIndexOfAnotherImage) {
   EXPECT_EQ(installer_.Install(kNewer.plan, source).error().rule, "install.index");
 }
 
+// Signed, but not of what else was signed: nothing is fetched by a table that lies.
+TEST_F(InstallerTest, RefusesASignedIndexThatLiesAboutTheImageOrThePayload) {
+  using Change = void (*)(InstallFacts&);
+  constexpr Change kChanges[] = {
+      [](InstallFacts& facts) { ++facts.image_length; },
+      [](InstallFacts& facts) { facts.image_sha256 = pki::Sha256(AsBytes("another image")); },
+      [](InstallFacts& facts) { --facts.payload.length; },
+      [](InstallFacts& facts) { ++facts.payload.length; }};
+  for (const Change change : kChanges) {
+    InstallFacts facts = kNewer.plan.facts();
+    change(facts);
+    ReleaseSource source(kNewer);
+    const auto refused = installer_.Install(InstallPlanForTest::Make(facts), source);
+    EXPECT_EQ(refused.error().rule, "install.index");
+    EXPECT_EQ(source.served(), kNewer.index.size());
+  }
+}
+
 TEST_F(InstallerTest, FailsWithNoSpaceWhenTheEspIsFull) {
   world_.files().LimitBytes(2 * UpdateWorld::kSlotSize + 40000);
 
