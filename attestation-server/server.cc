@@ -191,6 +191,7 @@ class Server::Impl {
   std::unique_ptr<DeviceOperations> devices_;
   std::unique_ptr<TokenOperations> tokens_;
   std::unique_ptr<RolloutOperations> rollouts_;
+  std::unique_ptr<ContentKeyOperations> content_keys_;
   std::unique_ptr<PublicationOperations> publication_;
   std::unique_ptr<ReferenceOperations> references_;
   std::unique_ptr<EkBundleOperations> ek_bundles_;
@@ -310,7 +311,8 @@ Result<Unit> Server::Impl::StartCore() {
       std::make_unique<AuditExport>(*database_, blobs_, std::move(checkpoints),
                                     AuditExport::Service{facts_.trust_domain, facts_.incarnation,
                                                          pki::WriteTrustBundle(bundle_)});
-  fleet_->Attach(*flow_, *streams_, *rollouts_);
+  content_keys_ = std::make_unique<ContentKeyOperations>(parts, std::move(keys_.content_keys));
+  fleet_->Attach(*flow_, *streams_, *rollouts_, *content_keys_);
   return Unit{};
 }
 
@@ -363,8 +365,8 @@ Result<Unit> Server::Impl::StartListeners() {
       DeviceService::Identity{bundle_.Anchors(), bundle_.trust_domain});
   admin_service_ = std::make_unique<AdminService>(
       AdminParts{*devices_, *tokens_, *rollouts_, *publication_, *references_, *ek_bundles_,
-                 *audit_export_, *proposals_, *results_, *database_, world_.files, pool_,
-                 world_.clock},
+                 *audit_export_, *proposals_, *results_, *content_keys_, *database_, world_.files,
+                 pool_, world_.clock},
       AdminIdentity());
   SP_TRY(enrol_listener_, StartListener(config_.listen.enrol, enrol_tls_, ClientCertificates::kNone,
                                         {enrolment_service_.get()}));

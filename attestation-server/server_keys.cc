@@ -7,6 +7,7 @@ namespace sallyport::server {
 namespace {
 
 constexpr uint64_t kUnlockBytesMax = 4096;
+constexpr std::string_view kContentKeysLabel = "sallyport/content-keys/v1";
 
 // StatementKey is a key that came after the first version, and its place in the trust bundle.
 struct StatementKey {
@@ -80,7 +81,8 @@ Result<ServerKeys> OpenServerKeys(FileSystem& files, const StateLayout& layout,
                     std::move(audit_checkpoint),
                     std::move(verdict),
                     std::move(image),
-                    {targets.key, snapshot.key, timestamp.key}};
+                    {targets.key, snapshot.key, timestamp.key},
+                    store.Subkey(kContentKeysLabel)};
 }
 
 Result<std::vector<std::string>> CompleteServerKeys(FileSystem& files, const StateLayout& layout,

@@ -45,6 +45,7 @@ struct ServerKeys {
   pki::PrivateKey verdict;           // P-256
   ota::OnlineKeys image;
   DirectorKeys director;
+  pki::AeadKey content_keys;  // seals the keys of sealed releases
 };
 
 // LoadUnlock reads the unlock file; it must hold at least as much as a key file.

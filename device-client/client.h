@@ -82,6 +82,8 @@ class Client final : public LinkHandler {
   // Alive: the client's thread goes on, or waits as long as it said it would. Thread-safe.
   bool Alive() const;
   TrustedTime& time() { return *time_; }
+  // server_trust is whom this device takes for its server.
+  const ServerTrust& server_trust() const { return trust_; }
 
   void OnTime(const SignedTime& time) override;
   void OnChallenge(const Challenge& challenge, const Sha256Digest& server_leaf_hash) override;

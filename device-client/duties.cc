@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "device-client/transport/content_key_client.h"
 #include "ota/metadata/install_plan_maker.h"
 #include "pki/base/log.h"
 #include "pki/crypto/hash.h"
@@ -85,7 +86,9 @@ Result<Unit> Duties::StartProxy() {
 
 Result<Unit> Duties::StartUpdates() {
   if (config_.update.slot_a.empty()) return Unit{};
-  SP_TRY(machinery_, UpdateMachinery::Make(parts_.files, UpdatePathsOf(config_), &parts_.floors));
+  content_keys_ = MakeContentKeys();
+  SP_TRY(machinery_, UpdateMachinery::Make(parts_.files, UpdatePathsOf(config_), &parts_.floors,
+                                           content_keys_.get()));
   SP_TRY(const ota::Slot running, machinery_->installer().RunningSlot());
   SP_TRY(boot_.release, machinery_->installer().RunningRelease());
   boot_.slot = running == ota::Slot::kA ? pki::BootSlot::kA : pki::BootSlot::kB;
@@ -125,6 +128,28 @@ std::unique_ptr<BundleDesk> Duties::MakeBundleDesk() {
             return ota::ManifestVerifier::StoredRelease(parts_.files, config_.state + "/manifest");
           },
       .assign = [this](ota::InstallPlan plan) { worker_->Assign(std::move(plan)); }});
+}
+
+std::unique_ptr<DeviceContentKeys> Duties::MakeContentKeys() {
+  return std::make_unique<DeviceContentKeys>(
+      ContentKeyParts{parts_.files, config_.state,
+                      [this](ByteView blob, ByteView secret) {
+                        return parts_.tpm.ActivateCredential(config_.ek, blob, secret);
+                      },
+                      [this](const ReleaseDigest& release) { return FetchKey(release); }});
+}
+
+Result<WrappedContentKey> Duties::FetchKey(const ReleaseDigest& release) {
+  std::optional<TlsIdentity> identity;
+  {
+    const std::lock_guard lock(identity_mutex_);
+    identity = identity_;
+  }
+  if (!identity)
+    return Error{Reason::kUnavailable, "no certificate yet", "content-key.unreachable"};
+  SP_TRY(const Bytes ek_public, parts_.tpm.EkPublic(config_.ek));
+  return FetchContentKey(enrolment_.servers.device, client_->server_trust(),
+                         {identity->key->pem(), identity->chain_pem}, release, ek_public);
 }
 
 Result<Unit> Duties::CheckAlone() {

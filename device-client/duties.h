@@ -11,6 +11,7 @@
 #include "device-client/client.h"
 #include "device-client/downloads.h"
 #include "device-client/enforce/proxy.h"
+#include "device-client/update/content_keys.h"
 #include "device-client/update/device_floors.h"
 #include "device-client/update/http_fetcher.h"
 #include "device-client/update/update_machinery.h"
@@ -25,6 +26,7 @@ struct DutyParts {
   Rebooter& rebooter;
   DeviceFloors& floors;
   PosixCommandRunner& runner;
+  Tpm& tpm;
 };
 
 // UpdateView is what `sallyport-agent update status` shows of an update.
@@ -68,6 +70,9 @@ class Duties final : public AgentSinks {
   Result<Unit> StartProxy();
   Result<Unit> StartUpdates();
   std::unique_ptr<BundleDesk> MakeBundleDesk();
+  // MakeContentKeys: the keys are asked for with the identity of that moment.
+  std::unique_ptr<DeviceContentKeys> MakeContentKeys();
+  Result<WrappedContentKey> FetchKey(const ReleaseDigest& release);
   // CheckAlone is what this device can say of its own boot: the TPM answers and holds the floors,
   // and the event log is there.
   Result<Unit> CheckAlone();
@@ -95,7 +100,8 @@ class Duties final : public AgentSinks {
   ContentClient content_;
   HttpFetcher fetcher_;
   std::unique_ptr<Downloads> downloads_;
-  std::unique_ptr<BundleSource> sources_;  // a bundle's folder, and downloads_
+  std::unique_ptr<BundleSource> sources_;            // a bundle's folder, and downloads_
+  std::unique_ptr<DeviceContentKeys> content_keys_;  // used by machinery_
   std::unique_ptr<UpdateMachinery> machinery_;
   std::unique_ptr<MachineChecks> checks_;
   TrialNotes notes_;

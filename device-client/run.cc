@@ -135,7 +135,7 @@ Result<Unit> Run(const Config& config, const RunOptions& options, bool& reboot) 
   TpmFloorCounters counters(*tpm);
   DeviceFloors floors(counters, files, FloorsPath(config));
   PosixCommandRunner runner(clock);
-  Duties duties({files, clock, random, rebooter, floors, runner}, config, enrolment);
+  Duties duties({files, clock, random, rebooter, floors, runner, *tpm}, config, enrolment);
   Client client({*tpm, files, clock, random, duties}, config, enrolment, state);
   rebooter.Attach(client);
   signals.Watch(client);

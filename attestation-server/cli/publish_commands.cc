@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "attestation-server/cli/admin_session.h"
+#include "attestation-server/cli/content_key_file.h"
 #include "attestation-server/cli/progress.h"
 #include "attestation-server/cli/release_commands.h"
 #include "attestation-server/service/status.h"
@@ -119,6 +120,30 @@ Result<std::string> UploadAndPublish(const CommonOptions& common, const std::str
   return WriteJson(JsonValue::Object({{"published", JsonValue::Strings(published)}}));
 }
 
+// GiveContentKey hands the key of a sealed release to the service; it is in none of the answers.
+Result<std::string> GiveContentKey(const CommonOptions& common, const pki::ContentKey& key) {
+  SP_TRY(AdminClient client, OpenAdmin(common));
+  api::AddContentKeyRequest request;
+  request.set_key(ToString(key.view()));
+  auto answer = AskJson(client, &api::Admin::Stub::AddContentKey, request);
+  std::string& sent = *request.mutable_key();
+  pki::WipeBytes({reinterpret_cast<uint8_t*>(sent.data()), sent.size()});
+  return answer;
+}
+
+Result<std::string> PublishWithKey(const CommonOptions& common,
+                                   const ReleasePublishOptions& options) {
+  PosixFileSystem files;
+  if (options.content_key.empty()) return UploadAndPublish(common, options.repository);
+  // Read before anything is published: a wrong name would leave a release that nobody can open.
+  SP_TRY(const pki::ContentKey key, ReadContentKey(files, options.content_key));
+  SP_TRY(const std::string published, UploadAndPublish(common, options.repository));
+  SP_TRY(const std::string given, GiveContentKey(common, key));
+  SP_TRY(const JsonValue answer, ParseJson(published));
+  SP_TRY(JsonValue key_json, ParseJson(given));
+  return WriteJson(ota::WithMembers(answer, {{"content_key", std::move(key_json)}}));
+}
+
 // PublishDirectorRoot sends the staged root of the director, and makes it final in the operator's
 // own copy once the service has taken it.
 CommandResult PublishDirectorRoot(FileSystem& files, const CommonOptions& common,
@@ -147,6 +172,8 @@ void AddReleasePublish(CLI::App& release, CommandSink& sink) {
       "Publish here with these keys (folder with online/image-*.pem), without a service");
   command->add_option("--online-passphrase-file", options->online_passphrase_file,
                       "Passphrase of the online keys");
+  command->add_option("--content-key", options->content_key,
+                      "Give the service the key of a sealed release (release create --encrypt)");
   command->add_flag("--director", options->director,
                     "Publish the staged root of the director instead");
   const auto local = std::make_shared<bool>(false);
@@ -156,11 +183,17 @@ void AddReleasePublish(CLI::App& release, CommandSink& sink) {
     sink.Run([options, common, local] {
       options->json = common->json;
       PosixFileSystem files;
+      if (!options->content_key.empty() && (options->director || !options->keys.empty()))
+        return Failure(ExitCode::kUsage,
+                       Error{Reason::kInvalidArgument,
+                             "--content-key gives the key to the service, which is not asked here",
+                             "release.content-key"},
+                       common->json);
       if (options->director && !*local && options->keys.empty())
         return PublishDirectorRoot(files, *common, *options);
       if (!options->keys.empty() || options->director)
         return ReleasePublish(files, *options, RealClock().Wall());
-      return ShowJson(UploadAndPublish(*common, options->repository), *common);
+      return ShowJson(PublishWithKey(*common, *options), *common);
     });
   });
 }

@@ -7,6 +7,7 @@
 
 #include "attestation-server/cli/bundle_command.h"
 #include "attestation-server/cli/ceremony_commands.h"
+#include "attestation-server/cli/content_key_file.h"
 #include "attestation-server/cli/progress.h"
 #include "attestation-server/cli/lint_command.h"
 #include "attestation-server/cli/release_command.h"
@@ -118,6 +119,30 @@ std::string SizesText(const ota::Release& release) {
   return out;
 }
 
+// SealFor is how the release is to be sealed; none without --encrypt.
+struct SealFor {
+  std::string key_file;
+  std::optional<pki::ContentSeal> seal;
+};
+
+Result<SealFor> SealOf(FileSystem& files, const ReleaseCreateOptions& options) {
+  if (!options.encrypt && !options.content_key.empty())
+    return Error{Reason::kInvalidArgument, "--content-key needs --encrypt", "release.content-key"};
+  if (!options.encrypt) return SealFor{};
+  const std::string file = options.content_key.empty()
+                               ? options.product + "-" + options.version + ".content-key"
+                               : options.content_key;
+  SystemRandom random;
+  SP_TRY(const pki::ContentKey key, ReadOrMakeContentKey(files, file, random));
+  return SealFor{file, pki::ContentSeal(key)};
+}
+
+std::string SealText(const SealFor& sealed) {
+  if (!sealed.seal) return "";
+  return "sealed under key " + HexEncode(sealed.seal->id()) + "; the key is in " + sealed.key_file +
+         ": give it to the service with `release publish --content-key`\n";
+}
+
 Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& options, UnixTime now) {
   SP_TRY(ota::ReleaseVersion version, ota::ReleaseVersion::Parse(options.version));
   SP_TRY(ota::ReleaseVersion min_version, ota::ReleaseVersion::Parse(options.min_version));
@@ -125,6 +150,7 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
   SP_TRY(auto components, ComponentsOf(options));
   SP_TRY(std::vector<std::string> from, OldReleases(options));
   SP_TRY(const ota::LintReport lint, LintForRelease(files, options.image, options.allow));
+  SP_TRY(const SealFor sealed, SealOf(files, options));
   ota::RepositoryFolder folder(files, options.repository);
   const ota::ReleaseInputs inputs{.product = options.product,
                                   .version = std::move(version),
@@ -135,7 +161,8 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
                                   .uki_path = options.uki,
                                   .image_path = options.image,
                                   .components = std::move(components),
-                                  .from = std::move(from)};
+                                  .from = std::move(from),
+                                  .seal = sealed.seal ? &*sealed.seal : nullptr};
   std::map<std::string, ProgressLine> lines;
   SP_TRY(const ota::Release release,
          ota::CreateRelease(folder, inputs, now + lifetime, ShowProgress(lines)));
@@ -145,7 +172,7 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
       options.json,
       ota::WithMembers(facts, {{"download", SizesJson(release)}, {"lint", LintJson(lint, false)}}),
       warnings + release.product + " " + release.version.text() + " staged, release digest " +
-          *facts.Find("digest")->if_string() + "\n" + SizesText(release));
+          *facts.Find("digest")->if_string() + "\n" + SizesText(release) + SealText(sealed));
 }
 
 Result<CommandResult> Withdraw(FileSystem& files, const ReleaseWithdrawOptions& options,
@@ -266,6 +293,8 @@ std::string ReleasesText(const JsonValue& facts) {
     out += "release " + std::string(cursor.GetString("product").value()) + " " +
            std::string(cursor.GetString("version").value()) + "  " +
            std::string(cursor.GetString("digest").value()) + "\n" + DeltasText(release);
+    if (const JsonValue* const sealed = release.Find("sealed"))
+      out += "  sealed, key " + *sealed->Find("key_id")->if_string() + "\n";
   }
   return out;
 }
@@ -321,6 +350,11 @@ void AddCreate(CLI::App& release, CommandSink& sink, FleetFunction fleet) {
   create->add_option("--from", options->from,
                      "Older releases that get a delta: product/version of this repository, the raw "
                      "image of one, or fleet[:N], the N (3) that most devices run");
+  create->add_flag("--encrypt", options->encrypt,
+                   "Seal the image: only devices that are assigned the release can read it");
+  create->add_option("--content-key", options->content_key,
+                     "File of the content key; made when it is not there "
+                     "(PRODUCT-VERSION.content-key)");
   create->add_option("--allow", options->allow,
                      "Lint rules that shall not refuse the image (release lint)");
   create->add_option("--expires-in", options->expires_in,

@@ -32,6 +32,8 @@ struct ReleaseCreateOptions {
   std::string expires_in = "365d";
   std::vector<std::string> from = {};  // older releases that get a delta, or fleet[:N]
   FleetFunction fleet = {};            // null: `from` cannot say fleet
+  bool encrypt = false;
+  std::string content_key = {};  // file of the key; empty: PRODUCT-VERSION.content-key
   bool json = false;
 };
 struct ReleaseWithdrawOptions {
@@ -55,6 +57,7 @@ struct ReleasePublishOptions {
   bool director = false;
   std::string keys;  // folder with online/
   std::string online_passphrase_file = {};
+  std::string content_key = {};  // file; for the service
   bool json = false;
 };
 struct ReleaseInspectOptions {

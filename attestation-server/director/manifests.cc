@@ -80,18 +80,10 @@ Result<std::optional<AssignedRelease>> Manifests::ReleaseOf(const std::string& d
   SP_TRY(Snapshot snapshot, parts_.database.Read());
   SP_TRY(const std::optional<LeaseRow> device, ReadLease(snapshot.connection(), device_id));
   if (!device) return Error{Reason::kNotFound, "no device '" + device_id + "'", "device.unknown"};
-  SP_TRY(const std::optional<RolloutDeviceRow> assignment,
-         FindAssignment(snapshot.connection(), device_id));
-  // Its values closed with its failure: a device that tried again would not be admitted.
-  if (!assignment || HasFailed(*assignment)) return std::optional<AssignedRelease>();
-  SP_TRY(const std::optional<RolloutRow> rollout,
-         Rollouts(snapshot.connection()).Find(assignment->rollout));
-  if (!rollout) return std::optional<AssignedRelease>();
-  SP_TRY(const std::optional<ReleaseRow> release,
-         FindRelease(snapshot.connection(), rollout->release));
-  // Devices refuse a manifest that names what targets does not sign.
-  if (!release || release->withdrawn) return std::optional<AssignedRelease>();
-  SP_TRY(AssignedRelease assigned, AssignRelease(AsBytes(release->json), rollout->name));
+  SP_TRY(const std::optional<AssignedRow> row,
+         FindAssignedRelease(snapshot.connection(), device_id));
+  if (!row) return std::optional<AssignedRelease>();
+  SP_TRY(AssignedRelease assigned, AssignRelease(AsBytes(row->release.json), row->rollout));
   return std::optional<AssignedRelease>(std::move(assigned));
 }
 

@@ -2,9 +2,11 @@
 
 #include <set>
 
+#include "attestation-server/operations/content_keys.h"
 #include "attestation-server/operations/devices.h"
 #include "attestation-server/reference/device_sets.h"
 #include "attestation-server/reference/reference_file.h"
+#include "attestation-server/store/content_keys.h"
 #include "attestation-server/store/references.h"
 #include "ota/metadata/release.h"
 #include "pki/base/log.h"
@@ -294,6 +296,19 @@ RolloutDeviceRow Member(const std::string& rollout, const std::string& device_id
 }
 
 // Members resolves the order's lists; canaries first, nobody twice.
+// A rollout that no device could install would only collect failures.
+Result<Unit> CheckContentKey(Connection& connection, const ReleaseRow& release) {
+  SP_TRY(const auto id, ContentKeyOf(release.json));
+  if (!id) return Ok();
+  SP_TRY(const auto key, FindContentKey(connection, *id));
+  if (key) return Ok();
+  return Error{Reason::kConflict,
+               release.path +
+                   " is sealed, and this service has no key: give it with `sallyport "
+                   "release publish --content-key FILE`",
+               "rollout.content-key"};
+}
+
 Result<std::vector<RolloutDeviceRow>> Members(Connection& connection, const RolloutOrder& order) {
   std::vector<RolloutDeviceRow> rows;
   std::set<std::string> seen;
@@ -381,6 +396,7 @@ Result<JsonValue> RolloutOperations::Create(const Operator& caller, const Rollou
     if (release->withdrawn)
       return Error{Reason::kPolicyDenied, order.release_path + " was withdrawn",
                    "rollout.release-withdrawn"};
+    SP_TRY(CheckContentKey(connection, *release));
     SP_TRY(const std::vector<RolloutDeviceRow> devices, Members(connection, order));
     RolloutRow row;
     row.name = order.name;

@@ -46,8 +46,8 @@ class RolloutOperations {
       : parts_(parts), clock_(clock), changed_(std::move(changed)) {}
 
   // Create drafts a rollout; it is `signed` at once, since only published releases can be named.
-  // kNotFound "rollout.release", "device.unknown"; kInvalidArgument "rollout.canary" (none, or
-  // listed twice).
+  // kNotFound "rollout.release", "device.unknown"; kConflict "rollout.content-key" (it is sealed,
+  // and no operator gave its key); kInvalidArgument "rollout.canary" (none, or listed twice).
   Result<JsonValue> Create(const Operator& caller, const RolloutOrder& order);
   // Approve records the caller's approval of the rollout's digest and assigns the canaries.
   Result<JsonValue> Approve(const Operator& caller, std::string_view name,

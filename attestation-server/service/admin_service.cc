@@ -226,6 +226,14 @@ AdminService::Reactor* AdminService::ApplyPolicy(Context* context,
   });
 }
 
+AdminService::Reactor* AdminService::AddContentKey(Context* context,
+                                                   const api::AddContentKeyRequest* request,
+                                                   api::JsonReply* reply) {
+  return Answer(context, "AddContentKey", reply, [this, request](const Operator& caller) {
+    return parts_.content_keys.Add(caller, AsBytes(request->key()), parts_.clock.Wall());
+  });
+}
+
 AdminService::Reactor* AdminService::PublishDirectorRoot(Context* context,
                                                          const api::DirectorRootRequest* request,
                                                          api::JsonReply* reply) {

@@ -8,6 +8,7 @@
 #include "attestation-server/api/v1/admin.grpc.pb.h"
 #include "attestation-server/operations/attestation_results.h"
 #include "attestation-server/operations/audit_export.h"
+#include "attestation-server/operations/content_keys.h"
 #include "attestation-server/operations/devices.h"
 #include "attestation-server/operations/ek_bundles.h"
 #include "attestation-server/operations/publication.h"
@@ -32,6 +33,7 @@ struct AdminParts {
   AuditExport& audit_export;
   ReferenceProposals& proposals;
   AttestationResults& results;
+  ContentKeyOperations& content_keys;
   Database& database;
   FileSystem& files;
   WorkPool& pool;
@@ -72,6 +74,7 @@ class AdminService final : public api::Admin::CallbackService {
   Reactor* ReleaseDevice(Context*, const api::ApprovedRequest*, api::JsonReply*) override;
   Reactor* DecommissionDevice(Context*, const api::ApprovedRequest*, api::JsonReply*) override;
   Reactor* ApplyPolicy(Context*, const api::ApplyPolicyRequest*, api::JsonReply*) override;
+  Reactor* AddContentKey(Context*, const api::AddContentKeyRequest*, api::JsonReply*) override;
   Reactor* PublishDirectorRoot(Context*, const api::DirectorRootRequest*, api::JsonReply*) override;
   Reactor* ListPolicies(Context*, const api::ListRequest*, api::JsonReply*) override;
   grpc::ServerReadReactor<api::PublishChunk>* PublishFiles(Context*, api::JsonReply*) override;

@@ -19,6 +19,7 @@ constexpr RpcRule kTable[] = {
     {DEVICE "GetManifest", Listener::kDevice, Caller::kDevice},
     {DEVICE "GetBundle", Listener::kDevice, Caller::kDevice},
     {DEVICE "ReportUpdate", Listener::kDevice, Caller::kDevice},
+    {DEVICE "GetContentKey", Listener::kDevice, Caller::kDevice},
 
     {ADMIN "Status", Listener::kAdmin, Caller::kViewer},
     {ADMIN "CreateToken", Listener::kAdmin, Caller::kOperator},
@@ -38,6 +39,7 @@ constexpr RpcRule kTable[] = {
     {ADMIN "ApplyPolicy", Listener::kAdmin, Caller::kOperator},
     {ADMIN "ListPolicies", Listener::kAdmin, Caller::kViewer},
     {ADMIN "PublishFiles", Listener::kAdmin, Caller::kOperator},
+    {ADMIN "AddContentKey", Listener::kAdmin, Caller::kOperator},
     {ADMIN "PublishDirectorRoot", Listener::kAdmin, Caller::kAdmin},
     {ADMIN "ImportReference", Listener::kAdmin, Caller::kAdmin},
     {ADMIN "ApproveReference", Listener::kAdmin, Caller::kAdmin},

@@ -102,4 +102,15 @@ grpc::ServerUnaryReactor* DeviceService::ReportUpdate(grpc::CallbackServerContex
   });
 }
 
+grpc::ServerUnaryReactor* DeviceService::GetContentKey(grpc::CallbackServerContext* context,
+                                                       const api::GetContentKeyRequest* request,
+                                                       api::WrappedContentKey* response) {
+  return Answer(context, [this, request, response](const std::string& device_id) {
+    Result<api::WrappedContentKey> key = host_.ContentKey(device_id, *request);
+    if (!key) return ToStatus(key.error());
+    *response = *std::move(key);
+    return grpc::Status::OK;
+  });
+}
+
 }  // namespace sallyport::server

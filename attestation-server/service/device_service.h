@@ -17,6 +17,8 @@ class DeviceHost : public StreamHost {
   virtual Result<Unit> OnAuthenticated(const pki::VerifiedPeer& peer) = 0;
   virtual Result<api::DeviceManifest> Manifest(const std::string& device_id) = 0;
   virtual api::Bundle Bundle() = 0;
+  virtual Result<api::WrappedContentKey> ContentKey(const std::string& device_id,
+                                                    const api::GetContentKeyRequest& request) = 0;
 };
 
 // DeviceService borrows its parts; they outlive it.
@@ -51,6 +53,9 @@ class DeviceService final : public api::Device::CallbackService {
   grpc::ServerUnaryReactor* ReportUpdate(grpc::CallbackServerContext* context,
                                          const api::UpdateReport* request,
                                          api::UpdateReportAck* response) override;
+  grpc::ServerUnaryReactor* GetContentKey(grpc::CallbackServerContext* context,
+                                          const api::GetContentKeyRequest* request,
+                                          api::WrappedContentKey* response) override;
 
  private:
   // CallerOf returns the device id of an authenticated caller with a live lease.

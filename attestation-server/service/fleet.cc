@@ -32,10 +32,12 @@ Fleet::Fleet(FleetParts parts, pki::StatementSigner time_signer, pki::TrustBundl
       bundle_(std::move(bundle)),
       incarnation_(incarnation) {}
 
-void Fleet::Attach(EnrolmentFlow& flow, StreamRegistry& streams, RolloutOperations& rollouts) {
+void Fleet::Attach(EnrolmentFlow& flow, StreamRegistry& streams, RolloutOperations& rollouts,
+                   ContentKeyOperations& content_keys) {
   flow_ = &flow;
   streams_ = &streams;
   rollouts_ = &rollouts;
+  content_keys_ = &content_keys;
 }
 
 void Fleet::Changed() {
@@ -180,6 +182,19 @@ api::Bundle Fleet::Bundle() {
   api::Bundle bundle;
   bundle.set_json(pki::WriteTrustBundle(bundle_));
   return bundle;
+}
+
+Result<api::WrappedContentKey> Fleet::ContentKey(const std::string& device_id,
+                                                 const api::GetContentKeyRequest& request) {
+  SP_TRY(const ReleaseDigest release, ReleaseDigest::FromView(AsBytes(request.release_digest())));
+  SP_TRY(const WrappedContentKey key,
+         content_keys_->Deliver(device_id, {release, ToBytes(request.ek_public())},
+                                parts_.clock.Wall()));
+  api::WrappedContentKey wire;
+  wire.set_key_id(ToString(key.id.view()));
+  wire.set_credential_blob(ToString(key.credential.credential_blob));
+  wire.set_encrypted_secret(ToString(key.credential.encrypted_secret));
+  return wire;
 }
 
 // A renewal changes nothing that another device is told; only a change of facts wakes the fleet.

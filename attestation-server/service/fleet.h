@@ -8,6 +8,7 @@
 #include "attestation-server/director/manifests.h"
 #include "attestation-server/enrolment/flow.h"
 #include "attestation-server/http/metrics.h"
+#include "attestation-server/operations/content_keys.h"
 #include "attestation-server/operations/rollouts.h"
 #include "attestation-server/service/device_service.h"
 #include "pki/ca/signed_statement.h"
@@ -28,7 +29,8 @@ class Fleet final : public DeviceHost, public FlowEvents {
  public:
   Fleet(FleetParts parts, pki::StatementSigner time_signer, pki::TrustBundle bundle,
         uint64_t incarnation);
-  void Attach(EnrolmentFlow& flow, StreamRegistry& streams, RolloutOperations& rollouts);
+  void Attach(EnrolmentFlow& flow, StreamRegistry& streams, RolloutOperations& rollouts,
+              ContentKeyOperations& content_keys);
 
   // Changed: policy, rollouts or devices changed; devices with news are told.
   void Changed();
@@ -44,6 +46,8 @@ class Fleet final : public DeviceHost, public FlowEvents {
   Result<Unit> OnAuthenticated(const pki::VerifiedPeer& peer) override;
   Result<api::DeviceManifest> Manifest(const std::string& device_id) override;
   api::Bundle Bundle() override;
+  Result<api::WrappedContentKey> ContentKey(const std::string& device_id,
+                                            const api::GetContentKeyRequest& request) override;
 
   void OnAdmitted(const DeviceRecord& device) override;
   void OnRevoked(const std::string& device_id, uint64_t min_epoch) override;
@@ -62,6 +66,7 @@ class Fleet final : public DeviceHost, public FlowEvents {
   EnrolmentFlow* flow_ = nullptr;
   StreamRegistry* streams_ = nullptr;
   RolloutOperations* rollouts_ = nullptr;
+  ContentKeyOperations* content_keys_ = nullptr;
 };
 
 }  // namespace sallyport::server

@@ -215,4 +215,15 @@ Result<std::optional<RolloutDeviceRow>> FindAssignment(Connection& connection,
   return std::optional<RolloutDeviceRow>(std::move(device));
 }
 
+Result<std::optional<AssignedRow>> FindAssignedRelease(Connection& connection,
+                                                       std::string_view device_id) {
+  SP_TRY(const std::optional<RolloutDeviceRow> assignment, FindAssignment(connection, device_id));
+  if (!assignment || HasFailed(*assignment)) return std::optional<AssignedRow>();
+  SP_TRY(const std::optional<RolloutRow> rollout, Rollouts(connection).Find(assignment->rollout));
+  if (!rollout) return std::optional<AssignedRow>();
+  SP_TRY(std::optional<ReleaseRow> release, FindRelease(connection, rollout->release));
+  if (!release || release->withdrawn) return std::optional<AssignedRow>();
+  return std::optional(AssignedRow{*std::move(release), rollout->name});
+}
+
 }  // namespace sallyport::server

@@ -87,4 +87,15 @@ bool HasFailed(const RolloutDeviceRow& device);
 Result<std::optional<RolloutDeviceRow>> FindAssignment(Connection& connection,
                                                        std::string_view device_id);
 
+// AssignedRow is the release that the director names for a device.
+struct AssignedRow {
+  ReleaseRow release;
+  std::string rollout;
+};
+// FindAssignedRelease is nothing without an assignment, after the device's attempt has failed (its
+// values closed with it: a device that tried again would not be admitted), and for a release that
+// targets signs no more.
+Result<std::optional<AssignedRow>> FindAssignedRelease(Connection& connection,
+                                                       std::string_view device_id);
+
 }  // namespace sallyport::server

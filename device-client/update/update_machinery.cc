@@ -72,19 +72,21 @@ std::optional<ota::FirmwareUpdate> MakeFirmwareUpdate(FileSystem& files, const U
 }  // namespace
 
 UpdateMachinery::UpdateMachinery(FileSystem& files, const UpdatePaths& paths,
-                                 std::unique_ptr<ota::BootControl> boot, ota::MonotonicFloor* floor)
+                                 std::unique_ptr<ota::BootControl> boot, ota::MonotonicFloor* floor,
+                                 ota::ContentKeySource* content_keys)
     : boot_(std::move(boot)),
       record_(files, paths.state + "/update"),
       firmware_(MakeFirmwareUpdate(files, paths)),
-      installer_({files, slots_, *boot_, record_, floor, firmware_ ? &*firmware_ : nullptr},
-                 Config(paths)) {}
+      installer_(
+          {files, slots_, *boot_, record_, floor, firmware_ ? &*firmware_ : nullptr, content_keys},
+          Config(paths)) {}
 
-Result<std::unique_ptr<UpdateMachinery>> UpdateMachinery::Make(FileSystem& files,
-                                                               const UpdatePaths& paths,
-                                                               ota::MonotonicFloor* floor) {
+Result<std::unique_ptr<UpdateMachinery>> UpdateMachinery::Make(
+    FileSystem& files, const UpdatePaths& paths, ota::MonotonicFloor* floor,
+    ota::ContentKeySource* content_keys) {
   SP_TRY(std::unique_ptr<ota::BootControl> boot, MakeBootControl(files, paths));
   return std::unique_ptr<UpdateMachinery>(
-      new UpdateMachinery(files, paths, std::move(boot), floor));
+      new UpdateMachinery(files, paths, std::move(boot), floor, content_keys));
 }
 
 }  // namespace sallyport::device

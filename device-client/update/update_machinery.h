@@ -30,13 +30,15 @@ struct UpdatePaths {
   ota::ComponentPlaces components{};
 };
 
-// UpdateMachinery borrows `files` and `floor`, which may be null (ota/install/installer.h). One
+// UpdateMachinery borrows `files`, and `floor` and `content_keys`, which may be null
+// (ota/install/installer.h). One
 // thread at a time: read slot and release of this boot before an UpdateWorker gets the installer.
 class UpdateMachinery {
  public:
   // Make: errors of reading fw_env.config.
-  static Result<std::unique_ptr<UpdateMachinery>> Make(FileSystem& files, const UpdatePaths& paths,
-                                                       ota::MonotonicFloor* floor = nullptr);
+  static Result<std::unique_ptr<UpdateMachinery>> Make(
+      FileSystem& files, const UpdatePaths& paths, ota::MonotonicFloor* floor = nullptr,
+      ota::ContentKeySource* content_keys = nullptr);
   UpdateMachinery(const UpdateMachinery&) = delete;
   UpdateMachinery& operator=(const UpdateMachinery&) = delete;
 
@@ -44,7 +46,8 @@ class UpdateMachinery {
 
  private:
   UpdateMachinery(FileSystem& files, const UpdatePaths& paths,
-                  std::unique_ptr<ota::BootControl> boot, ota::MonotonicFloor* floor);
+                  std::unique_ptr<ota::BootControl> boot, ota::MonotonicFloor* floor,
+                  ota::ContentKeySource* content_keys);
 
   ota::PosixBlockTargetOpener slots_;
   const std::unique_ptr<ota::BootControl> boot_;

@@ -143,12 +143,14 @@ Result<Unit> ChunkWriter::FetchRun(size_t begin, size_t end) {
   return CheckComplete(sink.next(), end);
 }
 
-Result<Unit> ChunkWriter::Decode(size_t chunk, ByteView data) {
+Result<Unit> ChunkWriter::Decode(size_t chunk, std::span<uint8_t> data) {
   const Chunk& wanted = parts_.table.chunks()[chunk];
   if (pki::Sha256(data) != wanted.data_sha256)
     return Mismatch("chunks.data-digest", places_[chunk].offset);
+  SP_TRY(const ByteView opened,
+         OpenChunk(parts_.table, wanted, places_[chunk].offset, data, parts_.seal));
   decoded_.resize(wanted.length);
-  SP_TRY(codecs_.Decode(CodecId::kZstd, data, {}, decoded_));
+  SP_TRY(codecs_.Decode(CodecId::kZstd, opened, {}, decoded_));
   if (pki::Sha256(decoded_) != wanted.sha256)
     return Mismatch("chunks.digest", places_[chunk].offset);
   return Unit{};

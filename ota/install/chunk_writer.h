@@ -8,6 +8,7 @@
 #include "ota/install/payload_source.h"
 #include "ota/payload/chunk_table.h"
 #include "ota/payload/codec.h"
+#include "ota/payload/sealing.h"
 #include "ota/payload/stream_decoder.h"
 
 namespace sallyport::ota {
@@ -25,6 +26,7 @@ struct ChunkWriterParts {
   PayloadSource& source;
   File& running;
   SegmentSink& slot;
+  const pki::ContentSeal* seal = nullptr;  // of a sealed table
 };
 
 // One thread at a time.
@@ -35,8 +37,8 @@ class ChunkWriter {
   // behind `at`. Errors of reading.
   Result<uint64_t> Scan(uint64_t at);
   // Write writes the chunks from the one that holds `at` on, in order. kMismatch with
-  // chunks.data-digest or chunks.digest; install.source-length; the codec's rules; errors of source
-  // and slot.
+  // chunks.data-digest or chunks.digest; install.source-length; the rules of OpenChunk and of the
+  // codec; errors of source and slot.
   Result<Unit> Write(uint64_t at);
   // written is where the image is complete up to.
   uint64_t written() const { return written_; }
@@ -52,7 +54,7 @@ class ChunkWriter {
   Result<Unit> LoadOld(size_t chunk);
   size_t RunEnd(size_t chunk) const;
   Result<Unit> FetchRun(size_t begin, size_t end);
-  Result<Unit> Decode(size_t chunk, ByteView data);
+  Result<Unit> Decode(size_t chunk, std::span<uint8_t> data);
   Result<Unit> Put(size_t chunk);
 
   const ChunkWriterParts parts_;

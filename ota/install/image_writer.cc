@@ -20,6 +20,7 @@ class MemorySink final : public ByteSink {
     return Unit{};
   }
   const Bytes& held() const { return held_; }
+  Bytes Take() && { return std::move(held_); }
 
  private:
   const uint64_t length_;
@@ -136,15 +137,16 @@ Result<Unit> ImageWriter::WriteWithoutDelta(uint64_t at) {
 
 // `at` moves on with what was written, also when the rest has to come from elsewhere.
 Result<Unit> ImageWriter::WriteByChunks(uint64_t& at) {
-  SP_TRY(const Bytes index, FetchSmall(parts_.facts.chunks->index, kChunkIndexSizeMax));
+  SP_TRY(const Bytes index, FetchTable(parts_.facts.chunks->index, kChunkIndexSizeMax));
   SP_TRY(const ChunkTable table, ChunkTable::Parse(index));
+  SP_TRY(CheckForm(table.form(), parts_.seal));
   const bool agrees = table.image_length() == parts_.facts.image_length &&
                       table.image_sha256() == parts_.facts.image_sha256 &&
                       table.payload_length() == parts_.facts.chunks->payload.length;
   if (!agrees || at >= table.image_length())
     return Error{Reason::kMismatch, "the chunks make another image", "install.index"};
   ChunkWriter chunks(
-      {table, parts_.facts.chunks->payload, parts_.source, *parts_.running, writer_});
+      {table, parts_.facts.chunks->payload, parts_.source, *parts_.running, writer_, parts_.seal});
   SP_TRY(const uint64_t missing, chunks.Scan(at));
   if (missing >= parts_.facts.payload.length / kChunksWorthwhile * (kChunksWorthwhile - 1))
     return Error{Reason::kMismatch, "the running slot has too few of the chunks",
@@ -164,7 +166,7 @@ Result<Unit> ImageWriter::WriteInFull(uint64_t at, uint64_t end) {
 
 Result<Unit> ImageWriter::Run(const SegmentTable& table, const RemoteFile& payload, size_t& next,
                               size_t end, SourceReader* old) {
-  StreamDecoder decoder(table, next, writer_, old, end);
+  StreamDecoder decoder(table, next, writer_, old, end, parts_.seal);
   DecodingSink sink(decoder);
   const auto run = [&]() -> Result<Unit> {
     const uint64_t start = decoder.payload_offset();
@@ -178,7 +180,7 @@ Result<Unit> ImageWriter::Run(const SegmentTable& table, const RemoteFile& paylo
   return done;
 }
 
-Result<Bytes> ImageWriter::FetchSmall(const RemoteFile& file, uint64_t size_max) {
+Result<Bytes> ImageWriter::FetchTable(const RemoteFile& file, uint64_t size_max) {
   if (file.length > size_max)
     return Error{Reason::kTooLarge, "index of the payload", "install.index-size"};
   MemorySink sink(file.length);
@@ -186,13 +188,14 @@ Result<Bytes> ImageWriter::FetchSmall(const RemoteFile& file, uint64_t size_max)
   SP_TRY(CheckComplete(sink.held().size(), file.length));
   if (pki::Sha256(sink.held()) != file.sha256)
     return Error{Reason::kMismatch, "the index is not the one that was signed", "install.index"};
-  return sink.held();
+  return OpenIndex(std::move(sink).Take(), parts_.seal);
 }
 
 Result<SegmentTable> ImageWriter::FetchIndex(const Files& files,
                                              const std::optional<SourceImage>& from) {
-  SP_TRY(const Bytes index, FetchSmall(files.index, kIndexSizeMax));
+  SP_TRY(const Bytes index, FetchTable(files.index, kIndexSizeMax));
   SP_TRY(SegmentTable table, SegmentTable::Parse(index));
+  SP_TRY(CheckForm(table.form(), parts_.seal));
   const bool agrees = table.image_length() == parts_.facts.image_length &&
                       table.image_sha256() == parts_.facts.image_sha256 &&
                       table.payload_length() == files.payload.length && table.source() == from;

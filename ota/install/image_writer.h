@@ -33,6 +33,7 @@ struct ImageWriterParts {
   uint64_t checkpoint_bytes;
   std::function<Result<Unit>(uint64_t durable)> checkpoint;  // everything before is durable
   std::function<void(uint64_t done)> progress;
+  const pki::ContentSeal* seal = nullptr;  // of a sealed release
 };
 
 // One thread at a time.
@@ -41,8 +42,8 @@ class ImageWriter {
   explicit ImageWriter(ImageWriterParts parts);
   // Write writes everything behind `resume_offset`, which was a checkpoint of the same release, in
   // order; the end is not durable yet. Errors of target, checkpoint and source; kMismatch with
-  // install.index, install.source-length and the payload rules when the full payload, too, is not
-  // what was signed.
+  // install.index, install.source-length, the payload rules and those of OpenIndex when the full
+  // payload, too, is not what was signed.
   Result<Unit> Write(uint64_t resume_offset);
 
  private:
@@ -74,7 +75,7 @@ class ImageWriter {
   // that failed.
   Result<Unit> Run(const SegmentTable& table, const RemoteFile& payload, size_t& next, size_t end,
                    SourceReader* old);
-  Result<Bytes> FetchSmall(const RemoteFile& file, uint64_t size_max);
+  Result<Bytes> FetchTable(const RemoteFile& file, uint64_t size_max);
   Result<SegmentTable> FetchIndex(const Files& files, const std::optional<SourceImage>& from);
 
   const ImageWriterParts parts_;

@@ -12,6 +12,7 @@
 #include "ota/measure/capsule.h"
 #include "ota/measure/verity.h"
 #include "pki/base/digest.h"
+#include "pki/crypto/content_seal.h"
 
 namespace sallyport::ota {
 
@@ -61,7 +62,8 @@ struct InstallFacts {
   std::vector<RemoteComponent> components = {};
   std::vector<RemoteDelta> deltas = {};
   std::optional<RemoteChunks> chunks = {};
-  std::optional<VerityTree> verity = {};  // of the image
+  std::optional<VerityTree> verity = {};              // of the image
+  std::optional<pki::ContentKeyId> content_key = {};  // of a sealed release
 };
 
 // LocalCommit says whether a device may commit the release by its own health when no server has

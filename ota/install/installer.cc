@@ -41,6 +41,7 @@ struct Installer::Job {
   const ProgressFunction& progress;
   UpdateRecord record;
   const SlotPaths& paths;
+  std::optional<pki::ContentSeal> seal = {};
 
   void Report(uint64_t done) const {
     if (progress) progress({record.state, done, facts.image_length});
@@ -73,6 +74,9 @@ Result<Unit> Installer::CheckPlan(const InstallPlan& plan, const UpdateRecord& r
   if (parts_.firmware == nullptr && FirmwareUpdate::StagedBytes(facts) != 0)
     return Error{Reason::kPolicyDenied, "no firmware is updated on this device",
                  "install.capsule-support"};
+  if (parts_.content_keys == nullptr && facts.content_key)
+    return Error{Reason::kPolicyDenied, "this device opens no sealed releases",
+                 "install.sealed-support"};
   if (parts_.floor == nullptr) return Unit{};
   SP_TRY(const uint64_t floor, parts_.floor->Read());
   if (facts.rollback_index < floor)
@@ -131,6 +135,7 @@ Result<Unit> Installer::Run(Job& job) {
     SP_TRY(FirstFailure(CheckTarget(job.paths, NeedsOf(job.facts))));
     SP_TRY(CheckComponents(job));
   }
+  SP_TRY(FindContentKey(job));
   // 1. Nothing may choose the target from here on.
   SP_TRY(parts_.boot.Disarm(job.record.slot));
   if (job.record.state == UpdateState::kPlanned) SP_TRY(Enter(job.record, UpdateEvent::kDisarm));
@@ -155,6 +160,15 @@ std::vector<PreflightCheck> Installer::CheckTarget(const SlotPaths& target,
 Result<std::vector<PreflightCheck>> Installer::Preflight(const PreflightNeeds& needs) {
   SP_TRY(const Slot running, parts_.boot.RunningSlot());
   return CheckTarget(Paths(Other(running)), needs);
+}
+
+Result<Unit> Installer::FindContentKey(Job& job) {
+  const std::optional<pki::ContentKeyId>& wanted = job.facts.content_key;
+  if (!wanted || job.record.state == UpdateState::kWritten) return Unit{};
+  SP_TRY(job.seal, parts_.content_keys->Get(job.facts.release, *wanted));
+  if (job.seal->id() != *wanted)
+    return Error{Reason::kMismatch, "another key than the release names", "install.content-key"};
+  return Unit{};
 }
 
 Result<Unit> Installer::CheckComponents(const Job& job) {
@@ -197,7 +211,8 @@ Result<Unit> Installer::WriteImage(Job& job) {
                             job.record.resume_offset = durable;
                             return Enter(job.record, UpdateEvent::kCheckpoint);
                           },
-                      .progress = [&](uint64_t done) { job.Report(done); }});
+                      .progress = [&](uint64_t done) { job.Report(done); },
+                      .seal = job.seal ? &*job.seal : nullptr});
   SP_TRY(writer.Write(job.record.resume_offset));
   SP_TRY(slot->Sync());
   job.record.resume_offset = job.facts.image_length;

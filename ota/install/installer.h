@@ -8,6 +8,7 @@
 #include "ota/install/block_target.h"
 #include "ota/install/boot_control.h"
 #include "ota/install/component_files.h"
+#include "ota/install/content_keys.h"
 #include "ota/install/firmware_update.h"
 #include "ota/install/image_writer.h"
 #include "ota/install/install_plan.h"
@@ -42,8 +43,8 @@ struct InstallProgress {
 };
 using ProgressFunction = std::function<void(const InstallProgress&)>;
 
-// InstallerParts are borrowed; `floor` (monotonic_floor.h) and `firmware` may be null, without
-// which releases with capsules are refused.
+// InstallerParts are borrowed; `floor` (monotonic_floor.h) may be null, and so may `firmware` and
+// `content_keys`, without which releases with capsules and sealed ones are refused.
 struct InstallerParts {
   FileSystem& files;
   BlockTargetOpener& slots;
@@ -51,6 +52,7 @@ struct InstallerParts {
   RecordStore& record;
   MonotonicFloor* floor = nullptr;
   FirmwareUpdate* firmware = nullptr;
+  ContentKeySource* content_keys = nullptr;
 };
 
 // One thread at a time.
@@ -63,9 +65,10 @@ class Installer {
   // install.below-floor, kPolicyDenied install.floor-jump (its commit could not raise the floor),
   // kConflict install.trial-running, those of MonotonicFloor::Read. Errors that leave FAILED:
   // those of RunPreflight and kNoSpace from writing; kMismatch install.index,
-  // install.image-digest, install.uki-digest; the payload rules. Errors that MayPass leave the
-  // record as it is: call again to resume. When the release is the running one, an update to
-  // another release that was not tried yet is abandoned.
+  // install.image-digest, install.uki-digest; the payload rules; those of ContentKeySource, and
+  // install.content-key (kMismatch: another key than the release names), for a sealed release.
+  // Errors that MayPass leave the record as it is: call again to resume. When the release is the
+  // running one, an update to another release that was not tried yet is abandoned.
   Result<Unit> Install(const InstallPlan& plan, PayloadSource& source,
                        const ProgressFunction& progress = {});
   // Arm makes the next boot the trial of a VERIFIED slot, or the retry of one that did not come up.
@@ -116,6 +119,7 @@ class Installer {
   Result<Unit> InstallUki(const Job& job);
   [[nodiscard]] bool IsGone(const std::vector<std::string>& entries);
   Result<Unit> CommitBy(UpdateEvent event, const InstallPlan* plan);
+  Result<Unit> FindContentKey(Job& job);
   Result<Unit> CheckComponents(const Job& job);
   Result<Unit> InstallComponents(const Job& job);
   Result<Unit> WithdrawFirmware();

@@ -31,7 +31,8 @@ InstallFacts FactsOf(const ReleaseDigest& digest, const Release& release) {
                       .components = std::move(components),
                       .deltas = std::move(deltas),
                       .chunks = std::move(chunks),
-                      .verity = release.verity};
+                      .verity = release.verity,
+                      .content_key = release.content_key};
 }
 
 }  // namespace

@@ -200,6 +200,17 @@ Result<std::optional<VerityTree>> GetVerity(const JsonCursor& release, uint64_t 
   return std::optional<VerityTree>(std::move(tree));
 }
 
+Result<std::optional<pki::ContentKeyId>> GetContentKey(const JsonCursor& release) {
+  if (!release.Find("sealed")) return std::optional<pki::ContentKeyId>();
+  SP_TRY(const JsonCursor sealed, release.Member("sealed"));
+  SP_TRY(sealed.OnlyKeys({"scheme", "key_id"}));
+  SP_TRY(const std::string_view scheme, sealed.GetString("scheme"));
+  if (scheme != pki::kContentSealScheme)
+    return Error{Reason::kUnsupported, "scheme " + std::string(scheme), "release.seal-scheme"};
+  SP_TRY(const Sha256Digest id, GetDigest(sealed, "key_id"));
+  return std::optional(pki::ContentKeyId::FromArray(id.array()));
+}
+
 JsonValue VerityToJson(const VerityTree& tree) {
   return JsonValue::Object({{"hash", "sha256"},
                             {"block_size", uint64_t{kVerityBlockSize}},
@@ -295,7 +306,7 @@ Result<Release> ParseRelease(ByteView json) {
     return Error{Reason::kUnsupported, "format " + std::string(format), "release.format"};
   SP_TRY(release.OnlyKeys({"sallyport", "product", "version", "hardware", "min_version",
                            "rollback_index", "security_floor", "uki", "image", "measurements",
-                           "components", "deltas", "chunks", "verity"}));
+                           "components", "deltas", "chunks", "verity", "sealed"}));
   SP_TRY(const std::string_view product, release.GetString("product"));
   if (!IsProductName(product)) return release.Refuse("product name", "release.product");
   SP_TRY(ReleaseVersion version, GetVersion(release, "version"));
@@ -310,11 +321,12 @@ Result<Release> ParseRelease(ByteView json) {
   SP_TRY(auto deltas, GetDeltas(release));
   SP_TRY(auto chunks, GetChunks(release));
   SP_TRY(auto verity, GetVerity(release, image.length));
+  SP_TRY(auto content_key, GetContentKey(release));
   return Release{std::string(product),   std::move(version), std::move(hardware),
                  std::move(min_version), rollback_index,     floor.value,
                  std::move(uki),         std::move(image),   std::move(measurements),
                  std::move(components),  std::move(deltas),  std::move(chunks),
-                 std::move(verity)};
+                 std::move(verity),      content_key};
 }
 
 std::string WriteRelease(const Release& release) {
@@ -340,6 +352,9 @@ std::string WriteRelease(const Release& release) {
         {"chunks", JsonValue::Object({{"index", FileToJson(release.chunks->index)},
                                       {"payload", FileToJson(release.chunks->payload)}})});
   if (release.verity) members.push_back({"verity", VerityToJson(*release.verity)});
+  if (release.content_key)
+    members.push_back({"sealed", JsonValue::Object({{"scheme", pki::kContentSealScheme},
+                                                    {"key_id", HexEncode(*release.content_key)}})});
   return WriteJson(JsonValue::Object(std::move(members)));
 }
 

@@ -11,6 +11,7 @@
 #include "ota/measure/verity.h"
 #include "pki/base/digest.h"
 #include "pki/base/json.h"
+#include "pki/crypto/content_seal.h"
 
 namespace sallyport::ota {
 
@@ -101,10 +102,14 @@ struct Release {
   std::vector<ReleaseDelta> deltas = {};  // at most one per older release
   std::optional<ReleaseChunks> chunks = {};
   std::optional<VerityTree> verity = {};  // of the image
+  // The key under which full payload, deltas, chunks and their tables are sealed, by
+  // kContentSealScheme; none when they are readable.
+  std::optional<pki::ContentKeyId> content_key = {};
 };
 
 // ParseRelease refuses unknown keys and everything else that docs/protocol.md does not allow.
-// kMalformed, kUnsupported for another format version (release.format).
+// kMalformed, kUnsupported for another format version (release.format) or another scheme of
+// sealing (release.seal-scheme).
 Result<Release> ParseRelease(ByteView json);
 // WriteRelease is deterministic; ParseRelease(WriteRelease(r)) is r.
 std::string WriteRelease(const Release& release);

@@ -99,6 +99,7 @@ class BundleJudge {
            draft_.Download(trusted, bundle_, statement.release, *file, kReleaseSizeMax));
     SP_TRY(Release release, CheckRelease(trusted, statement.release, *file, release_json,
                                          taker_.hardware_id, taker_.floors));
+    SP_TRY(CheckBundleable(release));
     SP_TRY(CheckRunning(release, FindRunning(trusted.top(), taker_)));
     SP_TRY(draft_.Adopt());
     return VerifiedBundle(std::move(statement), pki::Sha256(json), std::move(release),
@@ -168,6 +169,13 @@ class BundleJudge {
   const BundleTaker& taker_;
   const UnixTime now_;
 };
+
+Result<Unit> CheckBundleable(const Release& release) {
+  if (!release.content_key) return Ok();
+  return Refuse(Reason::kUnsupported, "bundle.sealed",
+                release.product + " " + release.version.text() +
+                    " is sealed, and a bundle carries no keys: only the service gives them");
+}
 
 Result<BundleStatement> ParseBundleStatement(ByteView json) {
   SP_TRY(const JsonValue tree, ParseJson(AsText(json), {.size_max = kBundleStatementSizeMax}));

@@ -38,6 +38,10 @@ std::string WriteBundleStatement(const BundleStatement& statement);
 // BundleTargetPath is where a role's statement stands in the repository: `bundles/<role>.json`.
 std::string BundleTargetPath(std::string_view role);
 
+// CheckBundleable: kUnsupported, bundle.sealed. The key of a sealed release comes from the service,
+// to a device that the director assigns it; a bundle carries none.
+Result<Unit> CheckBundleable(const Release& release);
+
 // TakenBundle is the last bundle that a device took of one role.
 struct TakenBundle {
   uint64_t serial;
@@ -96,8 +100,9 @@ class VerifiedBundle {
 // `now`: this machine's clock is behind); bundle.role kUntrusted (another role signed the
 // statement); bundle.statement kMismatch (the statement is not the signed one); bundle.no-limits,
 // bundle.serial-limit kPolicyDenied; bundle.serial-used kReplayed; bundle.life kPolicyDenied;
-// bundle.expired kExpired; bundle.release kUntrusted (not signed by targets itself); bundle.product
-// kMismatch; bundle.min-version, bundle.running-unknown kPolicyDenied.
+// bundle.expired kExpired; bundle.release kUntrusted (not signed by targets itself); that of
+// CheckBundleable; bundle.product kMismatch; bundle.min-version, bundle.running-unknown
+// kPolicyDenied.
 Result<VerifiedBundle> VerifyUsbBundle(MetadataClient& client, Fetcher& bundle,
                                        std::string_view role, const BundleTaker& taker,
                                        UnixTime now);

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "ota/payload/codec.h"
-#include "ota/payload/segment_table.h"
 #include "pki/crypto/hash.h"
 
 namespace sallyport::ota {
@@ -11,6 +10,7 @@ namespace {
 
 constexpr std::string_view kMagic = "SPCK";
 constexpr uint16_t kVersion = 1;
+constexpr uint16_t kFormMax = static_cast<uint16_t>(PayloadForm::kSealed);
 constexpr int kLevel = 9;  // a fallback is not worth the time of the full payload's level
 
 Error Refuse(std::string_view rule, std::string detail) {
@@ -30,19 +30,23 @@ struct Header {
   uint64_t image_length;
   Sha256Digest image_sha256;
   uint32_t count;
+  PayloadForm form;
 };
 
 Result<Header> ReadHeader(ByteReader& reader) {
   SP_TRY(const ByteView magic, reader.Take(kMagic.size()));
   SP_TRY(const uint16_t version, reader.LittleU16());
-  SP_TRY(const uint16_t reserved, reader.LittleU16());
+  SP_TRY(const uint16_t form, reader.LittleU16());
   if (AsText(magic) != kMagic) return Refuse("chunks.index", "no chunk index");
-  if (version != kVersion || reserved != 0)
-    return Error{Reason::kUnsupported, "version " + std::to_string(version), "chunks.format"};
+  if (version != kVersion || form > kFormMax)
+    return Error{Reason::kUnsupported,
+                 "version " + std::to_string(version) + ", form " + std::to_string(form),
+                 "chunks.format"};
   SP_TRY(const uint64_t image_length, reader.LittleU64());
   SP_TRY(const ByteView sha256, reader.Take(Sha256Digest::kSize));
   SP_TRY(const uint32_t count, reader.LittleU32());
-  return Header{image_length, *Sha256Digest::FromView(sha256), count};
+  return Header{image_length, *Sha256Digest::FromView(sha256), count,
+                static_cast<PayloadForm>(form)};
 }
 
 Result<ChunkTable> ReadTable(ByteView index) {
@@ -56,21 +60,23 @@ Result<ChunkTable> ReadTable(ByteView index) {
     chunks.push_back(chunk);
   }
   SP_TRY(reader.End());
-  return ChunkTable::Make(header.image_length, header.image_sha256, std::move(chunks));
+  return ChunkTable::Make(header.image_length, header.image_sha256, std::move(chunks), header.form);
 }
 
 }  // namespace
 
 Result<ChunkTable> ChunkTable::Make(uint64_t image_length, const Sha256Digest& image_sha256,
-                                    std::vector<Chunk> chunks) {
+                                    std::vector<Chunk> chunks, PayloadForm form) {
   if (chunks.empty() || chunks.size() > kChunksMax)
     return Refuse("chunks.count", std::to_string(chunks.size()) + " chunks");
-  ChunkTable table(image_length, image_sha256, std::move(chunks));
+  ChunkTable table(image_length, image_sha256, std::move(chunks), form);
+  const uint64_t overhead = form == PayloadForm::kSealed ? kSealOverhead : 0;
   uint64_t length = 0;
   for (const Chunk& chunk : table.chunks_) {
     if (chunk.length == 0 || chunk.length > kChunkMax)
       return Refuse("chunks.length", std::to_string(chunk.length) + " bytes");
-    if (chunk.data_length == 0 || chunk.data_length > EncodedSizeMax(chunk.length))
+    if (chunk.data_length <= overhead ||
+        chunk.data_length - overhead > EncodedSizeMax(chunk.length))
       return Refuse("chunks.data-size", std::to_string(chunk.data_length) + " bytes of data");
     length += chunk.length;
     table.payload_length_ += chunk.data_length;
@@ -88,7 +94,8 @@ Result<ChunkTable> ChunkTable::Parse(ByteView index) {
 
 Bytes ChunkTable::Encode() const {
   ByteWriter out;
-  out.Raw(AsBytes(kMagic)).LittleU16(kVersion).LittleU16(0).LittleU64(image_length_);
+  out.Raw(AsBytes(kMagic)).LittleU16(kVersion).LittleU16(static_cast<uint16_t>(form_));
+  out.LittleU64(image_length_);
   out.Raw(image_sha256_.view()).LittleU32(static_cast<uint32_t>(chunks_.size()));
   for (const Chunk& chunk : chunks_)
     out.LittleU32(chunk.length)

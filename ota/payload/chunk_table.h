@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ota/payload/chunker.h"
+#include "ota/payload/segment_table.h"
 #include "pki/base/digest.h"
 #include "pki/base/file_system.h"
 
@@ -19,7 +20,7 @@ inline constexpr uint64_t kChunkIndexSizeMax = 8u << 20;
 struct Chunk {
   uint32_t length;
   Sha256Digest sha256;   // of the decoded bytes
-  uint32_t data_length;  // one zstd frame
+  uint32_t data_length;  // one zstd frame, sealed or not
   Sha256Digest data_sha256;
   bool operator==(const Chunk&) const = default;
 };
@@ -29,7 +30,7 @@ class ChunkTable {
   // Make: kMalformed with chunks.count, chunks.length (empty, above kChunkMax, or not adding up to
   // the image), chunks.data-size.
   static Result<ChunkTable> Make(uint64_t image_length, const Sha256Digest& image_sha256,
-                                 std::vector<Chunk> chunks);
+                                 std::vector<Chunk> chunks, PayloadForm form = PayloadForm::kPlain);
   // Parse: the rules of Make; kMalformed chunks.index (truncated or trailing bytes), kUnsupported
   // chunks.format.
   static Result<ChunkTable> Parse(ByteView index);
@@ -40,13 +41,19 @@ class ChunkTable {
   const Sha256Digest& image_sha256() const { return image_sha256_; }
   uint64_t payload_length() const { return payload_length_; }
   const std::vector<Chunk>& chunks() const { return chunks_; }
+  PayloadForm form() const { return form_; }
 
  private:
-  ChunkTable(uint64_t image_length, const Sha256Digest& image_sha256, std::vector<Chunk> chunks)
-      : image_length_(image_length), image_sha256_(image_sha256), chunks_(std::move(chunks)) {}
+  ChunkTable(uint64_t image_length, const Sha256Digest& image_sha256, std::vector<Chunk> chunks,
+             PayloadForm form)
+      : image_length_(image_length),
+        image_sha256_(image_sha256),
+        chunks_(std::move(chunks)),
+        form_(form) {}
   uint64_t image_length_;
   Sha256Digest image_sha256_;
   std::vector<Chunk> chunks_;
+  PayloadForm form_;
   uint64_t payload_length_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "pki/base/json.h"
+#include "pki/crypto/content_seal.h"
 
 namespace sallyport::ota {
 namespace {
@@ -33,12 +34,20 @@ Result<Unit> CheckNoData(const Segment& segment, std::string_view rule) {
   return Unit{};
 }
 
-Result<Unit> CheckData(const Segment& segment) {
+// OpenedLength is how much of the data a codec sees.
+uint64_t OpenedLength(const Segment& segment, PayloadForm form) {
+  return segment.data_length - (form == PayloadForm::kSealed
+                                    ? std::min(segment.data_length, kSealOverhead)
+                                    : uint64_t{0});
+}
+
+Result<Unit> CheckData(const Segment& segment, PayloadForm form) {
   if (segment.codec == CodecId::kZero) return CheckNoData(segment, "payload.zero-data");
   if (segment.codec == CodecId::kCopy) return CheckNoData(segment, "payload.copy-data");
-  if (segment.data_length == 0 || segment.data_length > EncodedSizeMax(segment.length))
+  const uint64_t opened = OpenedLength(segment, form);
+  if (opened == 0 || opened > EncodedSizeMax(segment.length))
     return Refuse("payload.data-size", std::to_string(segment.data_length) + " bytes of data");
-  if (segment.codec == CodecId::kZstd && segment.length / kExpansionMax > segment.data_length)
+  if (segment.codec == CodecId::kZstd && segment.length / kExpansionMax > opened)
     return Refuse("payload.expansion", "a segment expands more than zstd can");
   return Unit{};
 }
@@ -56,7 +65,8 @@ Result<Unit> CheckRanges(const std::vector<SourceRange>& ranges, uint64_t blocks
   return Unit{};
 }
 
-Result<Unit> CheckSource(const Segment& segment, const std::optional<SourceImage>& source) {
+Result<Unit> CheckSource(const Segment& segment, const std::optional<SourceImage>& source,
+                         PayloadForm form) {
   if (ReadsSource(segment.codec) != segment.source.has_value() ||
       (segment.source && (!source || segment.source->ranges.empty())))
     return Refuse("payload.source", "codec and source do not belong together");
@@ -64,7 +74,7 @@ Result<Unit> CheckSource(const Segment& segment, const std::optional<SourceImage
   SP_TRY(CheckRanges(segment.source->ranges, source->length / kSourceBlock));
   const uint64_t size = SourceSize(segment);
   const bool copies = segment.codec == CodecId::kCopy;
-  if (size > kSegmentInputMax - std::min(segment.data_length, kSegmentInputMax) ||
+  if (size > kSegmentInputMax - std::min(OpenedLength(segment, form), kSegmentInputMax) ||
       (copies && (size < segment.length || size - segment.length >= kSourceBlock)))
     return Refuse("payload.source-size", std::to_string(size) + " bytes of source");
   return Unit{};
@@ -173,6 +183,14 @@ Result<std::optional<SourceImage>> GetSourceImage(const JsonCursor& index) {
   return std::optional(SourceImage{length, sha256});
 }
 
+Result<PayloadForm> GetForm(const JsonCursor& index) {
+  if (!index.Find("sealed")) return PayloadForm::kPlain;
+  SP_TRY(const std::string_view scheme, index.GetString("sealed"));
+  if (scheme != pki::kContentSealScheme)
+    return Error{Reason::kUnsupported, "scheme " + std::string(scheme), "payload.seal-scheme"};
+  return PayloadForm::kSealed;
+}
+
 Result<std::vector<Segment>> GetSegments(const JsonCursor& index) {
   SP_TRY(const JsonCursor list, index.Member("segments"));
   const auto* elements = list.value().if_array();
@@ -214,7 +232,7 @@ uint64_t SegmentSource::Size() const {
 
 Result<SegmentTable> SegmentTable::Make(uint64_t image_length, const Sha256Digest& image_sha256,
                                         uint64_t segment_size, std::vector<Segment> segments,
-                                        std::optional<SourceImage> source) {
+                                        std::optional<SourceImage> source, PayloadForm form) {
   SP_TRY(CheckSegmentSize(segment_size));
   const uint64_t count = image_length / segment_size + (image_length % segment_size == 0 ? 0 : 1);
   if (count == 0 || count > kSegmentsMax || segments.size() != count)
@@ -228,8 +246,8 @@ Result<SegmentTable> SegmentTable::Make(uint64_t image_length, const Sha256Diges
                           segment.data_offset == table.payload_length_;
     if (!in_order)
       return Refuse("payload.segment-order", "the segment at " + std::to_string(offset));
-    SP_TRY(CheckData(segment));
-    SP_TRY(CheckSource(segment, source));
+    SP_TRY(CheckData(segment, form));
+    SP_TRY(CheckSource(segment, source, form));
     offset += segment.length;
     table.payload_length_ += segment.data_length;
     ranges += segment.source ? segment.source->ranges.size() : 0;
@@ -239,6 +257,7 @@ Result<SegmentTable> SegmentTable::Make(uint64_t image_length, const Sha256Diges
   table.segment_size_ = segment_size;
   table.segments_ = std::move(segments);
   table.source_ = source;
+  table.form_ = form;
   return table;
 }
 
@@ -250,13 +269,14 @@ Result<SegmentTable> SegmentTable::Parse(ByteView json) {
   if (format != kFormat)
     return Error{Reason::kUnsupported, "format " + std::string(format), "payload.index-format"};
   SP_TRY(index.OnlyKeys({"sallyport", "image_length", "image_sha256", "segment_size", "segments",
-                         "source_length", "source_sha256"}));
+                         "source_length", "source_sha256", "sealed"}));
   SP_TRY(const uint64_t image_length, GetNumber(index, "image_length"));
   SP_TRY(const Sha256Digest image_sha256, GetDigest(index, "image_sha256"));
   SP_TRY(const uint64_t segment_size, GetNumber(index, "segment_size"));
   SP_TRY(const auto source, GetSourceImage(index));
+  SP_TRY(const PayloadForm form, GetForm(index));
   SP_TRY(std::vector<Segment> segments, GetSegments(index));
-  return Make(image_length, image_sha256, segment_size, std::move(segments), source);
+  return Make(image_length, image_sha256, segment_size, std::move(segments), source, form);
 }
 
 std::string SegmentTable::ToJson() const {
@@ -272,6 +292,7 @@ std::string SegmentTable::ToJson() const {
     members.push_back({"source_length", source_->length});
     members.push_back({"source_sha256", HexEncode(source_->sha256)});
   }
+  if (form_ == PayloadForm::kSealed) members.push_back({"sealed", pki::kContentSealScheme});
   return WriteJson(JsonValue::Object(std::move(members)));
 }
 

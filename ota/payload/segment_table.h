@@ -29,6 +29,9 @@ inline constexpr size_t kSourceRangesMax = 1u << 18;
 // A zstd block of 128 KiB takes at least 4 bytes, so no honest frame expands further.
 inline constexpr uint64_t kExpansionMax = 1u << 15;
 
+// What sealing adds to the data of a segment (ota/payload/sealing.h).
+inline constexpr uint64_t kSealOverhead = 40;
+
 // EncodedSizeMax bounds one segment's data: zstd stores what it cannot compress, plus headers.
 constexpr uint64_t EncodedSizeMax(uint64_t length) { return length + length / 256 + 1024; }
 
@@ -42,6 +45,10 @@ enum class CodecId : uint8_t {
 std::string_view CodecName(CodecId codec);
 // ReadsSource: such a segment can only be decoded where the old image is.
 [[nodiscard]] bool ReadsSource(CodecId codec);
+
+// PayloadForm says whether the data of a payload are readable or sealed under the release's content
+// key.
+enum class PayloadForm : uint8_t { kPlain, kSealed };
 
 // SourceRange is a run of blocks of the old image.
 struct SourceRange {
@@ -86,9 +93,11 @@ class SegmentTable {
   // image), payload.source-size (more than a device holds), payload.source-count.
   static Result<SegmentTable> Make(uint64_t image_length, const Sha256Digest& image_sha256,
                                    uint64_t segment_size, std::vector<Segment> segments,
-                                   std::optional<SourceImage> source = {});
+                                   std::optional<SourceImage> source = {},
+                                   PayloadForm form = PayloadForm::kPlain);
   // Parse reads the JSON index target: the rules of Make, of ParseJson and JsonCursor,
-  // payload.index-format (kUnsupported), payload.codec, payload.index-digest.
+  // payload.index-format and payload.seal-scheme (kUnsupported), payload.codec,
+  // payload.index-digest.
   static Result<SegmentTable> Parse(ByteView json);
   // ToJson is deterministic; Parse(ToJson()) is the same table.
   std::string ToJson() const;
@@ -100,6 +109,8 @@ class SegmentTable {
   uint64_t payload_length() const { return payload_length_; }
   // source is what a delta needs; nullopt when the payload stands alone.
   const std::optional<SourceImage>& source() const { return source_; }
+  // form says of what kind the data are that the segments describe.
+  PayloadForm form() const { return form_; }
   bool operator==(const SegmentTable&) const = default;
 
  private:
@@ -111,6 +122,7 @@ class SegmentTable {
   std::vector<Segment> segments_;
   uint64_t payload_length_ = 0;
   std::optional<SourceImage> source_;
+  PayloadForm form_ = PayloadForm::kPlain;
 };
 
 }  // namespace sallyport::ota

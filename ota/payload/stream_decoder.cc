@@ -16,10 +16,12 @@ Result<Unit> CheckDigest(ByteView bytes, const Sha256Digest& expected, const Seg
 }  // namespace
 
 StreamDecoder::StreamDecoder(const SegmentTable& table, size_t first, SegmentSink& sink,
-                             SourceReader* source, std::optional<size_t> end)
+                             SourceReader* source, std::optional<size_t> end,
+                             const pki::ContentSeal* seal)
     : table_(table),
       sink_(sink),
       source_reader_(source),
+      seal_(seal),
       next_(first),
       end_(end.value_or(table.segments().size())) {
   SP_CHECK(first <= end_ && end_ <= table.segments().size());
@@ -83,9 +85,10 @@ Result<Unit> StreamDecoder::LoadSource(const Segment& segment) {
 
 Result<Unit> StreamDecoder::CompleteSegment(const Segment& segment) {
   SP_TRY(CheckDigest(data_, segment.data_sha256, segment, "payload.data-digest"));
+  SP_TRY(const ByteView opened, OpenSegment(table_, segment, data_, seal_));
   SP_TRY(LoadSource(segment));
   decoded_.resize(static_cast<size_t>(segment.length));
-  SP_TRY(codecs_.Decode(segment.codec, data_, source_, decoded_));
+  SP_TRY(codecs_.Decode(segment.codec, opened, source_, decoded_));
   SP_TRY(CheckDigest(decoded_, segment.sha256, segment, "payload.segment-digest"));
   SP_TRY(sink_.Write(segment, decoded_));
   data_.clear();

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "ota/payload/codec.h"
+#include "ota/payload/sealing.h"
 #include "ota/payload/segment_table.h"
 #include "ota/payload/source_reader.h"
 
@@ -23,21 +24,23 @@ class SegmentSink {
 inline constexpr uint64_t kDecoderMemoryMax = 32u << 20;
 static_assert(kSegmentInputMax + kSegmentSizeMax + (8u << 20) <= kDecoderMemoryMax);
 
-// One thread at a time. Borrows `table`, `sink` and `source`, which may be null: then no segment
-// that needs it can be decoded. After an error the decoder is spent.
+// One thread at a time. Borrows `table`, `sink`, and `source` and `seal`, which may be null: then
+// no segment that needs them can be decoded. After an error the decoder is spent.
 class StreamDecoder {
  public:
   // Starts at segment `first` (resume) and ends before `end`, by default behind the last one;
-  // aborts when there are no such segments.
+  // aborts when there are no such segments. `seal` opens a sealed table.
   StreamDecoder(const SegmentTable& table, size_t first, SegmentSink& sink,
-                SourceReader* source = nullptr, std::optional<size_t> end = {});
+                SourceReader* source = nullptr, std::optional<size_t> end = {},
+                const pki::ContentSeal* seal = nullptr);
 
   // next is the segment that is being filled; `end` at the end.
   size_t next() const { return next_; }
   // payload_offset is where the next byte to feed lies in the payload.
   uint64_t payload_offset() const;
   // Feed: kMismatch with payload.data-digest, payload.source-digest (the old image is not what it
-  // was), payload.source-read (or cannot be read) or payload.segment-digest, kMalformed with the
+  // was), payload.source-read (or cannot be read), payload.segment-digest or the rules of
+  // OpenSegment, kMalformed with the
   // codecs' rules or payload.trailing (bytes behind the last segment), errors of the sink.
   Result<Unit> Feed(ByteView payload);
   // Finish: kMalformed, payload.truncated, when segments are missing.
@@ -52,6 +55,7 @@ class StreamDecoder {
   const SegmentTable& table_;
   SegmentSink& sink_;
   SourceReader* const source_reader_;
+  const pki::ContentSeal* const seal_;
   size_t next_;
   const size_t end_;
   Bytes data_;

@@ -132,8 +132,14 @@ Result<Unit> Rehearse(const RepositoryFolder& folder, const BundleStatement& sta
 Result<Unit> StageBundle(RepositoryFolder& folder, const BundleStatement& statement) {
   SP_TRY(const auto published, folder.Published("targets"));
   SP_TRY(const Targets targets, DraftTargets(published));
-  if (targets.Find(statement.release) == nullptr)
+  const TargetFile* const file = targets.Find(statement.release);
+  if (file == nullptr || !file->digests.sha256())
     return Error{Reason::kNotFound, statement.release + " is not published", "bundle.release"};
+  SP_TRY(const Bytes json,
+         ReadFile(folder.files(), folder.TargetFilePath(statement.release, *file->digests.sha256()),
+                  kReleaseSizeMax));
+  SP_TRY(const Release release, ParseRelease(json));
+  SP_TRY(CheckBundleable(release));
   return StageTeamFile(folder, statement.role, BundleTargetPath(statement.role),
                        AsBytes(WriteBundleStatement(statement)), statement.expires);
 }

@@ -8,7 +8,8 @@
 namespace sallyport::ota {
 
 // StageBundle puts the statement into the draft of its role. kNotFound, rules delegation.unknown
-// and bundle.release (targets lists no such release); the rules of StageTeamFile.
+// and bundle.release (targets lists no such release); the rules of CheckBundleable and
+// StageTeamFile.
 Result<Unit> StageBundle(RepositoryFolder& folder, const BundleStatement& statement);
 
 struct PackedBundle {

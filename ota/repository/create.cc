@@ -5,6 +5,7 @@
 #include "ota/metadata/uptane.h"
 #include "ota/payload/chunk_table.h"
 #include "ota/payload/pack.h"
+#include "ota/payload/sealing.h"
 #include "ota/repository/old_release.h"
 #include "ota/repository/verity.h"
 #include "pki/crypto/file_hash.h"
@@ -47,7 +48,8 @@ class ReleaseBuilder {
                     std::move(components),
                     std::move(deltas),
                     std::move(chunks),
-                    std::move(verity)};
+                    std::move(verity),
+                    inputs_.seal == nullptr ? std::nullopt : std::optional(inputs_.seal->id())};
     const std::string json = WriteRelease(release);
     SP_TRY(ParseRelease(AsBytes(json)));
     SP_TRY(Add("release.json", AsBytes(json), ReleaseCustom(release)));
@@ -83,11 +85,31 @@ class ReleaseBuilder {
     std::optional<SegmentTable> table;
     SP_TRY(ReleaseFile payload,
            AddPacked(payload_name, [&](File& image, File& out) -> Result<Unit> {
-             SP_TRY(table, pack(image, out));
+             SP_TRY(table, PackOrSeal<SegmentTable>(image, out, pack, SealSegments));
              return Unit{};
            }));
-    SP_TRY(ReleaseFile index, Add(index_name, AsBytes(table->ToJson())));
+    SP_TRY(ReleaseFile index, AddIndex(index_name, AsBytes(table->ToJson())));
     return Packed{*std::move(table), std::move(index), std::move(payload)};
+  }
+
+  Result<ReleaseFile> AddIndex(const std::string& name, ByteView index) {
+    return inputs_.seal == nullptr ? Add(name, index) : Add(name, SealIndex(index, *inputs_.seal));
+  }
+
+  // PackOrSeal packs, and seals what was packed in a second pass.
+  template <typename Table>
+  Result<Table> PackOrSeal(File& image, File& out,
+                           const std::function<Result<Table>(File&, File&)>& pack,
+                           Result<Table> (*seal)(const Table&, File&, File&,
+                                                 const pki::ContentSeal&)) {
+    if (inputs_.seal == nullptr) return pack(image, out);
+    FileSystem& files = folder_.files();
+    const std::string scratch = folder_.ScratchPath("plain.bin");
+    SP_TRY(const auto plain, files.Open(scratch, OpenMode::kCreate));
+    SP_TRY(const Table table, pack(image, *plain));
+    auto sealed = seal(table, *plain, out, *inputs_.seal);
+    SP_TRY(files.Remove(scratch));
+    return sealed;
   }
 
   // AddPacked makes a target of what `pack` writes of the image.
@@ -114,10 +136,13 @@ class ReleaseBuilder {
     std::optional<ChunkTable> table;
     SP_TRY(ReleaseFile payload,
            AddPacked(std::string(kChunksPayloadName), [&](File& image, File& out) -> Result<Unit> {
-             SP_TRY(table, PackChunks(image, out, Progress("chunks")));
+             const auto pack_chunks = [&](File& from, File& to) {
+               return PackChunks(from, to, Progress("chunks"));
+             };
+             SP_TRY(table, PackOrSeal<ChunkTable>(image, out, pack_chunks, SealChunks));
              return Unit{};
            }));
-    SP_TRY(ReleaseFile index, Add(std::string(kChunksIndexName), table->Encode()));
+    SP_TRY(ReleaseFile index, AddIndex(std::string(kChunksIndexName), table->Encode()));
     return std::optional(ReleaseChunks{std::move(index), std::move(payload)});
   }
 
@@ -181,6 +206,13 @@ Result<Unit> CheckNew(const RepositoryFolder& folder, const ReleaseInputs& input
   return Ok();
 }
 
+Result<Unit> CheckSealable(const ReleaseInputs& inputs) {
+  const auto is_file = [](const ComponentInput& input) { return !input.firmware_version; };
+  if (inputs.seal == nullptr || std::ranges::none_of(inputs.components, is_file)) return Ok();
+  return Error{Reason::kUnsupported, "a component would lie open beside the sealed image",
+               "release.sealed-component"};
+}
+
 Result<Unit> CheckNames(const ReleaseInputs& inputs) {
   if (!IsProductName(inputs.product))
     return Error{Reason::kInvalidArgument, "product name", "release.product"};
@@ -198,6 +230,7 @@ Result<Unit> CheckNames(const ReleaseInputs& inputs) {
 Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inputs,
                               UnixTime expires, const CreateProgress& progress) {
   SP_TRY(CheckNames(inputs));
+  SP_TRY(CheckSealable(inputs));
   SP_TRY(CheckNew(folder, inputs));
   ReleaseBuilder builder(folder, inputs, progress);
   SP_TRY(Release release, builder.Build());

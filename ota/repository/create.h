@@ -24,7 +24,8 @@ struct ReleaseInputs {
   std::string uki_path;    // a UKI, as it goes to the ESP
   std::string image_path;  // the raw root image, as it goes to the slot
   std::vector<ComponentInput> components = {};
-  std::vector<std::string> from = {};  // older releases that get a delta (old_release.h)
+  std::vector<std::string> from = {};      // older releases that get a delta (old_release.h)
+  const pki::ContentSeal* seal = nullptr;  // borrowed: full payload, deltas and chunks are sealed
 };
 
 // `what` is "image" or "delta from <version>"; `done` and `total` are bytes of the image.
@@ -32,7 +33,8 @@ using CreateProgress = std::function<void(const std::string& what, uint64_t done
 
 // CreateRelease stages the targets of one release, valid until `expires`. kAlreadyExists, rule
 // release.exists, when that product and version is published or staged; rules of MeasureUki,
-// PackImage, AddComponents, FindOldRelease, MakeDelta and ParseRelease.
+// PackImage, AddComponents, FindOldRelease, MakeDelta and ParseRelease. With `seal`, kUnsupported,
+// release.sealed-component, for components that are files: they would lie open beside the image.
 Result<Release> CreateRelease(RepositoryFolder& folder, const ReleaseInputs& inputs,
                               UnixTime expires, const CreateProgress& progress = {});
 

@@ -106,6 +106,9 @@ Result<OldRelease> FindOldRelease(const RepositoryFolder& folder, const std::str
   if (file == nullptr) return FindByImage(folder, *targets, product, from);
   SP_TRY(KnownRelease known, ReadRelease(folder, path, *file));
   if (known.release.product != product) return Unknown(from);
+  if (known.release.content_key)
+    return Error{Reason::kUnsupported, from + " is sealed: name its raw image instead",
+                 "release.from-sealed"};
   const std::string image = folder.ScratchPath("from.img");
   SP_TRY(folder.files().MakeDirectories(ParentDirectory(image)));
   SP_TRY(Unpack(folder, known.release.image, image));

@@ -16,7 +16,8 @@ struct OldRelease {
 // FindOldRelease takes `product/version`, whose image is unpacked from the repository, or the path
 // of the raw image of a release of `product`. kNotFound, release.from-unknown, when the repository
 // (published or staged) has no such release; kMismatch or kMalformed when its files are not what
-// release.json says; I/O errors.
+// release.json says; kUnsupported, release.from-sealed, for the name of a sealed release; I/O
+// errors.
 Result<OldRelease> FindOldRelease(const RepositoryFolder& folder, const std::string& product,
                                   const std::string& from);
 // DropImage removes what was unpacked.

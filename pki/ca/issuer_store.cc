@@ -67,8 +67,11 @@ std::string HeaderPath(const std::string& directory) { return directory + "/stor
 
 }  // namespace
 
-IssuerStore::IssuerStore(FileSystem& files, std::string directory, AeadKey key)
-    : files_(&files), directory_(std::move(directory)), key_(std::move(key)) {}
+IssuerStore::IssuerStore(FileSystem& files, std::string directory, MasterKey master)
+    : files_(&files),
+      directory_(std::move(directory)),
+      master_(std::move(master)),
+      key_(master_.Subkey(kSubkeyLabel)) {}
 
 std::string IssuerStore::PathOf(std::string_view name, std::string_view suffix) const {
   return directory_ + "/" + std::string(name) + std::string(suffix);
@@ -83,22 +86,22 @@ Result<IssuerStore> IssuerStore::Create(FileSystem& files, std::string directory
     return Error{Reason::kAlreadyExists, directory + " holds a key store", "store.exists"};
   if (existing.error().reason != Reason::kNotFound) return existing.error();
   const auto salt = random.Next<KdfSalt>();
-  SP_TRY(const MasterKey master, MasterKey::Derive(unlock, salt, params));
-  AeadKey key = master.Subkey(kSubkeyLabel);
+  SP_TRY(MasterKey master, MasterKey::Derive(unlock, salt, params));
+  const AeadKey key = master.Subkey(kSubkeyLabel);
   const Header header{salt, params, AeadSeal(key, {}, AsBytes(kCheckContext), random)};
   SP_TRY(WriteFileAtomically(files, HeaderPath(directory), AsBytes(WriteHeader(header))));
-  return IssuerStore(files, std::move(directory), std::move(key));
+  return IssuerStore(files, std::move(directory), std::move(master));
 }
 
 Result<IssuerStore> IssuerStore::Open(FileSystem& files, std::string directory,
                                       const UnlockSecret& unlock) {
   SP_TRY(const Bytes text, ReadFile(files, HeaderPath(directory), kHeaderBytesMax));
   SP_TRY(const Header header, ParseHeader(AsText(text)));
-  SP_TRY(const MasterKey master, MasterKey::Derive(unlock, header.salt, header.params));
-  AeadKey key = master.Subkey(kSubkeyLabel);
+  SP_TRY(MasterKey master, MasterKey::Derive(unlock, header.salt, header.params));
+  const AeadKey key = master.Subkey(kSubkeyLabel);
   if (!AeadOpen(key, header.check, AsBytes(kCheckContext)).has_value())
     return Error{Reason::kBadSignature, "wrong passphrase or key file", "store.unlock"};
-  return IssuerStore(files, std::move(directory), std::move(key));
+  return IssuerStore(files, std::move(directory), std::move(master));
 }
 
 Result<Unit> IssuerStore::PutKey(std::string_view name, const PrivateKey& key, Random& random) {

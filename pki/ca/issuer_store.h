@@ -29,12 +29,16 @@ class IssuerStore {
   // GetIssuer also checks that key and certificate belong together (kMismatch, rule store.issuer).
   Result<IssuerKey> GetIssuer(std::string_view name) const;
 
+  // Subkey seals what is kept elsewhere under the same key-encryption key (key_wrap.h).
+  AeadKey Subkey(std::string_view label) const { return master_.Subkey(label); }
+
  private:
-  IssuerStore(FileSystem& files, std::string directory, AeadKey key);
+  IssuerStore(FileSystem& files, std::string directory, MasterKey master);
   std::string PathOf(std::string_view name, std::string_view suffix) const;
 
   FileSystem* files_;
   std::string directory_;
+  MasterKey master_;
   AeadKey key_;
 };
 

@@ -130,9 +130,10 @@ void UpdateWorld::AddRelease(const TestRelease& release) {
   signed_ukis_[release.plan.facts().version] = release.uki;
 }
 
-ota::Installer UpdateWorld::MakeInstaller(ota::MonotonicFloor* floor,
-                                          ota::FirmwareUpdate* firmware) {
-  return ota::Installer({files_, slots_, loader_->control(), record_, floor, firmware}, Config());
+ota::Installer UpdateWorld::MakeInstaller(ota::MonotonicFloor* floor, ota::FirmwareUpdate* firmware,
+                                          ota::ContentKeySource* content_keys) {
+  return ota::Installer(
+      {files_, slots_, loader_->control(), record_, floor, firmware, content_keys}, Config());
 }
 
 bool UpdateWorld::Accepts(const std::string& path) {

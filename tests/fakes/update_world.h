@@ -73,7 +73,8 @@ class UpdateWorld {
   std::string BootOrder() { return loader_->Order(); }
 
   ota::Installer MakeInstaller(ota::MonotonicFloor* floor = nullptr,
-                               ota::FirmwareUpdate* firmware = nullptr);
+                               ota::FirmwareUpdate* firmware = nullptr,
+                               ota::ContentKeySource* content_keys = nullptr);
   ota::BootControl& boot() { return loader_->control(); }
   ota::RecordStore& record() { return record_; }
   FirmwareModel& firmware() { return firmware_; }

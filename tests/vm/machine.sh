@@ -147,10 +147,11 @@ from_state() { debugfs -R "cat $1" "$work/disk.img?offset=$state_at" 2> /dev/nul
 # power_on: starts the machine; what it prints goes to serial.log, behind what is there.
 power_on() {
   power_off
-  swtpm socket --tpm2 --tpmstate "dir=$work/tpm" --ctrl "type=unixio,path=$work/tpm.sock" --flags not-need-init --terminate > "$work/swtpm.log" 2>&1 &
+  # Both end with this shell, however it ends.
+  setpriv --pdeathsig KILL swtpm socket --tpm2 --tpmstate "dir=$work/tpm" --ctrl "type=unixio,path=$work/tpm.sock" --flags not-need-init --terminate > "$work/swtpm.log" 2>&1 &
   tpm=$!
   wait_for 10 "the TPM" test -S "$work/tpm.sock"
-  qemu-system-x86_64 -machine q35,accel=tcg -cpu max -smp 1 -m 512 -nodefaults -nographic -no-user-config \
+  setpriv --pdeathsig KILL qemu-system-x86_64 -machine q35,accel=tcg -cpu max -smp 1 -m 512 -nodefaults -nographic -no-user-config \
     -drive "if=pflash,format=raw,unit=0,readonly=on,file=$firmware/OVMF_CODE_4M.fd" \
     -drive "if=pflash,format=raw,unit=1,file=$work/vars.fd" \
     -drive "if=virtio,format=raw,file=$work/disk.img" \

@@ -99,6 +99,43 @@ TEST_F(ReleaseCommands, WithdrawAReleaseAndNothingElse) {
   EXPECT_TRUE(Json(list).Find("releases")->if_array()->empty());
 }
 
+TEST_F(ReleaseCommands, CreateSealsUnderAKeyThatStaysInAFileOfItsOwn) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  const auto create = [this](const std::string& version, const std::string& key, bool encrypt) {
+    return ReleaseCreate(files_,
+                         {.repository = "/repo",
+                          .product = "edge-os",
+                          .version = version,
+                          .hardware = {"virtual-x86_64"},
+                          .uki = "/in/uki.efi",
+                          .image = "/in/root.img",
+                          .encrypt = encrypt,
+                          .content_key = key,
+                          .json = true},
+                         kNow);
+  };
+  const CommandResult first = create("2.0.0", "/in/key", true);
+  ASSERT_EQ(first.code, ExitCode::kYes) << first.err;
+  const std::string key = ToString(*ReadFile(files_, "/in/key", 100));
+  EXPECT_EQ(key.size(), 65u);
+  EXPECT_EQ(first.out.find(key.substr(0, 64)), std::string::npos);
+  const auto id = [](const CommandResult& result) {
+    return *Json(result).Find("sealed")->Find("key_id")->if_string();
+  };
+  EXPECT_EQ(id(create("2.0.1", "/in/key", true)), id(first)) << "the file is used again";
+  EXPECT_EQ(ToString(*ReadFile(files_, "/in/key", 100)), key);
+  EXPECT_NE(id(create("2.0.2", "/in/other", true)), id(first));
+  EXPECT_EQ(Json(create("2.0.3", "", false)).Find("sealed"), nullptr);
+
+  const CommandResult plain = create("2.0.4", "/in/key", false);
+  EXPECT_EQ(plain.code, ExitCode::kUsage);
+  EXPECT_NE(plain.out.find("--content-key needs --encrypt"), std::string::npos) << plain.out;
+  Write("/in/bad", ToBytes("not a key"));
+  const CommandResult bad = create("2.0.5", "/in/bad", true);
+  EXPECT_NE(bad.code, ExitCode::kYes);
+  EXPECT_NE(bad.out.find("64 hex digits"), std::string::npos) << bad.out;
+}
+
 TEST_F(ReleaseCommands, CreateIsRefusedByTheLinterUnlessTheRuleIsAllowed) {
   ASSERT_EQ(Found().code, ExitCode::kYes);
   Bytes packed(8192, 3);

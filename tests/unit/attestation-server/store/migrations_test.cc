@@ -1,5 +1,6 @@
 #include "attestation-server/store/migrations.h"
 
+#include "attestation-server/store/content_keys.h"
 #include "attestation-server/store/floors.h"
 #include "attestation-server/store/meta.h"
 #include "attestation-server/store/references.h"
@@ -61,6 +62,21 @@ TEST_F(MigrationsTest, AReleaseOfBeforeIsNotWithdrawn) {
 
   const auto row = (*connection)->QueryOne("SELECT withdrawn FROM releases", "i", {});
   EXPECT_EQ(row.value()->Integer(0), 0);
+}
+
+TEST_F(MigrationsTest, AStoreOfBeforeHasNoContentKeysAndMayGetThem) {
+  auto connection = Connection::Open(path(), ConnectionMode::kWriter);
+  Connection& c = **connection;
+  ASSERT_TRUE(Migrate(c, Migrations().first(6)).has_value());
+
+  ASSERT_TRUE(Migrate(c, Migrations()).has_value());
+
+  const auto id = pki::ContentKeyId::FromArray(HashOf(3).array());
+  EXPECT_FALSE(FindContentKey(c, id)->has_value());
+  ASSERT_TRUE(PutContentKey(c, {id, Bytes(72, 5), "alice", UnixTime{7}}).has_value());
+  ASSERT_TRUE(PutContentKey(c, {id, Bytes(72, 6), "bob", UnixTime{8}}).has_value());
+  EXPECT_EQ(FindContentKey(c, id).value()->box, Bytes(72, 5)) << "the first stays";
+  EXPECT_EQ(FindContentKey(c, id).value()->added_by, "alice");
 }
 
 TEST_F(MigrationsTest, ADeviceOfBeforeHasNoFloorsAndMayGetThem) {

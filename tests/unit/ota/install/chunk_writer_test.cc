@@ -2,6 +2,7 @@
 #include "ota/install/chunk_writer.h"
 
 #include "ota/install/image_writer.h"
+#include "ota/payload/sealing.h"
 #include "pki/crypto/hash.h"
 #include "tests/fakes/install_plan_for_test.h"
 #include "tests/fakes/memory_file_system.h"
@@ -96,7 +97,8 @@ class ChunkInstallTest : public ::testing::Test {
                               durable_ = durable;
                               return Ok();
                             },
-                        .progress = [](uint64_t) {}});
+                        .progress = [](uint64_t) {},
+                        .seal = seal_});
     const auto written = writer.Write(from);
     return written ? "ok" : written.error().name();
   }
@@ -112,7 +114,26 @@ class ChunkInstallTest : public ::testing::Test {
   std::unique_ptr<File> running_;
   Slot slot_;
   Source source_;
+  // SealFiles seals full payload and chunks as they stand in source_.
+  void SealFiles(const pki::ContentSeal& seal) {
+    const auto keep = [&](const char* index, const char* payload, Bytes table) {
+      source_.files[index] = SealIndex(table, seal);
+      source_.files[payload] = *ReadFile(slots_, "sealed", 64 << 20);
+    };
+    const auto in = *slots_.Open("chunks", OpenMode::kCreate);
+    EXPECT_TRUE(in->WriteAt(0, source_.files["chunks.bin"]));
+    const ChunkTable chunks = *SealChunks(*ChunkTable::Parse(source_.files["chunks.index"]), *in,
+                                          **slots_.Open("sealed", OpenMode::kCreate), seal);
+    keep("chunks.index", "chunks.bin", chunks.Encode());
+    const auto full = *slots_.Open("full", OpenMode::kCreate);
+    EXPECT_TRUE(full->WriteAt(0, source_.files["payload.bin"]));
+    const SegmentTable segments =
+        *SealSegments(*SegmentTable::Parse(source_.files["index.json"]), *full,
+                      **slots_.Open("sealed", OpenMode::kCreate), seal);
+    keep("index.json", "payload.bin", ToBytes(segments.ToJson()));
+  }
   uint64_t durable_ = 0;
+  const pki::ContentSeal* seal_ = nullptr;
 };
 
 TEST_F(ChunkInstallTest, FetchesOnlyWhatTheRunningSlotDoesNotHave) {
@@ -165,6 +186,31 @@ TEST_F(ChunkInstallTest, GoesOnAtACheckpoint) {
   std::ranges::fill(std::span(slot_.held).subspan(static_cast<size_t>(at)), uint8_t{0});
   EXPECT_EQ(Write(Facts(), at), "ok");
   EXPECT_TRUE(Holds());
+}
+
+TEST_F(ChunkInstallTest, OpensSealedChunks) {
+  const pki::ContentSeal seal(*pki::ContentKey::FromView(Bytes(32, 9)));
+  SealFiles(seal);
+  seal_ = &seal;
+  EXPECT_EQ(Write(), "ok");
+  EXPECT_TRUE(Holds());
+  EXPECT_EQ(Fetched("payload.bin"), 0u);
+  EXPECT_LT(Fetched("chunks.bin"), image_.size() / 3);
+}
+
+TEST_F(ChunkInstallTest, TakesTheFullPayloadWhenSealedChunksAreSpoiledOrNotSealed) {
+  const pki::ContentSeal seal(*pki::ContentKey::FromView(Bytes(32, 9)));
+  const Bytes plain = source_.files["chunks.index"];
+  SealFiles(seal);
+  seal_ = &seal;
+  source_.files["chunks.bin"][0] ^= 1;
+  EXPECT_EQ(Write(), "ok");
+  EXPECT_TRUE(Holds());
+  EXPECT_GT(Fetched("payload.bin"), 0u);
+  source_.files["chunks.index"] = SealIndex(plain, seal);
+  source_.fetched.clear();
+  EXPECT_EQ(Write(), "ok");
+  EXPECT_EQ(Fetched("chunks.bin"), 0u);
 }
 
 // The running slot changes between the scan and the copy.

@@ -42,6 +42,27 @@ TEST(ParseRelease, RefusesWhatTheFormatDoesNotAllow) {
   EXPECT_EQ(RuleWith({"image", "sha256"}, "00"), "json.type");
 }
 
+std::string RuleOfSealed(const std::string& scheme, const std::string& id) {
+  const JsonValue release = *ParseJson(Sample());
+  std::vector<JsonMember> members = *release.if_object();
+  members.push_back({"sealed", JsonValue::Object({{"scheme", scheme}, {"key_id", id}})});
+  const auto parsed = ParseRelease(AsBytes(WriteJson(JsonValue::Object(members))));
+  if (!parsed) return std::string(parsed.error().name());
+  return parsed->content_key &&
+                 ParseRelease(AsBytes(WriteRelease(*parsed)))->content_key == parsed->content_key
+             ? "sealed"
+             : "plain";
+}
+
+TEST(ParseRelease, ReadsHowAReleaseIsSealedAndRefusesAnUnknownScheme) {
+  const std::string id(64, 'a');
+  EXPECT_FALSE(ParseRelease(AsBytes(Sample()))->content_key);
+  EXPECT_EQ(RuleOfSealed("xchacha20-poly1305/v1", id), "sealed");
+  EXPECT_EQ(RuleOfSealed("xchacha20-poly1305/v2", id), "release.seal-scheme");
+  EXPECT_EQ(RuleOfSealed("none", id), "release.seal-scheme");
+  EXPECT_EQ(RuleOfSealed("xchacha20-poly1305/v1", "00"), "json.type");
+}
+
 JsonValue Component(const std::string& name, const std::string& kind, JsonValue fw_class = {}) {
   std::vector<JsonMember> members = {
       {"name", name},

@@ -253,5 +253,14 @@ TEST_F(UsbBundleTest, ARoleThatWasAskedForMustBeTheOneThatSigned) {
   EXPECT_EQ(other.error().name(), "tuf.unknown-target");
 }
 
+TEST_F(UsbBundleTest, BringsNoSealedReleaseBecauseItBringsNoKey) {
+  Release sealed = *release_;
+  sealed.content_key = pki::ContentKeyId::FromArray({7});
+  stick_.targets()[kRelease].content = ToBytes(WriteRelease(sealed));
+  ++stick_.role("targets").version;
+  Publish();
+  EXPECT_EQ(Rule(), "bundle.sealed");
+}
+
 }  // namespace
 }  // namespace sallyport::ota

@@ -196,5 +196,17 @@ TEST(BundleStatements, AreParsedStrictly) {
   EXPECT_EQ(rule("{\"commit\":\"always\"," + good.substr(1)), "bundle.commit");
 }
 
+TEST_F(BundleTest, IsNotMadeOfASealedRelease) {
+  const pki::ContentSeal seal(*pki::ContentKey::FromView(Bytes(32, 9)));
+  ReleaseInputs inputs = Inputs("2.0.1");
+  inputs.seal = &seal;
+  ASSERT_TRUE(CreateRelease(folder_, inputs, kNow + Days(365)));
+  SignBoth("targets");
+  ASSERT_EQ(Rule(PublishNow()), "ok");
+  BundleStatement statement = Statement();
+  statement.release = "releases/edge-os/2.0.1/release.json";
+  EXPECT_EQ(StageBundle(folder_, statement).error().rule, "bundle.sealed");
+}
+
 }  // namespace
 }  // namespace sallyport::ota

@@ -2,6 +2,7 @@
 
 #include "ota/measure/uki.h"
 #include "ota/payload/chunk_table.h"
+#include "ota/payload/sealing.h"
 #include "ota/payload/segment_table.h"
 #include "pki/crypto/hash.h"
 #include "tests/unit/ota/repository/repository_fixture.h"
@@ -46,6 +47,56 @@ TEST_F(CreateTest, CutsLargeImagesIntoChunks) {
   ASSERT_TRUE(table);
   EXPECT_EQ(table->image_sha256(), release.image.sha256);
   EXPECT_EQ(table->payload_length(), release.chunks->payload.length);
+}
+
+TEST_F(CreateTest, SealsTablesFullPayloadDeltasAndChunks) {
+  const pki::ContentSeal seal(*pki::ContentKey::FromView(Bytes(32, 9)));
+  Bytes image(9 << 20, 7);
+  Write("/in/root.img", image);
+  ASSERT_EQ(Rule(Inputs("1.9.0")), "ok");
+  Write("/in/old.img", image);
+  std::ranges::copy(AsBytes("something new"), image.begin() + 5000);
+  Write("/in/root.img", image);
+  ReleaseInputs inputs = Inputs();
+  inputs.seal = &seal;
+  inputs.from = {"/in/old.img"};
+  const auto created = CreateRelease(folder_, inputs, kNow + Days(90));
+  ASSERT_TRUE(created) << created.error().ToString();
+  EXPECT_EQ(created->content_key, seal.id());
+  const auto open = [&](const ReleaseFile& file) {
+    return *OpenIndex(*ReadFile(files_, folder_.TargetFilePath(file.path, file.sha256), 1 << 20),
+                      &seal);
+  };
+  const SegmentTable full = *SegmentTable::Parse(open(created->image.index));
+  const SegmentTable delta = *SegmentTable::Parse(open(created->deltas.front().index));
+  EXPECT_EQ(full.form(), PayloadForm::kSealed);
+  EXPECT_EQ(full.payload_length(), created->image.payload.length);
+  EXPECT_EQ(full.image_sha256(), pki::Sha256(image));
+  EXPECT_EQ(delta.form(), PayloadForm::kSealed);
+  EXPECT_EQ(delta.payload_length(), created->deltas.front().payload.length);
+  EXPECT_EQ(ChunkTable::Parse(open(created->chunks->index))->form(), PayloadForm::kSealed);
+  EXPECT_FALSE(files_.Open(folder_.ScratchPath("plain.bin"), OpenMode::kRead)) << "left behind";
+}
+
+TEST_F(CreateTest, SealsNothingBesideAComponentThatWouldLieOpen) {
+  const pki::ContentSeal seal(*pki::ContentKey::FromView(Bytes(32, 9)));
+  Write("/in/app.img", ToBytes("an application"));
+  ReleaseInputs inputs = Inputs();
+  inputs.seal = &seal;
+  inputs.components = {{"app", "/in/app.img"}};
+  EXPECT_EQ(Rule(inputs), "release.sealed-component");
+}
+
+TEST_F(CreateTest, StartsNoDeltaFromTheNameOfASealedRelease) {
+  const pki::ContentSeal seal(*pki::ContentKey::FromView(Bytes(32, 9)));
+  ReleaseInputs sealed = Inputs();
+  sealed.seal = &seal;
+  ASSERT_EQ(Rule(sealed), "ok");
+  ReleaseInputs next = Inputs("2.0.1");
+  next.from = {"edge-os/2.0.0"};
+  EXPECT_EQ(Rule(next), "release.from-sealed");
+  next.from = {"/in/root.img"};
+  EXPECT_EQ(Rule(next), "ok");
 }
 
 TEST_F(CreateTest, RefusesAVersionThatIsStagedOrPublished) {
