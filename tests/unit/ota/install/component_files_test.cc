@@ -72,7 +72,7 @@ TEST_F(ComponentFilesTest, RefusesWhatHasNoPlaceOrNoRoomBeforeAnyChange) {
 }
 
 TEST_F(ComponentFilesTest, WhatAKilledAgentLeftInMemoryIsMadeDurable) {
-  const InstallFacts facts = Facts({source_.Add("app", app_)});
+  const InstallFacts facts = FactsOf({source_.Add("app", app_)});
   for (uint64_t kill = 0;; ++kill) {
     files_ = MemoryFileSystem();
     ASSERT_TRUE(files_.MakeDirectories("/apps"));
