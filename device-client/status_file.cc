@@ -95,6 +95,7 @@ JsonValue UpdateJson(const std::optional<UpdateView>& update) {
        {"percent", report.percent},
        {"gate", report.gate},
        {"detail", PrintableLine(report.detail)},
+       {"origins", report.origins.empty() ? JsonValue() : ota::OriginsJson(report.origins)},
        {"target", JsonValue::Object({{"release", report.release ? HexEncode(*report.release) : ""},
                                      {"slot", report.slot}})},
        {"inhibitors", JsonValue::Array(std::move(inhibitors))},
@@ -111,6 +112,13 @@ Result<std::string> DescribeWindow(const JsonCursor& windows, std::string_view n
   return "\n  " + std::string(name) + ": " + (open.value ? "open" : std::string(detail));
 }
 
+Result<std::string> DescribeOrigins(const JsonCursor& update) {
+  SP_TRY(const JsonCursor json, update.Member("origins"));
+  if (json.value().kind() == JsonValue::Kind::kNull) return std::string();
+  SP_TRY(const ota::ImageOrigins origins, ota::ParseOrigins(json));
+  return "\n  written from: " + ota::OriginsText(origins);
+}
+
 Result<std::string> DescribeProgress(const JsonCursor& update) {
   if (update.value().kind() == JsonValue::Kind::kNull) return std::string("update:   none taken");
   SP_TRY(const std::string_view state, update.GetString("state"));
@@ -120,6 +128,8 @@ Result<std::string> DescribeProgress(const JsonCursor& update) {
   std::string out = "update:   " + OrNone(state) + " " + std::to_string(percent) + " %";
   if (!gate.empty()) out += ", gate " + std::string(gate);
   if (!detail.empty()) out += ": " + std::string(detail);
+  SP_TRY(const std::string origins, DescribeOrigins(update));
+  out += origins;
   SP_TRY(const std::vector<JsonCursor> inhibitors, update.GetElements("inhibitors"));
   for (const JsonCursor& inhibitor : inhibitors) {
     SP_TRY(const std::string_view who, inhibitor.GetString("who"));

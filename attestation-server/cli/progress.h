@@ -10,6 +10,7 @@ class ProgressLine {
   explicit ProgressLine(std::string title);
   void Update(unsigned percent, const std::string& state);
   void Finish();
+  [[nodiscard]] bool terminal() const { return terminal_; }
 
  private:
   std::string title_;

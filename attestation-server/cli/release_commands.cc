@@ -75,18 +75,8 @@ Result<std::vector<std::string>> OldReleases(const ReleaseCreateOptions& options
   return out;
 }
 
-// In steps of this many per cent, so that a log stays readable.
-constexpr uint64_t kProgressStep = 5;
-
-ota::CreateProgress ShowProgress(std::map<std::string, ProgressLine>& lines) {
-  return [&lines](const std::string& what, uint64_t done, uint64_t total) {
-    const auto percent = static_cast<unsigned>(done * 100 / total / kProgressStep * kProgressStep);
-    auto line = lines.find(what);
-    if (line == lines.end()) line = lines.emplace(what, ProgressLine(what)).first;
-    line->second.Update(percent, "");
-    if (done == total) line->second.Finish();
-  };
-}
+// In steps of this many per cent where it is no terminal, so that a log stays readable.
+constexpr uint64_t kLogStep = 5;
 
 // Megabytes reads "2.04 MB".
 std::string Megabytes(uint64_t bytes) {
@@ -94,6 +84,17 @@ std::string Megabytes(uint64_t bytes) {
   const uint64_t hundredths = (bytes + kHundredth / 2) / kHundredth;
   const std::string rest = std::to_string(hundredths % 100);
   return std::to_string(hundredths / 100) + (rest.size() == 1 ? ".0" : ".") + rest + " MB";
+}
+
+ota::CreateProgress ShowProgress(std::map<std::string, ProgressLine>& lines) {
+  return [&lines](const std::string& what, uint64_t done, uint64_t total) {
+    auto line = lines.find(what);
+    if (line == lines.end()) line = lines.emplace(what, ProgressLine(what)).first;
+    const uint64_t step = line->second.terminal() ? 1 : kLogStep;
+    const auto percent = static_cast<unsigned>(done * 100 / total / step * step);
+    line->second.Update(percent, "of " + Megabytes(total));
+    if (done == total) line->second.Finish();
+  };
 }
 
 // What a device downloads: the index and what it describes.

@@ -12,16 +12,32 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+std::string Cell(const Json& value);
+
+// Joined are the values of an array or object.
+std::string Joined(const Json& values, const char* between) {
+  std::string out;
+  for (const Json& item : values) out += (out.empty() ? "" : between) + Cell(item);
+  return out.empty() ? "-" : out;
+}
+
+// Members reads "copy 10/41943040, full 1/4194304".
+std::string Members(const Json& object) {
+  std::string out;
+  for (const auto& [key, value] : object.items())
+    out += (out.empty() ? "" : ", ") + PrintableLine(key) + " " +
+           (value.is_object() ? Joined(value, "/") : Cell(value));
+  return out.empty() ? "-" : out;
+}
+
 std::string Cell(const Json& value) {
   if (value.is_string()) {
     std::string text = PrintableLine(value.get_ref<const std::string&>());
     return text.empty() ? "-" : text;
   }
   if (value.is_null()) return "-";
-  if (!value.is_array()) return value.dump();
-  std::string joined;
-  for (const Json& item : value) joined += (joined.empty() ? "" : ",") + Cell(item);
-  return joined.empty() ? "-" : joined;
+  if (value.is_object()) return Members(value);
+  return value.is_array() ? Joined(value, ",") : value.dump();
 }
 
 constexpr size_t kCellMax = 72;  // wider cells are cut: --json has them whole

@@ -75,6 +75,7 @@ Result<JsonValue> WithUpdate(Connection& connection, const DeviceRecord& device,
   add("update_gate", row->gate);
   add("update_detail", row->detail);
   add("update_log", row->log_tail);
+  if (const auto origins = ParseJson(row->origins)) add("update_origins", *origins);
   return JsonValue::Object(std::move(members));
 }
 

@@ -204,6 +204,7 @@ JsonValue DeviceJson(Connection& connection, const RolloutDeviceRow& row, size_t
                                   {"percent", row.percent},
                                   {"gate", row.gate},
                                   {"detail", row.detail}};
+  if (const auto origins = ParseJson(row.origins)) members.push_back({"origins", *origins});
   if (!row.log_tail.empty() && logs_left > 0) {
     --logs_left;
     members.push_back({"log", row.log_tail});
@@ -518,6 +519,11 @@ DeviceUpdateReport Cleaned(DeviceUpdateReport report) {
   line(report.detail, kReportDetailMax);
   report.log_tail = PrintableText(TailOf(report.log_tail, kReportLogMax));
   report.percent = std::min(report.percent, kPercentMax);
+  for (const ota::Origin origin : ota::kOrigins) {
+    ota::OriginCount& count = report.origins[origin];
+    count.segments = std::min(count.segments, kReportCountMax);
+    count.bytes = std::min(count.bytes, kReportCountMax);
+  }
   return report;
 }
 
@@ -540,6 +546,7 @@ void RolloutOperations::OnReport(const DeviceUpdateReport& said) {
         row->gate = report.gate;
         row->detail = report.detail;
         row->log_tail = report.log_tail;
+        if (!report.origins.empty()) row->origins = WriteJson(ota::OriginsJson(report.origins));
         row->reported_at = now;
         SP_TRY(Rollouts(transaction.connection()).UpdateDevice(*row));
         SP_TRY(SettleDevice(transaction, *row));

@@ -7,6 +7,7 @@
 
 #include "attestation-server/operations/operator.h"
 #include "attestation-server/store/rollouts.h"
+#include "ota/install/image_origins.h"
 #include "ota/rollout/rollout.h"
 #include "pki/base/json.h"
 
@@ -27,13 +28,16 @@ struct DeviceUpdateReport {
   std::string slot;
   std::string gate;
   std::string detail;
-  std::string log_tail{};  // of the boot that failed
+  std::string log_tail{};       // of the boot that failed
+  ota::ImageOrigins origins{};  // of the image; empty: it does not say
 };
 
 // What is kept of a report's texts, in bytes: a device is a stranger.
 inline constexpr size_t kReportWordMax = 64;      // slot, gate
 inline constexpr size_t kReportDetailMax = 1024;  // one sentence with its evidence
 inline constexpr size_t kReportLogMax = 4096;     // what the agent sends
+// No count of a report is higher: more than any image, and exact in any JSON reader.
+inline constexpr uint64_t kReportCountMax = uint64_t{1} << 53;
 
 // Cleaned bounds the texts of a report and takes away what steers a terminal. Pure.
 DeviceUpdateReport Cleaned(DeviceUpdateReport report);

@@ -110,11 +110,27 @@ void Fleet::Touch(const std::string& device_id, uint64_t manifest_version) {
       });
 }
 
+namespace {
+
+ota::ImageOrigins OriginsOf(const api::ImageOrigins& wire) {
+  const auto count = [](const api::OriginCount& from) {
+    return ota::OriginCount{from.segments(), from.bytes()};
+  };
+  ota::ImageOrigins out;
+  out[ota::Origin::kDelta] = count(wire.delta());
+  out[ota::Origin::kCopy] = count(wire.copy());
+  out[ota::Origin::kChunks] = count(wire.chunks());
+  out[ota::Origin::kFull] = count(wire.full());
+  return out;
+}
+
+}  // namespace
+
 void Fleet::OnUpdateReport(const std::string& device_id, const api::UpdateReport& report) {
   const auto release = ReleaseDigest::FromView(AsBytes(report.release_digest()));
   rollouts_->OnReport({device_id, release ? std::optional(*release) : std::nullopt, report.state(),
                        report.percent(), report.slot(), report.gate(), report.detail(),
-                       report.log_tail()});
+                       report.log_tail(), OriginsOf(report.origins())});
 }
 
 api::EpochPush Fleet::SignTime(uint64_t epoch, const std::string& time_nonce) {

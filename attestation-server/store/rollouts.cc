@@ -46,8 +46,8 @@ Result<RolloutRow> ReadRollout(const Row& row) {
 
 #define SP_ROLLOUT_DEVICE_COLUMNS                                                           \
   "rollout, device_id, wave, assigned, d.state, slot, gate, detail, percent, reported_at, " \
-  "log_tail"
-constexpr std::string_view kRolloutDeviceKinds = "tttittttiit";
+  "log_tail, origins"
+constexpr std::string_view kRolloutDeviceKinds = "tttittttiitt";
 
 Result<RolloutDeviceRow> ReadRolloutDevice(const Row& row) {
   RolloutDeviceRow device;
@@ -62,6 +62,7 @@ Result<RolloutDeviceRow> ReadRolloutDevice(const Row& row) {
   device.percent = static_cast<uint32_t>(row.Integer(8));
   device.reported_at = row.Time(9);
   device.log_tail = row.Text(10);
+  device.origins = row.Text(11);
   return device;
 }
 
@@ -69,10 +70,10 @@ Result<Unit> InsertDevice(Connection& connection, const RolloutDeviceRow& d) {
   SP_TRY(connection.Execute(
       "INSERT INTO rollout_devices (rollout, device_id, wave, assigned, state, "
       "slot, gate, detail, percent, "
-      "reported_at, log_tail) VALUES (:rollout, :device, :wave, :assigned, "
-      ":state, :slot, :gate, :detail, :percent, :reported, :log)",
+      "reported_at, log_tail, origins) VALUES (:rollout, :device, :wave, :assigned, "
+      ":state, :slot, :gate, :detail, :percent, :reported, :log, :origins)",
       {d.rollout, d.device_id, TextOf(d.wave), d.assigned ? 1 : 0, TextOf(d.state), d.slot, d.gate,
-       d.detail, d.percent, d.reported_at, d.log_tail}));
+       d.detail, d.percent, d.reported_at, d.log_tail, d.origins}));
   return Unit{};
 }
 
@@ -154,10 +155,11 @@ Result<Unit> Rollouts::UpdateDevice(const RolloutDeviceRow& d) {
          connection_.Execute(
              "UPDATE rollout_devices SET wave = :wave, assigned = :assigned, state = :state, "
              "slot = :slot, gate = :gate, detail = :detail, percent = :percent, "
-             "reported_at = :reported, log_tail = :log WHERE rollout = :rollout AND device_id = "
+             "reported_at = :reported, log_tail = :log, origins = :origins WHERE rollout = "
+             ":rollout AND device_id = "
              ":device",
              {TextOf(d.wave), d.assigned ? 1 : 0, TextOf(d.state), d.slot, d.gate, d.detail,
-              d.percent, d.reported_at, d.log_tail, d.rollout, d.device_id}));
+              d.percent, d.reported_at, d.log_tail, d.origins, d.rollout, d.device_id}));
   if (changed != 1)
     return Error{Reason::kNotFound, "device is not in the rollout", "rollout.device"};
   return Unit{};

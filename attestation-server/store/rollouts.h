@@ -62,6 +62,7 @@ struct RolloutDeviceRow {
   uint32_t percent = 0;
   UnixTime reported_at;
   std::string log_tail;  // of the boot that failed
+  std::string origins;   // JSON of ota::ImageOrigins; empty: never reported
 };
 
 class Rollouts {

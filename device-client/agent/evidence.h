@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ota/install/image_origins.h"
 #include "pki/base/digest.h"
 #include "pki/base/time.h"
 #include "pki/tpm/transcript.h"
@@ -94,6 +95,7 @@ struct UpdateReport {
   std::string detail;
   std::string log_tail;  // of the boot that failed
   unsigned percent = 0;
+  ota::ImageOrigins origins;  // of the image in `slot`; empty when it is not known
 };
 
 }  // namespace sallyport::device

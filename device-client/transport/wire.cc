@@ -95,6 +95,16 @@ void ToWire(const UpdateReport& report, api::UpdateReport* wire) {
   wire->set_detail(report.detail);
   wire->set_percent(report.percent);
   wire->set_log_tail(report.log_tail);
+  if (report.origins.empty()) return;
+  const auto put = [&](ota::Origin origin, api::OriginCount* count) {
+    count->set_segments(report.origins[origin].segments);
+    count->set_bytes(report.origins[origin].bytes);
+  };
+  api::ImageOrigins* const origins = wire->mutable_origins();
+  put(ota::Origin::kDelta, origins->mutable_delta());
+  put(ota::Origin::kCopy, origins->mutable_copy());
+  put(ota::Origin::kChunks, origins->mutable_chunks());
+  put(ota::Origin::kFull, origins->mutable_full());
 }
 
 }  // namespace sallyport::device

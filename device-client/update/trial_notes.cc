@@ -21,6 +21,7 @@ std::string WriteTrialNote(const TrialNote& note) {
                                       {"gate", note.gate},
                                       {"detail", note.detail},
                                       {"log", note.log},
+                                      {"origins", ota::OriginsJson(note.origins)},
                                       {"log_read", note.log_read},
                                       {"starts", note.starts},
                                       {"asked_ms", note.asked.ms},
@@ -40,6 +41,10 @@ Result<TrialNote> ParseTrialNote(std::string_view text) {
   SP_TRY(note.gate, json.GetString("gate"));
   SP_TRY(note.detail, json.GetString("detail"));
   SP_TRY(note.log, json.GetString("log"));
+  // Notes of older agents have none.
+  if (const JsonValue* const origins = parsed.Find("origins")) {
+    SP_TRY(note.origins, ota::ParseOrigins(JsonCursor(*origins)));
+  }
   SP_TRY(const JsonCursor::Flag log_read, json.GetBool("log_read"));
   note.log_read = log_read.value;
   SP_TRY(const int64_t starts, json.GetInteger("starts", 0, UINT16_MAX));

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ota/install/image_origins.h"
 #include "pki/base/digest.h"
 #include "pki/base/file_system.h"
 #include "pki/base/time.h"
@@ -23,6 +24,7 @@ struct TrialNote {
   unsigned starts = 0;         // of the agent in this trial
   UnixTime asked;              // for the reboot; 0: the time was not known
   std::vector<Duration> past;  // from that to the commit, oldest first
+  ota::ImageOrigins origins;   // of the image
   bool operator==(const TrialNote&) const = default;
 };
 

@@ -284,8 +284,11 @@ Result<UpdateStep> UpdateDriver::Assign(const ota::InstallPlan& plan) {
 Result<UpdateStep> UpdateDriver::Install(const ota::InstallPlan& plan) {
   reported_percent_.reset();
   held_up_.clear();
+  origins_before_ = OriginsBefore(plan.facts().release);
+  origins_ = {};
   const auto installed = parts_.installer.Install(
       plan, parts_.source, [this](const auto& progress) { ReportProgress(progress); });
+  NoteOrigins(plan);
   if (!installed) {
     const bool refused = !ota::MayPass(installed.error().reason);
     ReportPlan(plan, refused ? std::optional(ota::UpdateState::kFailed) : std::nullopt, "install",
@@ -300,6 +303,21 @@ Result<UpdateStep> UpdateDriver::Install(const ota::InstallPlan& plan) {
   parts_.notes.Save(note_);
   step_ = UpdateStep::kWaiting;
   return TickWaiting();
+}
+
+ota::ImageOrigins UpdateDriver::OriginsBefore(const ReleaseDigest& release) {
+  const auto record = parts_.installer.Record();
+  const bool goes_on =
+      record && record->release == release && record->resume_offset > 0 && note_.release == release;
+  return goes_on ? note_.origins : ota::ImageOrigins();
+}
+
+void UpdateDriver::NoteOrigins(const ota::InstallPlan& plan) {
+  if (origins_.empty()) return;
+  NoteRelease(plan.facts().release);
+  note_.origins = origins_before_;
+  note_.origins += origins_;
+  parts_.notes.Save(note_);
 }
 
 UpdateSubject UpdateDriver::Subject() {
@@ -327,6 +345,7 @@ void UpdateDriver::Report(std::string_view gate, std::string detail) {
   report.gate = gate;
   report.detail = std::move(detail);
   report.percent = Percent(*record);
+  if (note_.release == record->release) report.origins = note_.origins;
   if (record->state == ota::UpdateState::kRolledBack && note_.release == record->release)
     report.log_tail = note_.log;
   parts_.report(report);
@@ -348,6 +367,7 @@ void UpdateDriver::ReportPlan(const ota::InstallPlan& plan,
 
 // A report per percent is enough for a progress bar, whatever the number of segments.
 void UpdateDriver::ReportProgress(const ota::InstallProgress& progress) {
+  origins_ = progress.origins;
   const auto percent = static_cast<unsigned>(progress.done / (progress.total / kWhole + 1));
   if (reported_percent_ == percent || progress.state != ota::UpdateState::kWriting) return;
   reported_percent_ = percent;
@@ -358,6 +378,8 @@ void UpdateDriver::ReportProgress(const ota::InstallProgress& progress) {
   report.slot = ota::SlotName(record->slot);
   report.release = record->release;
   report.percent = percent;
+  report.origins = origins_before_;
+  report.origins += origins_;
   parts_.report(report);
 }
 

@@ -115,6 +115,9 @@ class UpdateDriver {
   void ReportPlan(const ota::InstallPlan& plan, std::optional<ota::UpdateState> otherwise,
                   std::string_view gate, std::string detail);
   void ReportProgress(const ota::InstallProgress& progress);
+  // OriginsBefore is what is known of an image that this attempt goes on with.
+  ota::ImageOrigins OriginsBefore(const ReleaseDigest& release);
+  void NoteOrigins(const ota::InstallPlan& plan);
 
   UpdateDriverParts parts_;
   UpdateStep step_ = UpdateStep::kSettled;
@@ -125,6 +128,8 @@ class UpdateDriver {
   std::optional<Duration> trial_ends_;  // boot clock
   std::string held_up_;                 // gate and detail that were reported last
   std::optional<unsigned> reported_percent_;
+  ota::ImageOrigins origins_before_;  // of the image, from earlier calls of Install
+  ota::ImageOrigins origins_;         // from this one
 };
 
 }  // namespace sallyport::device

@@ -48,7 +48,7 @@ class ChunkWriter::RunSink final : public ByteSink {
       bytes = bytes.subspan(taken);
       if (taken < wanted) continue;
       SP_TRY(writer_.Decode(next_, data_));
-      SP_TRY(writer_.Put(next_));
+      SP_TRY(writer_.Put(next_, CodecId::kZstd));
       data_.clear();
       ++next_;
     }
@@ -99,7 +99,7 @@ Result<Unit> ChunkWriter::Write(uint64_t at) {
   written_ = places_[next].offset;
   while (next < places_.size()) {
     if (places_[next].found != kNowhere && LoadOld(next)) {
-      SP_TRY(Put(next));
+      SP_TRY(Put(next, CodecId::kCopy));
       ++next;
       continue;
     }
@@ -156,11 +156,11 @@ Result<Unit> ChunkWriter::Decode(size_t chunk, std::span<uint8_t> data) {
   return Unit{};
 }
 
-Result<Unit> ChunkWriter::Put(size_t chunk) {
+Result<Unit> ChunkWriter::Put(size_t chunk, CodecId codec) {
   const Chunk& made = parts_.table.chunks()[chunk];
   const Place& place = places_[chunk];
   SP_TRY(parts_.slot.Write({place.offset, made.length, made.sha256, place.data_offset,
-                            made.data_length, made.data_sha256, CodecId::kZstd},
+                            made.data_length, made.data_sha256, codec},
                            decoded_));
   written_ = place.offset + made.length;
   return Unit{};

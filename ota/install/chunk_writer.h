@@ -55,7 +55,7 @@ class ChunkWriter {
   size_t RunEnd(size_t chunk) const;
   Result<Unit> FetchRun(size_t begin, size_t end);
   Result<Unit> Decode(size_t chunk, std::span<uint8_t> data);
-  Result<Unit> Put(size_t chunk);
+  Result<Unit> Put(size_t chunk, CodecId codec);
 
   const ChunkWriterParts parts_;
   std::vector<Place> places_;

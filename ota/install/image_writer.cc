@@ -83,7 +83,8 @@ Result<Unit> ImageWriter::SlotWriter::WriteDurably(const Segment& segment, ByteV
   SP_TRY(parts_.target.WriteAt(segment.offset, decoded));
   pending_ += decoded.size();
   const uint64_t end = segment.offset + segment.length;
-  parts_.progress(end);
+  origins_.Count(segment.codec == CodecId::kCopy ? Origin::kCopy : origin_, segment.length);
+  parts_.progress(end, origins_);
   if (pending_ < parts_.checkpoint_bytes) return Unit{};
   SP_TRY(parts_.target.Sync());
   SP_TRY(parts_.checkpoint(end));
@@ -115,6 +116,7 @@ Result<Unit> ImageWriter::WriteByDelta(const RemoteDelta& delta, uint64_t at) {
   RunningSlot old(*parts_.running);
   size_t next = SegmentAt(*table, at);
   while (true) {
+    writer_.Expect(Origin::kDelta);
     const auto done = Run(*table, delta.payload, next, table->segments().size(), &old);
     if (done || writer_.failed() || MayPass(done.error().reason)) return done;
     if (next == table->segments().size()) return Unit{};  // every segment is verified and written
@@ -151,6 +153,7 @@ Result<Unit> ImageWriter::WriteByChunks(uint64_t& at) {
   if (missing >= parts_.facts.payload.length / kChunksWorthwhile * (kChunksWorthwhile - 1))
     return Error{Reason::kMismatch, "the running slot has too few of the chunks",
                  "install.chunks-missing"};
+  writer_.Expect(Origin::kChunks);
   auto done = chunks.Write(at);
   at = std::max(at, chunks.written());
   return done;
@@ -160,6 +163,7 @@ Result<Unit> ImageWriter::WriteInFull(uint64_t at, uint64_t end) {
   if (!full_) {
     SP_TRY(full_, FetchIndex({parts_.facts.index, parts_.facts.payload}, {}));
   }
+  writer_.Expect(Origin::kFull);
   size_t next = SegmentAt(*full_, at);
   return Run(*full_, parts_.facts.payload, next, SegmentEnd(*full_, end), nullptr);
 }

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "ota/install/block_target.h"
+#include "ota/install/image_origins.h"
 #include "ota/install/install_plan.h"
 #include "ota/install/payload_source.h"
 #include "ota/payload/stream_decoder.h"
@@ -32,7 +33,7 @@ struct ImageWriterParts {
   std::optional<ReleaseDigest> running_release;  // a claim: it only chooses the delta
   uint64_t checkpoint_bytes;
   std::function<Result<Unit>(uint64_t durable)> checkpoint;  // everything before is durable
-  std::function<void(uint64_t done)> progress;
+  std::function<void(uint64_t done, const ImageOrigins& origins)> progress;
   const pki::ContentSeal* seal = nullptr;  // of a sealed release
 };
 
@@ -58,10 +59,14 @@ class ImageWriter {
     Result<Unit> Write(const Segment& segment, ByteView decoded) override;
     // failed: the slot or the record, not what was to be written.
     bool failed() const { return failed_; }
+    // Expect says where what comes now is from, unless it is a copy.
+    void Expect(Origin origin) { origin_ = origin; }
 
    private:
     Result<Unit> WriteDurably(const Segment& segment, ByteView decoded);
     const ImageWriterParts& parts_;
+    ImageOrigins origins_;
+    Origin origin_ = Origin::kFull;
     uint64_t pending_ = 0;
     bool failed_ = false;
   };

@@ -41,10 +41,11 @@ struct Installer::Job {
   const ProgressFunction& progress;
   UpdateRecord record;
   const SlotPaths& paths;
+  ImageOrigins origins = {};
   std::optional<pki::ContentSeal> seal = {};
 
   void Report(uint64_t done) const {
-    if (progress) progress({record.state, done, facts.image_length});
+    if (progress) progress({record.state, done, facts.image_length, origins});
   }
 };
 
@@ -211,7 +212,11 @@ Result<Unit> Installer::WriteImage(Job& job) {
                             job.record.resume_offset = durable;
                             return Enter(job.record, UpdateEvent::kCheckpoint);
                           },
-                      .progress = [&](uint64_t done) { job.Report(done); },
+                      .progress =
+                          [&](uint64_t done, const ImageOrigins& origins) {
+                            job.origins = origins;
+                            job.Report(done);
+                          },
                       .seal = job.seal ? &*job.seal : nullptr});
   SP_TRY(writer.Write(job.record.resume_offset));
   SP_TRY(slot->Sync());

@@ -10,6 +10,7 @@
 #include "ota/install/component_files.h"
 #include "ota/install/content_keys.h"
 #include "ota/install/firmware_update.h"
+#include "ota/install/image_origins.h"
 #include "ota/install/image_writer.h"
 #include "ota/install/install_plan.h"
 #include "ota/install/monotonic_floor.h"
@@ -40,6 +41,7 @@ struct InstallProgress {
   UpdateState state;
   uint64_t done;  // bytes of the image
   uint64_t total;
+  ImageOrigins origins;  // of what this call of Install wrote
 };
 using ProgressFunction = std::function<void(const InstallProgress&)>;
 

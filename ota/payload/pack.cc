@@ -1,6 +1,6 @@
 #include "ota/payload/pack.h"
 
-#include <algorithm>
+#include <future>
 
 #include "ota/payload/codec.h"
 #include "pki/crypto/hash.h"
@@ -11,45 +11,86 @@ namespace {
 constexpr int kLevelMax =
     19;  // beyond lie zstd's "ultra" levels, whose windows devices do not have
 
+struct PackedSegment {
+  CodecId codec;
+  Bytes data;
+};
+
+Result<PackedSegment> EncodeSegment(ByteView bytes, int level, bool needs_data) {
+  if (!needs_data && MakeZeroCodec()->Encode(bytes)) return PackedSegment{CodecId::kZero, {}};
+  PackedSegment out{CodecId::kZstd, {}};
+  SP_TRY(out.data, MakeZstdCodec(level)->Encode(bytes));
+  return out;
+}
+
 class Packer {
  public:
-  Packer(File& payload, int level)
-      : payload_(payload), zstd_(MakeZstdCodec(level)), zero_(MakeZeroCodec()) {}
+  Packer(File& image, File& payload, const PackOptions& options, const PackProgress& progress)
+      : image_(image), payload_(payload), options_(options), progress_(progress) {}
 
-  Result<Unit> Add(ByteView bytes) {
-    SP_TRY(auto encoded, Encode(bytes));
-    const auto& [codec, data] = encoded;
-    SP_TRY(payload_.WriteAt(payload_length_, data));
-    segments_.push_back({image_length_, bytes.size(), pki::Sha256(bytes), payload_length_,
-                         data.size(), pki::Sha256(data), codec});
-    image_length_ += bytes.size();
-    payload_length_ += data.size();
-    image_hash_.Update(bytes);
-    return Unit{};
-  }
-
-  Result<SegmentTable> Finish(uint64_t segment_size) && {
+  Result<SegmentTable> Run() {
+    SP_TRY(total_, image_.Size());
+    while (true) {
+      SP_TRY(const std::vector<Bytes> batch, ReadBatch());
+      if (batch.empty()) break;
+      SP_TRY(AddBatch(batch));
+    }
+    if (segments_.empty())
+      return Error{Reason::kInvalidArgument, "the image is empty", "payload.empty-image"};
     const auto digest = Sha256Digest::FromView(image_hash_.Finish());
-    return SegmentTable::Make(image_length_, *digest, segment_size, std::move(segments_));
+    return SegmentTable::Make(done_, *digest, options_.segment_size, std::move(segments_));
   }
 
  private:
-  using Encoded = std::pair<CodecId, Bytes>;
-  Result<Encoded> Encode(ByteView bytes) {
-    if (!segments_.empty()) {
-      auto zeros = zero_->Encode(bytes);
-      if (zeros) return Encoded{CodecId::kZero, *std::move(zeros)};
+  // ReadBatch reads a segment for each thread; fewer at the end.
+  Result<std::vector<Bytes>> ReadBatch() {
+    std::vector<Bytes> out;
+    for (uint64_t at = done_; out.size() < options_.threads; at += options_.segment_size) {
+      Bytes segment(static_cast<size_t>(options_.segment_size));
+      SP_TRY(const size_t size, image_.ReadAt(at, segment));
+      segment.resize(size);
+      if (size > 0) out.push_back(std::move(segment));
+      if (size < options_.segment_size) break;
     }
-    SP_TRY(Bytes data, zstd_->Encode(bytes));
-    return Encoded{CodecId::kZstd, std::move(data)};
+    return out;
   }
 
+  // The segments stand alone, so that threads may encode them; they are written in order.
+  Result<Unit> AddBatch(const std::vector<Bytes>& batch) {
+    std::vector<Result<PackedSegment>> encoded(
+        batch.size(), Error{Reason::kInternal, "a segment was not packed"});
+    std::vector<std::future<void>> running;
+    for (size_t i = 0; i < batch.size(); ++i)
+      running.push_back(std::async(std::launch::async, [this, &batch, &encoded, i] {
+        encoded[i] = EncodeSegment(batch[i], options_.level, segments_.empty() && i == 0);
+      }));
+    for (auto& one : running) one.wait();
+    for (size_t i = 0; i < batch.size(); ++i) {
+      SP_TRY(const PackedSegment segment, std::move(encoded[i]));
+      SP_TRY(Add(batch[i], segment));
+    }
+    return Unit{};
+  }
+
+  Result<Unit> Add(ByteView bytes, const PackedSegment& encoded) {
+    SP_TRY(payload_.WriteAt(payload_length_, encoded.data));
+    segments_.push_back({done_, bytes.size(), pki::Sha256(bytes), payload_length_,
+                         encoded.data.size(), pki::Sha256(encoded.data), encoded.codec});
+    done_ += bytes.size();
+    payload_length_ += encoded.data.size();
+    image_hash_.Update(bytes);
+    if (progress_) progress_(done_, total_);
+    return Unit{};
+  }
+
+  File& image_;
   File& payload_;
-  std::unique_ptr<SegmentCodec> zstd_;
-  std::unique_ptr<SegmentCodec> zero_;
+  const PackOptions& options_;
+  const PackProgress& progress_;
   pki::Hasher image_hash_{pki::HashAlgorithm::kSha256};
   std::vector<Segment> segments_;
-  uint64_t image_length_ = 0;
+  uint64_t total_ = 0;
+  uint64_t done_ = 0;
   uint64_t payload_length_ = 0;
 };
 
@@ -59,21 +100,10 @@ Result<SegmentTable> PackImage(File& image, File& payload, const PackOptions& op
                                const PackProgress& progress) {
   if (options.level < 1 || options.level > kLevelMax)
     return Error{Reason::kInvalidArgument, "compression level", "payload.level"};
-  if (options.segment_size < kSegmentSizeMin || options.segment_size > kSegmentSizeMax)
+  if (options.segment_size < kSegmentSizeMin || options.segment_size > kSegmentSizeMax ||
+      options.threads == 0)
     return Error{Reason::kInvalidArgument, "segment size", "payload.segment-size"};
-  Packer packer(payload, options.level);
-  Bytes buffer(static_cast<size_t>(options.segment_size));
-  SP_TRY(const uint64_t total, image.Size());
-  uint64_t offset = 0;
-  while (true) {
-    SP_TRY(const size_t size, image.ReadAt(offset, buffer));
-    if (size == 0 && offset == 0)
-      return Error{Reason::kInvalidArgument, "the image is empty", "payload.empty-image"};
-    if (size > 0) SP_TRY(packer.Add(ByteView(buffer).first(size)));
-    offset += size;
-    if (progress) progress(offset, total);
-    if (size < buffer.size()) return std::move(packer).Finish(options.segment_size);
-  }
+  return Packer(image, payload, options, progress).Run();
 }
 
 }  // namespace sallyport::ota

@@ -28,7 +28,7 @@ struct ReleaseInputs {
   const pki::ContentSeal* seal = nullptr;  // borrowed: full payload, deltas and chunks are sealed
 };
 
-// `what` is "image" or "delta from <version>"; `done` and `total` are bytes of the image.
+// `what` is "image", "delta from <version>" or "chunks"; `done` and `total` are bytes of the image.
 using CreateProgress = std::function<void(const std::string& what, uint64_t done, uint64_t total)>;
 
 // CreateRelease stages the targets of one release, valid until `expires`. kAlreadyExists, rule

@@ -30,7 +30,7 @@ packages=$packages,perl,bind9-host,bind9-dnsutils,libexpat1,sqlite3,libcurl4,gnu
 seal() {
   umount "$1/proc" 2>/dev/null || true
   rm -rf "$1"/boot/initrd* "$1"/var/lib/apt/lists/* "$1"/var/cache/* "$1"/var/log/* "$1"/tmp/* "$1"/etc/ssh/ssh_host_* \
-    "$1"/etc/machine-id "$1"/var/lib/dbus/machine-id "$1"/usr/sbin/policy-rc.d "$1"/dev/* "$1"/etc/resolv.conf \
+    "$1"/etc/machine-id "$1"/var/lib/dbus/machine-id "$1"/usr/sbin/policy-rc.d "${1:?}"/dev/* "$1"/etc/resolv.conf \
     "$1"/usr/share/doc "$1"/usr/share/info "$1"/usr/share/lintian "$1"/usr/share/locale "$1"/usr/share/man
   rm -f "$2"
   mkfs.erofs -T0 -U 00000000-0000-4000-8000-000000000000 "$2" "$1" >/dev/null

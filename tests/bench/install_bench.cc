@@ -20,6 +20,7 @@
 #include <functional>
 
 #include "ota/delta/delta.h"
+#include "ota/install/chunk_writer.h"
 #include "ota/install/efi_boot_control.h"
 #include "ota/install/installer.h"
 #include "ota/payload/pack.h"
@@ -47,19 +48,23 @@ class FileSource final : public PayloadSource {
   explicit FileSource(std::string directory) : directory_(std::move(directory)) {}
   Result<Unit> Fetch(const RemoteFile& file, uint64_t offset, uint64_t length,
                      ByteSink& sink) override {
+    fetched_ += length;
     SP_TRY(const auto in, files_.Open(directory_ + "/" + file.path, OpenMode::kRead));
     Bytes chunk(16 * 1024);
     for (uint64_t at = offset; at < offset + length;) {
       SP_TRY(const size_t size, in->ReadAt(at, chunk));
-      SP_TRY(sink.Write(ByteView(chunk).first(size)));
-      at += size;
+      const auto wanted = static_cast<size_t>(std::min<uint64_t>(size, offset + length - at));
+      SP_TRY(sink.Write(ByteView(chunk).first(wanted)));
+      at += wanted;
     }
     return Unit{};
   }
+  uint64_t fetched() const { return fetched_; }
 
  private:
   PosixFileSystem files_;
   const std::string directory_;
+  uint64_t fetched_ = 0;
 };
 
 // Half of every MiB compresses well, a quarter hardly, a quarter is zeros: about what a root image
@@ -349,6 +354,38 @@ Result<Unit> ApplyDelta(const Paths& paths) {
   return out->Sync();
 }
 
+Result<Unit> GenerateChunks(const Paths& paths) {
+  PosixFileSystem files;
+  SP_TRY(const auto image, files.Open(paths.At("new"), OpenMode::kRead));
+  SP_TRY(const auto payload, files.Open(paths.At("chunks.bin"), OpenMode::kCreate));
+  SP_TRY(const ChunkTable table, PackChunks(*image, *payload, {}));
+  return WriteFileAtomically(files, paths.At("chunks.index"), table.Encode());
+}
+
+// ApplyChunks finds in the old image what it can and leaves how much it fetched in a file.
+Result<Unit> ApplyChunks(const Paths& paths) {
+  PosixFileSystem files;
+  SP_TRY(const Bytes index, ReadFile(files, paths.At("chunks.index"), kChunkIndexSizeMax));
+  SP_TRY(const ChunkTable table, ChunkTable::Parse(index));
+  SP_TRY(const auto old, files.Open(paths.At("old"), OpenMode::kRead));
+  SP_TRY(const auto out, files.Open(paths.At("out"), OpenMode::kReadWrite));
+  OutFile slot(*out);
+  FileSource source(paths.directory);
+  const RemoteFile payload{"chunks.bin", table.payload_length(), pki::Sha256(Bytes())};
+  ChunkWriter chunks({table, payload, source, *old, slot});
+  SP_TRY(chunks.Scan(0));
+  SP_TRY(chunks.Write(0));
+  SP_TRY(out->Sync());
+  const std::string fetched = std::to_string(index.size() + source.fetched());
+  return WriteFileAtomically(files, paths.At("fetched"), AsBytes(fetched));
+}
+
+uint64_t Fetched(const Paths& paths) {
+  PosixFileSystem files;
+  const Bytes text = Must(ReadFile(files, paths.At("fetched"), kMiB));
+  return std::strtoull(ToString(text).c_str(), nullptr, 10);
+}
+
 struct Delta {
   std::string name;
   std::string generate;
@@ -367,6 +404,11 @@ ostree --repo=r static-delta generate --inline --min-fallback-size=0 --from=old 
      "ostree --repo=s static-delta apply-offline delta; sync"},
 };
 
+// Overwrite leaves the old image in the way of what is measured next.
+void Overwrite(const Paths& paths) {
+  if (!Shell(paths, "dd if=old of=out bs=1M conv=fsync,notrunc")) std::exit(1);
+}
+
 void Update(const Paths& paths, const std::string& fresh, const std::string& old, Report& report) {
   std::filesystem::create_symlink(std::filesystem::absolute(fresh), paths.At("new"));
   std::filesystem::create_symlink(std::filesystem::absolute(old), paths.At("old"));
@@ -375,7 +417,15 @@ void Update(const Paths& paths, const std::string& fresh, const std::string& old
   const Cost generated_ours = Measure([&] { return GenerateDelta(paths); });
   const uint64_t size = SizeOf(paths.At("delta.bin")) + SizeOf(paths.At("delta.json"));
   report.Row("sallyport delta, generate", generated_ours, size);
+  Overwrite(paths);
   report.Row("sallyport delta, apply", Measure([&] { return ApplyDelta(paths); }), size);
+  report.Peer("  is the new image", Shell(paths, "cmp new out"), SizeOf(fresh));
+  const Cost chunked = Measure([&] { return GenerateChunks(paths); });
+  report.Row("sallyport chunks, generate", chunked,
+             SizeOf(paths.At("chunks.bin")) + SizeOf(paths.At("chunks.index")));
+  Overwrite(paths);
+  const Cost chunks = Measure([&] { return ApplyChunks(paths); });
+  report.Row("sallyport chunks, fetch and apply", chunks, Fetched(paths));
   report.Peer("  is the new image", Shell(paths, "cmp new out"), SizeOf(fresh));
   for (const Delta& delta : kDeltas) {
     const std::optional<Cost> generated = Shell(paths, delta.generate);

@@ -108,7 +108,7 @@ class Builder {
     const uint8_t pick = in_.Byte();
     if (pick % 16 != 15) return 1;
     honest_ = false;
-    return pick == 0xff ? 0 : 3;
+    return pick == 0xff ? 0 : 4;
   }
 
   // Length of an instruction: most often one that fits.

@@ -85,6 +85,24 @@ TEST(DescribeUpdate, ShowsTheUpdateItsGateAndWhatItWaitsFor) {
   EXPECT_FALSE(*json.Find("windows")->Find("reboot")->Find("open")->if_bool());
 }
 
+TEST(DescribeUpdate, ShowsWhereTheImageCameFrom) {
+  UpdateView view = Waiting();
+  EXPECT_EQ(UpdateJson(view).Find("origins")->kind(), JsonValue::Kind::kNull);
+  view.report.origins.Count(ota::Origin::kDelta, 4'194'304);
+  view.report.origins.Count(ota::Origin::kDelta, 4'194'304);
+  view.report.origins.Count(ota::Origin::kFull, 2'000'000);
+  const std::string status = StatusWith({"floor.missing", "", {}}, view);
+
+  EXPECT_NE(
+      DescribeUpdate(status, false)->find("\n  written from: delta 2 (81 %), full 1 (19 %)\n"),
+      std::string::npos)
+      << *DescribeUpdate(status, false);
+  const JsonValue origins = *ParseJson(*DescribeUpdate(status, true))->Find("origins");
+  EXPECT_EQ(*origins.Find("delta")->Find("segments")->if_integer(), 2);
+  EXPECT_EQ(*origins.Find("full")->Find("bytes")->if_integer(), 2'000'000);
+  EXPECT_EQ(*origins.Find("chunks")->Find("segments")->if_integer(), 0);
+}
+
 TEST(DescribeUpdate, RefusesWhatTheAgentDidNotWrite) {
   EXPECT_FALSE(DescribeUpdate("", true));
   EXPECT_FALSE(DescribeUpdate("{}", true));

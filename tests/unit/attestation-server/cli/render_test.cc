@@ -16,5 +16,10 @@ TEST(RenderJson, ATextOfSeveralLinesIsABlock) {
             "gate  probes\nlog\n  one\n  two?\n");
 }
 
+TEST(RenderJson, AnObjectInARowIsOneCell) {
+  EXPECT_EQ(RenderJson(R"({"origins":{"copy":{"segments":3,"bytes":12},"full":{}},"n":{"a":"x"}})"),
+            "origins  copy 3/12, full -\nn        a x\n");
+}
+
 }  // namespace
 }  // namespace sallyport::server

@@ -399,6 +399,27 @@ TEST_F(RolloutOperationsTest, TheDeviceIsShownWithWhatItSaidOfItsUpdate) {
   EXPECT_EQ(*shown.Find("update_log")->if_string(), "");
 }
 
+TEST_F(RolloutOperationsTest, DeviceAndRolloutShowHowMuchOfADeltaFellBack) {
+  DeviceOperations devices(Parts(), {[](const std::string&) { return false; },
+                                     [](const std::string&) { return std::string_view(); }});
+  Draft();
+  Approve();
+  ota::ImageOrigins origins;
+  origins.Count(ota::Origin::kDelta, 4'194'304);
+  origins.Count(ota::Origin::kFull, 1000);
+  Report(0, "PLANNED");
+  EXPECT_EQ(devices.Show(devices_[0].name, now_)->Find("update_origins"), nullptr) << "unknown";
+  operations_.OnReport({devices_[0].id, release_, "WRITING", 100, "B", "", "", "", origins});
+  Report(0, "VERIFIED");  // does not say, and takes nothing back
+
+  const JsonValue device = devices.Show(devices_[0].name, now_).value();
+  const JsonValue rollout = operations_.Show("v2").value();
+
+  const JsonValue& row = rollout.Find("devices")->if_array()->at(0);
+  EXPECT_EQ(*device.Find("update_origins")->Find("full")->Find("bytes")->if_integer(), 1000);
+  EXPECT_EQ(WriteJson(*row.Find("origins")), WriteJson(ota::OriginsJson(origins)));
+}
+
 TEST(CleanedReport, IsBoundedAndSteersNoTerminal) {
   DeviceUpdateReport hostile;
   hostile.percent = 4'000'000'000;
@@ -407,7 +428,9 @@ TEST(CleanedReport, IsBoundedAndSteersNoTerminal) {
   hostile.detail = std::string(100'000, '\n');
   for (int i = 0; i < 10'000; ++i)
     hostile.log_tail += "\x1b[31mline\xff " + std::to_string(i) + "\n";
+  hostile.origins.Count(ota::Origin::kFull, UINT64_MAX);
   const DeviceUpdateReport report = Cleaned(hostile);
+  EXPECT_EQ(report.origins[ota::Origin::kFull], (ota::OriginCount{1, kReportCountMax}));
   EXPECT_EQ(report.percent, 100u);
   EXPECT_EQ(report.slot.size(), kReportWordMax);
   EXPECT_EQ(report.gate, "?]0;owned? probes");

@@ -64,6 +64,23 @@ TEST_F(MigrationsTest, AReleaseOfBeforeIsNotWithdrawn) {
   EXPECT_EQ(row.value()->Integer(0), 0);
 }
 
+TEST_F(MigrationsTest, AReportOfBeforeSaysNothingOfTheImage) {
+  auto connection = Connection::Open(path(), ConnectionMode::kWriter);
+  Connection& c = **connection;
+  ASSERT_TRUE(Migrate(c, Migrations().first(1)).has_value());
+  const std::string digest(64, '0');
+  const auto done =
+      c.RunScript(OldDevice("d1", "ek1", "") + "INSERT INTO releases VALUES ('" + digest +
+                  "','edge-os','1','p','{}',1);INSERT INTO rollouts VALUES ('r','" + digest +
+                  "','draft','draft','','o',1,1,1);INSERT INTO rollout_devices VALUES "
+                  "('r','d1','rest',0,'IDLE','','','',0,0);");
+  ASSERT_TRUE(done.has_value()) << done.error().ToString();
+
+  ASSERT_TRUE(Migrate(c, Migrations()).has_value());
+
+  EXPECT_EQ(Rollouts(c).DevicesOf("r")->at(0).origins, "");
+}
+
 TEST_F(MigrationsTest, AStoreOfBeforeHasNoContentKeysAndMayGetThem) {
   auto connection = Connection::Open(path(), ConnectionMode::kWriter);
   Connection& c = **connection;

@@ -9,6 +9,9 @@ namespace sallyport::device {
 namespace {
 
 TrialNote Full() {
+  ota::ImageOrigins origins;
+  origins.Count(ota::Origin::kDelta, 4096);
+  origins.Count(ota::Origin::kFull, 100);
   return {ReleaseDigest::FromArray({7}),
           "2.0.0",
           "probes",
@@ -17,7 +20,8 @@ TrialNote Full() {
           true,
           3,
           UnixTime::FromSeconds(1'800'000'000),
-          {Minutes(3), Minutes(4)}};
+          {Minutes(3), Minutes(4)},
+          origins};
 }
 
 TEST(TrialNotes, AreReadAsTheyWereWritten) {
@@ -38,6 +42,15 @@ TEST(TrialNotes, LoseNothingButExplanationsWhenTheFileIsBroken) {
   const std::string whole = WriteTrialNote(Full());
   for (size_t size = 0; size < whole.size(); ++size)
     EXPECT_FALSE(ParseTrialNote(std::string_view(whole).substr(0, size))) << size;
+}
+
+TEST(TrialNotes, OfAnOlderAgentSayNothingOfTheImage) {
+  std::string text = WriteTrialNote(Full());
+  const size_t at = text.find(R"("origins":)");
+  text.erase(at, text.find("}}", at) + 3 - at);
+  TrialNote expected = Full();
+  expected.origins = {};
+  EXPECT_EQ(*ParseTrialNote(text), expected) << text;
 }
 
 TEST(TrialNotes, RememberABoundedNumberOfUpdates) {

@@ -120,6 +120,23 @@ TEST_F(UpdateDriverTest, ReportsStatesAndRisingPercents) {
   EXPECT_GT(percent, 50u);
 }
 
+TEST_F(UpdateDriverTest, SaysWhereTheImageCameFromAlsoAfterTheReboot) {
+  source_.BreakOffAfter(kNew.index.size() + kNew.payload.size() / 2);
+  ASSERT_EQ(*driver_->Boot(), UpdateStep::kSettled);
+  EXPECT_TRUE(reports_.back().origins.empty());
+  EXPECT_FALSE(driver_->Assign(kNew.plan));
+  const uint64_t first = reports_.back().origins[ota::Origin::kFull].bytes;
+  EXPECT_GT(first, 0u);
+  Start();
+  ASSERT_EQ(*driver_->Boot(), UpdateStep::kSettled);
+  source_.BreakOffAfter(UINT64_MAX);
+  ASSERT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kRebooting);
+  ASSERT_EQ(Restart(Slot::kB), UpdateStep::kTrial);
+  EXPECT_GE(reports_.back().origins[ota::Origin::kFull].bytes, kNew.image.size());
+  EXPECT_LE(reports_.back().origins[ota::Origin::kFull].bytes, kNew.image.size() + first);
+  EXPECT_EQ(reports_.back().origins[ota::Origin::kDelta], ota::OriginCount());
+}
+
 TEST_F(UpdateDriverTest, GoesBackWhenTheServerRefusesTheNewBoot) {
   ToTrial();
 

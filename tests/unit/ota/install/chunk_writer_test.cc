@@ -86,19 +86,20 @@ class ChunkInstallTest : public ::testing::Test {
             .chunks = RemoteChunks{Remote("chunks.index"), Remote("chunks.bin")}};
   }
   std::string_view Write(const InstallFacts& facts, uint64_t from = 0) {
-    ImageWriter writer({.facts = facts,
-                        .source = source_,
-                        .target = slot_,
-                        .running = running_.get(),
-                        .running_release = std::nullopt,
-                        .checkpoint_bytes = 256 * 1024,
-                        .checkpoint =
-                            [&](uint64_t durable) {
-                              durable_ = durable;
-                              return Ok();
-                            },
-                        .progress = [](uint64_t) {},
-                        .seal = seal_});
+    ImageWriter writer(
+        {.facts = facts,
+         .source = source_,
+         .target = slot_,
+         .running = running_.get(),
+         .running_release = std::nullopt,
+         .checkpoint_bytes = 256 * 1024,
+         .checkpoint =
+             [&](uint64_t durable) {
+               durable_ = durable;
+               return Ok();
+             },
+         .progress = [this](uint64_t, const ImageOrigins& origins) { origins_ = origins; },
+         .seal = seal_});
     const auto written = writer.Write(from);
     return written ? "ok" : written.error().name();
   }
@@ -133,6 +134,7 @@ class ChunkInstallTest : public ::testing::Test {
     keep("index.json", "payload.bin", ToBytes(segments.ToJson()));
   }
   uint64_t durable_ = 0;
+  ImageOrigins origins_;
   const pki::ContentSeal* seal_ = nullptr;
 };
 
@@ -143,6 +145,9 @@ TEST_F(ChunkInstallTest, FetchesOnlyWhatTheRunningSlotDoesNotHave) {
   EXPECT_EQ(Fetched("payload.bin"), 0u);
   EXPECT_LT(Fetched("chunks.bin"), image_.size() / 3);
   EXPECT_LE(source_.requests, 4u) << "neighbours come in one range";
+  EXPECT_GT(origins_[Origin::kCopy].bytes, image_.size() / 2);
+  EXPECT_GT(origins_[Origin::kChunks].bytes, 0u);
+  EXPECT_EQ(origins_[Origin::kCopy].bytes + origins_[Origin::kChunks].bytes, image_.size());
 }
 
 TEST_F(ChunkInstallTest, TakesTheFullPayloadWhereTheRunningSlotHasNothing) {

@@ -166,6 +166,41 @@ TEST_F(DeltaInstallTest, ReportsProgressInOrder) {
   EXPECT_TRUE(std::ranges::is_sorted(done));
 }
 
+TEST_F(DeltaInstallTest, SaysWhatTheDeltaMadeAndWhatFellBack) {
+  const auto origins_of = [&](CountingSource& source, std::string_view drift) {
+    UpdateWorld world(kOld);
+    world.AddRelease(kNew);
+    const auto slot = *world.files().Open("slots/a", OpenMode::kReadWrite);
+    EXPECT_TRUE(slot->WriteAt(5000, AsBytes(drift)));
+    ImageOrigins origins;
+    EXPECT_TRUE(world.MakeInstaller().Install(
+        kNew.plan, source, [&](const InstallProgress& p) { origins = p.origins; }));
+    return origins;
+  };
+  const auto segments_of = [](ByteView index) {
+    return uint64_t{SegmentTable::Parse(index)->segments().size()};
+  };
+
+  const ImageOrigins whole = origins_of(source_, "");
+  const ImageOrigins drifted = origins_of(source_, "drift");
+  CountingSource without(kNew);
+  without.missing = {DeltaIndex(kNew)};
+  const ImageOrigins full = origins_of(without, "");
+
+  EXPECT_EQ(whole[Origin::kFull], OriginCount());
+  EXPECT_EQ(whole[Origin::kDelta].segments + whole[Origin::kCopy].segments,
+            segments_of(kNew.more.at(DeltaIndex(kNew))));
+  EXPECT_GT(drifted[Origin::kFull].segments, 0u);
+  EXPECT_GT(drifted[Origin::kDelta].segments, 0u);
+  for (const ImageOrigins& origins : {whole, drifted, full}) {
+    uint64_t bytes = 0;
+    for (const Origin origin : kOrigins) bytes += origins[origin].bytes;
+    EXPECT_EQ(bytes, kNew.image.size());
+  }
+  EXPECT_EQ(full[Origin::kFull],
+            (OriginCount{segments_of(AsBytes(kNew.index)), kNew.image.size()}));
+}
+
 // A cut after every operation of an installation whose third segment comes from the full payload.
 TEST_F(DeltaInstallTest, SurvivesAPowerCutAfterEveryOperation) {
   uint64_t points = 0;

@@ -54,6 +54,15 @@ TEST(PackImage, IsDeterministic) {
   EXPECT_EQ(one.table.ToJson(), two.table.ToJson());
 }
 
+TEST(PackImage, IsTheSameWhateverTheThreads) {
+  Bytes image = TestImage(7 * kPiece + 100, 9);
+  std::fill_n(image.begin() + kPiece, 2 * kPiece, uint8_t{0});
+  const auto pack = [&](unsigned threads) {
+    return Pack(image, {.segment_size = kPiece, .threads = threads})->ToJson();
+  };
+  for (const unsigned threads : {2u, 3u, 8u, 20u}) EXPECT_EQ(pack(threads), pack(1));
+}
+
 TEST(PackImage, RefusesAnEmptyImage) {
   EXPECT_EQ(Pack({}, {}).error().rule, "payload.empty-image");
 }
@@ -63,6 +72,7 @@ TEST(PackImage, RefusesOptionsOutsideTheirRange) {
     EXPECT_EQ(Pack(Bytes(1), {.level = level}).error().rule, "payload.level");
   for (const uint64_t size : {uint64_t{0}, kSegmentSizeMax + kPiece})
     EXPECT_EQ(Pack(Bytes(1), {.segment_size = size}).error().rule, "payload.segment-size");
+  EXPECT_EQ(Pack(Bytes(1), {.threads = 0}).error().rule, "payload.segment-size");
   EXPECT_EQ(Pack(Bytes(1), {.segment_size = kPiece + 1}).error().rule, "payload.segment-size");
 }
 
