@@ -266,7 +266,9 @@ TEST_F(InstallerTest, RefusesASourceThatSendsTooMuch) {
       return sink.Write(Bytes(static_cast<size_t>(length) + 1));
     }
   } endless;
-  EXPECT_EQ(installer_.Install(kNew.plan, endless).error().rule, "install.source-length");
+  const Error refused = installer_.Install(kNew.plan, endless).error();
+  EXPECT_EQ(refused.rule, "install.source-length");
+  EXPECT_EQ(refused.reason, Reason::kMismatch) << "it was not taken";
 }
 
 TEST_F(InstallerTest, TreatsAShortFileAsABrokenConnection) {
