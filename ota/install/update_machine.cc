@@ -6,8 +6,10 @@ namespace {
 // The target was armed: it runs, it still waits for the reboot, or it did not come up.
 BootAction JudgeArmed(const BootFacts& facts) {
   if (facts.running == facts.target) return BootAction::kAwaitAttestation;
+  // Installed again, it would get its tries again.
   if (!facts.has_kernel)
-    return facts.state == UpdateState::kTrial ? BootAction::kRollBack : BootAction::kAbandon;
+    return facts.next_boot == facts.target && facts.attempt <= 1 ? BootAction::kAbandon
+                                                                 : BootAction::kRollBack;
   if (facts.next_boot == facts.target) return BootAction::kReboot;
   return facts.attempt < kTrialAttemptsMax ? BootAction::kRetry : BootAction::kRollBack;
 }

@@ -142,6 +142,7 @@ Cost Measure(const std::function<Result<Unit>()>& work) {
   const auto start = std::chrono::steady_clock::now();
   const pid_t child = ::fork();
   if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     Must(work());
     ::_exit(0);
   }
@@ -158,6 +159,7 @@ std::optional<Cost> Shell(const Paths& paths, const std::string& commands) {
   const auto start = std::chrono::steady_clock::now();
   const pid_t child = ::fork();
   if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     // What is mounted here goes when the last process of the script does, however it ends.
     if (::unshare(CLONE_NEWNS) == 0) ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
     const std::string script =

@@ -145,6 +145,21 @@ TEST_F(ComponentFilesTest, RefusesWhatHasNoPlaceOrNoRoomBeforeAnyChange) {
   EXPECT_EQ(source_.fetches, 0u);
 }
 
+TEST_F(ComponentFilesTest, WhatAKilledAgentLeftInMemoryIsMadeDurable) {
+  const InstallFacts facts = FactsOf({source_.Add("app", app_)});
+  for (uint64_t kill = 0;; ++kill) {
+    files_ = MemoryFileSystem();
+    ASSERT_TRUE(files_.MakeDirectories("/apps"));
+    files_.CutPowerAfter(kill);
+    const std::string_view done = Install(facts);
+    files_.Survive("/efivars/");
+    ASSERT_EQ(Install(facts), "ok");
+    files_.Restart();
+    ASSERT_EQ(Content("/apps/b.img"), app_) << kill;
+    if (done == "ok") break;
+  }
+}
+
 TEST_F(ComponentFilesTest, ACutAnywhereLeavesTheOldFileOrTheNewOne) {
   const Bytes old(3000, 1);
   const InstallFacts facts = FactsOf({source_.Add("app", app_)});

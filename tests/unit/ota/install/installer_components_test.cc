@@ -102,6 +102,19 @@ TEST_F(InstallerComponentsTest, AreRefusedBeforeTheFirstWriteWhereTheyCannotGo) 
   EXPECT_EQ(world_.BootOrder(), "AB") << "untouched";
 }
 
+TEST_F(InstallerComponentsTest, AReleaseThatSupersedesAnArmedOneTakesItsCapsuleBackFirst) {
+  const InstallPlan plan = Plan();
+  ASSERT_EQ(Name(installer_.Install(plan, source_)), "ok");
+  ASSERT_TRUE(installer_.Arm());
+  const TestRelease other = MakeTestRelease("3.0.0", 3);
+  ReleaseSource offline(other);
+  offline.BreakOffAfter(0);
+
+  EXPECT_FALSE(installer_.Install(other.plan, offline));
+  EXPECT_EQ(State(), "WRITING");
+  EXPECT_FALSE(Exists("esp/EFI/UpdateCapsule/sallyport-bios.cap"));
+}
+
 TEST_F(InstallerComponentsTest, AnAbandonedUpdateTakesItsCapsuleBack) {
   const InstallPlan plan = Plan();
   ASSERT_EQ(Name(installer_.Install(plan, source_)), "ok");

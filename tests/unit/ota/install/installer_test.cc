@@ -344,7 +344,9 @@ TEST_F(InstallerTest, RefusesASourceThatSendsTooMuch) {
       return sink.Write(Bytes(static_cast<size_t>(length) + 1));
     }
   } endless;
-  EXPECT_EQ(installer_.Install(kNew.plan, endless).error().rule, "install.source-length");
+  const Error refused = installer_.Install(kNew.plan, endless).error();
+  EXPECT_EQ(refused.rule, "install.source-length");
+  EXPECT_EQ(refused.reason, Reason::kMismatch) << "it was not taken";
 }
 
 TEST_F(InstallerTest, TreatsAShortFileAsABrokenConnection) {
@@ -358,6 +360,24 @@ TEST_F(InstallerTest, RefusesAnIndexOfAnotherImage) {
   ReleaseSource source(kNewer);
   source.File(facts.index.path) = ToBytes(kNew.index);
   EXPECT_EQ(installer_.Install(kNewer.plan, source).error().rule, "install.index");
+}
+
+// Signed, but not of what else was signed: nothing is fetched by a table that lies.
+TEST_F(InstallerTest, RefusesASignedIndexThatLiesAboutTheImageOrThePayload) {
+  using Change = void (*)(InstallFacts&);
+  constexpr Change kChanges[] = {
+      [](InstallFacts& facts) { ++facts.image_length; },
+      [](InstallFacts& facts) { facts.image_sha256 = pki::Sha256(AsBytes("another image")); },
+      [](InstallFacts& facts) { --facts.payload.length; },
+      [](InstallFacts& facts) { ++facts.payload.length; }};
+  for (const Change change : kChanges) {
+    InstallFacts facts = kNewer.plan.facts();
+    change(facts);
+    ReleaseSource source(kNewer);
+    const auto refused = installer_.Install(InstallPlanForTest::Make(facts), source);
+    EXPECT_EQ(refused.error().rule, "install.index");
+    EXPECT_EQ(source.served(), kNewer.index.size());
+  }
 }
 
 TEST_F(InstallerTest, FailsWithNoSpaceWhenTheEspIsFull) {

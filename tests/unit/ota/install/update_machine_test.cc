@@ -47,11 +47,14 @@ TEST(JudgeBoot, RetriesOnceAndThenRollsBack) {
 }
 
 TEST(JudgeBoot, DoesNotWaitForATargetThatLostItsKernelImage) {
-  const auto judge = [](UpdateState state, Slot running) {
-    return JudgeBoot({state, Slot::kB, 1, running, std::nullopt, false});
+  const auto judge = [](UpdateState state, Slot running, std::optional<Slot> next = std::nullopt,
+                        uint16_t attempt = 1) {
+    return JudgeBoot({state, Slot::kB, attempt, running, next, false});
   };
   EXPECT_EQ(judge(kVerified, Slot::kA), kAbandon);
-  EXPECT_EQ(judge(kArmed, Slot::kA), kAbandon);
+  EXPECT_EQ(judge(kArmed, Slot::kA, Slot::kB), kAbandon);
+  EXPECT_EQ(judge(kArmed, Slot::kA, Slot::kB, 2), kRollBack) << "it was tried already";
+  EXPECT_EQ(judge(kArmed, Slot::kA), kRollBack) << "it may have been";
   EXPECT_EQ(judge(kTrial, Slot::kA), kRollBack);
   EXPECT_EQ(judge(kTrial, Slot::kB), kAwaitAttestation);
 }
