@@ -404,6 +404,8 @@ JsonValue Server::Impl::StatusJson() {
   const bool known = counts && counts->has_value();
   const Result<int64_t> findings =
       snapshot ? CountFloorFindings(snapshot->connection()) : Result<int64_t>(snapshot.error());
+  const Result<int64_t> degraded =
+      snapshot ? CountDegraded(snapshot->connection()) : Result<int64_t>(snapshot.error());
   return JsonValue::Object(
       {{"trust_domain", facts_.trust_domain},
        {"development", facts_.development},
@@ -411,6 +413,7 @@ JsonValue Server::Impl::StatusJson() {
        {"devices", known ? (*counts)->Integer(0) : 0},
        {"active", known ? (*counts)->Integer(1) : 0},
        {"quarantined", known ? (*counts)->Integer(2) : 0},
+       {"degraded", degraded ? JsonValue(*degraded) : JsonValue()},
        {"streams", streams_->size()},
        {"floor_findings", findings ? JsonValue(*findings) : JsonValue()},
        {"running", snapshot ? RunningJson(snapshot->connection()) : JsonValue()},

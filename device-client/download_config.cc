@@ -97,8 +97,8 @@ void ReadPeers(DownloadSettings& out, const YamlNode& node, Diagnostics& finding
 }
 
 void ReadProxy(DownloadSettings& out, const YamlNode& node, Diagnostics& findings) {
-  if (!IsPlainUrl(node.text, "http://"))
-    return findings.Add(Code::kType, node.at, "expected http://[user:password@]host:port");
+  if (!IsPlainUrl(node.text, "http://") && !IsPlainUrl(node.text, "https://"))
+    return findings.Add(Code::kType, node.at, "expected http[s]://[user:password@]host:port");
   out.proxy = node.text;
 }
 
@@ -118,6 +118,7 @@ void ReadTimeZone(DownloadSettings& out, const YamlNode& node, Diagnostics& find
                          "VWXYZ0123456789/_+-") == std::string::npos;
   if (!plain) return findings.Add(Code::kType, node.at, "expected a zone such as Europe/Berlin");
   out.time_zone = node.text;
+  out.time_zone_at = node.at;
 }
 
 }  // namespace
@@ -132,8 +133,12 @@ const std::vector<ConfigKey<DownloadSettings>>& DownloadKeys() {
        ReadList(&DownloadSettings::mirrors, MirrorKeys())},
       {"peers", "local host:port of outbound flows to site caches, asked before mirrors",
        ReadPeers},
-      {"proxy", "http://host:port through which mirrors and the content listener are reached",
+      {"proxy", "http[s]://host:port through which mirrors and the content listener are reached",
        ReadProxy},
+      {"proxy_ca_file",
+       "PEM file of the authorities that an https proxy's certificate may lead to (default: the "
+       "system's)",
+       ConfigText(&DownloadSettings::proxy_ca_file)},
       {"minimum_rate", "average below which a source is given up for the next (default 1KB/s)",
        ReadRateMin},
       {"bandwidth",
@@ -154,6 +159,8 @@ std::string DescribeDownloadMaps() {
 }
 
 void CheckDownload(const DownloadSettings& settings, policy::Position at, Diagnostics& findings) {
+  if (!settings.proxy_ca_file.empty() && !settings.proxy.starts_with("https://"))
+    findings.Add(Code::kRange, at, "proxy_ca_file is for a proxy that is reached by https");
   const SiteCacheSettings& cache = settings.site_cache;
   if (cache.directory.empty()) return;
   // Two caches that ask each other would wait for each other.

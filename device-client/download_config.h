@@ -25,9 +25,11 @@ struct DownloadSettings {
   std::vector<MirrorSettings> mirrors;
   std::vector<std::string> peers;  // local host:port of outbound flows
   std::string proxy;
+  std::string proxy_ca_file;
   uint64_t rate_min = 1'000;  // bytes per second
   std::vector<BandwidthSpan> bandwidth;
   std::string time_zone;
+  policy::Position time_zone_at = {};  // where the configuration names it
   Duration deadline = Days(7);
   SiteCacheSettings site_cache;
 };

@@ -19,7 +19,8 @@ Clients MirrorsOf(const DownloadSettings& settings) {
   Clients out;
   for (const MirrorSettings& mirror : settings.mirrors)
     out.push_back(std::make_unique<const MirrorClient>(
-        MirrorEndpoint{mirror.url, mirror.ca_file, settings.proxy, kMirrorStallSecondsMax}));
+        MirrorEndpoint{mirror.url, mirror.ca_file, settings.proxy, kMirrorStallSecondsMax,
+                       settings.proxy_ca_file}));
   return out;
 }
 
@@ -76,7 +77,9 @@ void Downloads::Stop() {
 
 uint64_t Downloads::LimitNow() const {
   const TrustedTime::Reading reading = parts_.reading();
-  return reading.sure ? bandwidth_.At(MinuteOfDay(reading.now)) : bandwidth_.Strictest();
+  const uint64_t limit =
+      reading.sure ? bandwidth_.At(MinuteOfDay(reading.now)) : bandwidth_.Strictest();
+  return limit == 0 && parts_.overdue && parts_.overdue() ? bandwidth_.LowestOpen() : limit;
 }
 
 std::vector<DownloadSource> Downloads::Nearest() const {

@@ -21,6 +21,8 @@ struct DownloadParts {
   std::string state;  // the agent's directory
   // reading is trusted time. Thread-safe.
   std::function<TrustedTime::Reading()> reading;
+  // overdue: the release to be loaded is past its security deadline. Thread-safe; null: never.
+  std::function<bool()> overdue = {};
 };
 
 // Downloads borrows its parts. A site cache that cannot be opened is logged and done without: it

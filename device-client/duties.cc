@@ -12,10 +12,11 @@
 namespace sallyport::device {
 namespace {
 
-ContentEndpoint EndpointOf(const pki::EnrolmentFile& enrolment, const std::string& proxy,
+ContentEndpoint EndpointOf(const pki::EnrolmentFile& enrolment, const DownloadSettings& settings,
                            std::function<UnixTime()> now) {
   ContentEndpoint endpoint{
-      enrolment.servers.content, "", {}, kContentStallSecondsMax, std::move(now), proxy};
+      enrolment.servers.content, "", {}, kContentStallSecondsMax, std::move(now), settings.proxy,
+      settings.proxy_ca_file};
   for (const pki::IssuerCertificate& issuer : enrolment.trust_bundle.server_issuers)
     endpoint.anchors_pem += issuer.ToPem();
   for (const pki::SpiffeId& id : enrolment.server_ids) endpoint.server_ids.push_back(id.text());
@@ -44,7 +45,7 @@ Duties::Duties(DutyParts parts, const Config& config, const pki::EnrolmentFile& 
     : parts_(parts),
       config_(config),
       enrolment_(enrolment),
-      content_(EndpointOf(enrolment, config.update.download.proxy,
+      content_(EndpointOf(enrolment, config.update.download,
                           [this] { return client_->time().Now().now; }),
                [this]() -> std::optional<TlsIdentity> {
                  const std::lock_guard lock(identity_mutex_);
@@ -68,9 +69,10 @@ Result<Unit> Duties::Start(Client& client, const std::string& device_id) {
 
 void Duties::Stop() {
   if (bundles_) bundles_->Stop();
+  // First, so that nothing is decided by programs and downloads that end because of it.
+  if (worker_) worker_->Stop();
   parts_.runner.Stop();
   if (downloads_) downloads_->Stop();
-  if (worker_) worker_->Stop();
   worker_.reset();
   if (proxy_) proxy_->Stop();
 }
@@ -92,10 +94,11 @@ Result<Unit> Duties::StartUpdates() {
   SP_TRY(const ota::Slot running, machinery_->installer().RunningSlot());
   SP_TRY(boot_.release, machinery_->installer().RunningRelease());
   boot_.slot = running == ota::Slot::kA ? pki::BootSlot::kA : pki::BootSlot::kB;
-  downloads_ = std::make_unique<Downloads>(
-      DownloadParts{parts_.files, parts_.clock, content_, config_.state,
-                    [client = client_] { return client->time().Now(); }},
-      config_.update.download);
+  downloads_ =
+      std::make_unique<Downloads>(DownloadParts{parts_.files, parts_.clock, content_, config_.state,
+                                                [client = client_] { return client->time().Now(); },
+                                                [this] { return Overdue(); }},
+                                  config_.update.download);
   sources_ = std::make_unique<BundleSource>(downloads_->source());
   checks_ = std::make_unique<MachineChecks>(
       MachineParts{parts_.files, parts_.runner, parts_.clock,
@@ -127,7 +130,7 @@ std::unique_ptr<BundleDesk> Duties::MakeBundleDesk() {
           [this] {
             return ota::ManifestVerifier::StoredRelease(parts_.files, config_.state + "/manifest");
           },
-      .assign = [this](ota::InstallPlan plan) { worker_->Assign(std::move(plan)); }});
+      .assign = [this](ota::InstallPlan plan) { Assign(std::move(plan)); }});
 }
 
 std::unique_ptr<DeviceContentKeys> Duties::MakeContentKeys() {
@@ -174,6 +177,20 @@ UpdateDriverParts Duties::DriverParts() {
           {}};
 }
 
+void Duties::Assign(ota::InstallPlan plan) {
+  {
+    const std::lock_guard lock(report_mutex_);
+    install_by_ = plan.facts().install_by;
+  }
+  worker_->Assign(std::move(plan));
+}
+
+bool Duties::Overdue() const {
+  const TrustedTime::Reading time = client_->time().Now();
+  const std::lock_guard lock(report_mutex_);
+  return JudgeDeadline(install_by_, time) == Deadline::kPassed;
+}
+
 void Duties::Reported(const UpdateReport& report) {
   {
     const std::lock_guard lock(report_mutex_);
@@ -189,6 +206,7 @@ std::optional<UpdateView> Duties::Update() const {
       {}, checks_->Inhibitors(), checks_->InstallWindow(), checks_->RebootWindow(Duration{0})};
   const std::lock_guard lock(report_mutex_);
   view.report = report_;
+  view.deadline = JudgeDeadline(report_.install_by, client_->time().Now());
   return view;
 }
 
@@ -295,7 +313,7 @@ Result<Unit> Duties::Obey(const ota::VerifiedManifest& manifest) {
   if (!manifest.release() || !bundles_->AssignsAfter(manifest.version())) return Unit{};
   bundles_->Superseded(manifest.release()->digest());
   assigned_ = manifest.release()->digest();
-  worker_->Assign(ota::InstallPlanMaker::From(*manifest.release()));
+  Assign(ota::InstallPlanMaker::From(*manifest.release()));
   return Unit{};
 }
 

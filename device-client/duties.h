@@ -35,6 +35,7 @@ struct UpdateView {
   std::vector<Inhibitor> inhibitors;
   GateDecision install_window;
   GateDecision reboot_window;
+  Deadline deadline = Deadline::kNone;  // of the release in `report`, which says when it is
 };
 
 // Duties: AgentSinks are called on the client's thread; Connections and the rest are thread-safe.
@@ -77,6 +78,9 @@ class Duties final : public AgentSinks {
   // and the event log is there.
   Result<Unit> CheckAlone();
   UpdateDriverParts DriverParts();
+  void Assign(ota::InstallPlan plan);
+  // Overdue: trusted time is past the deadline of the release that was assigned last. Thread-safe.
+  [[nodiscard]] bool Overdue() const;
   void Reported(const UpdateReport& report);
   void Hear(HealthCheck check, HealthState state, std::optional<ReleaseDigest> release = {});
   // Verifier is made once the device knows its id.
@@ -107,8 +111,9 @@ class Duties final : public AgentSinks {
   TrialNotes notes_;
   Watchdog watchdog_;
   std::optional<ReleaseDigest> assigned_;  // by the director, and not withdrawn yet
-  mutable std::mutex report_mutex_;        // guards report_
+  mutable std::mutex report_mutex_;        // guards report_, install_by_
   UpdateReport report_;
+  std::optional<UnixTime> install_by_;  // of the last assignment
   BootClaim boot_;
   std::unique_ptr<Proxy> proxy_;
   std::unique_ptr<UpdateWorker> worker_;

@@ -32,7 +32,9 @@ void AddLooking(CLI::App& update, UpdateCommands& out) {
   out.preflight->footer(
       "Example:\n  sallyport-agent update preflight --release release.json --config agent.yaml\n"
       "Exit status 1 when a check fails.");
-  out.preflight->add_option("--release", out.release, "release.json whose sizes are checked");
+  out.preflight->add_option(
+      "--release", out.release,
+      "release.json whose sizes and components are checked (default: the assigned one)");
   out.preflight->add_flag("--json", out.json, "As one JSON object");
 }
 

@@ -7,6 +7,8 @@
 
 #include "device-client/state_lock.h"
 #include "device-client/status_file.h"
+#include "device-client/time_zone.h"
+#include "ota/metadata/install_plan_maker.h"
 #include "ota/metadata/limits.h"
 #include "ota/metadata/release.h"
 #include "pki/base/log.h"
@@ -57,18 +59,6 @@ LogLevel LevelOf(std::string_view word) {
 Result<Config> LoadConfig(FileSystem& files, const std::string& path) {
   SP_TRY(const Bytes text, ReadFile(files, path, kConfigBytesMax));
   return ParseConfig(AsText(text), path);
-}
-
-// UseTimeZone sets the zone of this process; before any thread, which is when it is safe.
-Result<Unit> UseTimeZone(FileSystem& files, const std::string& zone) {
-  if (zone.empty()) return Unit{};
-  const Result<Bytes> known = ReadFile(files, "/usr/share/zoneinfo/" + zone, kConfigBytesMax);
-  if (!known || !AsText(*known).starts_with("TZif"))
-    return Error{Reason::kInvalidArgument, "this system knows no time zone " + zone,
-                 "update.time-zone"};
-  ::setenv("TZ", zone.c_str(), 1);
-  ::tzset();
-  return Unit{};
 }
 
 // StopOnReboot ends the agent; the supervisor sees the exit status.
@@ -154,7 +144,7 @@ int RunAgent(const RunOptions& options) {
   PosixFileSystem files;
   const Result<Config> config = LoadConfig(files, options.config);
   if (!config) return Fail(config.error());
-  const Result<Unit> zone = UseTimeZone(files, config->update.download.time_zone);
+  const Result<Unit> zone = UseTimeZone(files, config->update.download, options.config);
   if (!zone) return Fail(zone.error());
   if (options.check_only) return std::puts("configuration is good") < 0 ? 4 : 0;
   SetLogLevel(LevelOf(config->log_level));
@@ -231,25 +221,37 @@ void ShowProgress(const InstallAnswer& answer) {
                answer.detail.empty() ? "" : "  ", answer.detail.c_str());
 }
 
-Result<ota::PreflightNeeds> NeedsOf(FileSystem& files, const std::string& path) {
-  if (path.empty()) return ota::PreflightNeeds{};
-  SP_TRY(const Bytes json, ReadFile(files, path, ota::kReleaseSizeMax));
-  SP_TRY(const ota::Release release, ota::ParseRelease(json));
-  ota::PreflightNeeds needs{release.image.length, release.uki.length};
-  for (const ota::ReleaseComponent& component : release.components)
-    needs.esp_length += component.firmware ? ota::kCapsuleCopies * component.file.length : 0;
-  return needs;
+struct PreflightAnswer {
+  std::string release;  // empty: none is known
+  std::vector<ota::PreflightCheck> checks;
+};
+
+Result<std::vector<ota::PreflightCheck>> Checks(FileSystem& files, const Config& config,
+                                                const ota::InstallFacts* facts) {
+  SP_TRY(const auto machinery, UpdateMachinery::Make(files, UpdatePathsOf(config)));
+  return machinery->installer().Preflight(facts);
 }
 
-Result<std::vector<ota::PreflightCheck>> Preflight(const RunOptions& options,
-                                                   const std::string& release) {
+// Without a name it is the release that the held manifest assigns.
+Result<PreflightAnswer> Preflight(const RunOptions& options, const std::string& path) {
   PosixFileSystem files;
   SP_TRY(const Config config, LoadConfig(files, options.config));
   if (config.update.slot_a.empty())
     return Error{Reason::kInvalidArgument, "the configuration has no section update"};
-  SP_TRY(const ota::PreflightNeeds needs, NeedsOf(files, release));
-  SP_TRY(const auto machinery, UpdateMachinery::Make(files, UpdatePathsOf(config)));
-  return machinery->installer().Preflight(needs);
+  Bytes json = ota::ManifestVerifier::StoredRelease(files, config.state + "/manifest");
+  if (!path.empty()) {
+    SP_TRY(json, ReadFile(files, path, ota::kReleaseSizeMax));
+  }
+  PreflightAnswer answer;
+  if (json.empty()) {
+    SP_TRY(answer.checks, Checks(files, config, nullptr));
+    return answer;
+  }
+  SP_TRY(const ota::Release release, ota::ParseRelease(json));
+  const ota::InstallFacts facts = ota::FactsOf(ota::ReleaseDigestOf(json), release);
+  answer.release = release.product + " " + release.version.text();
+  SP_TRY(answer.checks, Checks(files, config, &facts));
+  return answer;
 }
 
 }  // namespace
@@ -273,10 +275,11 @@ int InstallBundle(const RunOptions& options, const InstallOptions& install) {
 }
 
 int PrintPreflight(const RunOptions& options, const std::string& release, bool json) {
-  const auto checks = Preflight(options, release);
-  if (!checks) return Fail(checks.error());
-  if (std::fputs(ota::DescribePreflight(*checks, json).c_str(), stdout) < 0) return 4;
-  return ota::FirstFailure(*checks) ? 0 : 1;
+  const Result<PreflightAnswer> answer = Preflight(options, release);
+  if (!answer) return Fail(answer.error());
+  if (std::fputs(ota::DescribePreflight(answer->checks, answer->release, json).c_str(), stdout) < 0)
+    return 4;
+  return ota::FirstFailure(answer->checks) ? 0 : 1;
 }
 
 }  // namespace sallyport::device

@@ -81,6 +81,16 @@ JsonValue FloorsJson(const FloorStatus& status) {
   return JsonValue::Object(std::move(members));
 }
 
+namespace {
+
+JsonValue DeadlineJson(const UpdateView& update) {
+  if (!update.report.install_by) return {};
+  return JsonValue::Object({{"install_by", FormatRfc3339(*update.report.install_by)},
+                            {"state", DeadlineName(update.deadline)}});
+}
+
+}  // namespace
+
 JsonValue UpdateJson(const std::optional<UpdateView>& update) {
   if (!update) return {};
   const UpdateReport& report = update->report;
@@ -98,6 +108,8 @@ JsonValue UpdateJson(const std::optional<UpdateView>& update) {
        {"origins", report.origins.empty() ? JsonValue() : ota::OriginsJson(report.origins)},
        {"target", JsonValue::Object({{"release", report.release ? HexEncode(*report.release) : ""},
                                      {"slot", report.slot}})},
+       {"degraded", report.degraded},
+       {"deadline", DeadlineJson(*update)},
        {"inhibitors", JsonValue::Array(std::move(inhibitors))},
        {"windows", JsonValue::Object({{"install", window(update->install_window)},
                                       {"reboot", window(update->reboot_window)}})}});
@@ -110,6 +122,14 @@ Result<std::string> DescribeWindow(const JsonCursor& windows, std::string_view n
   SP_TRY(const JsonCursor::Flag open, window.GetBool("open"));
   SP_TRY(const std::string_view detail, window.GetString("detail"));
   return "\n  " + std::string(name) + ": " + (open.value ? "open" : std::string(detail));
+}
+
+Result<std::string> DescribeDeadline(const JsonCursor& update) {
+  SP_TRY(const JsonCursor deadline, update.Member("deadline"));
+  if (deadline.value().kind() == JsonValue::Kind::kNull) return std::string();
+  SP_TRY(const std::string_view install_by, deadline.GetString("install_by"));
+  SP_TRY(const std::string_view state, deadline.GetString("state"));
+  return "\n  deadline: " + std::string(install_by) + " (" + std::string(state) + ")";
 }
 
 Result<std::string> DescribeOrigins(const JsonCursor& update) {
@@ -128,6 +148,10 @@ Result<std::string> DescribeProgress(const JsonCursor& update) {
   std::string out = "update:   " + OrNone(state) + " " + std::to_string(percent) + " %";
   if (!gate.empty()) out += ", gate " + std::string(gate);
   if (!detail.empty()) out += ": " + std::string(detail);
+  SP_TRY(const JsonCursor::Flag degraded, update.GetBool("degraded"));
+  if (degraded.value) out += "\n  degraded: installs nothing on its own";
+  SP_TRY(const std::string deadline, DescribeDeadline(update));
+  out += deadline;
   SP_TRY(const std::string origins, DescribeOrigins(update));
   out += origins;
   SP_TRY(const std::vector<JsonCursor> inhibitors, update.GetElements("inhibitors"));

@@ -25,8 +25,10 @@ JsonValue FloorsJson(const FloorStatus& status);
 
 // UpdateJson is its member "update":
 // {"state","percent","gate","detail","target":{"release","slot"},
+// "degraded","deadline":{"install_by","state"},
 // "inhibitors":[{"who","why"}],"windows":{"install":{"open","detail"},"reboot":{"open","detail"}}},
-// or null on a device that takes no updates. `state` is empty before the first report.
+// or null on a device that takes no updates. `state` is empty before the first report; `deadline`
+// is null where the release has none, its `state` else ahead, unknown (no trusted time) or passed.
 JsonValue UpdateJson(const std::optional<UpdateView>& update);
 
 // DescribeUpdate takes release, slot, manifest, floors and the members of UpdateJson out of a

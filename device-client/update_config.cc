@@ -169,7 +169,7 @@ const std::vector<ConfigKey<WindowSettings>>& WindowsKeys() {
   };
   static const std::vector<ConfigKey<WindowSettings>> keys{
       {"install",
-       "when a download and installation may begin, in the form of `reboot[]` (default always)",
+       "when a download and installation may run, in the form of `reboot[]` (default always)",
        Items(&WindowSettings::install, WindowKeys)},
       {"reboot", "when the machine may reboot into a new slot (default always)",
        Items(&WindowSettings::reboot, WindowKeys)},

@@ -75,6 +75,20 @@ Result<std::vector<std::string>> OldReleases(const ReleaseCreateOptions& options
   return out;
 }
 
+// InstallByOf reads a deadline, which must be ahead: one that has passed as the release is made
+// would take the windows away that it is to leave.
+Result<std::optional<UnixTime>> InstallByOf(const std::string& text, UnixTime now) {
+  if (text.empty()) return std::optional<UnixTime>();
+  const auto time = ParseRfc3339(text);
+  if (!time)
+    return Error{Reason::kInvalidArgument,
+                 "--install-by expects a time such as 2026-12-01T12:00:00Z", "release.install-by"};
+  if (*time <= now)
+    return Error{Reason::kInvalidArgument, "--install-by " + text + " is not ahead",
+                 "release.install-by-past"};
+  return std::optional(UnixTime::FromSeconds(time->seconds()));
+}
+
 // In steps of this many per cent where it is no terminal, so that a log stays readable.
 constexpr uint64_t kLogStep = 5;
 
@@ -149,6 +163,7 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
   SP_TRY(ota::ReleaseVersion min_version, ota::ReleaseVersion::Parse(options.min_version));
   SP_TRY(const Duration lifetime, ParseDuration(options.expires_in));
   SP_TRY(auto components, ComponentsOf(options));
+  SP_TRY(const auto install_by, InstallByOf(options.install_by, now));
   SP_TRY(std::vector<std::string> from, OldReleases(options));
   SP_TRY(const ota::LintReport lint, LintForRelease(files, options.image, options.allow));
   SP_TRY(const SealFor sealed, SealOf(files, options));
@@ -163,6 +178,7 @@ Result<CommandResult> Create(FileSystem& files, const ReleaseCreateOptions& opti
                                   .image_path = options.image,
                                   .components = std::move(components),
                                   .from = std::move(from),
+                                  .install_by = install_by,
                                   .seal = sealed.seal ? &*sealed.seal : nullptr};
   std::map<std::string, ProgressLine> lines;
   SP_TRY(const ota::Release release,
@@ -287,13 +303,19 @@ std::string DeltasText(const JsonValue& release) {
   return out;
 }
 
+std::string InstallByText(const JsonCursor& release) {
+  const auto install_by = release.GetString("install_by");
+  return install_by ? "  install by " + std::string(*install_by) : "";
+}
+
 std::string ReleasesText(const JsonValue& facts) {
   std::string out;
   for (const JsonValue& release : *facts.Find("releases")->if_array()) {
     const JsonCursor cursor(release);
     out += "release " + std::string(cursor.GetString("product").value()) + " " +
            std::string(cursor.GetString("version").value()) + "  " +
-           std::string(cursor.GetString("digest").value()) + "\n" + DeltasText(release);
+           std::string(cursor.GetString("digest").value()) + InstallByText(cursor) + "\n" +
+           DeltasText(release);
     if (const JsonValue* const sealed = release.Find("sealed"))
       out += "  sealed, key " + *sealed->Find("key_id")->if_string() + "\n";
   }
@@ -342,6 +364,9 @@ void AddCreate(CLI::App& release, CommandSink& sink, FleetFunction fleet) {
                      "Rises when older releases must not come back");
   create->add_flag("--security-floor", options->security_floor,
                    "Commit raises the device's rollback floor");
+  create->add_option("--install-by", options->install_by,
+                     "Security deadline (RFC 3339): from then on no window or site inhibitor of a "
+                     "device holds the update up");
   create->add_option("--uki", options->uki, "Unified kernel image")->required();
   create->add_option("--image", options->image, "Root image")->required();
   create->add_option("--component", options->components,

@@ -29,6 +29,7 @@ struct ReleaseCreateOptions {
   std::vector<std::string> components = {};  // NAME=FILE
   std::vector<std::string> capsules = {};    // NAME=FILE@VERSION
   std::vector<std::string> allow = {};       // lint rules
+  std::string install_by = {};               // RFC 3339; empty: no deadline
   std::string expires_in = "365d";
   std::vector<std::string> from = {};  // older releases that get a delta, or fleet[:N]
   FleetFunction fleet = {};            // null: `from` cannot say fleet

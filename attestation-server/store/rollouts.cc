@@ -199,7 +199,8 @@ Result<std::vector<RolloutDeviceRow>> Rollouts::DevicesOf(std::string_view name)
 }
 
 bool HasFailed(const RolloutDeviceRow& device) {
-  return device.state == UpdateState::kFailed || device.state == UpdateState::kRolledBack;
+  return device.state == UpdateState::kFailed || device.state == UpdateState::kRolledBack ||
+         device.state == UpdateState::kDegraded;
 }
 
 Result<std::optional<RolloutDeviceRow>> FindAssignment(Connection& connection,
@@ -215,6 +216,20 @@ Result<std::optional<RolloutDeviceRow>> FindAssignment(Connection& connection,
   if (!row.has_value()) return std::optional<RolloutDeviceRow>();
   SP_TRY(RolloutDeviceRow device, ReadRolloutDevice(*row));
   return std::optional<RolloutDeviceRow>(std::move(device));
+}
+
+Result<int64_t> CountDegraded(Connection& connection) {
+  SP_TRY(
+      const auto row,
+      connection.QueryOne("SELECT COUNT(DISTINCT d.device_id) FROM rollout_devices d "
+                          "JOIN rollouts r ON r.name = d.rollout "
+                          "WHERE d.state = 'DEGRADED' AND r.state NOT IN ('aborted', 'reverting') "
+                          "AND NOT EXISTS (SELECT 1 FROM rollout_devices n "
+                          "JOIN rollouts m ON m.name = n.rollout WHERE n.device_id = d.device_id "
+                          "AND m.created_at > r.created_at AND n.state NOT IN ('IDLE', 'PLANNED'))",
+                          "i"));
+  if (!row.has_value()) return Error{Reason::kInternal, "no count"};
+  return row->Integer(0);
 }
 
 Result<std::optional<AssignedRow>> FindAssignedRelease(Connection& connection,

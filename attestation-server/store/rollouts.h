@@ -88,6 +88,10 @@ bool HasFailed(const RolloutDeviceRow& device);
 Result<std::optional<RolloutDeviceRow>> FindAssignment(Connection& connection,
                                                        std::string_view device_id);
 
+// CountDegraded counts devices that are in DEGRADED by their newest assignment in which they got
+// anywhere.
+Result<int64_t> CountDegraded(Connection& connection);
+
 // AssignedRow is the release that the director names for a device.
 struct AssignedRow {
   ReleaseRow release;

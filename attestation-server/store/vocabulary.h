@@ -46,6 +46,7 @@ enum class UpdateState : uint8_t {
   kCommitted,
   kFailed,
   kRolledBack,
+  kDegraded,
 };
 // ReferenceScope: a set judges every device of its class, or the devices that it is assigned to.
 enum class ReferenceScope : uint8_t { kClass, kDevices };
@@ -147,7 +148,8 @@ struct Words<UpdateState> {
       Word{UpdateState::kWriting, "WRITING"},   Word{UpdateState::kWritten, "WRITTEN"},
       Word{UpdateState::kVerified, "VERIFIED"}, Word{UpdateState::kArmed, "ARMED"},
       Word{UpdateState::kTrial, "TRIAL"},       Word{UpdateState::kCommitted, "COMMITTED"},
-      Word{UpdateState::kFailed, "FAILED"},     Word{UpdateState::kRolledBack, "ROLLED_BACK"}};
+      Word{UpdateState::kFailed, "FAILED"},     Word{UpdateState::kRolledBack, "ROLLED_BACK"},
+      Word{UpdateState::kDegraded, "DEGRADED"}};
 };
 template <>
 struct Words<RolloutWave> {

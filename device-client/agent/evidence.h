@@ -96,6 +96,9 @@ struct UpdateReport {
   std::string log_tail;  // of the boot that failed
   unsigned percent = 0;
   ota::ImageOrigins origins;  // of the image in `slot`; empty when it is not known
+  // This device's business only:
+  std::optional<UnixTime> install_by = {};  // of `release`
+  bool degraded = false;                    // whatever `release` and `state` are
 };
 
 }  // namespace sallyport::device

@@ -15,8 +15,8 @@ void TrustedTime::Learn(UnixTime signed_time) {
 
 TrustedTime::Reading TrustedTime::Now() const {
   const std::lock_guard lock(anchor_mutex_);
-  if (!anchor_) return {std::max({floor_, estimate_, clock_.Wall()}), false};
-  return {anchor_->time + Duration{clock_.Boot().ms - anchor_->boot.ms}, true};
+  if (!anchor_) return {std::max({floor_, estimate_, clock_.Wall()}), false, floor_};
+  return {anchor_->time + Duration{clock_.Boot().ms - anchor_->boot.ms}, true, floor_};
 }
 
 TimeBound TrustedTime::Bound() const {

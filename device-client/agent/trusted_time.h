@@ -35,7 +35,11 @@ class TrustedTime {
 
   struct Reading {
     UnixTime now;
-    bool sure;  // false until the server was heard in this boot
+    bool sure;            // false until the server was heard in this boot
+    UnixTime floor = {};  // while unsure: the last signed time of earlier boots, or the build time
+    // AtLeast judges what nobody may bring forward by setting a clock ahead: it is that late or
+    // later.
+    UnixTime AtLeast() const { return sure ? now : floor; }
   };
   // Now judges what expires: while unsure, the latest that any clock says.
   Reading Now() const;

@@ -74,10 +74,11 @@ InstallAnswer Refused(const InstallRequest& request, const Error& error) {
 
 }  // namespace
 
-void BundleSource::Use(std::string prefix, const std::string& folder) {
+void BundleSource::Use(std::string prefix, const std::string& folder,
+                       const Sha256Digest& statement) {
   const std::lock_guard lock(mutex_);
   prefix_ = std::move(prefix);
-  folder_ = std::make_shared<BundleFolder>(folder);
+  folder_ = std::make_shared<BundleFolder>(folder, statement);
 }
 
 void BundleSource::Drop() {
@@ -146,7 +147,7 @@ Result<Unit> BundleDesk::WriteDown(const InstallRequest& request, const ota::Ver
 }
 
 void BundleDesk::Begin(const ota::VerifiedBundle& bundle, const std::string& folder) {
-  parts_.source.Use(DirectoryOf(bundle.release()), folder);
+  parts_.source.Use(DirectoryOf(bundle.release()), folder, bundle.statement_digest());
   parts_.floors.Obeyed(bundle);
   parts_.assign(ota::InstallPlanMaker::From(bundle));
 }

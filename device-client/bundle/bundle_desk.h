@@ -25,8 +25,9 @@ namespace sallyport::device {
 class BundleSource final : public ota::PayloadSource {
  public:
   explicit BundleSource(ota::PayloadSource& network) : network_(network) {}
-  // Use: from now on files below the target directory `prefix` come from `folder`, until Drop.
-  void Use(std::string prefix, const std::string& folder);
+  // Use: from now on files below the target directory `prefix` come from `folder`, as long as that
+  // holds the bundle with this statement, until Drop.
+  void Use(std::string prefix, const std::string& folder, const Sha256Digest& statement);
   void Drop();
   Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
                      ota::ByteSink& sink) override;

@@ -9,6 +9,9 @@
 #include <system_error>
 #include <utility>
 
+#include "ota/metadata/usb_bundle.h"
+#include "pki/crypto/hash.h"
+
 namespace sallyport::device {
 namespace {
 
@@ -97,13 +100,21 @@ Result<Bytes> BundleFolder::FetchTarget(const std::string& path, uint64_t size_m
   return ReadWhole(path_, "targets/" + path, size_max);
 }
 
+bool BundleFolder::HoldsBundle() const {
+  const Result<Bytes> statement = ReadWhole(
+      path_, "metadata/" + std::string(ota::kBundleStatementFile), ota::kBundleStatementSizeMax);
+  return statement && (!statement_ || pki::Sha256(*statement) == *statement_);
+}
+
 Result<Unit> BundleFolder::Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
                                  ota::ByteSink& sink) {
   const std::string name = "targets/" + ota::ConsistentPath(file.path, HexEncode(file.sha256));
   const Result<Descriptor> opened = OpenBeneath(path_, name);
-  if (!opened && opened.error().reason == Reason::kNotFound)
+  if (!opened && !HoldsBundle())
     return Error{Reason::kUnavailable, path_ + " does not hold the bundle: put it back",
                  "bundle.folder-gone"};
+  if (!opened && opened.error().reason == Reason::kNotFound)
+    return Error{Reason::kNotFound, name + " is not in the bundle", "bundle.file-missing"};
   if (!opened) return opened.error();
   struct stat info{};
   if (::fstat(opened->get(), &info) != 0) return FromErrno(errno, name);

@@ -74,6 +74,13 @@ uint64_t BandwidthPlan::Strictest() const {
   return out;
 }
 
+uint64_t BandwidthPlan::LowestOpen() const {
+  uint64_t out = kUnlimitedRate;
+  for (const BandwidthSpan& span : spans_)
+    if (span.limit > 0) out = std::min(out, span.limit);
+  return out;
+}
+
 int MinuteOfDay(UnixTime time) {
   const time_t seconds = time.seconds();
   std::tm local{};

@@ -42,6 +42,8 @@ class BandwidthPlan {
   uint64_t At(int minute) const;
   // Strictest is the lowest of all: for a device that does not know what time it is.
   uint64_t Strictest() const;
+  // LowestOpen is the lowest limit that is not 0: for a download that may not wait any longer.
+  uint64_t LowestOpen() const;
 
  private:
   const std::vector<BandwidthSpan> spans_;

@@ -92,7 +92,7 @@ ContentClient::ContentClient(ContentEndpoint endpoint, IdentitySource identity)
     : endpoint_(std::move(endpoint)),
       identity_(std::move(identity)),
       place_{"https://" + endpoint_.address + "/image/", endpoint_.proxy,
-             endpoint_.stall_seconds_max, 0} {}
+             endpoint_.stall_seconds_max, 0, endpoint_.proxy_ca_file} {}
 
 Result<Unit> ContentClient::Get(const ContentRequest& request, ota::ByteSink& sink) const {
   return WithIdentity(identity_, [&](const TlsIdentity& identity) {

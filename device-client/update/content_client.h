@@ -21,7 +21,8 @@ struct ContentEndpoint {
   long stall_seconds_max = kContentStallSecondsMax;
   // The time to judge the server's certificate by; null: the wall clock. Thread-safe.
   std::function<UnixTime()> now = nullptr;
-  std::string proxy = "";  // http://host:port; empty: none
+  std::string proxy = "";          // http[s]://host:port; empty: none
+  std::string proxy_ca_file = {};  // PEM; empty: the system's authorities
 };
 
 // IdentitySource returns the identity to present now; nullopt before the first certificate.

@@ -126,8 +126,19 @@ bool HttpTransfer::SetLimits() {
          Set(CURLOPT_FAILONERROR, 1L);
 }
 
+// The proxy sees neither the device's certificate nor what passes: both are of the TLS connection
+// inside.
+bool HttpTransfer::SecureProxy() {
+  if (!place_.proxy.starts_with("https://")) return true;
+  const bool pinned =
+      place_.proxy_ca_file.empty() || (Set(CURLOPT_PROXY_CAINFO, place_.proxy_ca_file.c_str()) &&
+                                       Set(CURLOPT_PROXY_CAPATH, static_cast<char*>(nullptr)));
+  return pinned && Set(CURLOPT_PROXY_SSLVERSION, long{CURL_SSLVERSION_TLSv1_2}) &&
+         Set(CURLOPT_PROXY_SSL_VERIFYPEER, 1L) && Set(CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
+}
+
 Result<Unit> HttpTransfer::Configure() {
-  bool ok = handle_ && Set(CURLOPT_URL, url_.c_str()) && SetLimits() && Secure() &&
+  bool ok = handle_ && Set(CURLOPT_URL, url_.c_str()) && SetLimits() && SecureProxy() && Secure() &&
             Set(CURLOPT_HEADERFUNCTION, &HttpTransfer::OnHeader) &&
             Set(CURLOPT_HEADERDATA, static_cast<void*>(this)) &&
             Set(CURLOPT_WRITEFUNCTION, &HttpTransfer::OnBody) &&
@@ -208,6 +219,11 @@ size_t HttpTransfer::OnHeader(char* data, size_t size, size_t count, void* self)
 }
 
 Error HttpTransfer::FailureOf(CURLcode code) const {
+  long proxy_verdict = 0;
+  curl_easy_getinfo(handle_.get(), CURLINFO_PROXY_SSL_VERIFYRESULT, &proxy_verdict);
+  if (code == CURLE_PEER_FAILED_VERIFICATION && proxy_verdict != 0)
+    return Error{Reason::kUnavailable,
+                 "the proxy's certificate does not lead to an accepted issuer", "content.proxy"};
   if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
     return UnknownServer("its certificate does not lead to an accepted issuer");
   if (status() == kNotFound) return Error{Reason::kNotFound, request_.path};

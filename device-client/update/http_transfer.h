@@ -21,11 +21,12 @@ inline constexpr long kContentConnectSecondsMax = 20;
 
 struct HttpPlace {
   std::string base;   // URL to which a path is appended
-  std::string proxy;  // http://host:port, through which it is reached; empty: directly
+  std::string proxy;  // http[s]://host:port, through which it is reached; empty: directly
   long stall_seconds_max = kContentStallSecondsMax;
   // A server that ignores ranges sends a file from its beginning; up to so much of it is read in
   // vain.
   uint64_t skip_bytes_max = 0;
+  std::string proxy_ca_file = {};  // PEM, for an https proxy; empty: the system's authorities
 };
 
 struct FreeCurl {
@@ -55,8 +56,9 @@ class HttpTransfer {
 
   // Get: kNotFound; kUnauthenticated, content.refused; kTooLarge, content.size (more than was asked
   // for); kMismatch, content.range (another range, or more than `skip_bytes_max` before it);
-  // kUnavailable, content.redirect, content.status, content.truncated, content.server (the peer is not who it has
-  // to be), or without a rule when the connection fails; errors of `sink`.
+  // kUnavailable, content.redirect, content.status, content.truncated, content.proxy,
+  // content.server (proxy or peer is not who it has to be), or without a rule when the connection
+  // fails; errors of `sink`.
   Result<Unit> Get(ota::ByteSink& sink);
   Result<uint64_t> Size();
 
@@ -79,6 +81,7 @@ class HttpTransfer {
   };
   Result<Unit> Configure();
   bool SetLimits();
+  bool SecureProxy();
   Result<Unit> Judge();
   Result<Unit> CheckStatus();
   Result<Unit> CheckRange();

@@ -21,7 +21,8 @@ constexpr uint64_t kInhibitorBytesMax = 256;    // a sentence
 
 std::vector<std::string> Environment(const UpdateSubject& subject) {
   return {"SALLYPORT_RELEASE=" + subject.release, "SALLYPORT_VERSION=" + subject.version,
-          "SALLYPORT_SLOT=" + subject.slot};
+          "SALLYPORT_SLOT=" + subject.slot,
+          "SALLYPORT_INSTALL_BY=" + (subject.install_by ? FormatRfc3339(*subject.install_by) : "")};
 }
 
 Duration After(const Clock& clock, Duration wait) { return Duration{clock.Boot().ms + wait.ms}; }
@@ -47,6 +48,9 @@ void AddInhibitors(FileSystem& files, const std::string& directory, std::vector<
       out.push_back({PrintableLine(name), WhyOf(files, directory + "/" + name)});
 }
 
+// A program that was killed because the agent ends has not said no, and not yes either.
+bool Stopped(const Result<Unit>& ran) { return !ran && ran.error().rule == kHookStopped; }
+
 std::string_view PathOf(const HookSettings& settings, Hook hook) {
   switch (hook) {
     case Hook::kBeforeInstall: return settings.before_install;
@@ -55,6 +59,15 @@ std::string_view PathOf(const HookSettings& settings, Hook hook) {
     case Hook::kAfterRollback: return settings.after_rollback;
   }
   std::abort();
+}
+
+// An open gate has a detail when something that said no was not waited for.
+void LogOverride(const GateDecision& decision, const UpdateSubject& subject, Deadline deadline) {
+  if (decision.detail.empty() || deadline != Deadline::kPassed) return;
+  Log(LogLevel::kWarning, "update_deadline_past",
+      {{"release", subject.release},
+       {"install_by", FormatRfc3339(*subject.install_by)},
+       {"detail", decision.detail}});
 }
 
 }  // namespace
@@ -114,7 +127,7 @@ void MachineChecks::Run(Probe& probe, const UpdateSubject& subject) {
                                   : parts_.runner.Connect(probe.tcp, probe.command.timeout);
   if (passed)
     probe.state = {HealthAnswer::kPassed, ""};
-  else
+  else if (!Stopped(passed))
     probe.state = {HealthAnswer::kFailed, probe.name + ": " + passed.error().ToString()};
 }
 
@@ -160,57 +173,96 @@ Result<Unit> MachineChecks::RunHook(Hook hook, const UpdateSubject& subject) {
          {"program", program},
          {"result", ran ? "done" : ran.error().ToString()}});
     if (!ran)
-      return Error{Reason::kUnavailable, program + ": " + ran.error().ToString(), "update.hook"};
+      return Error{Reason::kUnavailable, program + ": " + ran.error().ToString(),
+                   Stopped(ran) ? kHookStopped : "update.hook"};
   }
   return Unit{};
 }
 
-GateDecision MachineChecks::MayInstall(const UpdateSubject& subject) {
+// AskHook: before-install and before-reboot may postpone, but not past the deadline.
+GateDecision MachineChecks::AskHook(Hook hook, const UpdateSubject& subject, Deadline deadline) {
+  const Result<Unit> ran = RunHook(hook, subject);
+  if (ran) return {true, "", ""};
+  if (deadline != Deadline::kPassed || Stopped(ran))
+    return {false, HookName(hook), ran.error().detail};
+  return {true, "",
+          "the deadline is past, not waited for: " + std::string(HookName(hook)) + ": " +
+              ran.error().detail};
+}
+
+GateDecision MachineChecks::MayGoOn(const UpdateSubject& subject) const {
+  const Deadline deadline = JudgeDeadline(subject.install_by, parts_.time());
   GateDecision window = InstallWindow();
+  if (window.open || deadline != Deadline::kPassed)
+    return ExplainDeadline(std::move(window), subject.install_by, deadline);
+  return {
+      true, "",
+      "the deadline is past, not waited for: " + std::string(window.gate) + ": " + window.detail};
+}
+
+GateDecision MachineChecks::MayInstall(const UpdateSubject& subject) {
+  GateDecision window = MayGoOn(subject);
   if (!window.open) return window;
-  const Result<Unit> hook = RunHook(Hook::kBeforeInstall, subject);
-  if (!hook) return {false, HookName(Hook::kBeforeInstall), hook.error().detail};
-  return {true, "", ""};
+  const Deadline deadline = JudgeDeadline(subject.install_by, parts_.time());
+  GateDecision hook = AskHook(Hook::kBeforeInstall, subject, deadline);
+  for (const GateDecision* decision : {&window, &hook}) LogOverride(*decision, subject, deadline);
+  return ExplainDeadline(std::move(hook), subject.install_by, deadline);
 }
 
 // The command is asked again and again; the time runs from the first asking and from each time that
 // something else held the reboot up.
-Drain MachineChecks::LookAtWork(const UpdateSubject& subject) {
+Drain MachineChecks::LookAtWork(const UpdateSubject& subject, Deadline deadline) {
   if (settings_.drain.command.empty()) return Drain::kNone;
   const Duration now = parts_.clock.Boot();
   if (!draining_) {
     draining_ = now;
     next_drain_look_ = now;
   }
-  const bool overdue = now.ms - draining_->ms >= settings_.drain.timeout.ms;
+  const Duration wait = deadline == Deadline::kPassed
+                            ? std::min(settings_.drain.timeout, kOverdueDrainMax)
+                            : settings_.drain.timeout;
+  const bool overdue = now.ms - draining_->ms >= wait.ms;
   if (!overdue && now < next_drain_look_) return Drain::kBusy;
   const Result<Unit> done = RunToSuccess(
       parts_.runner, {settings_.drain.command, Environment(subject), settings_.hooks.timeout});
   next_drain_look_ = After(parts_.clock, kAskEvery);
   if (done) return Drain::kNone;
+  if (Stopped(done)) return Drain::kBusy;
   if (overdue)
     Log(LogLevel::kWarning, "drain_not_waited_for", {{"reason", done.error().ToString()}});
   return overdue ? Drain::kOverdue : Drain::kBusy;
 }
 
-GateDecision MachineChecks::MayReboot(const UpdateSubject& subject, Duration takes) {
+GateDecision MachineChecks::JudgeReboot(const UpdateSubject& subject, Duration takes,
+                                        Deadline deadline) {
   const TrustedTime::Reading time = parts_.time();
-  RebootFacts facts{Inhibitors(), reboot_window_, time.now, time.sure, takes, Drain::kNone};
-  GateDecision decision = JudgeReboot(facts);
+  RebootFacts facts{Inhibitors(), reboot_window_, time.now, time.sure,
+                    takes,        Drain::kNone,   deadline};
+  const GateDecision decision = device::JudgeReboot(facts);
   if (!decision.open) {
     draining_.reset();
     return decision;
   }
-  if (hook_again_ && parts_.clock.Boot() < *hook_again_)
+  const bool hook_waits = hook_again_ && parts_.clock.Boot() < *hook_again_;
+  if (hook_waits && deadline != Deadline::kPassed)
     return {false, HookName(Hook::kBeforeReboot), hook_detail_};
-  facts.drain = LookAtWork(subject);
-  decision = JudgeReboot(facts);
-  if (!decision.open) return decision;
-  const Result<Unit> hook = RunHook(Hook::kBeforeReboot, subject);
-  if (hook) return decision;
-  hook_again_ = After(parts_.clock, kHookAgain);
-  hook_detail_ = hook.error().detail;
-  return {false, HookName(Hook::kBeforeReboot), hook_detail_};
+  facts.drain = LookAtWork(subject, deadline);
+  return device::JudgeReboot(facts);
+}
+
+GateDecision MachineChecks::MayReboot(const UpdateSubject& subject, Duration takes) {
+  const Deadline deadline = JudgeDeadline(subject.install_by, parts_.time());
+  GateDecision decision = JudgeReboot(subject, takes, deadline);
+  if (!decision.open) return ExplainDeadline(std::move(decision), subject.install_by, deadline);
+  GateDecision hook = AskHook(Hook::kBeforeReboot, subject, deadline);
+  if (!hook.open) {
+    hook_again_ = After(parts_.clock, kHookAgain);
+    hook_detail_ = hook.detail;
+    return ExplainDeadline(std::move(hook), subject.install_by, deadline);
+  }
+  LogOverride(hook, subject, deadline);
+  LogOverride(decision, subject, deadline);
+  return decision.detail.empty() ? hook : decision;
 }
 
 std::string MachineChecks::PreviousLog() {

@@ -16,11 +16,13 @@
 namespace sallyport::device {
 
 // UpdateSubject is what programs are told in their environment: SALLYPORT_RELEASE (digest),
-// SALLYPORT_VERSION (empty when unknown), SALLYPORT_SLOT (A or B).
+// SALLYPORT_VERSION (empty when unknown), SALLYPORT_SLOT (A or B), SALLYPORT_INSTALL_BY (RFC 3339,
+// empty when there is none).
 struct UpdateSubject {
   std::string release;
   std::string version;
   std::string slot;
+  std::optional<UnixTime> install_by = {};  // the release's signed security deadline
 };
 
 enum class Hook : uint8_t { kBeforeInstall, kBeforeReboot, kAfterCommit, kAfterRollback };
@@ -38,6 +40,9 @@ struct MachineParts {
 // LocalZones adds `local`, the zone of /etc/localtime, to the system's zones. Borrows `files`.
 policy::ZoneLookup LocalZones(FileSystem& files);
 
+// The rule of RunHook for a hook that was ended with the agent: it has not answered.
+inline constexpr std::string_view kHookStopped = "command.stopped";
+
 // How often units, probes and the drain command are asked again.
 inline constexpr Duration kAskEvery = Seconds(5);
 
@@ -52,12 +57,15 @@ class MachineChecks {
   // Look asks one unit or runs one probe, when one is due, and says in `facts` how units and probes
   // stand: passed when each passed when it was last asked.
   void Look(const UpdateSubject& subject, HealthFacts& facts);
+  // Past the deadline of `subject` hooks run, and what they say holds nothing up.
   // MayInstall: window, before-install.
   GateDecision MayInstall(const UpdateSubject& subject);
+  // MayGoOn: the window of an installation that has begun.
+  GateDecision MayGoOn(const UpdateSubject& subject) const;
   // MayReboot: see JudgeReboot, then before-reboot. `takes` is how much of the window must be left.
   GateDecision MayReboot(const UpdateSubject& subject, Duration takes);
-  // RunHook: kUnavailable, update.hook, when one of its programs did not end with status 0 in time;
-  // the ones after it did not run.
+  // RunHook: kUnavailable, update.hook, when one of its programs did not end with status 0 in time,
+  // or kHookStopped; the ones after it did not run.
   Result<Unit> RunHook(Hook hook, const UpdateSubject& subject);
   // PreviousLog: see previous_log.h.
   std::string PreviousLog();
@@ -80,7 +88,9 @@ class MachineChecks {
   void MakeProbes();
   void Run(Probe& probe, const UpdateSubject& subject);
   HealthState Summary(HealthCheck check) const;
-  Drain LookAtWork(const UpdateSubject& subject);
+  Drain LookAtWork(const UpdateSubject& subject, Deadline deadline);
+  GateDecision JudgeReboot(const UpdateSubject& subject, Duration takes, Deadline deadline);
+  GateDecision AskHook(Hook hook, const UpdateSubject& subject, Deadline deadline);
   std::vector<std::string> ProgramsOf(const std::string& hook) const;
 
   MachineParts parts_;

@@ -33,7 +33,7 @@ class PublicTransfer final : public HttpTransfer {
 MirrorClient::MirrorClient(MirrorEndpoint endpoint)
     : endpoint_(std::move(endpoint)),
       place_{WithSlash(endpoint_.url), endpoint_.proxy, endpoint_.stall_seconds_max,
-             kMirrorSkipBytesMax} {}
+             kMirrorSkipBytesMax, endpoint_.proxy_ca_file} {}
 
 Result<Unit> MirrorClient::Get(const ContentRequest& request, ota::ByteSink& sink) const {
   return PublicTransfer(handles_, place_, request, endpoint_).Get(sink);

@@ -15,8 +15,9 @@ inline constexpr long kMirrorStallSecondsMax = 20;
 struct MirrorEndpoint {
   std::string url;      // https://host[:port]/prefix, or http://host:port of a peer
   std::string ca_file;  // PEM; empty: the system's authorities
-  std::string proxy;    // http://host:port; empty: none
+  std::string proxy;    // http[s]://host:port; empty: none
   long stall_seconds_max = kMirrorStallSecondsMax;
+  std::string proxy_ca_file = {};  // PEM; empty: the system's authorities
 };
 
 class MirrorClient final : public ContentOrigin {

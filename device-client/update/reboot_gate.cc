@@ -1,6 +1,8 @@
 #include "device-client/update/reboot_gate.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <iterator>
 
 namespace sallyport::device {
 namespace {
@@ -16,7 +18,39 @@ std::string Names(const std::vector<Inhibitor>& inhibitors) {
   return out;
 }
 
+GateDecision JudgeRules(const RebootFacts& facts) {
+  if (!facts.inhibitors.empty()) return {false, "inhibited", Names(facts.inhibitors)};
+  return JudgeWindow(facts.window, facts.now, facts.time_sure, facts.takes);
+}
+
+// Override is what is left of `rules`, which say no, once the deadline is past.
+GateDecision Override(const GateDecision& rules, const std::vector<Inhibitor>& inhibitors) {
+  std::vector<Inhibitor> safety;
+  std::ranges::copy_if(inhibitors, std::back_inserter(safety), [](const Inhibitor& inhibitor) {
+    return inhibitor.who.ends_with(kSafetySuffix);
+  });
+  if (!safety.empty()) return {false, "inhibited", Names(safety)};
+  return {true, "",
+          "the deadline is past, not waited for: " + std::string(rules.gate) + ": " + rules.detail};
+}
+
 }  // namespace
+
+std::string_view DeadlineName(Deadline deadline) {
+  switch (deadline) {
+    case Deadline::kNone: return "none";
+    case Deadline::kAhead: return "ahead";
+    case Deadline::kUnknown: return "unknown";
+    case Deadline::kPassed: return "passed";
+  }
+  std::abort();
+}
+
+Deadline JudgeDeadline(std::optional<UnixTime> install_by, const TrustedTime::Reading& time) {
+  if (!install_by) return Deadline::kNone;
+  if (time.AtLeast() >= *install_by) return Deadline::kPassed;
+  return time.sure ? Deadline::kAhead : Deadline::kUnknown;
+}
 
 UpdateWindow ResolveWindow(const std::vector<WeeklyWindow>& windows,
                            const policy::ZoneLookup& zones) {
@@ -49,11 +83,30 @@ GateDecision JudgeWindow(const UpdateWindow& window, UnixTime now, bool time_sur
 }
 
 GateDecision JudgeReboot(const RebootFacts& facts) {
-  if (!facts.inhibitors.empty()) return {false, "inhibited", Names(facts.inhibitors)};
-  GateDecision window = JudgeWindow(facts.window, facts.now, facts.time_sure, facts.takes);
-  if (!window.open) return window;
+  GateDecision decision = JudgeRules(facts);
+  if (!decision.open && facts.deadline == Deadline::kPassed)
+    decision = Override(decision, facts.inhibitors);
+  if (!decision.open) return decision;
   if (facts.drain == Drain::kBusy) return {false, "drain", "the node's work goes on"};
-  return {true, "", facts.drain == Drain::kOverdue ? "the work was not waited for longer" : ""};
+  if (facts.drain == Drain::kOverdue)
+    decision.detail +=
+        (decision.detail.empty() ? "" : "; ") + std::string("the work was not waited for longer");
+  return decision;
+}
+
+GateDecision ExplainDeadline(GateDecision decision, std::optional<UnixTime> install_by,
+                             Deadline deadline) {
+  if (decision.open || !install_by) return decision;
+  const std::string time = FormatRfc3339(*install_by);
+  switch (deadline) {
+    case Deadline::kNone: break;
+    case Deadline::kAhead: decision.detail += " (until " + time + " at the latest)"; break;
+    case Deadline::kUnknown:
+      decision.detail += " (until " + time + ", but the server has not told the time in this boot)";
+      break;
+    case Deadline::kPassed: decision.detail += " (past the deadline of " + time + ")"; break;
+  }
+  return decision;
 }
 
 Duration RebootTakes(std::optional<Duration> configured, std::vector<Duration> past) {

@@ -23,7 +23,10 @@ std::string WriteTrialNote(const TrialNote& note) {
                                       {"log", note.log},
                                       {"origins", ota::OriginsJson(note.origins)},
                                       {"log_read", note.log_read},
+                                      {"fallback_good", note.fallback_good},
                                       {"starts", note.starts},
+                                      {"leaves", note.leaves},
+                                      {"hook_due", note.hook_due},
                                       {"asked_ms", note.asked.ms},
                                       {"past_ms", JsonValue::Array(std::move(past))}}));
 }
@@ -47,6 +50,13 @@ Result<TrialNote> ParseTrialNote(std::string_view text) {
   }
   SP_TRY(const JsonCursor::Flag log_read, json.GetBool("log_read"));
   note.log_read = log_read.value;
+  if (json.Find("fallback_good")) {  // notes of older agents have none of these
+    SP_TRY(const JsonCursor::Flag good, json.GetBool("fallback_good"));
+    note.fallback_good = good.value;
+    SP_TRY(const int64_t leaves, json.GetInteger("leaves", 0, UINT16_MAX));
+    note.leaves = static_cast<unsigned>(leaves);
+    SP_TRY(note.hook_due, json.GetString("hook_due"));
+  }
   SP_TRY(const int64_t starts, json.GetInteger("starts", 0, UINT16_MAX));
   note.starts = static_cast<unsigned>(starts);
   SP_TRY(note.asked.ms, json.GetInteger("asked_ms", 0));

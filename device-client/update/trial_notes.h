@@ -21,7 +21,10 @@ struct TrialNote {
   std::string detail;
   std::string log;             // of the boot that failed
   bool log_read = false;       // once: later boots have other previous logs
+  bool fallback_good = false;  // the slot it went back to has proven itself since
   unsigned starts = 0;         // of the agent in this trial
+  unsigned leaves = 0;         // reboots that were asked for to leave a slot that was given up
+  std::string hook_due;        // after-commit or after-rollback, until it has ended
   UnixTime asked;              // for the reboot; 0: the time was not known
   std::vector<Duration> past;  // from that to the commit, oldest first
   ota::ImageOrigins origins;   // of the image

@@ -1,5 +1,8 @@
 #include "device-client/update/update_driver.h"
 
+#include "pki/base/log.h"
+#include "pki/base/printable.h"
+
 namespace sallyport::device {
 
 using ota::BootAction;
@@ -14,8 +17,22 @@ unsigned Percent(const ota::UpdateRecord& record) {
   return written ? kWhole : 0;
 }
 
+// What is on trial or over waits for nothing.
+bool Waits(ota::UpdateState state) {
+  return state >= ota::UpdateState::kPlanned && state <= ota::UpdateState::kArmed;
+}
+
+bool FellBack(ota::UpdateState state) {
+  return state == ota::UpdateState::kRolledBack || state == ota::UpdateState::kDegraded;
+}
+
 HealthState& StateOf(HealthFacts& facts, HealthCheck check) {
   return facts[static_cast<size_t>(check)];
+}
+
+void LogHeldUp(std::string_view gate, const std::string& detail) {
+  Log(LogLevel::kInfo, "update_held_up",
+      {{"gate", std::string(gate)}, {"detail", PrintableLine(detail)}});
 }
 
 HealthState FromResult(const Result<Unit>& result) {
@@ -27,6 +44,7 @@ HealthState FromResult(const Result<Unit>& result) {
 
 Result<UpdateStep> UpdateDriver::Boot() {
   note_ = parts_.notes.Load();
+  RunDueHook();
   SP_TRY(const BootAction action, parts_.installer.Judge());
   switch (action) {
     case BootAction::kAwaitAttestation: return BeginTrial();
@@ -43,9 +61,37 @@ Result<UpdateStep> UpdateDriver::Boot() {
       return step_;
     case BootAction::kNothing:
     case BootAction::kResumeInstall:
-    case BootAction::kArm: ReportSettled(); return step_;
+    case BootAction::kArm:
+      ReportSettled();
+      WatchFallback();
+      return LeaveGivenUpSlot();
   }
   std::abort();
+}
+
+// The agent ended between giving the slot up and the reboot.
+Result<UpdateStep> UpdateDriver::LeaveGivenUpSlot() {
+  SP_TRY(const ota::UpdateRecord record, parts_.installer.Record());
+  SP_TRY(const ota::Slot running, parts_.installer.RunningSlot());
+  const bool given_up = record.state == ota::UpdateState::kRolledBack && running == record.slot;
+  if (!given_up || note_.leaves >= kLeavesMax) return step_;
+  return Leave();
+}
+
+Result<UpdateStep> UpdateDriver::Leave() {
+  ++note_.leaves;
+  parts_.notes.Save(note_);
+  return Reboot();
+}
+
+void UpdateDriver::RunDueHook() {
+  if (note_.hook_due.empty()) return;
+  const Hook hook =
+      note_.hook_due == HookName(Hook::kAfterCommit) ? Hook::kAfterCommit : Hook::kAfterRollback;
+  const Result<Unit> ran = parts_.checks.RunHook(hook, Subject());  // it logs
+  if (!ran && ran.error().rule == kHookStopped) return;
+  note_.hook_due.clear();
+  parts_.notes.Save(note_);
 }
 
 void UpdateDriver::NoteRelease(const ReleaseDigest& release) {
@@ -79,10 +125,73 @@ Result<UpdateStep> UpdateDriver::Tick() {
   switch (step_) {
     case UpdateStep::kTrial: return TickTrial();
     case UpdateStep::kWaiting: return TickWaiting();
-    case UpdateStep::kSettled:
+    case UpdateStep::kSettled: return fallback_ends_ ? TickFallback() : step_;
     case UpdateStep::kRebooting: return step_;
   }
   std::abort();
+}
+
+void UpdateDriver::WatchFallback() {
+  const auto record = parts_.installer.Record();
+  const auto running = parts_.installer.RunningSlot();
+  if (!record || !running || *running == record->slot) return;
+  const bool fell_back = record->state == ota::UpdateState::kRolledBack && !note_.fallback_good;
+  if (fell_back || record->state == ota::UpdateState::kDegraded)
+    fallback_ends_ = Duration{parts_.clock.Boot().ms + parts_.checks.settings().health.timeout.ms};
+}
+
+// The gate of a trial, but for the watchdog, which would only reboot what there is no way back
+// from, and for which release the server admitted.
+Result<UpdateStep> UpdateDriver::TickFallback() {
+  SP_TRY(const ota::UpdateRecord record, parts_.installer.Record());
+  if (!FellBack(record.state)) {  // another update was begun since
+    fallback_ends_.reset();
+    return step_;
+  }
+  SP_TRY(const auto release, parts_.installer.RunningRelease());
+  StateOf(facts_, HealthCheck::kWatchdog) = {HealthAnswer::kPassed, ""};
+  parts_.checks.Look(
+      {release ? HexEncode(*release) : "", "", std::string(ota::SlotName(ota::Other(record.slot)))},
+      facts_);
+  const HealthVerdict verdict = JudgeHealth(facts_, parts_.clock.Boot(), *fallback_ends_,
+                                            parts_.checks.settings().health.timeout);
+  switch (verdict.step) {
+    case HealthStep::kCommit: SP_TRY(Recover()); break;
+    case HealthStep::kRollBack: SP_TRY(Degrade(verdict)); break;
+    case HealthStep::kWait:
+    case HealthStep::kCommitLocally: break;
+  }
+  return step_;
+}
+
+Result<Unit> UpdateDriver::Recover() {
+  SP_TRY(const ota::UpdateRecord record, parts_.installer.Record());
+  const bool degraded = record.state == ota::UpdateState::kDegraded;
+  if (degraded) SP_TRY(parts_.installer.Recover());
+  fallback_ends_.reset();
+  degraded_by_.clear();
+  NoteRelease(record.release);
+  note_.fallback_good = true;
+  parts_.notes.Save(note_);
+  if (degraded) ReportSettled();
+  return Unit{};
+}
+
+// It stays up and is looked at on: what is missing may come, and there is nowhere to go back to.
+Result<Unit> UpdateDriver::Degrade(const HealthVerdict& verdict) {
+  SP_TRY(const ota::UpdateRecord record, parts_.installer.Record());
+  if (record.state != ota::UpdateState::kDegraded) {
+    SP_TRY(parts_.installer.Degrade());
+    Log(LogLevel::kError, "update_degraded",
+        {{"gate", verdict.gate}, {"detail", PrintableLine(verdict.detail)}});
+  }
+  if (verdict.gate == degraded_by_) return Unit{};
+  degraded_by_ = verdict.gate;
+  const bool known = note_.release == record.release && !note_.gate.empty();
+  Report(verdict.gate, verdict.detail + (known ? "; it fell back to this slot by gate " +
+                                                     note_.gate + ": " + note_.detail
+                                               : ""));
+  return Unit{};
 }
 
 Result<UpdateStep> UpdateDriver::TickTrial() {
@@ -142,7 +251,7 @@ Result<UpdateStep> UpdateDriver::EndCommit(const Result<Unit>& committed, std::s
   step_ = UpdateStep::kSettled;
   NoteCommit();
   Report("", std::move(detail));
-  static_cast<void>(parts_.checks.RunHook(Hook::kAfterCommit, Subject()));  // it logs
+  RunDueHook();
   return step_;
 }
 
@@ -155,6 +264,8 @@ void UpdateDriver::NoteCommit() {
   }
   note_.starts = 0;
   note_.asked = {};
+  if (!parts_.checks.settings().hooks.after_commit.empty())
+    note_.hook_due = HookName(Hook::kAfterCommit);
   parts_.notes.Save(note_);
 }
 
@@ -166,20 +277,23 @@ Result<UpdateStep> UpdateDriver::RollBack(std::string_view gate, std::string det
   note_.detail = std::move(detail);
   trial_ends_.reset();
   step_ = UpdateStep::kSettled;
+  if (!parts_.checks.settings().hooks.after_rollback.empty())
+    note_.hook_due = HookName(Hook::kAfterRollback);
   parts_.notes.Save(note_);
   if (reboot)
     Report(gate, note_.detail);
   else
     ReportSettled();
-  static_cast<void>(parts_.checks.RunHook(Hook::kAfterRollback, Subject()));  // it logs
-  return reboot ? Reboot() : step_;
+  RunDueHook();
+  if (!reboot) WatchFallback();
+  return reboot ? Leave() : step_;
 }
 
 // The reason of a rollback is said again after the reboot, with the log that only then can be read:
 // nobody may have heard the first report.
 void UpdateDriver::ReportSettled() {
   const auto record = parts_.installer.Record();
-  if (!record || record->state != ota::UpdateState::kRolledBack || note_.release != record->release)
+  if (!record || !FellBack(record->state) || note_.release != record->release)
     return Report("", "");
   const auto running = parts_.installer.RunningSlot();
   if (!note_.log_read && running && *running != record->slot) {
@@ -201,11 +315,11 @@ Result<UpdateStep> UpdateDriver::TickWaiting() {
   // The hook may have taken its time.
   if (Cancelled()) return CallOff();
   SP_TRY(const BootAction action, parts_.installer.Judge());
-  if (action != BootAction::kReboot) return Arm();
+  if (action != BootAction::kReboot) return Arm(gate.detail);
   return Reboot();
 }
 
-Result<UpdateStep> UpdateDriver::Arm() {
+Result<UpdateStep> UpdateDriver::Arm(std::string detail) {
   SP_TRY(parts_.installer.Arm());
   SP_TRY(const ota::UpdateRecord record, parts_.installer.Record());
   NoteRelease(record.release);
@@ -213,7 +327,7 @@ Result<UpdateStep> UpdateDriver::Arm() {
   note_.starts = 0;
   note_.asked = time.sure ? time.now : UnixTime{};
   parts_.notes.Save(note_);
-  Report("", "");
+  Report("", std::move(detail));
   if (Cancelled()) return CallOff();
   return Reboot();
 }
@@ -255,18 +369,41 @@ bool UpdateDriver::IsNews(const ota::InstallPlan& plan) {
   return *running != release && !record->HasFailed(release) && !ready;
 }
 
-Result<Unit> UpdateDriver::CheckBeforeInstall(const ota::InstallPlan& plan) {
+UpdateSubject UpdateDriver::SubjectOf(const ota::InstallPlan& plan, ota::Slot running) const {
   const ota::InstallFacts& facts = plan.facts();
+  return {HexEncode(facts.release), facts.version, std::string(ota::SlotName(ota::Other(running))),
+          facts.install_by};
+}
+
+Error UpdateDriver::Postpone(const ota::InstallPlan& plan, const GateDecision& gate) {
+  const std::string name =
+      (gate.gate == "window" || gate.gate == "time" ? "install-" : "") + std::string(gate.gate);
+  const std::string now = HexEncode(plan.facts().release) + name + ": " + gate.detail;
+  if (now != held_up_) {
+    LogHeldUp(name, gate.detail);
+    ReportPlan(plan, ota::UpdateState::kPlanned, name, gate.detail);
+  }
+  held_up_ = now;
+  return Error{Reason::kUnavailable, name + ": " + gate.detail, "update.postponed"};
+}
+
+// What somebody brought may be what mends this device.
+Result<Unit> UpdateDriver::CheckFallback(const ota::InstallPlan& plan) {
+  if (!fallback_ends_ || plan.origin() == ota::PlanOrigin::kBrought) return Unit{};
+  SP_TRY(const ota::UpdateRecord record, parts_.installer.Record());
+  if (record.state == ota::UpdateState::kDegraded)
+    return Postpone(plan, {false, "degraded", "this device installs nothing on its own"});
+  return Postpone(plan, {false, "fallback", "the slot it went back to has not proven itself"});
+}
+
+Result<Unit> UpdateDriver::CheckBeforeInstall(const ota::InstallPlan& plan) {
+  SP_TRY(CheckFallback(plan));
   SP_TRY(const ota::Slot running, parts_.installer.RunningSlot());
-  const GateDecision gate = parts_.checks.MayInstall(
-      {HexEncode(facts.release), facts.version, std::string(ota::SlotName(ota::Other(running)))});
+  const GateDecision gate = parts_.checks.MayInstall(SubjectOf(plan, running));
   if (Cancelled())
     return Error{Reason::kUnavailable, "another order is waiting", "update.cancelled"};
   if (gate.open) return Unit{};
-  const std::string name =
-      (gate.gate == "window" || gate.gate == "time" ? "install-" : "") + std::string(gate.gate);
-  ReportPlan(plan, ota::UpdateState::kPlanned, name, gate.detail);
-  return Error{Reason::kUnavailable, name + ": " + gate.detail, "update.postponed"};
+  return Postpone(plan, gate);
 }
 
 Result<UpdateStep> UpdateDriver::Assign(const ota::InstallPlan& plan) {
@@ -284,11 +421,21 @@ Result<UpdateStep> UpdateDriver::Assign(const ota::InstallPlan& plan) {
 Result<UpdateStep> UpdateDriver::Install(const ota::InstallPlan& plan) {
   reported_percent_.reset();
   held_up_.clear();
+  SP_TRY(const ota::Slot running, parts_.installer.RunningSlot());
+  const UpdateSubject subject = SubjectOf(plan, running);
+  std::optional<GateDecision> closed;  // while it was being installed
+  const auto go_on = [&]() -> Result<Unit> {
+    const GateDecision gate = parts_.checks.MayGoOn(subject);
+    if (gate.open) return Unit{};
+    closed = gate;
+    return Error{Reason::kUnavailable, gate.detail, "update.postponed"};
+  };
   origins_before_ = OriginsBefore(plan.facts().release);
   origins_ = {};
   const auto installed = parts_.installer.Install(
-      plan, parts_.source, [this](const auto& progress) { ReportProgress(progress); });
+      plan, parts_.source, [this](const auto& progress) { ReportProgress(progress); }, go_on);
   NoteOrigins(plan);
+  if (!installed && closed) return Postpone(plan, *closed);
   if (!installed) {
     const bool refused = !ota::MayPass(installed.error().reason);
     ReportPlan(plan, refused ? std::optional(ota::UpdateState::kFailed) : std::nullopt, "install",
@@ -298,6 +445,7 @@ Result<UpdateStep> UpdateDriver::Install(const ota::InstallPlan& plan) {
   SP_TRY(const BootAction action, parts_.installer.Judge());
   ReportPlan(plan, ota::UpdateState::kCommitted, "", "");
   if (action != BootAction::kArm && action != BootAction::kReboot) return step_;
+  fallback_ends_.reset();
   NoteRelease(plan.facts().release);
   note_.version = plan.facts().version;
   parts_.notes.Save(note_);
@@ -324,7 +472,11 @@ UpdateSubject UpdateDriver::Subject() {
   const auto record = parts_.installer.Record();
   if (!record) return {};
   return {HexEncode(record->release), note_.release == record->release ? note_.version : "",
-          std::string(ota::SlotName(record->slot))};
+          std::string(ota::SlotName(record->slot)), InstallBy(record->release)};
+}
+
+std::optional<UnixTime> UpdateDriver::InstallBy(const ReleaseDigest& release) const {
+  return plan_ && plan_->facts().release == release ? plan_->facts().install_by : std::nullopt;
 }
 
 // In a trial the detail of a gate changes with each look at it: the last one is told at the end.
@@ -332,6 +484,7 @@ void UpdateDriver::HeldUp(std::string_view gate, const std::string& detail) {
   std::string now = std::string(gate) + (step_ == UpdateStep::kTrial ? "" : ": " + detail);
   if (now == held_up_) return;
   held_up_ = std::move(now);
+  LogHeldUp(gate, detail);
   Report(gate, detail);
 }
 
@@ -346,8 +499,9 @@ void UpdateDriver::Report(std::string_view gate, std::string detail) {
   report.detail = std::move(detail);
   report.percent = Percent(*record);
   if (note_.release == record->release) report.origins = note_.origins;
-  if (record->state == ota::UpdateState::kRolledBack && note_.release == record->release)
-    report.log_tail = note_.log;
+  if (Waits(record->state)) report.install_by = InstallBy(record->release);
+  if (FellBack(record->state) && note_.release == record->release) report.log_tail = note_.log;
+  report.degraded = record->state == ota::UpdateState::kDegraded;
   parts_.report(report);
 }
 
@@ -362,6 +516,8 @@ void UpdateDriver::ReportPlan(const ota::InstallPlan& plan,
   report.release = plan.facts().release;
   report.gate = gate;
   report.detail = std::move(detail);
+  report.install_by = plan.facts().install_by;
+  report.degraded = record->state == ota::UpdateState::kDegraded;
   parts_.report(report);
 }
 
@@ -378,6 +534,7 @@ void UpdateDriver::ReportProgress(const ota::InstallProgress& progress) {
   report.slot = ota::SlotName(record->slot);
   report.release = record->release;
   report.percent = percent;
+  report.install_by = InstallBy(record->release);
   report.origins = origins_before_;
   report.origins += origins_;
   parts_.report(report);

@@ -19,6 +19,10 @@ namespace sallyport::device {
 // An agent that ends again and again would otherwise begin its trial anew for ever.
 inline constexpr unsigned kTrialStartsMax = 5;
 
+// A slot that was given up is left by a reboot. One may be lost with the agent that asked for it;
+// firmware that goes on choosing that slot must not be fought for ever.
+inline constexpr unsigned kLeavesMax = 2;
+
 // Rebooter asks the machine to reboot; it returns at once.
 class Rebooter {
  public:
@@ -28,8 +32,8 @@ class Rebooter {
 
 // ReportFunction hears of every state and, while writing, of every percent. `gate` of a report says
 // what holds an update up or ended it: a check of the health gate, commit, or one of install,
-// install-window (it waits for it), before-install, inhibited, time, window, drain, before-reboot,
-// boot, cancelled, fallback; empty when nothing does.
+// install-window, install-time (it waits for it), before-install, inhibited, time, window, drain,
+// before-reboot, boot, cancelled, fallback, degraded; empty when nothing does.
 using ReportFunction = std::function<void(const UpdateReport&)>;
 
 // What the driver waits for after a call.
@@ -71,12 +75,16 @@ class UpdateDriver {
   explicit UpdateDriver(UpdateDriverParts parts) : parts_(std::move(parts)) {}
 
   UpdateStep step() const { return step_; }
+  // on_fallback: the slot that an update fell back to has not proven itself yet.
+  [[nodiscard]] bool on_fallback() const { return fallback_ends_.has_value(); }
   // Boot judges this boot; call it first. Errors of the record and the firmware.
   Result<UpdateStep> Boot();
   // Assign installs the release of `plan` and begins to wait for the moment to reboot. During a
   // trial and after a reboot was asked for it only remembers the plan. Errors of
-  // Installer::Install; kUnavailable with update.postponed (a gate is closed) or update.cancelled;
-  // try again when ota::MayPass.
+  // Installer::Install; kUnavailable with update.postponed (a gate is closed, also while it was
+  // being installed) or update.cancelled; try again when ota::MayPass. In the slot that an update
+  // fell back to, nothing is installed before that slot has proven itself, unless somebody brought
+  // it.
   Result<UpdateStep> Assign(const ota::InstallPlan& plan);
   // Withdraw calls off the update to `release` that was not rebooted into yet.
   Result<UpdateStep> Withdraw(const ReleaseDigest& release);
@@ -87,6 +95,11 @@ class UpdateDriver {
 
  private:
   Result<UpdateStep> BeginTrial();
+  // WatchFallback begins the health gate of the slot that an update fell back to.
+  void WatchFallback();
+  Result<UpdateStep> TickFallback();
+  Result<Unit> Degrade(const HealthVerdict& verdict);
+  Result<Unit> Recover();
   Result<UpdateStep> TickTrial();
   Result<UpdateStep> Commit();
   Result<UpdateStep> CommitAlone();
@@ -95,17 +108,28 @@ class UpdateDriver {
   Result<UpdateStep> EndCommit(const Result<Unit>& committed, std::string detail);
   ota::LocalCommit MayCommitAlone(const ota::UpdateRecord& record) const;
   Result<UpdateStep> TickWaiting();
-  Result<UpdateStep> Arm();
+  Result<UpdateStep> Arm(std::string detail);
   Result<UpdateStep> CallOff();
   Result<UpdateStep> Reboot();
   Result<UpdateStep> RollBack(std::string_view gate, std::string detail, bool reboot);
+  Result<Unit> CheckFallback(const ota::InstallPlan& plan);
   Result<Unit> CheckBeforeInstall(const ota::InstallPlan& plan);
+  UpdateSubject SubjectOf(const ota::InstallPlan& plan, ota::Slot running) const;
+  // Postpone reports, once, which gate holds the plan up.
+  Error Postpone(const ota::InstallPlan& plan, const GateDecision& gate);
   Result<UpdateStep> Install(const ota::InstallPlan& plan);
   bool IsNews(const ota::InstallPlan& plan);
   bool Cancelled() const { return parts_.cancelled && parts_.cancelled(); }
   UpdateSubject Subject();
+  // InstallBy is the deadline of `release` while it is the plan at hand.
+  std::optional<UnixTime> InstallBy(const ReleaseDigest& release) const;
   void NoteRelease(const ReleaseDigest& release);
   void NoteCommit();
+  // RunDueHook runs after-commit or after-rollback, again at the next start of the agent when it
+  // was ended with the agent.
+  void RunDueHook();
+  Result<UpdateStep> LeaveGivenUpSlot();
+  Result<UpdateStep> Leave();
   // HeldUp reports a gate that is closed, once.
   void HeldUp(std::string_view gate, const std::string& detail);
   void ReportSettled();
@@ -126,7 +150,10 @@ class UpdateDriver {
   HealthFacts facts_;
   std::optional<ReleaseDigest> attested_release_;
   std::optional<Duration> trial_ends_;  // boot clock
-  std::string held_up_;                 // gate and detail that were reported last
+  // Boot clock; until the slot that an update fell back to has proven itself.
+  std::optional<Duration> fallback_ends_;
+  std::string degraded_by_;  // the gate that was reported last
+  std::string held_up_;      // gate and detail that were reported last
   std::optional<unsigned> reported_percent_;
   ota::ImageOrigins origins_before_;  // of the image, from earlier calls of Install
   ota::ImageOrigins origins_;         // from this one

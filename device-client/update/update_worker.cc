@@ -9,6 +9,8 @@ namespace {
 
 // How late the end of a trial or a retry may be noticed.
 constexpr std::chrono::milliseconds kPoll{500};
+// How late it may be noticed that what postponed an installation does so no longer.
+constexpr Duration kPostponedRetry = Minutes(1);
 
 // A look after each piece costs nothing beside it.
 Result<Unit> Stopped(const std::atomic<bool>& stopping, const std::atomic<bool>& cancelled) {
@@ -123,11 +125,13 @@ void UpdateWorker::Handle(Inbox inbox) {
   }
   if (inbox.plan) plan_ = inbox.plan;
   const UpdateStep before = driver_.step();
+  const bool on_fallback = driver_.on_fallback();
   Settle(driver_.Tick());
   const bool due = retry_at_ && clock_.Boot() >= *retry_at_;
   // An assignment waits for the end of a trial.
   const bool trial_ended = before == UpdateStep::kTrial && driver_.step() == UpdateStep::kSettled;
-  if (plan_ && (inbox.plan || due || trial_ended)) TryAssign();
+  const bool proven = on_fallback && !driver_.on_fallback();
+  if (plan_ && (inbox.plan || due || trial_ended || proven)) TryAssign();
 }
 
 void UpdateWorker::TryAssign() {
@@ -135,8 +139,11 @@ void UpdateWorker::TryAssign() {
   const auto step = driver_.Assign(*plan_);
   if (step) return backoff_.Reset();
   Settle(step);
-  if (ota::MayPass(step.error().reason))
-    retry_at_ = Duration{clock_.Boot().ms + backoff_.Next(Duration{0}).ms};
+  if (!ota::MayPass(step.error().reason)) return;
+  // A gate of this device asks nobody else's patience, and a window may be short.
+  const bool here = step.error().rule == "update.postponed";
+  const Duration wait = here ? kPostponedRetry : backoff_.Next(Duration{0});
+  retry_at_ = Duration{clock_.Boot().ms + wait.ms};
 }
 
 void UpdateWorker::Settle(const Result<UpdateStep>& step) {

@@ -41,17 +41,34 @@ bool Holds(FileSystem& files, const std::string& path, const RemoteFile& wanted)
   return found && found->sha256 == wanted.sha256;
 }
 
+// GetFile writes `file` to `path`: a copy of what stands for the other slot, or what `source` has
+// when that is not it, or changes under the copy, which is read a second time.
+Result<Unit> GetFile(FileSystem& files, const RemoteFile& file, const std::string& path,
+                     const std::string& other, PayloadSource& source) {
+  constexpr std::string_view kRule = "install.component-digest";
+  CopySource copy(files, other);
+  if (Holds(files, other, file) && FetchFile(files, copy, file, path, kRule)) return Unit{};
+  return FetchFile(files, source, file, path, kRule);
+}
+
 Result<Unit> InstallOne(FileSystem& files, const RemoteFile& file, const std::string& path,
                         const std::string& other, PayloadSource& source) {
   if (Holds(files, path, file)) return SyncFile(files, path);
-  const bool beside = Holds(files, other, file);
   SP_TRY(files.MakeDirectories(ParentDirectory(path)));
-  CopySource copy(files, other);
   const std::string temporary = path + ".tmp";
-  SP_TRY(FetchFile(files, beside ? static_cast<PayloadSource&>(copy) : source, file, temporary,
-                   "install.component-digest"));
+  SP_TRY(GetFile(files, file, temporary, other, source));
   SP_TRY(files.Rename(temporary, path));
   return files.SyncDirectory(ParentDirectory(path));
+}
+
+// FreeBytesFor is the room in a folder that may not be there yet.
+Result<uint64_t> FreeBytesFor(FileSystem& files, std::string directory) {
+  while (true) {
+    auto free = files.FreeBytes(directory);
+    std::string parent = ParentDirectory(directory);
+    if (free || free.error().reason != Reason::kNotFound || parent == directory) return free;
+    directory = std::move(parent);
+  }
 }
 
 }  // namespace
@@ -70,8 +87,7 @@ Result<Unit> CheckComponentFiles(FileSystem& files, const ComponentPlaces& place
     if (!Holds(files, path, component.file)) need[ParentDirectory(path)] += component.file.length;
   }
   for (const auto& [directory, bytes] : need) {
-    SP_TRY(files.MakeDirectories(directory));
-    SP_TRY(const uint64_t free, files.FreeBytes(directory));
+    SP_TRY(const uint64_t free, FreeBytesFor(files, directory));
     if (free < bytes)
       return Error{Reason::kNoSpace,
                    directory + ": components need " + std::to_string(bytes) + " bytes, has " +

@@ -85,11 +85,12 @@ Result<Unit> ImageWriter::SlotWriter::WriteDurably(const Segment& segment, ByteV
   const uint64_t end = segment.offset + segment.length;
   origins_.Count(segment.codec == CodecId::kCopy ? Origin::kCopy : origin_, segment.length);
   parts_.progress(end, origins_);
-  if (pending_ < parts_.checkpoint_bytes) return Unit{};
+  auto go_on = parts_.go_on ? parts_.go_on() : Ok();
+  if (go_on && pending_ < parts_.checkpoint_bytes) return Unit{};
   SP_TRY(parts_.target.Sync());
   SP_TRY(parts_.checkpoint(end));
   pending_ = 0;
-  return Unit{};
+  return go_on;
 }
 
 ImageWriter::ImageWriter(ImageWriterParts parts) : parts_(std::move(parts)), writer_(parts_) {}

@@ -34,6 +34,9 @@ struct ImageWriterParts {
   uint64_t checkpoint_bytes;
   std::function<Result<Unit>(uint64_t durable)> checkpoint;  // everything before is durable
   std::function<void(uint64_t done, const ImageOrigins& origins)> progress;
+  // go_on is asked behind each segment or chunk; what is written so far is made a checkpoint before
+  // its error is returned. Null: always.
+  std::function<Result<Unit>()> go_on = {};
   const pki::ContentSeal* seal = nullptr;  // of a sealed release
 };
 

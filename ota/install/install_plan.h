@@ -12,6 +12,7 @@
 #include "ota/measure/capsule.h"
 #include "ota/measure/verity.h"
 #include "pki/base/digest.h"
+#include "pki/base/time.h"
 #include "pki/crypto/content_seal.h"
 
 namespace sallyport::ota {
@@ -63,6 +64,7 @@ struct InstallFacts {
   std::vector<RemoteDelta> deltas = {};
   std::optional<RemoteChunks> chunks = {};
   std::optional<VerityTree> verity = {};              // of the image
+  std::optional<UnixTime> install_by = {};            // signed security deadline (docs/updates.md)
   std::optional<pki::ContentKeyId> content_key = {};  // of a sealed release
 };
 
@@ -70,20 +72,26 @@ struct InstallFacts {
 // judged its boot: only a signed bundle allows it.
 enum class LocalCommit : uint8_t { kRefused, kAllowed };
 
+// PlanOrigin says whose order a plan is: the server's, which may come to any device at any time, or
+// that of somebody who came to this one with a bundle.
+enum class PlanOrigin : uint8_t { kAssigned, kBrought };
+
 // InstallPlan is proof that the facts come from a verified release assigned to this device.
 // Immutable; copies are independent; thread-safe.
 class InstallPlan {
  public:
   const InstallFacts& facts() const { return facts_; }
   LocalCommit local_commit() const { return local_commit_; }
+  PlanOrigin origin() const { return origin_; }
 
  private:
   friend class InstallPlanMaker;    // ota/metadata/install_plan_maker.h
   friend class InstallPlanForTest;  // tests/fakes/install_plan_for_test.h
-  InstallPlan(InstallFacts facts, LocalCommit local_commit)
-      : facts_(std::move(facts)), local_commit_(local_commit) {}
+  InstallPlan(InstallFacts facts, LocalCommit local_commit, PlanOrigin origin)
+      : facts_(std::move(facts)), local_commit_(local_commit), origin_(origin) {}
   InstallFacts facts_;
   LocalCommit local_commit_;
+  PlanOrigin origin_;
 };
 
 }  // namespace sallyport::ota

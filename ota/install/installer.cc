@@ -39,10 +39,13 @@ struct Installer::Job {
   const InstallFacts& facts;
   PayloadSource& source;
   const ProgressFunction& progress;
+  const GoOnFunction& go_on;
   UpdateRecord record;
   const SlotPaths& paths;
   ImageOrigins origins = {};
   std::optional<pki::ContentSeal> seal = {};
+
+  Result<Unit> MayGoOn() const { return go_on ? go_on() : Ok(); }
 
   void Report(uint64_t done) const {
     if (progress) progress({record.state, done, facts.image_length, origins});
@@ -89,7 +92,7 @@ Result<Unit> Installer::CheckPlan(const InstallPlan& plan, const UpdateRecord& r
 }
 
 Result<Unit> Installer::Install(const InstallPlan& plan, PayloadSource& source,
-                                const ProgressFunction& progress) {
+                                const ProgressFunction& progress, const GoOnFunction& go_on) {
   SP_TRY(UpdateRecord record, parts_.record.Load());
   SP_TRY(const Slot running, parts_.boot.RunningSlot());
   // The other slot is the only way back while the running one is unproven.
@@ -98,6 +101,9 @@ Result<Unit> Installer::Install(const InstallPlan& plan, PayloadSource& source,
   SP_TRY(CheckPlan(plan, record));
   SP_TRY(const std::optional<ReleaseDigest> running_release, RunningRelease());
   if (running_release == plan.facts().release) return KeepRunning(record, running);
+  if (record.state == UpdateState::kDegraded && plan.origin() != PlanOrigin::kBrought)
+    return Error{Reason::kUnavailable, "a degraded device installs nothing on its own",
+                 "install.degraded"};
   const Slot target = Other(running);
   if (IsReady(record, plan.facts().release, target)) return Unit{};
   if (!Resumes(record, plan.facts().release, target)) {
@@ -109,7 +115,7 @@ Result<Unit> Installer::Install(const InstallPlan& plan, PayloadSource& source,
     record.resume_offset = 0;
     SP_TRY(Enter(record, UpdateEvent::kPlan));
   }
-  Job job{plan.facts(), source, progress, std::move(record), Paths(target)};
+  Job job{plan.facts(), source, progress, go_on, std::move(record), Paths(target)};
   auto done = Run(job);
   // The first error is the one that matters, also when FAILED cannot be recorded.
   if (!done && !MayPass(done.error().reason))
@@ -134,7 +140,7 @@ Result<std::optional<ReleaseDigest>> Installer::RunningRelease() {
 Result<Unit> Installer::Run(Job& job) {
   if (job.record.state == UpdateState::kPlanned) {
     SP_TRY(FirstFailure(CheckTarget(job.paths, NeedsOf(job.facts))));
-    SP_TRY(CheckComponents(job));
+    SP_TRY(CheckComponents(job.facts, job.record.slot));
   }
   SP_TRY(FindContentKey(job));
   // 1. Nothing may choose the target from here on.
@@ -144,7 +150,9 @@ Result<Unit> Installer::Run(Job& job) {
   // 2. The image, durable before the record says so.
   if (job.record.state == UpdateState::kWriting) SP_TRY(WriteImage(job));
   // 3. Both files read back from the medium; the kernel image last, because it is the entry point.
+  SP_TRY(job.MayGoOn());
   SP_TRY(ReadBackImage(job));
+  SP_TRY(job.MayGoOn());
   SP_TRY(InstallComponents(job));
   SP_TRY(InstallUki(job));
   SP_TRY(Enter(job.record, UpdateEvent::kReadBack));
@@ -158,9 +166,29 @@ std::vector<PreflightCheck> Installer::CheckTarget(const SlotPaths& target,
                        config_.esp, config_.machine, needs});
 }
 
-Result<std::vector<PreflightCheck>> Installer::Preflight(const PreflightNeeds& needs) {
+Result<std::vector<PreflightCheck>> Installer::Preflight(const InstallFacts* facts) {
   SP_TRY(const Slot running, parts_.boot.RunningSlot());
-  return CheckTarget(Paths(Other(running)), needs);
+  const Slot target = Other(running);
+  std::vector<PreflightCheck> checks =
+      CheckTarget(Paths(target), facts != nullptr ? NeedsOf(*facts) : PreflightNeeds{});
+  if (facts == nullptr) return checks;
+  InstallFacts up_to_here = *facts;  // the files of one folder share its room
+  up_to_here.components.clear();
+  for (const RemoteComponent& component : facts->components) {
+    up_to_here.components.push_back(component);
+    const Result<Unit> found = CheckComponents(up_to_here, target);
+    checks.push_back(ComponentCheck(component, found));
+    if (!found) up_to_here.components.pop_back();
+  }
+  return checks;
+}
+
+Result<Unit> Installer::CheckComponents(const InstallFacts& facts, Slot target) {
+  SP_TRY(CheckComponentFiles(parts_.files, config_.components, facts, target));
+  if (parts_.firmware != nullptr) return parts_.firmware->Check(facts);
+  if (FirmwareUpdate::StagedBytes(facts) == 0) return Unit{};
+  return Error{Reason::kPolicyDenied, "no firmware is updated on this device",
+               "install.capsule-support"};
 }
 
 Result<Unit> Installer::FindContentKey(Job& job) {
@@ -170,11 +198,6 @@ Result<Unit> Installer::FindContentKey(Job& job) {
   if (job.seal->id() != *wanted)
     return Error{Reason::kMismatch, "another key than the release names", "install.content-key"};
   return Unit{};
-}
-
-Result<Unit> Installer::CheckComponents(const Job& job) {
-  SP_TRY(CheckComponentFiles(parts_.files, config_.components, job.facts, job.record.slot));
-  return parts_.firmware == nullptr ? Ok() : parts_.firmware->Check(job.facts);
 }
 
 Result<Unit> Installer::InstallComponents(const Job& job) {
@@ -217,6 +240,7 @@ Result<Unit> Installer::WriteImage(Job& job) {
                             job.origins = origins;
                             job.Report(done);
                           },
+                      .go_on = job.go_on,
                       .seal = job.seal ? &*job.seal : nullptr});
   SP_TRY(writer.Write(job.record.resume_offset));
   SP_TRY(slot->Sync());
@@ -324,6 +348,15 @@ Result<Unit> Installer::RollBack() {
   SP_TRY(WithdrawFirmware());
   record.RememberFailed(record.release);
   return Enter(record, UpdateEvent::kFallBack);
+}
+
+Result<Unit> Installer::JudgeFallback(UpdateEvent event) {
+  SP_TRY(UpdateRecord record, parts_.record.Load());
+  SP_TRY(const Slot running, parts_.boot.RunningSlot());
+  if (running == record.slot || !Next(record.state, event))
+    return Error{Reason::kConflict, "state " + std::string(StateName(record.state)),
+                 "install.not-fallen-back"};
+  return Enter(record, event);
 }
 
 Result<Unit> Installer::Abandon() {

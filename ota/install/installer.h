@@ -44,6 +44,9 @@ struct InstallProgress {
   ImageOrigins origins;  // of what this call of Install wrote
 };
 using ProgressFunction = std::function<void(const InstallProgress&)>;
+// GoOnFunction is asked again and again while the target is written, read back and completed. Its
+// error, which must be one that MayPass, ends the call at a checkpoint: the next one resumes there.
+using GoOnFunction = std::function<Result<Unit>()>;
 
 // InstallerParts are borrowed; `floor` (monotonic_floor.h) may be null, and so may `firmware` and
 // `content_keys`, without which releases with capsules and sealed ones are refused.
@@ -65,14 +68,15 @@ class Installer {
   // Install brings the inactive slot to VERIFIED, from the beginning or from the last checkpoint of
   // the same release. Refusals without a change: kPolicyDenied install.failed-before, kRollback
   // install.below-floor, kPolicyDenied install.floor-jump (its commit could not raise the floor),
-  // kConflict install.trial-running, those of MonotonicFloor::Read. Errors that leave FAILED:
+  // kConflict install.trial-running, kUnavailable install.degraded (unless somebody brought the
+  // release), those of MonotonicFloor::Read. Errors that leave FAILED:
   // those of RunPreflight and kNoSpace from writing; kMismatch install.index,
   // install.image-digest, install.uki-digest; the payload rules; those of ContentKeySource, and
   // install.content-key (kMismatch: another key than the release names), for a sealed release.
   // Errors that MayPass leave the record as it is: call again to resume. When the release is the
   // running one, an update to another release that was not tried yet is abandoned.
   Result<Unit> Install(const InstallPlan& plan, PayloadSource& source,
-                       const ProgressFunction& progress = {});
+                       const ProgressFunction& progress = {}, const GoOnFunction& go_on = {});
   // Arm makes the next boot the trial of a VERIFIED slot, or the retry of one that did not come up.
   // kConflict, install.not-ready, in any other state.
   Result<Unit> Arm();
@@ -89,14 +93,18 @@ class Installer {
   // RollBack makes the other slot the default and remembers the release as failed. The caller
   // reboots when the target is running.
   Result<Unit> RollBack();
+  // Degrade and Recover record how the slot that an update fell back to does. kConflict,
+  // install.not-fallen-back, unless that is what runs.
+  Result<Unit> Degrade() { return JudgeFallback(UpdateEvent::kDegrade); }
+  Result<Unit> Recover() { return JudgeFallback(UpdateEvent::kRecover); }
   // Abandon takes the target out of the boot order and records FAILED, for an update that was
   // called off or whose target is the running slot. kConflict, install.state, once the trial has
   // begun.
   Result<Unit> Abandon();
 
-  // Preflight is the dry run: what an installation into the other slot would find. Errors of
-  // RunningSlot.
-  Result<std::vector<PreflightCheck>> Preflight(const PreflightNeeds& needs);
+  // Preflight is the dry run: what an installation of `facts` into the other slot would find; null:
+  // of a release without size and components. Changes nothing. Errors of RunningSlot.
+  Result<std::vector<PreflightCheck>> Preflight(const InstallFacts* facts);
 
   // Judge says what this boot is. Errors of the record and of the firmware.
   Result<BootAction> Judge();
@@ -121,8 +129,9 @@ class Installer {
   Result<Unit> InstallUki(const Job& job);
   [[nodiscard]] bool IsGone(const std::vector<std::string>& entries);
   Result<Unit> CommitBy(UpdateEvent event, const InstallPlan* plan);
+  Result<Unit> JudgeFallback(UpdateEvent event);
+  Result<Unit> CheckComponents(const InstallFacts& facts, Slot target);
   Result<Unit> FindContentKey(Job& job);
-  Result<Unit> CheckComponents(const Job& job);
   Result<Unit> InstallComponents(const Job& job);
   Result<Unit> WithdrawFirmware();
   Result<Unit> RaiseFloor(const InstallPlan* plan, const UpdateRecord& record);

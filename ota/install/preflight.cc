@@ -240,8 +240,24 @@ Result<Unit> FirstFailure(const std::vector<PreflightCheck>& checks) {
   return Unit{};
 }
 
-std::string DescribePreflight(const std::vector<PreflightCheck>& checks, bool json) {
-  std::string text;
+PreflightCheck ComponentCheck(const RemoteComponent& component, const Result<Unit>& found) {
+  const std::string resource = component.firmware ? "firmware" : "component";
+  const std::string need =
+      component.name + ": " +
+      (component.firmware ? "firmware " + component.firmware->fw_class + " that takes version " +
+                                std::to_string(component.firmware->version)
+                          : "a place for " + Size(component.file.length));
+  return found ? Pass(resource, need, component.firmware ? "such firmware" : "such a place")
+               : FailWith(resource, need, found.error());
+}
+
+std::string DescribePreflight(const std::vector<PreflightCheck>& checks, std::string_view release,
+                              bool json) {
+  constexpr std::string_view kUnknown = "preflight.no-release";
+  std::string text =
+      release.empty()
+          ? "no release is assigned, sizes count as zero: " + std::string(kUnknown) + "\n"
+          : "release " + std::string(release) + "\n";
   std::vector<JsonValue> list;
   for (const PreflightCheck& check : checks) {
     const std::string_view verdict = check.failure ? check.failure->name() : "ok";
@@ -254,8 +270,11 @@ std::string DescribePreflight(const std::vector<PreflightCheck>& checks, bool js
   }
   if (!json) return text;
   const bool ready = FirstFailure(checks).has_value();
-  return WriteJson(
-             JsonValue::Object({{"ready", ready}, {"checks", JsonValue::Array(std::move(list))}})) +
+  return WriteJson(JsonValue::Object(
+             {{"ready", ready},
+              {"release", release.empty() ? JsonValue() : JsonValue(release)},
+              {"release_unknown", release.empty() ? kUnknown : std::string_view()},
+              {"checks", JsonValue::Array(std::move(list))}})) +
          "\n";
 }
 

@@ -9,6 +9,7 @@
 
 #include "ota/install/block_target.h"
 #include "ota/install/boot_control.h"
+#include "ota/install/install_plan.h"
 #include "ota/install/state_record.h"
 #include "pki/base/file_system.h"
 
@@ -45,7 +46,7 @@ struct PreflightNeeds {
 
 struct PreflightCheck {
   std::string resource;  // slot, esp-space, esp-directory, esp-mount, state-space, state-mount,
-                         // memory, boot-loader, power
+                         // memory, boot-loader, power, component, firmware
   std::string need;
   std::string have;
   std::optional<Error> failure;  // its detail names resource, need and have
@@ -70,7 +71,12 @@ struct PreflightSubject {
 std::vector<PreflightCheck> RunPreflight(const PreflightSubject& subject);
 // FirstFailure is what an installation returns.
 Result<Unit> FirstFailure(const std::vector<PreflightCheck>& checks);
-// DescribePreflight renders the checks for people, or as one JSON object.
-std::string DescribePreflight(const std::vector<PreflightCheck>& checks, bool json);
+// ComponentCheck says what was found for one component of a release.
+PreflightCheck ComponentCheck(const RemoteComponent& component, const Result<Unit>& found);
+// DescribePreflight renders the checks for people, or as one JSON object. `release` is the title of
+// the one whose sizes were checked; empty: none is known (preflight.no-release), and sizes counted
+// as zero.
+std::string DescribePreflight(const std::vector<PreflightCheck>& checks, std::string_view release,
+                              bool json);
 
 }  // namespace sallyport::ota

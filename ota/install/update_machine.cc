@@ -21,7 +21,8 @@ BootAction JudgeBoot(const BootFacts& facts) {
   switch (facts.state) {
     case UpdateState::kIdle:
     case UpdateState::kFailed:
-    case UpdateState::kRolledBack: return BootAction::kNothing;
+    case UpdateState::kRolledBack:
+    case UpdateState::kDegraded: return BootAction::kNothing;
     case UpdateState::kPlanned:
     case UpdateState::kWriting:
     case UpdateState::kWritten:

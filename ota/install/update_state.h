@@ -24,8 +24,9 @@ enum class UpdateState : uint8_t {
   kCommitted = 7,   // the target is the default
   kFailed = 8,      // not finished; the running slot is untouched
   kRolledBack = 9,  // tried, refused, remembered
+  kDegraded = 10,   // and the slot it went back to does not prove itself either: it stays up
 };
-inline constexpr size_t kUpdateStateCount = 10;
+inline constexpr size_t kUpdateStateCount = 11;
 
 enum class UpdateEvent : uint8_t {
   kPlan,           // a verified release for this device
@@ -38,6 +39,8 @@ enum class UpdateEvent : uint8_t {
   kAttest,         // the server accepted the evidence of this boot
   kCommitLocally,  // nobody judged it, its health is good, and a signed bundle asks for no more
   kFallBack,       // running from the old slot again with no try left, or the boot was refused
+  kDegrade,        // the slot it went back to fails its health gate, too
+  kRecover,        // or passes it at last
   kFail,           // an error that trying again would not cure by itself
 };
 
@@ -53,6 +56,7 @@ constexpr std::string_view StateName(UpdateState state) {
     case UpdateState::kCommitted: return "COMMITTED";
     case UpdateState::kFailed: return "FAILED";
     case UpdateState::kRolledBack: return "ROLLED_BACK";
+    case UpdateState::kDegraded: return "DEGRADED";
   }
   std::abort();
 }
@@ -69,6 +73,8 @@ constexpr std::string_view EventName(UpdateEvent event) {
     case UpdateEvent::kAttest: return "attest";
     case UpdateEvent::kCommitLocally: return "commit-locally";
     case UpdateEvent::kFallBack: return "fall-back";
+    case UpdateEvent::kDegrade: return "degrade";
+    case UpdateEvent::kRecover: return "recover";
     case UpdateEvent::kFail: return "fail";
   }
   std::abort();
@@ -85,6 +91,8 @@ inline constexpr std::array kUpdateEdges = {
     UpdateEdge{UpdateState::kCommitted, UpdateEvent::kPlan, UpdateState::kPlanned},
     UpdateEdge{UpdateState::kFailed, UpdateEvent::kPlan, UpdateState::kPlanned},
     UpdateEdge{UpdateState::kRolledBack, UpdateEvent::kPlan, UpdateState::kPlanned},
+    // Only what somebody brought: a degraded device installs nothing on its own.
+    UpdateEdge{UpdateState::kDegraded, UpdateEvent::kPlan, UpdateState::kPlanned},
     // Another release may supersede one that has not been tried.
     UpdateEdge{UpdateState::kPlanned, UpdateEvent::kPlan, UpdateState::kPlanned},
     UpdateEdge{UpdateState::kWriting, UpdateEvent::kPlan, UpdateState::kPlanned},
@@ -107,6 +115,8 @@ inline constexpr std::array kUpdateEdges = {
     UpdateEdge{UpdateState::kTrial, UpdateEvent::kArm, UpdateState::kArmed},
     UpdateEdge{UpdateState::kArmed, UpdateEvent::kFallBack, UpdateState::kRolledBack},
     UpdateEdge{UpdateState::kTrial, UpdateEvent::kFallBack, UpdateState::kRolledBack},
+    UpdateEdge{UpdateState::kRolledBack, UpdateEvent::kDegrade, UpdateState::kDegraded},
+    UpdateEdge{UpdateState::kDegraded, UpdateEvent::kRecover, UpdateState::kRolledBack},
     UpdateEdge{UpdateState::kPlanned, UpdateEvent::kFail, UpdateState::kFailed},
     UpdateEdge{UpdateState::kWriting, UpdateEvent::kFail, UpdateState::kFailed},
     UpdateEdge{UpdateState::kWritten, UpdateEvent::kFail, UpdateState::kFailed},
@@ -160,7 +170,11 @@ static_assert(internal::Deterministic());
 static_assert(internal::EveryStateReachable());
 static_assert(internal::EnteredOnlyBy(UpdateState::kCommitted, UpdateEvent::kAttest,
                                       UpdateEvent::kCommitLocally));
-static_assert(internal::EnteredOnlyBy(UpdateState::kRolledBack, UpdateEvent::kFallBack));
+static_assert(internal::EnteredOnlyBy(UpdateState::kRolledBack, UpdateEvent::kFallBack,
+                                      UpdateEvent::kRecover));
+static_assert(internal::EnteredOnlyBy(UpdateState::kDegraded, UpdateEvent::kDegrade));
+static_assert(!Next(UpdateState::kDegraded, UpdateEvent::kFallBack) &&
+              !Next(UpdateState::kRolledBack, UpdateEvent::kFallBack));
 static_assert(internal::EnteredOnlyBy(UpdateState::kVerified, UpdateEvent::kReadBack));
 static_assert(!Next(UpdateState::kWriting, UpdateEvent::kArm) &&
               !Next(UpdateState::kWritten, UpdateEvent::kArm));

@@ -2,8 +2,6 @@
 
 namespace sallyport::ota {
 
-namespace {
-
 InstallFacts FactsOf(const ReleaseDigest& digest, const Release& release) {
   const auto remote = [](const ReleaseFile& file) {
     return RemoteFile{file.path, file.length, file.sha256};
@@ -32,21 +30,20 @@ InstallFacts FactsOf(const ReleaseDigest& digest, const Release& release) {
                       .deltas = std::move(deltas),
                       .chunks = std::move(chunks),
                       .verity = release.verity,
+                      .install_by = release.install_by,
                       .content_key = release.content_key};
 }
 
-}  // namespace
-
 InstallPlan InstallPlanMaker::From(const VerifiedRelease& verified) {
-  return InstallPlan(FactsOf(verified.digest(), verified.release()), LocalCommit::kRefused);
+  return InstallPlan(FactsOf(verified.digest(), verified.release()), LocalCommit::kRefused,
+                     PlanOrigin::kAssigned);
 }
 
-// Bundles are packed without chunks (ota/repository/bundle.h).
 InstallPlan InstallPlanMaker::From(const VerifiedBundle& bundle) {
-  InstallFacts facts = FactsOf(bundle.digest(), bundle.release());
-  facts.chunks.reset();
-  return InstallPlan(std::move(facts), bundle.statement().commit_locally ? LocalCommit::kAllowed
-                                                                         : LocalCommit::kRefused);
+  return InstallPlan(
+      FactsOf(bundle.digest(), bundle.release()),
+      bundle.statement().commit_locally ? LocalCommit::kAllowed : LocalCommit::kRefused,
+      PlanOrigin::kBrought);
 }
 
 }  // namespace sallyport::ota

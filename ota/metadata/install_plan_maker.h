@@ -8,6 +8,10 @@
 
 namespace sallyport::ota {
 
+// FactsOf copies what the installer acts on. Facts alone install nothing: they say what an
+// installation would need.
+InstallFacts FactsOf(const ReleaseDigest& digest, const Release& release);
+
 class InstallPlanMaker {
  public:
   // From copies the facts of `release`. Paths are target paths, without the digest of

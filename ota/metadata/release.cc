@@ -173,6 +173,17 @@ Result<std::optional<ReleaseChunks>> GetChunks(const JsonCursor& release) {
   return std::optional(ReleaseChunks{std::move(index), std::move(payload)});
 }
 
+// Whole seconds of UTC in the one form that the repository's metadata has (TUF 4.2.1), so that a
+// time has one spelling.
+Result<std::optional<UnixTime>> GetInstallBy(const JsonCursor& release) {
+  if (!release.Find("install_by")) return std::optional<UnixTime>();
+  SP_TRY(const std::string_view text, release.GetString("install_by"));
+  const auto time = ParseRfc3339(text);
+  if (!time || time->ms <= 0 || FormatRfc3339(*time) != text)
+    return release.Refuse("expected install_by such as 2026-12-01T12:00:00Z", "release.install-by");
+  return std::optional(*time);
+}
+
 // The tree stands behind its data and ends inside the image.
 bool FitsInto(const VerityTree& tree, uint64_t image_length) {
   const bool whole = tree.data_size > 0 && tree.data_size % kVerityBlockSize == 0 &&
@@ -306,7 +317,7 @@ Result<Release> ParseRelease(ByteView json) {
     return Error{Reason::kUnsupported, "format " + std::string(format), "release.format"};
   SP_TRY(release.OnlyKeys({"sallyport", "product", "version", "hardware", "min_version",
                            "rollback_index", "security_floor", "uki", "image", "measurements",
-                           "components", "deltas", "chunks", "verity", "sealed"}));
+                           "components", "deltas", "chunks", "verity", "install_by", "sealed"}));
   SP_TRY(const std::string_view product, release.GetString("product"));
   if (!IsProductName(product)) return release.Refuse("product name", "release.product");
   SP_TRY(ReleaseVersion version, GetVersion(release, "version"));
@@ -321,12 +332,13 @@ Result<Release> ParseRelease(ByteView json) {
   SP_TRY(auto deltas, GetDeltas(release));
   SP_TRY(auto chunks, GetChunks(release));
   SP_TRY(auto verity, GetVerity(release, image.length));
+  SP_TRY(const auto install_by, GetInstallBy(release));
   SP_TRY(auto content_key, GetContentKey(release));
   return Release{std::string(product),   std::move(version), std::move(hardware),
                  std::move(min_version), rollback_index,     floor.value,
                  std::move(uki),         std::move(image),   std::move(measurements),
                  std::move(components),  std::move(deltas),  std::move(chunks),
-                 std::move(verity),      content_key};
+                 std::move(verity),      install_by,         content_key};
 }
 
 std::string WriteRelease(const Release& release) {
@@ -352,6 +364,7 @@ std::string WriteRelease(const Release& release) {
         {"chunks", JsonValue::Object({{"index", FileToJson(release.chunks->index)},
                                       {"payload", FileToJson(release.chunks->payload)}})});
   if (release.verity) members.push_back({"verity", VerityToJson(*release.verity)});
+  if (release.install_by) members.push_back({"install_by", FormatRfc3339(*release.install_by)});
   if (release.content_key)
     members.push_back({"sealed", JsonValue::Object({{"scheme", pki::kContentSealScheme},
                                                     {"key_id", HexEncode(*release.content_key)}})});

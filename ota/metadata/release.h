@@ -11,6 +11,7 @@
 #include "ota/measure/verity.h"
 #include "pki/base/digest.h"
 #include "pki/base/json.h"
+#include "pki/base/time.h"
 #include "pki/crypto/content_seal.h"
 
 namespace sallyport::ota {
@@ -102,6 +103,9 @@ struct Release {
   std::vector<ReleaseDelta> deltas = {};  // at most one per older release
   std::optional<ReleaseChunks> chunks = {};
   std::optional<VerityTree> verity = {};  // of the image
+  // The security deadline: from then on no window, site inhibitor or drain of a device's owner
+  // holds the update up. Whole seconds.
+  std::optional<UnixTime> install_by = {};
   // The key under which full payload, deltas, chunks and their tables are sealed, by
   // kContentSealScheme; none when they are readable.
   std::optional<pki::ContentKeyId> content_key = {};

@@ -49,6 +49,7 @@ class ReleaseBuilder {
                     std::move(deltas),
                     std::move(chunks),
                     std::move(verity),
+                    inputs_.install_by,
                     inputs_.seal == nullptr ? std::nullopt : std::optional(inputs_.seal->id())};
     const std::string json = WriteRelease(release);
     SP_TRY(ParseRelease(AsBytes(json)));

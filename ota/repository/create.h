@@ -24,7 +24,8 @@ struct ReleaseInputs {
   std::string uki_path;    // a UKI, as it goes to the ESP
   std::string image_path;  // the raw root image, as it goes to the slot
   std::vector<ComponentInput> components = {};
-  std::vector<std::string> from = {};      // older releases that get a delta (old_release.h)
+  std::vector<std::string> from = {};  // older releases that get a delta (old_release.h)
+  std::optional<UnixTime> install_by = {};
   const pki::ContentSeal* seal = nullptr;  // borrowed: full payload, deltas and chunks are sealed
 };
 

@@ -109,6 +109,9 @@ std::string ReleaseLine(const Release& release) {
          release.min_version.text() + " on; rollback index " +
          std::to_string(release.rollback_index) +
          (release.security_floor ? ", raises the rollback floor of devices" : "") +
+         (release.install_by ? "; from " + FormatRfc3339(*release.install_by) +
+                                   " on no window or site inhibitor of a device holds it up"
+                             : "") +
          ComponentsLine(release);
 }
 

@@ -101,7 +101,7 @@ struct DeviceProgress {
   bool canary = false;
   bool assigned = false;
   bool committed = false;
-  bool failed = false;  // FAILED or ROLLED_BACK
+  bool failed = false;  // FAILED, ROLLED_BACK or DEGRADED
   uint32_t percent = 0;
 };
 

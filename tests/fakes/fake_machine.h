@@ -63,7 +63,7 @@ class FakeMachine {
     checks_.emplace(MachineParts{files, runner, clock, [this] { return time(); }, FakeZones},
                     std::move(settings), "state");
   }
-  TrustedTime::Reading time() const { return {clock.Wall(), time_sure}; }
+  TrustedTime::Reading time() const { return {clock.Wall(), time_sure, time_floor}; }
   UpdateDriverParts Parts(ota::Installer& installer, ota::PayloadSource& source, Rebooter& rebooter,
                           ReportFunction report) {
     return {installer,
@@ -89,6 +89,7 @@ class FakeMachine {
 
   FakeClock clock{UnixTime::FromSeconds(1'800'000'000)};  // Friday, 2027-01-15T08:00:00Z
   bool time_sure = true;
+  UnixTime time_floor;  // what earlier boots learnt
   bool alive = true;
   Result<Unit> alone = Unit{};  // whether this boot may be kept without a server
   int asked_alone = 0;

@@ -9,8 +9,9 @@ namespace sallyport::ota {
 
 class InstallPlanForTest {
  public:
-  static InstallPlan Make(InstallFacts facts, LocalCommit local = LocalCommit::kRefused) {
-    return InstallPlan(std::move(facts), local);
+  static InstallPlan Make(InstallFacts facts, LocalCommit local = LocalCommit::kRefused,
+                          PlanOrigin origin = PlanOrigin::kAssigned) {
+    return InstallPlan(std::move(facts), local, origin);
   }
 };
 

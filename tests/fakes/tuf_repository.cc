@@ -234,16 +234,17 @@ Release AddSampleRelease(TufRepository& image, const std::string& version_text,
     return ReleaseFile{directory + "/" + name, content.size(), pki::Sha256(AsBytes(content))};
   };
   const Sha256Digest event = pki::Sha256(AsBytes("uki " + version_text));
-  const Release release{"edge-os",
-                        version,
-                        {"virtual-x86_64"},
-                        ReleaseVersion::Parse("1.0.0").value(),
-                        rollback_index,
-                        false,
-                        file("uki.efi", "uki " + version_text),
-                        {8192, pki::Sha256(AsBytes("image")), file("index.json", "index"),
-                         file("payload.bin", "payload")},
-                        {{event}, {event}, {}}};
+  Release release{"edge-os",
+                  version,
+                  {"virtual-x86_64"},
+                  ReleaseVersion::Parse("1.0.0").value(),
+                  rollback_index,
+                  false,
+                  file("uki.efi", "uki " + version_text),
+                  {8192, pki::Sha256(AsBytes("image")), file("index.json", "index"),
+                   file("payload.bin", "payload")},
+                  {{event}, {event}, {}}};
+  release.install_by = UnixTime::FromSeconds(1'800'000'000);
   image.targets()[directory + "/release.json"] = {ToBytes(WriteRelease(release)),
                                                   ReleaseCustom(release)};
   return release;

@@ -61,6 +61,19 @@ pki::X509Ptr SelfSigned(EVP_PKEY* key) {
   return out;
 }
 
+// UseSelfSigned gives `context` a certificate of its own, and returns it.
+std::string UseSelfSigned(SSL_CTX* context) {
+  const pki::EvpPkey key(EVP_EC_gen("P-256"));
+  const pki::X509Ptr certificate = SelfSigned(key.get());
+  SSL_CTX_use_certificate(context, certificate.get());
+  SSL_CTX_use_PrivateKey(context, key.get());
+  const pki::BioPtr bio(BIO_new(BIO_s_mem()));
+  SP_CHECK(PEM_write_bio_X509(bio.get(), certificate.get()) == 1);
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return {text, static_cast<size_t>(size)};
+}
+
 // Asked is the range of a request; nullopt without one.
 std::optional<std::pair<uint64_t, uint64_t>> AskedRange(const std::string& head) {
   const size_t at = head.find("Range: bytes=");
@@ -79,17 +92,9 @@ void IgnoreSigpipe() {
 
 HttpsServer::HttpsServer() : context_(SSL_CTX_new(TLS_server_method())) {
   IgnoreSigpipe();
-  const pki::EvpPkey key(EVP_EC_gen("P-256"));
-  const pki::X509Ptr certificate = SelfSigned(key.get());
-  SSL_CTX_use_certificate(context_.get(), certificate.get());
-  SSL_CTX_use_PrivateKey(context_.get(), key.get());
+  ca_pem_ = UseSelfSigned(context_.get());
   // It asks for a client certificate and takes none: what would come is counted.
   SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
-  const pki::BioPtr bio(BIO_new(BIO_s_mem()));
-  SP_CHECK(PEM_write_bio_X509(bio.get(), certificate.get()) == 1);
-  char* text = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &text);
-  ca_pem_.assign(text, static_cast<size_t>(size));
   listener_ = ListenOnLoopback(port_);
   thread_ = std::thread([this] { Accept(); });
 }
@@ -253,6 +258,51 @@ void ConnectProxy::Relay(int client) {
                            MSG_NOSIGNAL) == got;
   }
   close(server);
+  close(client);
+}
+
+TlsFront::TlsFront() : context_(SSL_CTX_new(TLS_server_method())) {
+  ca_pem_ = UseSelfSigned(context_.get());
+  listener_ = ListenOnLoopback(port_);
+  thread_ = std::thread([this] { Accept(); });
+}
+
+TlsFront::~TlsFront() {
+  shutdown(listener_, SHUT_RDWR);
+  thread_.join();
+  close(listener_);
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void TlsFront::Accept() {
+  for (;;) {
+    const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (fd < 0) return;
+    const std::lock_guard lock(mutex_);
+    workers_.emplace_back([this, fd] { Relay(fd); });
+  }
+}
+
+void TlsFront::Relay(int client) {
+  const pki::Owned<SSL, SSL_free> ssl(SSL_new(context_.get()));
+  SSL_set_fd(ssl.get(), client);
+  const int plain = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const sockaddr_in to = Loopback(proxy_.port());
+  bool open = SSL_accept(ssl.get()) == 1 &&
+              connect(plain, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
+  std::array<char, 65536> buffer;
+  while (open) {
+    std::array<pollfd, 2> ready{{{client, POLLIN, 0}, {plain, POLLIN, 0}}};
+    if (SSL_pending(ssl.get()) == 0) SP_CHECK(poll(ready.data(), ready.size(), -1) > 0);
+    if (SSL_pending(ssl.get()) > 0 || ready[0].revents != 0) {
+      const int got = SSL_read(ssl.get(), buffer.data(), static_cast<int>(buffer.size()));
+      open = got > 0 && send(plain, buffer.data(), static_cast<size_t>(got), MSG_NOSIGNAL) == got;
+    } else {
+      const ssize_t got = recv(plain, buffer.data(), buffer.size(), 0);
+      open = got > 0 && SSL_write(ssl.get(), buffer.data(), static_cast<int>(got)) == got;
+    }
+  }
+  close(plain);
   close(client);
 }
 

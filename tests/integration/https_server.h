@@ -83,6 +83,7 @@ class ConnectProxy {
   ConnectProxy(const ConnectProxy&) = delete;
   ConnectProxy& operator=(const ConnectProxy&) = delete;
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  int port() const { return port_; }
   std::vector<std::string> targets() const;
 
  private:
@@ -93,6 +94,31 @@ class ConnectProxy {
   int port_ = 0;
   mutable std::mutex mutex_;  // guards targets_, workers_
   std::vector<std::string> targets_;
+  std::vector<std::thread> workers_;
+  std::thread thread_;
+};
+
+// TlsFront is a ConnectProxy that is reached by https: it takes TLS off and passes bytes on to one.
+class TlsFront {
+ public:
+  TlsFront();
+  ~TlsFront();
+  TlsFront(const TlsFront&) = delete;
+  TlsFront& operator=(const TlsFront&) = delete;
+  std::string url() const { return "https://127.0.0.1:" + std::to_string(port_); }
+  const std::string& ca_pem() const { return ca_pem_; }
+  const ConnectProxy& proxy() const { return proxy_; }
+
+ private:
+  void Accept();
+  void Relay(int client);
+
+  ConnectProxy proxy_;
+  pki::Owned<SSL_CTX, SSL_CTX_free> context_;
+  std::string ca_pem_;
+  int listener_ = -1;
+  int port_ = 0;
+  std::mutex mutex_;  // guards workers_
   std::vector<std::thread> workers_;
   std::thread thread_;
 };

@@ -131,6 +131,28 @@ TEST_F(MirrorTest, IsReachedThroughTheProxyThatIsConfigured) {
   EXPECT_EQ("https://" + proxy.targets()[0], mirror.url());
 }
 
+TEST_F(MirrorTest, IsReachedThroughAProxyByHttpsThatLeadsToTheConfiguredAuthority) {
+  const TlsFront front;
+  const std::string ca_file = (directory.path() / "proxy.pem").string();
+  std::ofstream(ca_file) << front.ca_pem();
+  MirrorEndpoint endpoint = EndpointOf(mirror);
+  endpoint.proxy = front.url();
+  EXPECT_EQ(Get(MirrorClient(endpoint), 0, 10).error().rule, "content.proxy")
+      << "the system's authorities do not know it";
+  endpoint.proxy_ca_file = endpoint.ca_file;
+  EXPECT_EQ(Get(MirrorClient(endpoint), 0, 10).error().rule, "content.proxy")
+      << "the mirror's authority is not the proxy's";
+  EXPECT_TRUE(front.proxy().targets().empty());
+  endpoint.proxy_ca_file = ca_file;
+  ASSERT_TRUE(Get(MirrorClient(endpoint), 0, 1000));
+  EXPECT_EQ(sink.held, Part(0, 1000));
+  ASSERT_EQ(front.proxy().targets().size(), 1u);
+  EXPECT_EQ("https://" + front.proxy().targets()[0], mirror.url());
+  endpoint.ca_file = ca_file;
+  EXPECT_EQ(Get(MirrorClient(endpoint), 0, 10).error().rule, "content.server")
+      << "nor is the proxy's the mirror's";
+}
+
 TEST_F(MirrorTest, IsNotReachedPastAProxyThatIsDown) {
   MirrorEndpoint endpoint = EndpointOf(mirror);
   endpoint.proxy = "http://127.0.0.1:1";

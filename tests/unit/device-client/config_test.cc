@@ -219,7 +219,8 @@ TEST(AgentConfig, ReadsFromWhereUpdatesAreLoaded) {
   const DownloadSettings settings =
       Download(
           "mirrors: [{url: 'https://a.example/x', ca_file: /ca.pem}, {url: 'https://b.example'}], "
-          "peers: ['127.0.0.1:15021'], proxy: 'http://user:word@10.0.0.1:3128', "
+          "peers: ['127.0.0.1:15021'], proxy: 'https://user:word@10.0.0.1:3128', proxy_ca_file: "
+          "/p.pem, "
           "minimum_rate: 2KB/s, time_zone: Europe/Berlin, download_deadline: 2d, bandwidth: "
           "[{from: '22:00', to: '06:00', limit: unlimited}, {from: '06:00', to: '22:00', "
           "limit: 1MB/s}, {from: '12:00', to: '13:00', limit: 0}]")
@@ -230,7 +231,8 @@ TEST(AgentConfig, ReadsFromWhereUpdatesAreLoaded) {
   EXPECT_EQ(settings.mirrors[0].ca_file, "/ca.pem");
   EXPECT_EQ(settings.mirrors[1].ca_file, "");
   EXPECT_EQ(settings.peers, std::vector<std::string>{"127.0.0.1:15021"});
-  EXPECT_EQ(settings.proxy, "http://user:word@10.0.0.1:3128");
+  EXPECT_EQ(settings.proxy, "https://user:word@10.0.0.1:3128");
+  EXPECT_EQ(settings.proxy_ca_file, "/p.pem");
   EXPECT_EQ(settings.rate_min, 2'000u);
   EXPECT_EQ(settings.time_zone, "Europe/Berlin");
   EXPECT_EQ(settings.deadline, Days(2));
@@ -262,6 +264,9 @@ TEST(AgentConfig, RefusesDownloadsThatCannotBeMeant) {
         "peers: '127.0.0.1:1'",
         "peers: [nowhere]",
         "proxy: 'socks5://a:1'",
+        "proxy: 'https://'",
+        "proxy_ca_file: /p.pem",
+        "proxy: 'http://a:1', proxy_ca_file: /p.pem",
         "minimum_rate: 17KB/s",
         "minimum_rate: 10",
         "time_zone: /etc/passwd",

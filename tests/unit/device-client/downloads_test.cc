@@ -13,7 +13,8 @@ class DownloadsTest : public ::testing::Test {
   DownloadsTest() { server.Put(file, content); }
   std::unique_ptr<Downloads> Make() {
     return std::make_unique<Downloads>(
-        DownloadParts{files, clock, server, directory.path().string(), [this] { return reading; }},
+        DownloadParts{files, clock, server, directory.path().string(), [this] { return reading; },
+                      [this] { return overdue; }},
         settings);
   }
   Result<Unit> Fetch(Downloads& downloads) {
@@ -24,6 +25,7 @@ class DownloadsTest : public ::testing::Test {
 
   FakeClock clock{UnixTime{}};
   TrustedTime::Reading reading{*ParseRfc3339("2026-11-21T12:00:00Z"), true};
+  bool overdue = false;
   TemporaryDirectory directory;
   PosixFileSystem files;
   FakeOrigin server;
@@ -96,6 +98,16 @@ TEST_F(DownloadsTest, HoldsTheStrictestCapUntilItIsSureOfTheTime) {
   const bool noon = Fetch(*downloads).has_value();
   reading.now = reading.now + Hours(12);
   EXPECT_TRUE(noon || Fetch(*downloads).has_value());
+}
+
+TEST_F(DownloadsTest, PastTheDeadlineACapOfNothingGivesWayToTheLowestOther) {
+  settings.bandwidth = {{0, 0, 0}};
+  const auto downloads = Make();
+  EXPECT_EQ(Fetch(*downloads).error().rule, "download.closed");
+  overdue = true;
+  EXPECT_TRUE(Fetch(*downloads));
+  EXPECT_EQ(BandwidthPlan({{0, 60, 30'000}, {60, 120, 20'000}, {0, 0, 0}}).LowestOpen(), 20'000u);
+  EXPECT_EQ(BandwidthPlan({{0, 0, 0}}).LowestOpen(), kUnlimitedRate);
 }
 
 TEST_F(DownloadsTest, LoadsNothingAfterStop) {

@@ -85,6 +85,32 @@ TEST(DescribeUpdate, ShowsTheUpdateItsGateAndWhatItWaitsFor) {
   EXPECT_FALSE(*json.Find("windows")->Find("reboot")->Find("open")->if_bool());
 }
 
+TEST(DescribeUpdate, ShowsTheDeadlineAndHowTrustedTimeStandsToIt) {
+  UpdateView view = Waiting();
+  EXPECT_EQ(UpdateJson(view).Find("deadline")->kind(), JsonValue::Kind::kNull);
+  view.report.install_by = *ParseRfc3339("2026-12-01T12:00:00Z");
+  view.deadline = Deadline::kUnknown;
+  const std::string status = StatusWith({"floor.missing", "", {}}, view);
+  EXPECT_NE(DescribeUpdate(status, false)->find("\n  deadline: 2026-12-01T12:00:00Z (unknown)\n"),
+            std::string::npos)
+      << *DescribeUpdate(status, false);
+  EXPECT_NE(DescribeUpdate(status, true)
+                ->find(R"("deadline":{"install_by":"2026-12-01T12:00:00Z","state":"unknown"})"),
+            std::string::npos);
+}
+
+TEST(DescribeUpdate, ShowsADegradedDeviceWhateverItIsToldToInstall) {
+  UpdateView view = Waiting();
+  view.report.state = "PLANNED";
+  view.report.gate = "degraded";
+  view.report.degraded = true;
+  const std::string status = StatusWith({"floor.missing", "", {}}, view);
+  EXPECT_NE(DescribeUpdate(status, false)->find("\n  degraded: installs nothing on its own\n"),
+            std::string::npos);
+  EXPECT_TRUE(*ParseJson(*DescribeUpdate(status, true))->Find("degraded")->if_bool());
+  EXPECT_FALSE(*UpdateJson(Waiting()).Find("degraded")->if_bool());
+}
+
 TEST(DescribeUpdate, ShowsWhereTheImageCameFrom) {
   UpdateView view = Waiting();
   EXPECT_EQ(UpdateJson(view).Find("origins")->kind(), JsonValue::Kind::kNull);

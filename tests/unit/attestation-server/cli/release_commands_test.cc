@@ -157,6 +157,37 @@ TEST_F(ReleaseCommands, CreateIsRefusedByTheLinterUnlessTheRuleIsAllowed) {
   EXPECT_NE(made.out.find("fail  image.format"), std::string::npos) << made.out;
 }
 
+TEST_F(ReleaseCommands, CreateSignsADeadlineThatIsAheadAndShowsIt) {
+  ASSERT_EQ(Found().code, ExitCode::kYes);
+  ReleaseCreateOptions options{.repository = "/repo",
+                               .product = "edge-os",
+                               .version = "2.0.0",
+                               .hardware = {"virtual-x86_64"},
+                               .uki = "/in/uki.efi",
+                               .image = "/in/root.img"};
+  for (const std::string& wrong :
+       {std::string("tomorrow"), FormatRfc3339(kNow), FormatRfc3339(kNow - Seconds(1))}) {
+    options.install_by = wrong;
+    const CommandResult refused = ReleaseCreate(files_, options, kNow);
+    EXPECT_EQ(refused.code, ExitCode::kUsage) << wrong;
+    EXPECT_NE(refused.err.find("install-by"), std::string::npos) << refused.err;
+  }
+  options.install_by = FormatRfc3339(kNow + Seconds(1));
+  options.json = true;
+  const CommandResult made = ReleaseCreate(files_, options, kNow);
+  ASSERT_EQ(made.code, ExitCode::kYes) << made.err;
+  EXPECT_EQ(*Json(made).Find("install_by")->if_string(), options.install_by);
+
+  EXPECT_NE(Sign("targets-1").out.find("from " + options.install_by + " on no window"),
+            std::string::npos)
+      << "whoever signs is told";
+  Sign("targets-2");
+  ASSERT_EQ(Publish().code, ExitCode::kYes);
+  EXPECT_NE(
+      ReleaseInspect(files_, {.path = "/repo"}, kNow).out.find("install by " + options.install_by),
+      std::string::npos);
+}
+
 TEST_F(ReleaseCommands, SayWhatDevicesWillDownload) {
   ASSERT_EQ(Found().code, ExitCode::kYes);
   ASSERT_EQ(Create().code, ExitCode::kYes);

@@ -399,6 +399,29 @@ TEST_F(RolloutOperationsTest, TheDeviceIsShownWithWhatItSaidOfItsUpdate) {
   EXPECT_EQ(*shown.Find("update_log")->if_string(), "");
 }
 
+TEST_F(RolloutOperationsTest, ADegradedDeviceIsShownAndCountedUntilItRecovers) {
+  DeviceOperations devices(Parts(), {[](const std::string&) { return false; },
+                                     [](const std::string&) { return std::string_view(); }});
+  const auto degraded = [&] {
+    Snapshot snapshot = database_->Read().value();
+    return CountDegraded(snapshot.connection()).value();
+  };
+  Draft();
+  Approve();
+  Report(0, "ROLLED_BACK", "probes");
+  EXPECT_EQ(degraded(), 0);
+  operations_.OnReport(
+      {devices_[0].id, release_, "DEGRADED", 0, "B", "units", "web.service: failed", "log"});
+  EXPECT_EQ(degraded(), 1);
+  const JsonValue shown = devices.Show(devices_[0].name, now_).value();
+  EXPECT_EQ(*shown.Find("update_state")->if_string(), "DEGRADED");
+  EXPECT_EQ(*shown.Find("update_gate")->if_string(), "units");
+  EXPECT_EQ(*shown.Find("update_log")->if_string(), "log");
+  EXPECT_EQ(State(), "halted") << "a canary that failed";
+  Report(0, "ROLLED_BACK", "probes");
+  EXPECT_EQ(degraded(), 0);
+}
+
 TEST_F(RolloutOperationsTest, DeviceAndRolloutShowHowMuchOfADeltaFellBack) {
   DeviceOperations devices(Parts(), {[](const std::string&) { return false; },
                                      [](const std::string&) { return std::string_view(); }});

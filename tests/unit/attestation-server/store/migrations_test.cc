@@ -189,6 +189,50 @@ TEST_F(MigrationsTest, RolloutsOfTheFirstSchemaGoOnWithoutALog) {
   EXPECT_EQ(Rollouts(c).DevicesOf("v1").value().at(0).log_tail, "panic");
 }
 
+TEST_F(MigrationsTest, DevicesOfOldRolloutsMayBeDegraded) {
+  auto connection = Connection::Open(path(), ConnectionMode::kWriter);
+  Connection& c = **connection;
+  ASSERT_TRUE(Migrate(c, Migrations().first(1)).has_value());
+  const DeviceRecord device = MakeDevice(1);
+  ASSERT_TRUE(c.RunScript(OldDevice(device.id, HexEncode(HashOf(1)), "")).has_value());
+  ASSERT_TRUE(Migrate(c, Migrations().first(8)).has_value());
+  ASSERT_TRUE(c.RunScript("INSERT INTO releases (digest, product, version, path, json, created_at) "
+                          "VALUES ('" +
+                          HexEncode(HashOf(2)) +
+                          "', 'p', '1', 'x', '{}', 1);"
+                          "INSERT INTO rollouts (name, release_digest, state, resume_state, why, "
+                          "created_by, created_at, changed_at, revision) VALUES ('v1', '" +
+                          HexEncode(HashOf(2)) +
+                          "', 'halted', 'draft', '', 'alice', 1, 1, 0), ('v2', '" +
+                          HexEncode(HashOf(2)) +
+                          "', 'ramp', 'draft', '', 'alice', 2, 2, 0);"
+                          "INSERT INTO rollout_devices (rollout, device_id, wave, assigned, state, "
+                          "slot, gate, detail, percent, reported_at, log_tail) VALUES ('v1', '" +
+                          device.id +
+                          "', 'canary', 1, 'ROLLED_BACK', 'B', 'boot', 'why', 100, 1, 'panic'), "
+                          "('v2', '" +
+                          device.id + "', 'rest', 1, 'IDLE', '', '', '', 0, 1, '');")
+                  .has_value());
+
+  ASSERT_TRUE(Migrate(c, Migrations()).has_value());
+
+  RolloutDeviceRow row = Rollouts(c).DevicesOf("v1").value().at(0);
+  EXPECT_EQ(row.gate + row.detail + row.log_tail, "bootwhypanic");
+  EXPECT_EQ(CountDegraded(c).value(), 0);
+  row.state = UpdateState::kDegraded;
+  ASSERT_TRUE(Rollouts(c).UpdateDevice(row).has_value());
+  EXPECT_TRUE(HasFailed(Rollouts(c).DevicesOf("v1").value().at(0)));
+  EXPECT_EQ(CountDegraded(c).value(), 1);
+
+  RolloutDeviceRow next = Rollouts(c).DevicesOf("v2").value().at(0);
+  next.state = UpdateState::kPlanned;
+  ASSERT_TRUE(Rollouts(c).UpdateDevice(next).has_value());
+  EXPECT_EQ(CountDegraded(c).value(), 1) << "it is told of another release, and installs nothing";
+  next.state = UpdateState::kWriting;
+  ASSERT_TRUE(Rollouts(c).UpdateDevice(next).has_value());
+  EXPECT_EQ(CountDegraded(c).value(), 0);
+}
+
 TEST_F(MigrationsTest, AFailingMigrationChangesNothing) {
   auto connection = Connection::Open(path(), ConnectionMode::kWriter);
   const std::vector<Migration> broken{

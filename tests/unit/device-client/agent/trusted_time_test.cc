@@ -17,6 +17,15 @@ TEST(TrustedTime, IsNeverBelowTheLastSignedTimeOfEarlierBoots) {
   EXPECT_EQ(TrustedTime(clock, kNow).Now().now, kNow);
 }
 
+TEST(TrustedTime, IsAtLeastWhatWasSignedAndNotWhatAClockSays) {
+  FakeClock clock(kNow + Days(365));
+  TrustedTime time(clock, kNow, kNow + Days(30));
+  EXPECT_EQ(time.Now().AtLeast(), kNow);
+  time.Learn(kNow + Hours(1));
+  clock.Advance(Seconds(1));
+  EXPECT_EQ(time.Now().AtLeast(), kNow + Hours(1) + Seconds(1));
+}
+
 TEST(TrustedTime, FollowsTheBootClockAndNotTheWall) {
   FakeClock clock(UnixTime{});
   TrustedTime time(clock, UnixTime{});

@@ -27,6 +27,7 @@ class BundleFolderTest : public testing::Test {
   BundleFolderTest() {
     fs::create_directories(dir_ + "/stick/metadata");
     Put("targets/" + Name(), content_);
+    Put("metadata/bundle.json", kStatement);
   }
   ~BundleFolderTest() override { fs::remove_all(dir_); }
   std::string Name() const {
@@ -60,7 +61,8 @@ class BundleFolderTest : public testing::Test {
   }();
   const ota::RemoteFile file_{"releases/edge-os/2.0.0/payload.bin", content_.size(),
                               pki::Sha256(AsBytes(content_))};
-  BundleFolder folder_{dir_ + "/stick"};
+  static constexpr const char* kStatement = "this bundle";
+  BundleFolder folder_{dir_ + "/stick", pki::Sha256(AsBytes(kStatement))};
 };
 
 TEST_F(BundleFolderTest, ReadsFilesFromAnyOffset) {
@@ -79,6 +81,26 @@ TEST_F(BundleFolderTest, AFolderThatIsGoneMayComeBack) {
   EXPECT_EQ(fetched.error().reason, Reason::kUnavailable);
   fs::rename(dir_ + "/pocket", dir_ + "/stick");
   EXPECT_TRUE(Fetch() == content_);
+}
+
+TEST_F(BundleFolderTest, AFileThatIsNotInTheBundleIsNotWaitedFor) {
+  fs::remove(dir_ + "/stick/targets/" + Name());
+  CollectingSink sink;
+  const auto fetched = folder_.Fetch(file_, 0, file_.length, sink);
+  EXPECT_EQ(fetched.error().name(), "bundle.file-missing");
+  EXPECT_EQ(fetched.error().reason, Reason::kNotFound);
+  fs::remove_all(dir_ + "/stick/targets");
+  EXPECT_EQ(Fetch(), "bundle.file-missing");
+}
+
+TEST_F(BundleFolderTest, AnotherStickInItsPlaceIsNotTheBundle) {
+  fs::remove(dir_ + "/stick/targets/" + Name());
+  Put("metadata/bundle.json", "another bundle");
+  EXPECT_EQ(Fetch(), "bundle.folder-gone");
+  fs::remove(dir_ + "/stick/metadata/bundle.json");
+  EXPECT_EQ(Fetch(), "bundle.folder-gone") << "an empty mount point";
+  fs::remove_all(dir_ + "/stick");
+  EXPECT_EQ(Fetch(), "bundle.folder-gone");
 }
 
 TEST_F(BundleFolderTest, AFileOfAnotherLengthIsRefusedBeforeItIsRead) {
@@ -124,7 +146,7 @@ TEST_F(BundleFolderTest, ReadsNoMoreThanIsAllowed) {
   EXPECT_EQ(Metadata("bundle.json"), "too-large") << "a sparse file costs nothing to make";
 }
 
-TEST_F(BundleFolderTest, SaysWhatIsNotThere) { EXPECT_EQ(Metadata("bundle.json"), "not-found"); }
+TEST_F(BundleFolderTest, SaysWhatIsNotThere) { EXPECT_EQ(Metadata("root.json"), "not-found"); }
 
 }  // namespace
 }  // namespace sallyport::device

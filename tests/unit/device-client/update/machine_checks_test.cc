@@ -158,6 +158,56 @@ TEST_F(DrainTest, AnInhibitorBeginsTheTimeAnew) {
   EXPECT_TRUE(Ask().open);
 }
 
+// FakeMachine's clock stands at 1,800,000,000 s.
+UpdateSubject Due(Duration in) {
+  UpdateSubject subject = kSubject;
+  subject.install_by = UnixTime::FromSeconds(1'800'000'000) + in;
+  return subject;
+}
+
+TEST_F(DrainTest, PastTheDeadlineTheWorkHasFiveMinutesAndNoMore) {
+  TrialSettings settings;
+  settings.drain = {{"/drain"}, Hours(12)};
+  machine_.Configure(settings);
+  const UpdateSubject due = Due(Duration{0});
+  EXPECT_EQ(machine_.checks().MayReboot(due, Minutes(1)).gate, "drain");
+  machine_.clock.Advance(Duration{kOverdueDrainMax.ms - 1});
+  const GateDecision held = machine_.checks().MayReboot(due, Minutes(1));
+  EXPECT_EQ(held.gate, "drain");
+  EXPECT_NE(held.detail.find("past the deadline"), std::string::npos) << held.detail;
+  machine_.clock.Advance(Milliseconds(1));
+  EXPECT_TRUE(machine_.checks().MayReboot(due, Minutes(1)).open);
+}
+
+TEST_F(DrainTest, BeforeTheDeadlineItHasAllItsTimeAndAShorterOneIsNotStretched) {
+  EXPECT_FALSE(machine_.checks().MayReboot(Due(Days(1)), Minutes(1)).open);
+  machine_.clock.Advance(Duration{Minutes(2).ms - 1});
+  EXPECT_FALSE(machine_.checks().MayReboot(Due(Duration{0}), Minutes(1)).open);
+  machine_.clock.Advance(Milliseconds(1));
+  EXPECT_TRUE(machine_.checks().MayReboot(Due(Duration{0}), Minutes(1)).open);
+}
+
+TEST(MachineChecks, PastTheDeadlineHooksRunButHoldNothingUp) {
+  TrialSettings settings;
+  settings.hooks.before_install = "/install";
+  settings.hooks.before_reboot = "/reboot";
+  FakeMachine machine(settings);
+  machine.runner.Fail("/install", "no");
+  machine.runner.Fail("/reboot", "never");
+  EXPECT_EQ(machine.checks().MayInstall(Due(Seconds(1))).gate, "before-install");
+  const GateDecision postponed = machine.checks().MayReboot(Due(Seconds(1)), Minutes(1));
+  EXPECT_EQ(postponed.gate, "before-reboot");
+  EXPECT_NE(postponed.detail.find("2027-01-15T08:00:01Z at the latest"), std::string::npos)
+      << postponed.detail;
+  machine.clock.Advance(Seconds(1));
+  EXPECT_TRUE(machine.checks().MayInstall(Due(Seconds(1))).open);
+  const GateDecision open = machine.checks().MayReboot(Due(Seconds(1)), Minutes(1));
+  EXPECT_TRUE(open.open) << "also within the minute that a hook is not asked again";
+  EXPECT_NE(open.detail.find("before-reboot"), std::string::npos) << "it is not silent";
+  EXPECT_EQ(machine.runner.ran.back().environment.back(),
+            "SALLYPORT_INSTALL_BY=2027-01-15T08:00:01Z");
+}
+
 TEST(MachineChecks, AHookMayBeADirectoryOfProgramsAndStopsAtTheFirstThatFails) {
   TrialSettings settings;
   settings.hooks.after_commit = "hooks";

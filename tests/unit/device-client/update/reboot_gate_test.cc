@@ -94,6 +94,74 @@ TEST(JudgeReboot, AnInhibitorOutlivesEveryTimeout) {
   EXPECT_FALSE(JudgeReboot(facts).open);
 }
 
+const UnixTime kDeadline = At("2026-12-01T12:00:00Z");
+
+Deadline Stands(std::string_view now, bool sure, std::string_view floor = "2026-11-01T00:00:00Z") {
+  return JudgeDeadline(kDeadline, {At(now), sure, At(floor)});
+}
+
+TEST(JudgeDeadline, IsPassedFromItsSecondOnAndNotBefore) {
+  EXPECT_EQ(Stands("2026-12-01T11:59:59Z", true), Deadline::kAhead);
+  EXPECT_EQ(Stands("2026-12-01T12:00:00Z", true), Deadline::kPassed);
+  EXPECT_EQ(Stands("2026-12-01T12:00:01Z", true), Deadline::kPassed);
+  EXPECT_EQ(JudgeDeadline({}, {kDeadline + Days(1), true}), Deadline::kNone);
+}
+
+TEST(JudgeDeadline, AnUnsureClockPassesNoneHoweverFarAheadItIsSet) {
+  EXPECT_EQ(Stands("2039-01-01T00:00:00Z", false), Deadline::kUnknown);
+  EXPECT_EQ(Stands("2039-01-01T00:00:00Z", false, "2026-12-01T11:59:59Z"), Deadline::kUnknown);
+}
+
+TEST(JudgeDeadline, WhatEarlierBootsLearntStaysTrueWhateverTheClockSays) {
+  EXPECT_EQ(Stands("2000-01-01T00:00:00Z", false, "2026-12-01T12:00:00Z"), Deadline::kPassed);
+  EXPECT_EQ(Stands("2026-12-01T11:59:59Z", true, "2026-12-01T12:00:00Z"), Deadline::kAhead)
+      << "the server corrects what it said";
+}
+
+TEST(JudgeReboot, PastTheDeadlineNoWindowOrInhibitorHoldsItUp) {
+  const UpdateWindow closed = Window(kMonday, 0, Hours(1));
+  RebootFacts facts{
+      {{"backup", "until 3"}}, closed, At("2026-11-23T02:00:00Z"), true, Minutes(15), Drain::kNone};
+  for (const Deadline deadline : {Deadline::kNone, Deadline::kAhead, Deadline::kUnknown}) {
+    facts.deadline = deadline;
+    EXPECT_EQ(JudgeReboot(facts).gate, "inhibited") << DeadlineName(deadline);
+  }
+  facts.deadline = Deadline::kPassed;
+  EXPECT_TRUE(JudgeReboot(facts).open);
+  EXPECT_NE(JudgeReboot(facts).detail.find("inhibited: backup: until 3"), std::string::npos)
+      << "it is not silent";
+  facts.inhibitors.clear();
+  facts.time_sure = false;
+  EXPECT_TRUE(JudgeReboot(facts).open);
+  facts.drain = Drain::kBusy;
+  EXPECT_EQ(JudgeReboot(facts).gate, "drain") << "its time is bounded elsewhere";
+}
+
+TEST(JudgeReboot, SafetyOutlivesTheDeadline) {
+  RebootFacts facts{{{"backup", ""}, {"press.safety", "the ram is up"}},
+                    UpdateWindow{},
+                    kDeadline,
+                    true,
+                    Minutes(15),
+                    Drain::kOverdue,
+                    Deadline::kPassed};
+  EXPECT_FALSE(JudgeReboot(facts).open);
+  EXPECT_EQ(JudgeReboot(facts).detail, "press.safety: the ram is up");
+  facts.inhibitors = {{"safety", ""}, {"press.safety.bak", ""}};
+  EXPECT_TRUE(JudgeReboot(facts).open);
+}
+
+TEST(ExplainDeadline, SaysUntilWhenAClosedGateHolds) {
+  const auto said = [](Deadline deadline) {
+    return ExplainDeadline({false, "window", "closed"}, kDeadline, deadline).detail;
+  };
+  EXPECT_EQ(said(Deadline::kAhead), "closed (until 2026-12-01T12:00:00Z at the latest)");
+  EXPECT_NE(said(Deadline::kUnknown).find("has not told the time"), std::string::npos);
+  EXPECT_EQ(said(Deadline::kPassed), "closed (past the deadline of 2026-12-01T12:00:00Z)");
+  EXPECT_EQ(ExplainDeadline({false, "window", "closed"}, {}, Deadline::kNone).detail, "closed");
+  EXPECT_EQ(ExplainDeadline({true, "", ""}, kDeadline, Deadline::kAhead).detail, "");
+}
+
 TEST(RebootTakes, IsTheConfiguredTimeElseHalfAsMuchAgainAsNearlyAllPastOnesTook) {
   EXPECT_EQ(RebootTakes(Minutes(7), {Minutes(60)}), Minutes(7));
   EXPECT_EQ(RebootTakes({}, {}), kRebootTakesUnknown);

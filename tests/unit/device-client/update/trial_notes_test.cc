@@ -18,7 +18,10 @@ TrialNote Full() {
           "web: down",
           "log\nlines",
           true,
+          true,
           3,
+          1,
+          "after-commit",
           UnixTime::FromSeconds(1'800'000'000),
           {Minutes(3), Minutes(4)},
           origins};

@@ -15,6 +15,13 @@ using ota::Slot;
 const TestRelease kOld = MakeTestRelease("1.0.0", 1);
 const TestRelease kNew = MakeTestRelease("2.0.0", 2);
 
+// The machine's clock stands at Friday 08:00 UTC.
+ota::InstallPlan DueIn(Duration time) {
+  ota::InstallFacts facts = kNew.plan.facts();
+  facts.install_by = UnixTime::FromSeconds(1'800'000'000) + time;
+  return ota::InstallPlanForTest::Make(std::move(facts));
+}
+
 class CountingRebooter final : public Rebooter {
  public:
   Result<Unit> Reboot() override {
@@ -563,7 +570,8 @@ TEST_F(UpdateTrialTest, HooksRunInTheirPlacesAndAreToldOfTheRelease) {
   for (const Command& command : machine_.runner.ran)
     EXPECT_EQ(command.environment,
               (std::vector<std::string>{"SALLYPORT_RELEASE=" + HexEncode(kNew.plan.facts().release),
-                                        "SALLYPORT_VERSION=2.0.0", "SALLYPORT_SLOT=B"}));
+                                        "SALLYPORT_VERSION=2.0.0", "SALLYPORT_SLOT=B",
+                                        "SALLYPORT_INSTALL_BY="}));
 }
 
 TEST_F(UpdateTrialTest, TheHookOfARollbackRuns) {
@@ -573,6 +581,61 @@ TEST_F(UpdateTrialTest, TheHookOfARollbackRuns) {
   ToTrial();
   EXPECT_EQ(TickRefused(), UpdateStep::kRebooting);
   EXPECT_EQ(machine_.runner.Programs(), std::vector<std::string>{"/rollback"});
+}
+
+TEST_F(UpdateTrialTest, AnAgentThatEndsBeforeTheRebootOfARollbackAsksForItAgainButNotForEver) {
+  ToTrial();
+  ASSERT_EQ(TickRefused(), UpdateStep::kRebooting);
+  Start();  // it was killed, and the machine did not reboot
+  EXPECT_EQ(*driver_->Boot(), UpdateStep::kRebooting) << "an unproven slot is left";
+  for (int start = 0; start < 5; ++start) {
+    Start();
+    EXPECT_EQ(*driver_->Boot(), UpdateStep::kSettled) << "somebody wants this slot to run";
+  }
+  EXPECT_EQ(rebooter_.asked, 3);
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B attestation");
+}
+
+const Error kStopped{Reason::kUnavailable, "the agent is stopping", "command.stopped"};
+
+TEST_F(UpdateTrialTest, AHookThatEndsWithTheAgentRunsAgainAtItsNextStart) {
+  TrialSettings settings;
+  settings.hooks.after_commit = "/commit";
+  Configure(settings);
+  ToTrial();
+  machine_.runner.answers.insert_or_assign("/commit", kStopped);
+  EXPECT_EQ(TickHealthy(), UpdateStep::kSettled);
+  machine_.runner.Fail("/commit", "it ended by itself");
+  Start();
+  EXPECT_EQ(*driver_->Boot(), UpdateStep::kSettled);
+  Start();
+  EXPECT_EQ(*driver_->Boot(), UpdateStep::kSettled);
+  EXPECT_EQ(machine_.runner.Programs(), (std::vector<std::string>{"/commit", "/commit"}))
+      << "once to its end, whatever it said";
+}
+
+TEST_F(UpdateTrialTest, NothingIsDecidedByProgramsThatEndWithTheAgent) {
+  TrialSettings settings;
+  settings.hooks.before_reboot = "/reboot";
+  settings.drain = {{"/drain"}, Duration{0}};
+  Configure(settings);
+  machine_.runner.answers.insert_or_assign("/drain", kStopped);
+  ASSERT_TRUE(driver_->Boot());
+  EXPECT_EQ(*driver_->Assign(DueIn(Duration{0})), UpdateStep::kWaiting);
+  EXPECT_EQ(LastReport(), "VERIFIED B drain") << "past its time, and past the deadline";
+  machine_.runner.Succeed("/drain");
+  machine_.runner.answers.insert_or_assign("/reboot", kStopped);
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kWaiting);
+  EXPECT_EQ(LastReport(), "VERIFIED B before-reboot");
+  EXPECT_EQ(rebooter_.asked, 0);
+}
+
+TEST_F(UpdateTrialTest, AProbeThatEndsWithTheAgentHasNotFailed) {
+  Configure(WithProbe());
+  machine_.runner.answers.insert_or_assign("/probe", kStopped);
+  ToTrial();
+  EXPECT_EQ(TickHealthy(), UpdateStep::kTrial);
+  EXPECT_EQ(reports_.back().detail, "the probes were not run");
 }
 
 TEST_F(UpdateTrialTest, AHookBeforeTheInstallationPostponesItWithItsName) {
@@ -642,6 +705,263 @@ TEST_F(UpdateTrialTest, DoesNotInstallOutsideItsWindow) {
   EXPECT_EQ(source_.served(), 0u);
 }
 
+// Each piece that is served takes its time.
+class SlowSource final : public ota::PayloadSource {
+ public:
+  SlowSource(ota::PayloadSource& source, FakeClock& clock) : source_(source), clock_(clock) {}
+  Result<Unit> Fetch(const ota::RemoteFile& file, uint64_t offset, uint64_t length,
+                     ota::ByteSink& sink) override {
+    Sink slow(sink, clock_);
+    return source_.Fetch(file, offset, length, slow);
+  }
+
+ private:
+  struct Sink final : ota::ByteSink {
+    Sink(ota::ByteSink& sink_in, FakeClock& clock_in) : sink(sink_in), clock(clock_in) {}
+    Result<Unit> Write(ByteView bytes) override {
+      clock.Advance(Seconds(1));
+      return sink.Write(bytes);
+    }
+    ota::ByteSink& sink;
+    FakeClock& clock;
+  };
+  ota::PayloadSource& source_;
+  FakeClock& clock_;
+};
+
+class ClosingWindowTest : public UpdateTrialTest {
+ protected:
+  // The window is open for the first minute, Friday 08:00 UTC; the installation takes longer.
+  ClosingWindowTest() {
+    TrialSettings settings;
+    settings.windows.install.push_back({1 << 4, 8 * 60, Minutes(1), "UTC"});
+    settings.hooks.before_install = "/install";
+    machine_.Configure(settings);
+    driver_.emplace(
+        machine_.Parts(installer_, slow_, rebooter_,
+                       [this](const UpdateReport& report) { reports_.push_back(report); }));
+    machine_.clock.Advance(Seconds(50));
+    EXPECT_TRUE(driver_->Boot());
+  }
+  SlowSource slow_{source_, machine_.clock};
+};
+
+TEST_F(ClosingWindowTest, StopsTheInstallationAtACheckpointAndTheNextOneGoesOnThere) {
+  EXPECT_EQ(driver_->Assign(kNew.plan).error().rule, "update.postponed");
+  EXPECT_EQ(LastReport(), "WRITING B install-window");
+  const uint64_t durable = installer_.Record()->resume_offset;
+  EXPECT_GT(durable, 0u);
+  EXPECT_EQ(durable % 4096, 0u);
+  const uint64_t served = source_.served();
+  EXPECT_EQ(driver_->Assign(kNew.plan).error().rule, "update.postponed");
+  EXPECT_EQ(source_.served(), served) << "nothing before the next window";
+
+  machine_.clock.JumpWall(UnixTime::FromSeconds(1'800'000'000) + Days(7));
+  uint64_t windows = 1;
+  for (; windows < 20; ++windows) {
+    const auto step = driver_->Assign(kNew.plan);
+    if (step) break;
+    EXPECT_EQ(step.error().rule, "update.postponed");
+    machine_.clock.JumpWall(UnixTime::FromSeconds(1'800'000'000) +
+                            Days(7 * static_cast<int64_t>(windows + 1)));
+  }
+  EXPECT_EQ(rebooter_.asked, 1);
+  EXPECT_TRUE(world_.HoldsRelease(Slot::kB, kNew));
+  EXPECT_LT(source_.served(),
+            kNew.payload.size() + kNew.uki.size() + (windows + 1) * (kNew.index.size() + 4096))
+      << "what was durable was not loaded again";
+}
+
+TEST_F(ClosingWindowTest, PastTheDeadlineItGoesOn) {
+  EXPECT_EQ(*driver_->Assign(DueIn(Minutes(1))), UpdateStep::kRebooting)
+      << "the window closes in the same second";
+  EXPECT_TRUE(world_.HoldsRelease(Slot::kB, kNew));
+}
+
+TEST_F(ClosingWindowTest, ASecondBeforeTheDeadlineItDoesNot) {
+  EXPECT_EQ(driver_->Assign(DueIn(Duration{Days(7).ms - 1000})).error().rule, "update.postponed");
+  EXPECT_EQ(reports_.back().gate, "install-window");
+}
+
+class FallbackTest : public UpdateTrialTest {
+ protected:
+  // ToFallback is the boot of slot A after the release in B was given up.
+  void ToFallback() {
+    ToTrial();
+    ASSERT_EQ(TickRefused(), UpdateStep::kRebooting);
+    ASSERT_EQ(Restart(Slot::kA), UpdateStep::kSettled);
+    reports_.clear();
+  }
+  void Degrade() {
+    ToFallback();
+    machine_.clock.Advance(Minutes(10));
+    ASSERT_EQ(*driver_->Tick(), UpdateStep::kSettled);
+  }
+  UpdateStep TickFallbackHealthy() {
+    HearHealthy(*driver_, kOld.plan.facts().release);
+    return *driver_->Tick();
+  }
+  std::string State() { return std::string(ota::StateName(installer_.Record()->state)); }
+  const TestRelease third_ = MakeTestRelease("3.0.0", 3);
+  const ota::InstallPlan brought_ = ota::InstallPlanForTest::Make(
+      third_.plan.facts(), ota::LocalCommit::kRefused, ota::PlanOrigin::kBrought);
+};
+
+TEST_F(FallbackTest, ThatFailsItsGateIsDegradedAndStaysUpAndSaysWhy) {
+  ToFallback();
+  machine_.clock.Advance(Duration{Minutes(10).ms - 1});
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kSettled);
+  EXPECT_EQ(State(), "ROLLED_BACK");
+  machine_.clock.Advance(Milliseconds(1));
+
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kSettled);
+
+  EXPECT_EQ(LastReport(), "DEGRADED B agent");
+  EXPECT_TRUE(reports_.back().degraded);
+  EXPECT_EQ(reports_.back().release, kNew.plan.facts().release);
+  EXPECT_NE(reports_.back().detail.find("fell back to this slot by gate attestation"),
+            std::string::npos)
+      << reports_.back().detail;
+  const size_t said = reports_.size();
+  for (int look = 0; look < 100; ++look) {
+    machine_.clock.Advance(Hours(1));
+    EXPECT_EQ(*driver_->Tick(), UpdateStep::kSettled);
+  }
+  EXPECT_EQ(reports_.size(), said) << "it is said once";
+  EXPECT_EQ(rebooter_.asked, 2) << "for the trial and back";
+  EXPECT_EQ(world_.BootOrder(), "A");
+}
+
+TEST_F(FallbackTest, ThatTheServerRefusesIsDegradedAtOnce) {
+  ToFallback();
+  EXPECT_EQ(TickRefused(), UpdateStep::kSettled);
+  EXPECT_EQ(LastReport(), "DEGRADED B attestation");
+  EXPECT_EQ(rebooter_.asked, 2);
+}
+
+TEST_F(FallbackTest, StaysDegradedOverRebootsUntilItPasses) {
+  Degrade();
+  ASSERT_EQ(Restart(Slot::kA), UpdateStep::kSettled);
+  EXPECT_EQ(reports_.back().state, "DEGRADED");
+  EXPECT_EQ(TickFallbackHealthy(), UpdateStep::kSettled);
+  EXPECT_EQ(LastReport(), "ROLLED_BACK B attestation") << "why the release was given up";
+  EXPECT_FALSE(reports_.back().degraded);
+
+  ASSERT_EQ(Restart(Slot::kA), UpdateStep::kSettled);
+  machine_.clock.Advance(Hours(1));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kSettled);
+  EXPECT_EQ(State(), "ROLLED_BACK") << "what has proven itself once is not asked again";
+}
+
+TEST_F(FallbackTest, InstallsNothingAssignedBeforeItHasProvenItself) {
+  world_.AddRelease(third_);
+  ToFallback();
+  EXPECT_EQ(driver_->Assign(third_.plan).error().rule, "update.postponed");
+  EXPECT_EQ(reports_.back().gate, "fallback");
+  EXPECT_EQ(reports_.back().release, third_.plan.facts().release);
+  machine_.clock.Advance(Minutes(10));
+  ASSERT_EQ(*driver_->Tick(), UpdateStep::kSettled);
+  const auto refused = driver_->Assign(third_.plan);
+  EXPECT_EQ(refused.error().rule, "update.postponed");
+  EXPECT_TRUE(ota::MayPass(refused.error().reason)) << "it is asked again once it has recovered";
+  EXPECT_EQ(reports_.back().state + " " + reports_.back().gate, "PLANNED degraded");
+  EXPECT_TRUE(reports_.back().degraded);
+  EXPECT_EQ(State(), "DEGRADED");
+  EXPECT_EQ(driver_->Assign(kNew.plan).error().rule, "install.failed-before");
+
+  ASSERT_EQ(TickFallbackHealthy(), UpdateStep::kSettled);
+  ReleaseSource source(third_);
+  driver_.emplace(machine_.Parts(installer_, source, rebooter_, {}));
+  ASSERT_TRUE(driver_->Boot());
+  EXPECT_EQ(*driver_->Assign(third_.plan), UpdateStep::kRebooting);
+}
+
+TEST_F(FallbackTest, InstallsWhatSomebodyBroughtAlsoWhenDegraded) {
+  world_.AddRelease(third_);
+  Degrade();
+  ReleaseSource source(third_);
+  driver_.emplace(machine_.Parts(installer_, source, rebooter_, {}));
+  ASSERT_TRUE(driver_->Boot());
+  EXPECT_EQ(*driver_->Assign(brought_), UpdateStep::kRebooting);
+  EXPECT_EQ(State(), "ARMED");
+}
+
+TEST_F(FallbackTest, ABundleThatFailsLeavesTheGateInPeace) {
+  Degrade();
+  EXPECT_FALSE(driver_->Assign(brought_)) << "this source has no such release";
+  EXPECT_EQ(State(), "FAILED");
+  EXPECT_TRUE(driver_->Tick());
+  EXPECT_EQ(State(), "FAILED");
+}
+
+class DeadlineTest : public UpdateTrialTest {
+ protected:
+  // Every moment but one on Saturdays is outside the windows, and somebody inhibits.
+  DeadlineTest() {
+    TrialSettings settings;
+    settings.windows.install.push_back({1 << 5, 0, Minutes(1), "UTC"});
+    settings.windows.reboot.push_back({1 << 5, 0, Minutes(1), "UTC"});
+    Configure(settings);
+    machine_.Inhibit("surgeon", "");
+    EXPECT_TRUE(driver_->Boot());
+  }
+};
+
+TEST_F(DeadlineTest, HoldsNothingUpBeforeItAndEverythingGoesAtIt) {
+  const ota::InstallPlan plan = DueIn(Seconds(1));
+  EXPECT_EQ(driver_->Assign(plan).error().rule, "update.postponed");
+  EXPECT_EQ(reports_.back().gate, "install-window");
+  EXPECT_EQ(reports_.back().install_by, plan.facts().install_by);
+  EXPECT_NE(reports_.back().detail.find("until 2027-01-15T08:00:01Z at the latest"),
+            std::string::npos);
+  EXPECT_EQ(source_.served(), 0u);
+
+  machine_.clock.Advance(Seconds(1));
+  EXPECT_EQ(*driver_->Assign(plan), UpdateStep::kRebooting);
+  EXPECT_EQ(LastReport(), "ARMED B");
+  EXPECT_NE(reports_.back().detail.find("inhibited: surgeon"), std::string::npos)
+      << "the server hears what was not waited for: " << reports_.back().detail;
+}
+
+TEST_F(DeadlineTest, IsJudgedAgainWhileTheVerifiedSlotWaits) {
+  Configure({});
+  ASSERT_TRUE(driver_->Boot());
+  ASSERT_EQ(*driver_->Assign(DueIn(Hours(1))), UpdateStep::kWaiting);
+  EXPECT_EQ(LastReport(), "VERIFIED B inhibited");
+  machine_.clock.Advance(Duration{Hours(1).ms - 1});
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kWaiting);
+  machine_.clock.Advance(Milliseconds(1));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+}
+
+TEST_F(DeadlineTest, WithoutTrustedTimeTheOwnersRulesHoldWhateverTheClockSays) {
+  machine_.time_sure = false;
+  machine_.clock.JumpWall(UnixTime::FromSeconds(4'000'000'000));
+  EXPECT_EQ(driver_->Assign(DueIn(Duration{0})).error().rule, "update.postponed");
+  EXPECT_EQ(reports_.back().gate, "install-time");
+  EXPECT_NE(reports_.back().detail.find("has not told the time"), std::string::npos);
+
+  machine_.time_floor = UnixTime::FromSeconds(1'800'000'000);  // signed in an earlier boot
+  EXPECT_EQ(*driver_->Assign(DueIn(Duration{0})), UpdateStep::kRebooting);
+}
+
+TEST_F(DeadlineTest, SafetyIsNeverOverriddenAndSaysSo) {
+  machine_.Inhibit("press.safety", "the ram is up");
+  EXPECT_EQ(*driver_->Assign(DueIn(Duration{0})), UpdateStep::kWaiting);
+  EXPECT_EQ(LastReport(), "VERIFIED B inhibited");
+  EXPECT_EQ(reports_.back().detail,
+            "press.safety: the ram is up (past the deadline of 2027-01-15T08:00:00Z)");
+  ASSERT_TRUE(machine_.files.Remove("state/inhibit/press.safety"));
+  EXPECT_EQ(*driver_->Tick(), UpdateStep::kRebooting);
+}
+
+TEST_F(DeadlineTest, OfAnotherReleaseSaysNothing) {
+  Configure({});
+  ASSERT_TRUE(driver_->Boot());
+  EXPECT_EQ(*driver_->Assign(kNew.plan), UpdateStep::kWaiting);
+  EXPECT_EQ(reports_.back().install_by, std::nullopt);
+}
+
 TEST_F(UpdateTrialTest, LearnsHowLongAnUpdateTakesFromTheRebootToTheCommit) {
   ToTrial();
   machine_.clock.Advance(Minutes(4));
@@ -680,9 +1000,13 @@ class RebootLoopTest : public ::testing::Test {
     int rollbacks = 0;
     int reboots = 0;
     bool up = false;  // it stays up, in the old slot
+    int refused = 0;  // assignments of the release, at the end
+    std::string state;
+    size_t failed = 0;  // releases that are remembered
   };
 
-  Outcome Live(const std::vector<Fate>& fates) {
+  // Live ends with hours in the slot it fell back to, which proves itself or does not.
+  Outcome Live(const std::vector<Fate>& fates, bool sound) {
     UpdateWorld world(kOld);
     world.AddRelease(kNew);
     ota::Installer installer = world.MakeInstaller();
@@ -700,7 +1024,24 @@ class RebootLoopTest : public ::testing::Test {
       if (asked == 0 && !cut && slot == Slot::kA && boot > 0) break;
       slot = *world.PowerOn(PowerLoss::kNothing);
     }
+    Stay(installer, source, machine, sound, out);
     return out;
+  }
+
+  static void Stay(ota::Installer& installer, ReleaseSource& source, FakeMachine& machine,
+                   bool sound, Outcome& out) {
+    CountingRebooter rebooter;
+    UpdateDriver driver(machine.Parts(installer, source, rebooter, {}));
+    SP_CHECK(driver.Boot().has_value());
+    if (sound) HearHealthy(driver, kOld.plan.facts().release);
+    for (int hour = 0; hour < 3; ++hour) {
+      SP_CHECK(driver.Tick().has_value());
+      machine.clock.Advance(Hours(1));
+      out.refused += driver.Assign(kNew.plan).has_value() ? 0 : 1;
+    }
+    out.reboots += rebooter.asked;
+    out.state = ota::StateName(installer.Record()->state);
+    out.failed = installer.Record()->failed_releases.size();
   }
 
   // Run is one boot; it returns how often the machine was asked to reboot: at most once.
@@ -737,13 +1078,18 @@ TEST_F(RebootLoopTest, NoSequenceOfBootsRollsBackTwiceOrRebootsForEver) {
     std::vector<Fate> fates;
     for (size_t rest = code, i = 0; i < kBoots; ++i, rest /= kFates)
       fates.push_back(static_cast<Fate>(rest % kFates));
-    const Outcome outcome = Live(fates);
-    ASSERT_EQ(outcome.rollbacks, 1) << code;
-    ASSERT_LE(outcome.reboots, ota::kTrialAttemptsMax + 1) << code;
-    ASSERT_TRUE(outcome.up) << code;
-    ++sequences;
+    for (const bool sound : {true, false}) {
+      const Outcome outcome = Live(fates, sound);
+      ASSERT_EQ(outcome.rollbacks, 1) << code;
+      ASSERT_LE(outcome.reboots, ota::kTrialAttemptsMax + 1) << code;
+      ASSERT_TRUE(outcome.up) << code;
+      ASSERT_EQ(outcome.state, sound ? "ROLLED_BACK" : "DEGRADED") << code;
+      ASSERT_EQ(outcome.refused, 3) << code;
+      ASSERT_EQ(outcome.failed, 1u) << code;
+      ++sequences;
+    }
   }
-  EXPECT_EQ(sequences, 625u);
+  EXPECT_EQ(sequences, 2 * 625u);
 }
 
 }  // namespace

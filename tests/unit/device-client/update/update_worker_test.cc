@@ -79,6 +79,29 @@ TEST_F(UpdateWorkerTest, InstallsWhatWasAssignedAndCommitsWhatWasAttested) {
   EXPECT_EQ(world_.BootOrder(), "BA");
 }
 
+TEST_F(UpdateWorkerTest, InstallsWhatWaitedForTheFallbackAsSoonAsThatHasProvenItself) {
+  world_.AddRelease(kThird);
+  ASSERT_TRUE(installer_.Install(kNew.plan, source_));
+  ASSERT_TRUE(installer_.Arm());
+  ASSERT_EQ(world_.PowerOn(PowerLoss::kNothing), ota::Slot::kB);
+  ASSERT_TRUE(installer_.BeginTrial());
+  ASSERT_TRUE(installer_.RollBack());
+  ASSERT_EQ(world_.PowerOn(PowerLoss::kNothing), ota::Slot::kA);
+  SignallingRebooter rebooter;
+  ReleaseSource third(kThird);
+  Signal held;
+  UpdateWorker worker(Parts(rebooter, third, [&](const UpdateReport& report) {
+    if (report.gate == "fallback") held.Set();
+  }));
+  worker.Assign(kThird.plan);
+  ASSERT_TRUE(held.Await());
+  const HealthState passed{HealthAnswer::kPassed, ""};
+  for (const HealthCheck check : {HealthCheck::kAgent, HealthCheck::kStream,
+                                  HealthCheck::kAttestation, HealthCheck::kCertificate})
+    worker.Hear({check, passed, kOld.plan.facts().release});
+  EXPECT_TRUE(rebooter.asked.Await()) << "and not a minute later";
+}
+
 // A source that never ends until the sink refuses.
 class EndlessSource final : public ota::PayloadSource {
  public:

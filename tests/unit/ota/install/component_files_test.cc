@@ -1,10 +1,54 @@
 #include "ota/install/component_files.h"
 
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+
 #include "tests/fakes/components_source.h"
 #include "tests/fakes/memory_file_system.h"
 
 namespace sallyport::ota {
 namespace {
+
+struct TemporaryFolder {
+  TemporaryFolder() {
+    char name[] = "/tmp/sp-components-XXXXXX";
+    path = ::mkdtemp(name);
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path); }
+  std::string path;
+};
+
+// RestlessFileSystem lets something happen before the second time that one file is read.
+class RestlessFileSystem final : public FileSystem {
+ public:
+  RestlessFileSystem(FileSystem& files, std::string path, std::function<void()> then)
+      : files_(files), path_(std::move(path)), then_(std::move(then)) {}
+  Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
+    if (path == path_ && mode == OpenMode::kRead && ++reads_ == 2) then_();
+    return files_.Open(path, mode);
+  }
+  Result<Unit> Rename(const std::string& from, const std::string& to) override {
+    return files_.Rename(from, to);
+  }
+  Result<Unit> Remove(const std::string& path) override { return files_.Remove(path); }
+  Result<Unit> SyncDirectory(const std::string& path) override {
+    return files_.SyncDirectory(path);
+  }
+  Result<Unit> MakeDirectories(const std::string& path) override {
+    return files_.MakeDirectories(path);
+  }
+  Result<std::vector<std::string>> List(const std::string& path) override {
+    return files_.List(path);
+  }
+  Result<uint64_t> FreeBytes(const std::string& path) override { return files_.FreeBytes(path); }
+
+ private:
+  FileSystem& files_;
+  const std::string path_;
+  const std::function<void()> then_;
+  int reads_ = 0;
+};
 
 class ComponentFilesTest : public ::testing::Test {
  protected:
@@ -46,6 +90,36 @@ TEST_F(ComponentFilesTest, AreNotDownloadedAgainWhenOneOfTheSlotsHasThem) {
 
   EXPECT_EQ(source_.fetches, 0u);
   EXPECT_EQ(Content("/apps/b.img"), app_);
+}
+
+TEST_F(ComponentFilesTest, AreFetchedWhenTheOtherSlotsFileChangesUnderTheCopy) {
+  const InstallFacts facts = FactsOf({source_.Add("app", app_)});
+  ASSERT_TRUE(files_.MakeDirectories("/apps"));
+  const auto write = [this](size_t size) {
+    ASSERT_TRUE(WriteFileAtomically(files_, "/apps/a.img", Bytes(size, 8)));
+  };
+  unsigned fetched = 0;
+  for (const std::function<void()>& happens : std::vector<std::function<void()>>{
+           [&] { write(app_.size()); }, [&] { write(100); }, [&] { write(app_.size() + 1); },
+           [&] { ASSERT_TRUE(files_.Remove("/apps/a.img")); }}) {
+    ASSERT_TRUE(WriteFileAtomically(files_, "/apps/a.img", app_));
+    RestlessFileSystem restless(files_, "/apps/a.img", happens);
+    const auto done = InstallComponentFiles(restless, places_, facts, Slot::kB, source_);
+    ASSERT_TRUE(done) << done.error().ToString();
+    EXPECT_EQ(source_.fetches, ++fetched);
+    EXPECT_EQ(Content("/apps/b.img"), app_);
+    ASSERT_TRUE(files_.Remove("/apps/b.img"));
+  }
+}
+
+TEST_F(ComponentFilesTest, CheckMakesNoFolder) {
+  TemporaryFolder folder;
+  PosixFileSystem disk;
+  const std::string place = folder.path + "/not/there/b.img";
+  const ComponentPlaces places = {{"app", {folder.path + "/a.img", place}}};
+  const InstallFacts facts = FactsOf({source_.Add("app", app_)});
+  EXPECT_TRUE(CheckComponentFiles(disk, places, facts, Slot::kB));
+  EXPECT_FALSE(disk.List(folder.path + "/not"));
 }
 
 TEST_F(ComponentFilesTest, RefusesOtherBytesThanTheSignedOnes) {

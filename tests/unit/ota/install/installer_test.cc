@@ -121,6 +121,84 @@ TEST_F(InstallerTest, ResumesAtTheCheckpointWhenTheSourceBreaksOff) {
   EXPECT_TRUE(world_.HoldsRelease(Slot::kB, kNew));
 }
 
+const Error kLater{Reason::kUnavailable, "the window has closed", "test.later"};
+
+// Segments have 4096 bytes, and every third one would be a checkpoint.
+TEST_F(InstallerTest, StopsBehindTheSegmentAtHandWhenItMayNotGoOnAndRepeatsNothing) {
+  for (uint64_t segments = 1; segments <= 3; ++segments) {
+    uint64_t asked = 0;
+    const auto stopped = installer_.Install(kNew.plan, source_, {}, [&]() -> Result<Unit> {
+      if (++asked < segments) return Unit{};
+      return kLater;
+    });
+    ASSERT_FALSE(stopped);
+    EXPECT_EQ(stopped.error().rule, "test.later");
+    EXPECT_EQ(State(), "WRITING");
+  }
+  EXPECT_EQ(installer_.Record()->resume_offset, (1 + 2 + 3) * 4096u)
+      << "each went on where the last stopped";
+
+  const uint64_t before = source_.served();
+  ASSERT_TRUE(installer_.Install(kNew.plan, source_));
+  EXPECT_TRUE(world_.HoldsRelease(Slot::kB, kNew));
+  EXPECT_LT(source_.served() - before,
+            kNew.payload.size() * 2 / 3 + kNew.index.size() + kNew.uki.size())
+      << "what was durable was not loaded again";
+}
+
+TEST_F(InstallerTest, StopsBeforeReadingBackAndBeforeWhatFollowsIt) {
+  const uint64_t segments = kNew.plan.facts().image_length / 4096 + 1;
+  for (const uint64_t last : {segments + 1, uint64_t{2}}) {
+    uint64_t asked = 0;
+    const auto stopped = installer_.Install(kNew.plan, source_, {}, [&]() -> Result<Unit> {
+      if (++asked < last) return Unit{};
+      return kLater;
+    });
+    ASSERT_FALSE(stopped);
+    EXPECT_EQ(State(), "WRITTEN");
+    EXPECT_EQ(asked, last);
+  }
+  const uint64_t before = source_.served();
+  ASSERT_TRUE(installer_.Install(kNew.plan, source_));
+  EXPECT_EQ(source_.served() - before, kNew.uki.size()) << "the image is there";
+}
+
+TEST_F(InstallerTest, ADegradedDeviceInstallsOnlyWhatSomebodyBrought) {
+  EXPECT_EQ(installer_.Degrade().error().rule, "install.not-fallen-back");
+  Trial();
+  EXPECT_EQ(installer_.Degrade().error().rule, "install.not-fallen-back");
+  ASSERT_TRUE(installer_.RollBack());
+  EXPECT_EQ(installer_.Degrade().error().rule, "install.not-fallen-back") << "the target runs yet";
+  ASSERT_EQ(world_.PowerOn(PowerLoss::kNothing), Slot::kA);
+  EXPECT_EQ(installer_.Recover().error().rule, "install.not-fallen-back");
+  ASSERT_TRUE(installer_.Degrade());
+  EXPECT_EQ(State(), "DEGRADED");
+  EXPECT_EQ(*installer_.Judge(), BootAction::kNothing);
+
+  ReleaseSource newer(kNewer);
+  EXPECT_EQ(installer_.Install(kNewer.plan, newer).error().rule, "install.degraded");
+  EXPECT_EQ(RuleOfInstall(kNew), "install.failed-before");
+  EXPECT_EQ(RuleOfInstall(kOld), "installed") << "it runs already";
+  EXPECT_EQ(State(), "DEGRADED");
+  EXPECT_EQ(newer.served(), 0u);
+
+  ASSERT_TRUE(installer_.Install(
+      InstallPlanForTest::Make(kNewer.plan.facts(), LocalCommit::kRefused, PlanOrigin::kBrought),
+      newer));
+  EXPECT_EQ(State(), "VERIFIED");
+}
+
+TEST_F(InstallerTest, ADegradedDeviceThatRecoversInstallsAgain) {
+  Trial();
+  ASSERT_TRUE(installer_.RollBack());
+  ASSERT_EQ(world_.PowerOn(PowerLoss::kNothing), Slot::kA);
+  ASSERT_TRUE(installer_.Degrade());
+  ASSERT_TRUE(installer_.Recover());
+  EXPECT_EQ(State(), "ROLLED_BACK");
+  ReleaseSource newer(kNewer);
+  EXPECT_TRUE(installer_.Install(kNewer.plan, newer));
+}
+
 TEST_F(InstallerTest, StartsAfreshForAnotherRelease) {
   source_.BreakOffAfter(kNew.index.size() + kNew.payload.size() / 2);
   EXPECT_EQ(RuleOfInstall(kNew), "unavailable");

@@ -105,9 +105,11 @@ TEST(LargeImage, NeedsASlotBeyondFourGib) {
   UpdateWorld world(MakeTestRelease("1.0.0", 1));
   SparseSlots slots;
   Installer installer({world.files(), slots, world.boot(), world.record()}, world.Config());
-  EXPECT_TRUE(FirstFailure(*installer.Preflight({kSlotSize, 0})));
-  const auto checks = *installer.Preflight({kSlotSize + 1, 0});
-  EXPECT_EQ(FirstFailure(checks).error().rule, "install.slot-size");
+  InstallFacts facts = MakeTestRelease("2.0.0", 2).plan.facts();
+  facts.image_length = kSlotSize;
+  EXPECT_TRUE(FirstFailure(*installer.Preflight(&facts)));
+  facts.image_length = kSlotSize + 1;
+  EXPECT_EQ(FirstFailure(*installer.Preflight(&facts)).error().rule, "install.slot-size");
 }
 
 }  // namespace

@@ -12,9 +12,7 @@ const TestRelease kNew = MakeTestRelease("2.0.0", 2);
 class PreflightTest : public ::testing::Test {
  protected:
   PreflightTest() { world_.AddRelease(kNew); }
-  std::vector<PreflightCheck> Checks() {
-    return *installer_.Preflight({kNew.image.size(), kNew.uki.size()});
-  }
+  std::vector<PreflightCheck> Checks() { return *installer_.Preflight(&kNew.plan.facts()); }
   // Find is the check of `resource`.
   PreflightCheck Find(const std::string& resource) {
     for (const PreflightCheck& check : Checks())
@@ -61,7 +59,7 @@ class PreflightTest : public ::testing::Test {
 TEST_F(PreflightTest, PassesAndChangesNothing) {
   const uint64_t before = world_.files().operations();
   const std::vector<PreflightCheck> checks = Checks();
-  EXPECT_TRUE(FirstFailure(checks)) << DescribePreflight(checks, false);
+  EXPECT_TRUE(FirstFailure(checks)) << DescribePreflight(checks, "edge-os 2.0.0", false);
   EXPECT_EQ(checks.size(), 9u);
   EXPECT_EQ(world_.files().operations(), before);
 }
@@ -80,17 +78,58 @@ TEST_F(PreflightTest, ShowsEveryFailureAtOnceForPeopleAndPrograms) {
   world_.files().LimitBytes(1);
   Memory("MemAvailable: 40959 kB\n");
   const std::vector<PreflightCheck> checks = Checks();
-  const std::string text = DescribePreflight(checks, false);
+  const std::string text = DescribePreflight(checks, "edge-os 2.0.0", false);
   EXPECT_NE(text.find("memory: need 41943040 bytes, have 41942016 bytes: install.memory\n"),
             std::string::npos)
       << text;
   EXPECT_NE(text.find(": install.esp-space\n"), std::string::npos);
-  const JsonValue json = *ParseJson(DescribePreflight(checks, true));
+  const JsonValue json = *ParseJson(DescribePreflight(checks, "edge-os 2.0.0", true));
   EXPECT_FALSE(JsonCursor(json).GetBool("ready")->value);
   const auto list = *JsonCursor(json).GetElements("checks");
   EXPECT_EQ(list.size(), checks.size());
   EXPECT_EQ(*list[0].GetString("resource"), "boot-loader");
   EXPECT_EQ(*list[0].GetString("verdict"), "ok");
+}
+
+TEST_F(PreflightTest, SaysThatNoReleaseIsKnown) {
+  const std::vector<PreflightCheck> checks = *installer_.Preflight(nullptr);
+  EXPECT_NE(DescribePreflight(checks, "", false).find("preflight.no-release"), std::string::npos);
+  const JsonValue unknown = *ParseJson(DescribePreflight(checks, "", true));
+  EXPECT_EQ(unknown.Find("release")->kind(), JsonValue::Kind::kNull);
+  EXPECT_EQ(*unknown.Find("release_unknown")->if_string(), "preflight.no-release");
+  const JsonValue known = *ParseJson(DescribePreflight(checks, "edge-os 2.0.0", true));
+  EXPECT_EQ(*known.Find("release")->if_string(), "edge-os 2.0.0");
+  EXPECT_EQ(*known.Find("release_unknown")->if_string(), "");
+}
+
+TEST_F(PreflightTest, LooksAtComponentsAndFirmwareAndMakesNoFolder) {
+  InstallFacts facts = kNew.plan.facts();
+  const Sha256Digest digest = facts.image_sha256;
+  facts.components = {{"app", {"p/app", 7000, digest}, {}},
+                      {"radio", {"p/radio", 7, digest}, {}},
+                      {"bios", {"p/bios", 7, digest}, FirmwareVersion{"class", 17}}};
+  const uint64_t before = world_.files().operations();
+  const std::vector<PreflightCheck> checks = *installer_.Preflight(&facts);
+  EXPECT_EQ(world_.files().operations(), before);
+  ASSERT_EQ(checks.size(), 12u);
+  const auto verdict = [&](size_t i) {
+    return checks[i].resource + " " +
+           (checks[i].failure ? std::string(checks[i].failure->name()) : "ok");
+  };
+  EXPECT_EQ(verdict(9), "component ok");
+  EXPECT_EQ(verdict(10), "component install.component");
+  EXPECT_EQ(verdict(11), "firmware install.capsule-support");
+  EXPECT_NE(checks[9].need.find("app: a place for 7000 bytes"), std::string::npos);
+  EXPECT_NE(checks[10].failure->detail.find("radio"), std::string::npos);
+  EXPECT_NE(checks[11].need.find("version 17"), std::string::npos);
+}
+
+TEST_F(PreflightTest, NamesAComponentThatHasNoRoom) {
+  InstallFacts facts = kNew.plan.facts();
+  facts.components = {{"app", {"p/app", uint64_t{1} << 50, facts.image_sha256}, {}}};
+  const std::vector<PreflightCheck> checks = *installer_.Preflight(&facts);
+  ASSERT_TRUE(checks.back().failure);
+  EXPECT_EQ(checks.back().failure->rule, "install.component-space");
 }
 
 TEST_F(PreflightTest, RefusesASlotThatIsTooSmallOrMissing) {

@@ -12,7 +12,7 @@ BootAction Judge(UpdateState state, Slot running, uint16_t attempt = 1,
 }
 
 TEST(JudgeBoot, LeavesSettledStatesAlone) {
-  for (const UpdateState state : {kIdle, kFailed, kRolledBack})
+  for (const UpdateState state : {kIdle, kFailed, kRolledBack, kDegraded})
     for (const Slot running : {Slot::kA, Slot::kB}) EXPECT_EQ(Judge(state, running), kNothing);
 }
 

@@ -42,6 +42,29 @@ TEST(ParseRelease, RefusesWhatTheFormatDoesNotAllow) {
   EXPECT_EQ(RuleWith({"image", "sha256"}, "00"), "json.type");
 }
 
+std::string WithInstallBy(JsonValue value) {
+  const auto release = ParseRelease(
+      AsBytes(WriteJson(WithMember(*ParseJson(Sample()), {"install_by"}, std::move(value)))));
+  if (!release) return std::string(release.error().name());
+  EXPECT_EQ(ParseRelease(AsBytes(WriteRelease(*release)))->install_by, release->install_by);
+  return release->install_by ? FormatRfc3339(*release->install_by) : "lost";
+}
+
+TEST(ParseRelease, ReadsADeadlineInItsOneSpelling) {
+  Release without = *ParseRelease(AsBytes(Sample()));
+  without.install_by.reset();
+  EXPECT_EQ(ParseRelease(AsBytes(WriteRelease(without)))->install_by, std::nullopt);
+  EXPECT_EQ(WithInstallBy("2026-12-01T12:00:00Z"), "2026-12-01T12:00:00Z");
+  for (const char* const other :
+       {"", "never", "2026-12-01", "2026-12-01T12:00:00", "2026-12-01T12:00:00+00:00",
+        "2026-12-01T12:00:00.5Z", "2026-12-01t12:00:00z", "2026-12-01T12:00:00Z ",
+        "2026-13-01T12:00:00Z", "2026-02-30T12:00:00Z", "1970-01-01T00:00:00Z",
+        "1969-12-31T23:59:59Z"})
+    EXPECT_EQ(WithInstallBy(other), "release.install-by") << other;
+  EXPECT_EQ(WithInstallBy(1796126400), "json.type");
+  EXPECT_EQ(WithInstallBy({}), "json.type") << "none is absent, not null";
+}
+
 std::string RuleOfSealed(const std::string& scheme, const std::string& id) {
   const JsonValue release = *ParseJson(Sample());
   std::vector<JsonMember> members = *release.if_object();

@@ -30,10 +30,12 @@ TEST_F(Manifest, MakesThePlanOfTheInstaller) {
 
   EXPECT_EQ(facts.release, manifest->release()->digest());
   EXPECT_EQ(facts.version, "2.0.0");
+  EXPECT_EQ(InstallPlanMaker::From(*manifest->release()).origin(), PlanOrigin::kAssigned);
   EXPECT_EQ(facts.rollback_index, 2U);
   EXPECT_EQ(facts.image_length, release_->image.length);
   EXPECT_EQ(facts.uki.path, release_->uki.path);
   EXPECT_EQ(facts.payload.sha256, release_->image.payload.sha256);
+  EXPECT_EQ(facts.install_by, UnixTime::FromSeconds(1'800'000'000));
 }
 
 TEST_F(Manifest, IsVerifiedAgainFromStorageWithoutANetwork) {

@@ -83,6 +83,7 @@ TEST_F(UsbBundleTest, BecomesAPlanThatCommitsLocallyOnlyWhenTheStatementSaysSo) 
   EXPECT_EQ(InstallPlanMaker::From(*with_server).facts().release, Digest("2.0.0"));
   EXPECT_EQ(InstallPlanMaker::From(*with_server).facts().payload.path,
             "releases/edge-os/2.0.0/payload.bin");
+  EXPECT_EQ(InstallPlanMaker::From(*with_server).origin(), PlanOrigin::kBrought);
   statement_.commit_locally = true;
   Publish();
   EXPECT_EQ(InstallPlanMaker::From(*Verify()).local_commit(), LocalCommit::kAllowed);
