@@ -18,13 +18,16 @@ class SparseSlots final : public BlockTargetOpener {
  public:
   class Target final : public BlockTarget {
    public:
-    explicit Target(Written& written) : written_(written) {}
+    Target(Written& written, unsigned& syncs) : written_(written), syncs_(syncs) {}
     Result<uint64_t> Size() override { return kSlotSize; }
     Result<Unit> WriteAt(uint64_t offset, ByteView bytes) override {
       written_[offset] = ToBytes(bytes);
       return Unit{};
     }
-    Result<Unit> Sync() override { return Unit{}; }
+    Result<Unit> Sync() override {
+      if (syncs_-- > 0) return Unit{};
+      return Error{Reason::kUnavailable, "the medium is gone"};
+    }
     Result<Unit> DropCache() override { return Unit{}; }
     Result<Unit> ReadAt(uint64_t offset, std::span<uint8_t> out) override {
       std::ranges::fill(out, uint8_t{0});
@@ -36,14 +39,17 @@ class SparseSlots final : public BlockTargetOpener {
 
    private:
     Written& written_;
+    unsigned& syncs_;
   };
+  explicit SparseSlots(unsigned syncs = 100) : syncs_(syncs) {}
   Result<std::unique_ptr<BlockTarget>> Open(const std::string&) override {
-    return std::unique_ptr<BlockTarget>(std::make_unique<Target>(written_));
+    return std::unique_ptr<BlockTarget>(std::make_unique<Target>(written_, syncs_));
   }
   const Written& written() const { return written_; }
 
  private:
   Written written_;
+  unsigned syncs_;  // that succeed
 };
 
 // Large is 4 GiB of zeros and one block of text behind them.
@@ -80,15 +86,19 @@ TestRelease Large() {
   return release;
 }
 
-TEST(LargeImage, IsWrittenResumedAndReadBackBeyondFourGib) {
-  UpdateWorld world(MakeTestRelease("1.0.0", 1));
-  const TestRelease release = Large();
+UpdateRecord WritingFrom(uint64_t offset, const TestRelease& release) {
   UpdateRecord record;
   record.state = UpdateState::kWriting;
   record.slot = Slot::kB;
   record.release = release.plan.facts().release;
-  record.resume_offset = kFourGib;
-  ASSERT_TRUE(world.record().Save(record));
+  record.resume_offset = offset;
+  return record;
+}
+
+TEST(LargeImage, IsWrittenResumedAndReadBackBeyondFourGib) {
+  UpdateWorld world(MakeTestRelease("1.0.0", 1));
+  const TestRelease release = Large();
+  ASSERT_TRUE(world.record().Save(WritingFrom(kFourGib, release)));
   SparseSlots slots;
   Installer installer({world.files(), slots, world.boot(), world.record()}, world.Config());
   ReleaseSource source(release);
@@ -99,6 +109,21 @@ TEST(LargeImage, IsWrittenResumedAndReadBackBeyondFourGib) {
   EXPECT_EQ(slots.written(), (Written{{kFourGib, release.image}}));
   EXPECT_EQ(installer.Record()->resume_offset, kFourGib + kTail);
   EXPECT_EQ(StateName(installer.Record()->state), "VERIFIED");
+}
+
+TEST(LargeImage, RemembersACheckpointBeyondFourGib) {
+  UpdateWorld world(MakeTestRelease("1.0.0", 1));
+  const TestRelease release = Large();
+  ASSERT_TRUE(world.record().Save(WritingFrom(kFourGib, release)));
+  SparseSlots slots(1);
+  InstallerConfig config = world.Config();
+  config.checkpoint_bytes = 1;
+  Installer installer({world.files(), slots, world.boot(), world.record()}, config);
+  ReleaseSource source(release);
+
+  EXPECT_FALSE(installer.Install(release.plan, source));
+  EXPECT_EQ(StateName(installer.Record()->state), "WRITING");
+  EXPECT_EQ(installer.Record()->resume_offset, kFourGib + kTail);
 }
 
 TEST(LargeImage, NeedsASlotBeyondFourGib) {
