@@ -318,8 +318,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (patch.segment) SP_CHECK(made == patch.segment);
   if (!patch.segment && !builder.unsure()) SP_CHECK(!made);
   if (made) DecodeSigned(in, old, declared, patch.data, *made);
-  // The other kind reads and predicts; what it makes is not modelled, its bounds are the same.
-  patch.data[0] = 2;
+  // The other kinds predict; what they make is not modelled, their bounds are the same.
+  patch.data[0] = static_cast<uint8_t>(2 + in.Byte() % 2);
   const auto predicted = Decode(patch.data, source, length);
   if (patch.segment) SP_CHECK(predicted.has_value());
   return 0;
