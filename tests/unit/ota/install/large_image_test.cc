@@ -86,19 +86,20 @@ TestRelease Large() {
   return release;
 }
 
-UpdateRecord WritingFrom(uint64_t offset, const TestRelease& release) {
+// SaveWriting records that `release` is being written, durable up to `offset`.
+void SaveWriting(UpdateWorld& world, const TestRelease& release, uint64_t offset) {
   UpdateRecord record;
   record.state = UpdateState::kWriting;
   record.slot = Slot::kB;
   record.release = release.plan.facts().release;
   record.resume_offset = offset;
-  return record;
+  ASSERT_TRUE(world.record().Save(record));
 }
 
 TEST(LargeImage, IsWrittenResumedAndReadBackBeyondFourGib) {
   UpdateWorld world(MakeTestRelease("1.0.0", 1));
   const TestRelease release = Large();
-  ASSERT_TRUE(world.record().Save(WritingFrom(kFourGib, release)));
+  SaveWriting(world, release, kFourGib);
   SparseSlots slots;
   Installer installer({world.files(), slots, world.boot(), world.record()}, world.Config());
   ReleaseSource source(release);
@@ -114,7 +115,7 @@ TEST(LargeImage, IsWrittenResumedAndReadBackBeyondFourGib) {
 TEST(LargeImage, RemembersACheckpointBeyondFourGib) {
   UpdateWorld world(MakeTestRelease("1.0.0", 1));
   const TestRelease release = Large();
-  ASSERT_TRUE(world.record().Save(WritingFrom(kFourGib, release)));
+  SaveWriting(world, release, kFourGib);
   SparseSlots slots(1);
   InstallerConfig config = world.Config();
   config.checkpoint_bytes = 1;
