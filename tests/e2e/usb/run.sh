@@ -48,7 +48,13 @@ cp "$work/vendor/root.pem" "$work/vendor/intermediate.pem" "$cp_dir/vendor/"
 start_control_plane
 make_image 1.0.0 ''
 make_node cam-1
-sed -i "s/^  health: .*/  health: {timeout: 15s, units: []}/" "$work/cam-1/agent.yaml"
+sed -i "s|^  health: .*|  health: {timeout: 15s, units: []}\n  hooks: {before_install: $work/before-install}|" "$work/cam-1/agent.yaml"
+cat > "$work/before-install" <<'SH'
+#!/bin/sh
+cd "${0%/*}" && mkdir once || exit 0
+mv bundle-3 pulled
+SH
+chmod +x "$work/before-install"
 make_reference
 quiet sallyport reference import "$work/reference.json" --class online
 make_enrolment cam-1
@@ -75,12 +81,10 @@ refused bundle.statement altered
 passed "a folder that is none, another role, an altered statement"
 
 step "A stick that is pulled out may be put back"
-payload=$(find "$work/bundle-3/targets" -name '*.payload.bin')
-mv "$payload" "$work/pulled"
-install bundle-3 &
+install bundle-3 &   # the hook pulls it
 installing=$!
-wait_for 60 "the agent to miss the file" grep -q bundle.folder-gone "$work/install.log"
-mv "$work/pulled" "$payload"
+wait_for 60 "the agent to miss the stick" grep -q bundle.folder-gone "$work/install.log"
+mv "$work/pulled" "$work/bundle-3"
 wait "$installing" || fail "the installation did not go on: $(cat "$work/install.json" "$work/install.log")"
 jq -e '.state == "ARMED" or .state == "TRIAL"' "$work/install.json" > /dev/null || fail "not armed: $(cat "$work/install.json")"
 passed "installed from the folder, armed"
