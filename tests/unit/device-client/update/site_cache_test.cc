@@ -5,6 +5,7 @@
 #include <future>
 
 #include "tests/fakes/fake_clock.h"
+#include "tests/fakes/forwarding_file_system.h"
 #include "tests/unit/attestation-server/http/loopback.h"
 #include "tests/unit/device-client/update/fake_origin.h"
 #include <gtest/gtest.h>
@@ -13,8 +14,9 @@ namespace sallyport::device {
 namespace {
 
 // FullFileSystem has no room for another byte once told so.
-class FullFileSystem final : public FileSystem {
+class FullFileSystem final : public ForwardingFileSystem {
  public:
+  using ForwardingFileSystem::ForwardingFileSystem;
   class FullFile final : public File {
    public:
     FullFile(std::unique_ptr<File> file, const FullFileSystem& files)
@@ -34,29 +36,13 @@ class FullFileSystem final : public FileSystem {
     const FullFileSystem& files_;
   };
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
-    SP_TRY(auto file, files_.Open(path, mode));
+    SP_TRY(auto file, ForwardingFileSystem::Open(path, mode));
     return std::unique_ptr<File>(std::make_unique<FullFile>(std::move(file), *this));
-  }
-  Result<Unit> Rename(const std::string& from, const std::string& to) override {
-    return files_.Rename(from, to);
-  }
-  Result<Unit> Remove(const std::string& path) override { return files_.Remove(path); }
-  Result<Unit> SyncDirectory(const std::string& path) override {
-    return files_.SyncDirectory(path);
-  }
-  Result<Unit> MakeDirectories(const std::string& path) override {
-    return files_.MakeDirectories(path);
-  }
-  Result<std::vector<std::string>> List(const std::string& path) override {
-    return files_.List(path);
   }
   Result<uint64_t> FreeBytes(const std::string&) override { return free.load(); }
 
   std::atomic<uint64_t> file_bytes_max = UINT64_MAX;
   std::atomic<uint64_t> free = UINT64_MAX;
-
- private:
-  PosixFileSystem files_;
 };
 
 class SiteCacheTest : public ::testing::Test {
@@ -87,7 +73,8 @@ class SiteCacheTest : public ::testing::Test {
   FakeClock clock{UnixTime{}};
   Pacer pacer{clock, [] { return kUnlimitedRate; }};
   TemporaryDirectory directory;
-  FullFileSystem files;
+  PosixFileSystem disk;
+  FullFileSystem files{disk};
   FakeOrigin server;
   Downloader origin{{{{"server", SourceKind::kServer, server}}, clock, pacer, 0}};
   Bytes content = SomeBytes(3 << 20);

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "tests/fakes/components_source.h"
+#include "tests/fakes/forwarding_file_system.h"
 #include "tests/fakes/memory_file_system.h"
 
 namespace sallyport::ota {
@@ -20,31 +21,16 @@ struct TemporaryFolder {
 };
 
 // RestlessFileSystem lets something happen before the second time that one file is read.
-class RestlessFileSystem final : public FileSystem {
+class RestlessFileSystem final : public ForwardingFileSystem {
  public:
   RestlessFileSystem(FileSystem& files, std::string path, std::function<void()> then)
-      : files_(files), path_(std::move(path)), then_(std::move(then)) {}
+      : ForwardingFileSystem(files), path_(std::move(path)), then_(std::move(then)) {}
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
     if (path == path_ && mode == OpenMode::kRead && ++reads_ == 2) then_();
-    return files_.Open(path, mode);
+    return ForwardingFileSystem::Open(path, mode);
   }
-  Result<Unit> Rename(const std::string& from, const std::string& to) override {
-    return files_.Rename(from, to);
-  }
-  Result<Unit> Remove(const std::string& path) override { return files_.Remove(path); }
-  Result<Unit> SyncDirectory(const std::string& path) override {
-    return files_.SyncDirectory(path);
-  }
-  Result<Unit> MakeDirectories(const std::string& path) override {
-    return files_.MakeDirectories(path);
-  }
-  Result<std::vector<std::string>> List(const std::string& path) override {
-    return files_.List(path);
-  }
-  Result<uint64_t> FreeBytes(const std::string& path) override { return files_.FreeBytes(path); }
 
  private:
-  FileSystem& files_;
   const std::string path_;
   const std::function<void()> then_;
   int reads_ = 0;

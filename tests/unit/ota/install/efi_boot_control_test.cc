@@ -1,5 +1,6 @@
 #include "ota/install/efi_boot_control.h"
 
+#include "tests/fakes/forwarding_file_system.h"
 #include "tests/fakes/memory_file_system.h"
 
 namespace sallyport::ota {
@@ -194,9 +195,9 @@ TEST_F(EfiBootControlTest, TakesAVariableWhoseCreationWasCutOffForAbsent) {
 }
 
 // EfivarsLike refuses names that are no variable's and has no fsync, as Linux efivarfs.
-class EfivarsLike final : public FileSystem {
+class EfivarsLike final : public ForwardingFileSystem {
  public:
-  explicit EfivarsLike(MemoryFileSystem& files) : files_(files) {}
+  using ForwardingFileSystem::ForwardingFileSystem;
   class Unsyncable final : public File {
    public:
     explicit Unsyncable(std::unique_ptr<File> file) : file_(std::move(file)) {}
@@ -212,26 +213,12 @@ class EfivarsLike final : public FileSystem {
   };
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
     if (path.ends_with(".tmp")) return Error{Reason::kUnavailable, "invalid argument"};
-    SP_TRY(auto file, files_.Open(path, mode));
+    SP_TRY(auto file, ForwardingFileSystem::Open(path, mode));
     return std::unique_ptr<File>(std::make_unique<Unsyncable>(std::move(file)));
   }
   Result<Unit> Rename(const std::string&, const std::string&) override {
     return Error{Reason::kUnavailable, "operation not permitted"};
   }
-  Result<Unit> Remove(const std::string& path) override { return files_.Remove(path); }
-  Result<Unit> SyncDirectory(const std::string& path) override {
-    return files_.SyncDirectory(path);
-  }
-  Result<Unit> MakeDirectories(const std::string& path) override {
-    return files_.MakeDirectories(path);
-  }
-  Result<std::vector<std::string>> List(const std::string& path) override {
-    return files_.List(path);
-  }
-  Result<uint64_t> FreeBytes(const std::string& path) override { return files_.FreeBytes(path); }
-
- private:
-  MemoryFileSystem& files_;
 };
 
 TEST_F(EfiBootControlTest, WorksOnAFileSystemWithTheLimitsOfEfivarfs) {
