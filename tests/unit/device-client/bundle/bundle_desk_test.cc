@@ -106,6 +106,13 @@ class BundleDeskTest : public testing::Test {
         .assign = [this](ota::InstallPlan plan) { plans_.push_back(std::move(plan)); }});
     desk_->Load();
   }
+  // BeginAnew is a device that knows of no bundle.
+  void BeginAnew() {
+    desk_.reset();
+    files_ = MemoryFileSystem();
+    EXPECT_TRUE(files_.MakeDirectories("/state"));
+    Start();
+  }
   void Restart() {
     Start();
     desk_->Resume();
@@ -194,9 +201,7 @@ TEST_F(BundleDeskTest, ACommitHoldsOnToTheBundlesRepositoryInTheTpmAndAWipedDisk
   ASSERT_TRUE(floors_->Raise(2));  // the commit of a security release
   EXPECT_GT(floors_->Floors()->image_targets_version, 2U);
 
-  files_ = MemoryFileSystem();
-  ASSERT_TRUE(files_.MakeDirectories("/state"));
-  Start();
+  BeginAnew();
   fs::remove_all(Stick());
   fs::rename(older, Stick());
   EXPECT_EQ(Ask(), "uptane.floor");
@@ -206,10 +211,7 @@ TEST_F(BundleDeskTest, ACutAtAnyMomentLosesNoSerialWhosePlanWasHandedOver) {
   for (uint64_t cut = 0;; ++cut) {
     ASSERT_LT(cut, 200U);
     for (const PowerLoss loss : kLosses) {
-      desk_.reset();
-      files_ = MemoryFileSystem();
-      ASSERT_TRUE(files_.MakeDirectories("/state"));
-      Start();
+      BeginAnew();
       ASSERT_TRUE(SaveRequest(files_, "/state", {"id", Stick(), ""}));
       files_.CutPowerAfter(cut);
       desk_->Look();
@@ -236,10 +238,7 @@ TEST_F(BundleDeskTest, AKilledAgentAndThenACutLoseNoSerialWhosePlanWasHandedOver
   for (uint64_t kill = 0;; ++kill) {
     ASSERT_LT(kill, 200U);
     for (const PowerLoss loss : kLosses) {
-      desk_.reset();
-      files_ = MemoryFileSystem();
-      ASSERT_TRUE(files_.MakeDirectories("/state"));
-      Start();
+      BeginAnew();
       ASSERT_TRUE(SaveRequest(files_, "/state", {"id", Stick(), ""}));
       files_.CutPowerAfter(kill);
       desk_->Look();
@@ -264,10 +263,7 @@ TEST_F(BundleDeskTest, ACutWhileTheEndIsWrittenDownIsMadeGoodByTheNextStart) {
     for (uint64_t cut = 0;; ++cut) {
       bool whole = false;
       for (const PowerLoss loss : kLosses) {
-        desk_.reset();
-        files_ = MemoryFileSystem();
-        ASSERT_TRUE(files_.MakeDirectories("/state"));
-        Start();
+        BeginAnew();
         ASSERT_EQ(Ask(), "taken");
         SaveUpdate(end, end == UpdateState::kRolledBack);
         files_.CutPowerAfter(cut);
